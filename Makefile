@@ -1,0 +1,37 @@
+# roadscan. Every target sets up what it needs; `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCHMARKS := $(sort $(wildcard tests/benchmarks/bench_*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-model test check bench
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: $(READY) ## two survey nights in a real S3 store become an inventory with pictures, in demo-out/
+	$(BIN)/roadscan demo demo-out
+
+demo-model: $(READY) ## train the demo model again (hours on a CPU)
+	$(BIN)/python jobs/demo_model.py jobs/configs/demo_model.yaml
+
+test: $(READY) ## all tests
+	$(BIN)/pytest
+
+check: $(READY) ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## measure, side by side with a peer
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# torch comes as its standard build, about 7 GB with CUDA; it runs on CPUs too.
+$(READY): pyproject.toml .ci/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "roadscan needs Python 3.11 or newer; set PYTHON=…")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,11 @@
+"""Scan survey drives.
+
+``ray job submit --working-dir . -- python jobs/scan.py jobs/configs/nightly.yaml [--set a.b=c]``
+"""
+
+import sys
+
+from roadscan.cli import run
+
+if __name__ == "__main__":
+    sys.exit(run(["scan", *sys.argv[1:]]))

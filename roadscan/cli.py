@@ -1,0 +1,245 @@
+"""The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
+
+Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed: run it again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from roadscan import __version__
+from roadscan.config import Config, dump_config, load_config
+from roadscan.errors import RoadscanError
+
+app = typer.Typer(
+    help="Survey drives in, a register of road assets out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+model_app = typer.Typer(help="Model files.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+FAILED_FRAMES = 3
+ConfigT = TypeVar("ConfigT", bound=Config)
+ConfigFile = Annotated[Path | None, typer.Argument(help="YAML config.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a field: name=value or group.name=value.", show_default=False),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and the plan; start nothing.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake gives a message, never a traceback."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        result = app(args=list(arguments), standalone_mode=False)
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    except typer.Abort:
+        errors.print("stopped")
+        return 1
+    except KeyboardInterrupt:
+        errors.print("stopped; run the same command again to go on")
+        return 130
+    except RoadscanError as error:
+        errors.print("error:", str(error), markup=False)
+        return 1
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's own errors: wrong arguments
+            errors.print("error:", error.format_message(), markup=False)
+            return 2
+        raise
+    return int(result or 0)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Survey drives in, a register of road assets out."""
+    if version:
+        console.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def simulate(
+    out: Annotated[str, typer.Argument(help="Where drives/ and truth/ go; a folder or s3://.")],
+    config: ConfigFile = None,
+    km: Annotated[float | None, typer.Option(help="Length of the road.", show_default=False)] = None,
+    nights: Annotated[int | None, typer.Option(help="Survey drives over it.", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.", show_default=False)] = None,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Make survey drives over a synthetic highway, with known truth."""
+    from roadscan.survey.simulate import SimulationConfig
+    from roadscan.survey.simulate import simulate as run_simulation
+
+    named = {"length_km": km, "nights": nights, "seed": seed}
+    given = [f"{name}={value}" for name, value in named.items() if value is not None]
+    settings = load_config(SimulationConfig, config, [*given, *(overrides or [])])
+    if dry_run:
+        return _print_config(settings)
+    with progress("frames") as bar:
+        summary = run_simulation(out, settings, on_frame=bar)
+    _print_facts(asdict(summary))
+    return 0
+
+
+@app.command()
+def ingest(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+    """Make a drive from images with EXIF, Mapillary descriptions, a table, or a GPX or NMEA track."""
+    from roadscan.survey.importers import IngestConfig
+    from roadscan.survey.importers import ingest as run_ingest
+
+    settings = load_config(IngestConfig, config, overrides or [])
+    if dry_run:
+        return _print_config(settings)
+    with progress("frames") as bar:
+        summary = run_ingest(settings, on_frame=bar)
+    _print_facts(asdict(summary))
+    return 0
+
+
+@app.command()
+def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+    """Detect assets in survey drives; commit observations to a warehouse. Run again, it goes on where it stopped."""
+    from roadscan.scan.config import ScanConfig
+    from roadscan.scan.pipeline import plan_scan, run_scan
+
+    settings = load_config(ScanConfig, config, overrides or [])
+    plan = plan_scan(settings)
+    frames = sum(shard.stop - shard.start for shard in plan.todo)
+    console.print(
+        f"{len(plan.shards)} drives to scan, {len(plan.done)} already done; "
+        f"{len(plan.todo)} of {sum(map(len, plan.shards.values()))} shards to do, {frames} frames"
+    )
+    if dry_run:
+        return _print_config(settings)
+    with progress("frames") as bar:
+        summary = run_scan(settings, plan, lambda p: bar(p.frames_done, p.frames_total))
+    _print_facts(asdict(summary))
+    if not summary.complete:
+        errors.print(f"{summary.frames_failed} frames failed; run the same command again to retry them")
+        return FAILED_FRAMES
+    return 0
+
+
+@app.command()
+def inventory(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+    """Turn a warehouse's observations into its register of assets."""
+    from roadscan.inventory import InventoryConfig, update_inventory
+
+    settings = load_config(InventoryConfig, config, overrides or [])
+    if dry_run:
+        return _print_config(settings)
+    with console.status("locating and matching assets"):
+        summary = update_inventory(settings)
+    _print_facts(asdict(summary))
+    return 0
+
+
+@app.command()
+def query(
+    warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
+    sql: Annotated[str, typer.Argument(help="DuckDB SQL over its tables and views.")],
+    format_: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
+    as_of: Annotated[
+        datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)
+    ] = None,
+) -> int:
+    """Answer SQL over the committed files of a warehouse."""
+    from roadscan.inventory.query import query as run_query
+    from roadscan.inventory.query import render
+
+    render(run_query(warehouse, sql, as_of=as_of), format_, console)
+    return 0
+
+
+@model_app.command("import")
+def import_model(
+    weights: Annotated[Path, typer.Argument(help="Ultralytics YOLOv8 .pt, or a state dict in .safetensors.")],
+    out: Annotated[Path, typer.Argument(help="The model file to write.")],
+    task: Annotated[str, typer.Option(help="For .safetensors: detect or segment.")] = "detect",
+    variant: Annotated[str, typer.Option(help="For .safetensors: n, s, m, l or x.")] = "n",
+    classes: Annotated[str, typer.Option(help="For .safetensors: coco, or names separated by commas.")] = "coco",
+    run_pickle: Annotated[bool, typer.Option("--run-pickle", help="Allow a .pt, which may run code.")] = False,
+) -> int:
+    """Bring Ultralytics or COCO weights in as a roadscan model file."""
+    from roadscan.model.importing import import_weights
+
+    card, digest = import_weights(weights, out, task=task, variant=variant, classes=classes, run_pickle=run_pickle)
+    _print_facts(
+        {"model": str(out), "task": card.task, "variant": card.variant, "classes": len(card.classes), "sha256": digest}
+    )
+    return 0
+
+
+@model_app.command("show")
+def show_model(model: Annotated[str, typer.Argument(help="Model file, or demo.")] = "demo") -> int:
+    """Print a model's card."""
+    from roadscan.model.bundle import load
+
+    bundle = load(model)
+    console.print_json(json.dumps({**bundle.card.model_dump(mode="json"), "sha256": bundle.sha256}))
+    return 0
+
+
+class progress:  # noqa: N801 - used as a function: with progress("frames") as bar: bar(3, 10)
+    """A progress bar in a terminal; elsewhere, a line every tenth of the way."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit, self._tenth = unit, -1
+        columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
+        self._task = self._bar.add_task(unit, total=None) if self._bar else None
+
+    def __enter__(self) -> progress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+        elif total and done * 10 // total > self._tenth:
+            self._tenth = done * 10 // total
+            console.print(f"{done}/{total} {self._unit}")
+
+
+def _print_config(config: Config) -> int:
+    console.print(dump_config(config), markup=False, end="")
+    return 0
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        table.add_row(name.replace("_", " "), f"{shown}")
+    console.print(table)

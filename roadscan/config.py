@@ -1,0 +1,96 @@
+"""Configs: one frozen pydantic base, YAML files, and ``--set a.b=c`` overrides.
+
+Each package keeps its own config model beside its code and derives it from `Config`. Credentials never stand in a
+config: they come from the usual AWS environment or profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from roadscan.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of every config model: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def load_config(model: type[ConfigT], path: str | Path | None = None, overrides: Sequence[str] = ()) -> ConfigT:
+    """Read a config from YAML, apply overrides, validate.
+
+    Args:
+        model: the config model.
+        path: a YAML file; None for the model's defaults.
+        overrides: ``a.b=value`` strings; the value is read as YAML, so ``x=3`` is an int and ``x=[a, b]`` a list.
+
+    Raises:
+        ConfigError: the file is missing or is not a YAML mapping, an override is malformed, or a field is unknown,
+            missing or out of bounds. Every wrong field is named, with what was got.
+    """
+    tree = _read_yaml(Path(path)) if path is not None else {}
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, model, path)) from None
+
+
+def dump_config(config: Config) -> str:
+    """The resolved config as YAML, as ``--dry-run`` prints it."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config {path}: cannot be read ({error.strerror}); expected a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path}: not valid YAML: {error}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"config {path}: expected a mapping of fields, got {type(tree).__name__}")
+    return tree
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {override}: expected field=value or group.field=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML; quote it") from None
+    node = tree
+    for key in keys[:-1]:
+        child = node.setdefault(key, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {key!r} is a value, not a group of fields")
+        node = child
+    node[keys[-1]] = value
+
+
+def _explain(error: ValidationError, model: type[Config], path: str | Path | None) -> str:
+    lines = [f"config {path}:" if path is not None else "config:"]
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {field}: unknown field; known fields: {', '.join(sorted(model.model_fields))}")
+        elif problem["type"] == "missing":
+            lines.append(f"  {field}: required, and not given; set it in the file or with --set {field}=…")
+        else:
+            lines.append(f"  {field}: got {problem['input']!r}; {problem['msg']}")
+    return "\n".join(lines)

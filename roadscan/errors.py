@@ -1,0 +1,57 @@
+"""Every error that roadscan raises on purpose.
+
+    RoadscanError            a message for the user; the command line prints it without a traceback
+    ├── ConfigError          a config file, a ``--set`` override or an argument is wrong
+    ├── SurveyError          a drive, a track log or a frames table cannot be used
+    ├── ModelError           a model file cannot be used, or is for another task
+    ├── WarehouseError       a committed table, manifest or query cannot be used
+    └── StorageError         an object store or a disk refused
+        ├── NotFound         the object does not exist
+        ├── AccessDenied     the credentials are missing, wrong or not enough
+        ├── Unreachable      the endpoint did not answer, or kept failing until the deadline
+        └── Conflict         a conditional write lost against another writer
+
+A message says which field or file, what was got, what was expected, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class RoadscanError(Exception):
+    """Base of all errors that are meant for the user."""
+
+
+class ConfigError(RoadscanError):
+    """A config file, a ``--set`` override or an argument is wrong."""
+
+
+class SurveyError(RoadscanError):
+    """A drive, a track log or a frames table cannot be used."""
+
+
+class ModelError(RoadscanError):
+    """A model file cannot be used, or is for another task."""
+
+
+class WarehouseError(RoadscanError):
+    """A committed table, a manifest or a query cannot be used."""
+
+
+class StorageError(RoadscanError):
+    """An object store or a disk refused."""
+
+
+class NotFound(StorageError):
+    """The object does not exist."""
+
+
+class AccessDenied(StorageError):
+    """The credentials are missing, wrong or not enough."""
+
+
+class Unreachable(StorageError):
+    """The endpoint did not answer, or kept failing until the deadline."""
+
+
+class Conflict(StorageError):
+    """A conditional write lost against another writer."""

@@ -1,0 +1,190 @@
+"""Which detections of one drive, and which estimates of two drives, are the same asset.
+
+Frames are about 10 m apart, so consecutive boxes of one asset never overlap: association is by place. Each track is
+a fixed landmark with a position, a stretch of its ranges (see `roadscan.inventory.locate`) and a covariance; it is
+predicted into each frame as a bearing and a log range, and detections are assigned one to one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive_pass import Detections, DrivePass, Ints
+from roadscan.inventory.locate import MIN_RANGE_M, bearing_sigma, range_jitter, wrap
+from roadscan.survey.geodesy import Floats
+
+GATE_CHI2 = 13.8  # 99.9 % of a chi-square with two degrees of freedom
+
+
+class _Tracks:
+    """The landmarks of one class during one drive; row i is track i."""
+
+    def __init__(self, capacity: int) -> None:
+        self.state = np.zeros((capacity, 3))  # east, north, stretch
+        self.cov = np.zeros((capacity, 3, 3))
+        self.last_s = np.zeros(capacity)
+        self.size = 0
+
+    def alive(self, s: float, gap_m: float) -> Ints:
+        """Tracks that were seen within the last `gap_m` driven."""
+        return np.flatnonzero(s - self.last_s[: self.size] <= gap_m)
+
+    def start(self, state: Floats, cov: Floats, s: float) -> int:
+        """A new track; its number."""
+        self.state[self.size], self.cov[self.size], self.last_s[self.size] = state, cov, s
+        self.size += 1
+        return self.size - 1
+
+
+def track_landmarks(drive: DrivePass, detections: Detections, config: InventoryConfig) -> Ints:
+    """The track of each detection of one class, numbered from 0.
+
+    Args:
+        drive: whose cameras saw them.
+        detections: of one class, in time order.
+        config: sigmas and `track_gap_m`.
+    """
+    label = np.full(len(detections.frame), -1, np.int64)
+    if len(label) == 0:
+        return label
+    tracks = _Tracks(len(label))
+    frames, starts = np.unique(detections.frame, return_index=True)
+    for frame, chosen in zip(frames.tolist(), np.split(np.arange(len(label)), starts[1:]), strict=True):
+        seen = detections.where(chosen)
+        camera = np.array([drive.poses.x[frame], drive.poses.y[frame]])
+        s = float(drive.poses.s[frame])
+        alive = tracks.alive(s, config.track_gap_m)
+        for track, k in _assign_frame(tracks, alive, camera, seen, config):
+            label[chosen[k]] = track
+            tracks.last_s[track] = s
+        for k in np.flatnonzero(label[chosen] < 0).tolist():
+            label[chosen[k]] = tracks.start(*_place(camera, seen, k, config), s)
+    return label
+
+
+def _assign_frame(
+    tracks: _Tracks, alive: Ints, camera: Floats, seen: Detections, config: InventoryConfig
+) -> list[tuple[int, int]]:
+    """Pairs of track and detection; the tracks are updated."""
+    if len(alive) == 0:
+        return []
+    dx, dy = (tracks.state[alive, :2] - camera).T
+    r = np.maximum(np.hypot(dx, dy), MIN_RANGE_M)
+    slope = np.stack([np.stack([dy, -dx, 0 * r], 1), np.stack([dx, dy, r**2], 1)], axis=1) / (r**2)[:, None, None]
+    predicted = np.stack([np.arctan2(dx, dy), np.log(r) + tracks.state[alive, 2]], axis=1)
+    measured = np.stack([seen.bearing, seen.log_range], axis=1)
+    innovation = measured[None] - predicted[:, None]
+    innovation[..., 0] = wrap(innovation[..., 0])
+    spread = (slope @ tracks.cov[alive] @ slope.transpose(0, 2, 1))[:, None] + _noise(r, seen, config)
+    distance = np.einsum("tdi,tdij,tdj->td", innovation, np.linalg.inv(spread), innovation)
+    rows, columns = linear_sum_assignment(np.minimum(distance, GATE_CHI2 + 1))
+    pairs = []
+    for i, k in zip(rows.tolist(), columns.tolist(), strict=True):
+        if distance[i, k] <= GATE_CHI2:
+            _update(tracks, int(alive[i]), slope[i], spread[i, k], innovation[i, k])
+            pairs.append((int(alive[i]), int(k)))
+    return pairs
+
+
+def _noise(r: Floats, seen: Detections, config: InventoryConfig) -> Floats:
+    """Covariance of bearing and log range for each track and detection, (tracks, detections, 2, 2)."""
+    noise = np.zeros((len(r), len(seen.frame), 2, 2))
+    yaw = np.radians(config.yaw_sigma_deg) / 2  # what calibration leaves
+    for track, distance in enumerate(r):
+        at = np.full(len(seen.frame), distance)
+        noise[track, :, 0, 0] = bearing_sigma(seen, at, config) ** 2 + yaw**2
+        noise[track, :, 1, 1] = range_jitter(seen, at, config) ** 2
+    return noise
+
+
+def _update(tracks: _Tracks, track: int, slope: Floats, spread: Floats, innovation: Floats) -> None:
+    """Kalman update of one landmark."""
+    gain = tracks.cov[track] @ slope.T @ np.linalg.inv(spread)
+    tracks.state[track] += gain @ innovation
+    cov = (np.eye(3) - gain @ slope) @ tracks.cov[track]
+    tracks.cov[track] = (cov + cov.T) / 2
+
+
+def _place(camera: Floats, seen: Detections, k: int, config: InventoryConfig) -> tuple[Floats, Floats]:
+    """State and covariance from one detection: if its range is stretched, the asset is so much nearer."""
+    one = seen.where(np.array([k]))
+    r = np.exp(one.log_range)
+    jitter, sigma_b = range_jitter(one, r, config)[0], bearing_sigma(one, r, config)[0]
+    ahead = np.array([np.sin(one.bearing[0]), np.cos(one.bearing[0]), 0.0])
+    across = np.array([ahead[1], -ahead[0], 0.0])
+    stretched = np.array([0.0, 0.0, 1.0]) - r * ahead
+    parts = (one.log_sigma[0] * stretched, r * jitter * ahead, r * sigma_b * across)
+    return np.append(camera, 0.0) + r * ahead, np.asarray(sum(np.outer(part, part) for part in parts))
+
+
+def merge_tracks(xy: Floats, frames: list[frozenset[int]], merge_m: float) -> Ints:
+    """A new label for each track, so that tracks of one asset share it.
+
+    Two tracks of one drive are one asset when they lie within `merge_m` and are not two things seen side by side: in
+    half of the shorter one's frames both were detected, more than half of `merge_m` apart.
+    """
+    n = len(xy)
+    pairs = cKDTree(xy).query_pairs(merge_m, output_type="ndarray") if n else np.zeros((0, 2), np.int64)
+    kept = [
+        (i, j)
+        for i, j in pairs
+        if np.hypot(*(xy[i] - xy[j])) < merge_m / 2
+        or 2 * len(frames[i] & frames[j]) < min(len(frames[i]), len(frames[j]))
+    ]
+    i, j = np.array(kept, np.int64).reshape(-1, 2).T
+    return np.asarray(connected_components(coo_matrix((np.ones(len(i)), (i, j)), shape=(n, n)))[1], np.int64)
+
+
+def nearby_pairs(a_xy: Floats, b_xy: Floats, gate_m: float) -> tuple[Ints, Ints, Floats]:
+    """All pairs within `gate_m`: index in a, index in b, distance."""
+    if len(a_xy) == 0 or len(b_xy) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    near = cKDTree(a_xy).sparse_distance_matrix(cKDTree(b_xy), gate_m, output_type="ndarray")
+    return near["i"].astype(np.int64), near["j"].astype(np.int64), np.asarray(near["v"])
+
+
+def one_to_one(i: Ints, j: Ints, cost: Floats, miss_cost: float) -> npt.NDArray[np.int64]:
+    """The one-to-one choice among allowed pairs with the least total cost.
+
+    Args:
+        i: (m,) first member of each allowed pair.
+        j: (m,) second member.
+        cost: (m,) at most `miss_cost`.
+        miss_cost: what a pair left out costs; large for as many pairs as possible.
+
+    Returns:
+        (k,) indices of the chosen pairs, ascending.
+
+    Each connected group of pairs is solved on its own, so the work grows with the groups, not with the register.
+    """
+    if len(i) == 0:
+        return np.zeros(0, np.int64)
+    _, i_code = np.unique(i, return_inverse=True)
+    _, j_code = np.unique(j, return_inverse=True)
+    size = int(i_code.max()) + 1
+    total = size + int(j_code.max()) + 1
+    group = connected_components(coo_matrix((np.ones(len(i)), (i_code, size + j_code)), shape=(total, total)))[1][
+        i_code
+    ]
+    order = np.argsort(group, kind="stable")
+    chosen: list[int] = []
+    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        chosen.extend(members if len(members) == 1 else _hungarian(i_code, j_code, cost - miss_cost, members))
+    return np.sort(np.array(chosen, np.int64))
+
+
+def _hungarian(i: Ints, j: Ints, gain: Floats, members: Ints) -> Ints:
+    """The members chosen; leaving a row or a column without a partner costs nothing, a pair its (negative) gain."""
+    _, rows = np.unique(i[members], return_inverse=True)
+    _, columns = np.unique(j[members], return_inverse=True)
+    matrix = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1))
+    which = np.full(matrix.shape, -1, np.int64)
+    matrix[rows, columns], which[rows, columns] = gain[members], members
+    found: Ints = which[linear_sum_assignment(matrix)]
+    return found[found >= 0]

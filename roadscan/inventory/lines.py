@@ -1,0 +1,135 @@
+"""Assets that run along the road: from the visible base in each frame to stretches of chainage and offset.
+
+Along the path of the drive, in steps of `line_bin_m` and in each of a few bands of offset, two numbers are kept: how
+many frames had the step in view, and in how many of them a box lay on it. A step belongs to a line where the ratio
+passes a threshold; short gaps are closed, short lines dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import median_filter
+
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive_pass import Detections, DrivePass, Ints
+from roadscan.survey.geodesy import Floats
+
+SMOOTHING_M = 30.0  # over which a line's offset from the path is one median
+# Lines that run side by side are told apart by these bands of offset from the path: beyond and on the own carriageway,
+# whose lanes and shoulder end within 10 m, on either side. Farther than 25 m away, a box is not a line of this road.
+BANDS_M = ((-25.0, -10.0), (-10.0, 0.0), (0.0, 10.0), (10.0, 25.0))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stretch of a line asset along a drive's path.
+
+    Attributes:
+        start_s, end_s: chainage in metres.
+        s, offset_m: (n,) its vertices: chainage, and offset to the right of travel.
+        offset_sigma_m: standard deviation of its offset.
+        members: (m,) indices of the detections that show it.
+    """
+
+    start_s: float
+    end_s: float
+    s: Floats
+    offset_m: Floats
+    offset_sigma_m: float
+    members: Ints
+
+
+@dataclass(frozen=True)
+class _Stretches:
+    """Each usable detection's base along the path: where from and where to, and how far to the side, (n,) each."""
+
+    start_s: Floats
+    end_s: Floats
+    offset_m: Floats
+    detection: Ints
+
+
+def find_lines(drive: DrivePass, detections: Detections, config: InventoryConfig) -> list[Line]:
+    """The lines of one class that a drive saw, from left to right, then in the order of chainage."""
+    stretches = _stretches(drive, detections, config)
+    found: list[Line] = []
+    for left, right in BANDS_M:
+        chosen = (stretches.offset_m >= left) & (stretches.offset_m < right)
+        if chosen.any():
+            part = _Stretches(**{name: value[chosen] for name, value in vars(stretches).items()})
+            found += _lines_of_band(drive, part, config)
+    return found
+
+
+def _stretches(drive: DrivePass, detections: Detections, config: InventoryConfig) -> _Stretches:
+    """Bases on the path, cut to what each frame can be trusted with: `coverage_near_m` to `line_far_m` ahead."""
+    near_bearing, near_range, _, far_range = detections.base.T
+    usable = np.flatnonzero(np.isfinite(detections.base).all(axis=1))
+    frame = detections.frame[usable]
+    s_camera = drive.poses.s[frame]
+    angle = np.radians(near_bearing[usable])
+    x = drive.poses.x[frame] + near_range[usable] * np.sin(angle)
+    y = drive.poses.y[frame] + near_range[usable] * np.cos(angle)
+    s, offset = drive.path.locate(x, y, s_camera + near_range[usable])
+    depth = np.sqrt(np.maximum(far_range[usable] ** 2 - offset**2, 0))
+    start = np.maximum(s, s_camera + config.coverage_near_m)
+    end = np.minimum(s_camera + depth, s_camera + config.line_far_m)
+    good = end > start
+    return _Stretches(start[good], end[good], offset[good], usable[good])
+
+
+def _lines_of_band(drive: DrivePass, stretches: _Stretches, config: InventoryConfig) -> list[Line]:
+    bin_m = config.line_bin_m
+    edges = np.arange(drive.path.s[0], drive.path.s[-1] + bin_m, bin_m)
+    hits = _count(edges, stretches.start_s, stretches.end_s)
+    total_offset = _count(edges, stretches.start_s, stretches.end_s, stretches.offset_m)
+    nearest = _side_of_image(drive, float(np.median(np.abs(stretches.offset_m))), config)
+    seen = _count(edges, drive.poses.s + nearest, drive.poses.s + config.line_far_m)
+    member = (hits > 0) & (hits >= config.line_hit_ratio * np.maximum(seen, 1))
+    window = max(1, round(SMOOTHING_M / bin_m))
+    lines = []
+    for first, last in _runs(member, round(config.line_gap_m / bin_m)):
+        start, end = float(edges[first]), float(edges[last] + bin_m)
+        inside = np.flatnonzero((stretches.end_s > start) & (stretches.start_s < end))
+        frames = np.unique(stretches.detection[inside])
+        if end - start < config.line_min_length_m or len(frames) < config.candidate_hits:
+            continue
+        bins = np.arange(first, last + 1)[hits[first : last + 1] > 0]
+        offset = median_filter(total_offset[bins] / hits[bins], size=window, mode="nearest")
+        s = np.concatenate([[start], edges[bins] + bin_m / 2, [end]])
+        vertices = np.interp(s, edges[bins] + bin_m / 2, offset)
+        spread = float(np.std(stretches.offset_m[inside]) / np.sqrt(len(inside)))
+        lines.append(Line(start, end, s, vertices, max(spread, 0.3), stretches.detection[inside]))
+    return lines
+
+
+def _side_of_image(drive: DrivePass, offset_m: float, config: InventoryConfig) -> Floats:
+    """How far ahead of each frame a line at this offset enters the image."""
+    return np.maximum(config.coverage_near_m, offset_m / np.tan(drive.poses.half_fov))
+
+
+def _count(edges: Floats, start: Floats, end: Floats, weight: Floats | None = None) -> Floats:
+    """How many stretches (or their summed weight) cover the middle of each step."""
+    middle = (edges[1] - edges[0]) / 2
+    change = np.zeros(len(edges) + 1)
+    weight = np.ones(len(start)) if weight is None else weight
+    forward = end > start
+    np.add.at(change, np.searchsorted(edges + middle, start[forward]), weight[forward])
+    np.add.at(change, np.searchsorted(edges + middle, end[forward]), -weight[forward])
+    return np.asarray(np.cumsum(change)[:-1])
+
+
+def _runs(member: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
+    """First and last index of each run of members, runs closer than `gap` steps joined.
+
+    >>> _runs(np.array([True, True, False, True, False, False, False, True]), gap=1)
+    [(0, 3), (7, 7)]
+    """
+    index = np.flatnonzero(member)
+    if len(index) == 0:
+        return []
+    breaks = np.flatnonzero(np.diff(index) > gap + 1)
+    return list(zip(index[np.r_[0, breaks + 1]].tolist(), index[np.r_[breaks, len(index) - 1]].tolist(), strict=True))

@@ -1,0 +1,121 @@
+"""One inventory run: read what is committed, build the register, publish it as one release."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+from ulid import ULID
+
+from roadscan.errors import Conflict
+from roadscan.inventory.build import Built, DriveTables, build
+from roadscan.inventory.config import InventoryConfig
+from roadscan.schemas import OBSERVATIONS
+from roadscan.taxonomy import HIGHWAY
+from roadscan.warehouse import DataFile, Release, Warehouse
+
+LOG = logging.getLogger(__name__)
+TABLES = ("assets", "asset_changes")
+OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
+
+
+@dataclass(frozen=True)
+class InventorySummary:
+    """What an inventory run did.
+
+    Attributes:
+        release: the release that is current now.
+        published: False when the register was already what these drives make it.
+        drives: how many it was built from.
+        assets: by class, then by state, how many.
+        changes: by kind, how many in the register's history.
+    """
+
+    release: int
+    published: bool
+    drives: int
+    assets: dict[str, dict[str, int]]
+    changes: dict[str, int]
+
+
+def update_inventory(config: InventoryConfig, on_drive: Callable[[str], None] | None = None) -> InventorySummary:
+    """Bring the warehouse's register up to date with all its committed drives.
+
+    Running it again changes nothing: ids are carried over, and an unchanged register is not published.
+
+    Args:
+        config: the warehouse and the thresholds.
+        on_drive: called with each drive's id when it is done, for a progress bar.
+
+    Raises:
+        Conflict: another inventory run published in the meantime; run again.
+        WarehouseError, StorageError: the warehouse cannot be read or written.
+    """
+    warehouse = Warehouse(config.warehouse)
+    base = warehouse.current()
+    drive_ids = committed_drives(warehouse, base)
+    previous = warehouse.read(base, "assets")
+    built = build(_tables(warehouse, base, drive_ids), previous, HIGHWAY, config, lambda: str(ULID()), on_drive)
+    release = _publish(warehouse, base, built, f"inventory of {len(drive_ids)} drives")
+    LOG.info("release %d: %d assets from %d drives", release.number, built.assets.num_rows, len(drive_ids))
+    return InventorySummary(
+        release=release.number,
+        published=release.number != base.number,
+        drives=len(drive_ids),
+        assets=_by_class(built),
+        changes=dict(Counter(built.changes["change"].to_pylist())),
+    )
+
+
+def committed_drives(warehouse: Warehouse, release: Release) -> list[str]:
+    """The drives of a release in the order in which they were driven; one without any time comes last."""
+    starts = []
+    for drive_id in sorted({f.drive_id for f in release.of("frames") if f.drive_id is not None}):
+        times = warehouse.read(release, "frames", drive_id=drive_id, columns=["captured_at"])
+        start = pc.min(times["captured_at"]).as_py()
+        starts.append((start is None, str(start), drive_id))
+    return [drive_id for *_, drive_id in sorted(starts)]
+
+
+def _tables(warehouse: Warehouse, release: Release, drive_ids: list[str]) -> Iterator[DriveTables]:
+    for drive_id in drive_ids:
+        frames = warehouse.read(release, "frames", drive_id=drive_id)
+        observations = warehouse.read(release, "observations", drive_id=drive_id, columns=OBSERVATION_COLUMNS)
+        yield DriveTables(drive_id, frames, observations)
+
+
+def _publish(warehouse: Warehouse, base: Release, built: Built, note: str) -> Release:
+    """Write both tables and publish them together, unless the current release has them already."""
+    files = [
+        warehouse.write("assets", built.assets, folder="", name="assets"),
+        warehouse.write("asset_changes", built.changes, folder="", name="asset-changes"),
+    ]
+
+    def change(release: Release) -> Release:
+        if _register_files(release) != _register_files(base):
+            raise Conflict(f"{warehouse.store.uri}: another inventory run published meanwhile; run again")
+        if _register_files(release) == {file.path for file in files}:
+            return release
+        return release.replaced(_is_register, files, note)
+
+    return warehouse.publish(change)
+
+
+def _is_register(file: DataFile) -> bool:
+    return file.table in TABLES
+
+
+def _register_files(release: Release) -> set[str]:
+    """Data files are named by their content, so equal names are equal tables."""
+    return {file.path for file in release.files if _is_register(file)}
+
+
+def _by_class(built: Built) -> dict[str, dict[str, int]]:
+    counts = Counter(zip(built.assets["class"].to_pylist(), built.assets["state"].to_pylist(), strict=True))
+    table: dict[str, dict[str, int]] = {}
+    for (class_name, state), number in sorted(counts.items()):
+        table.setdefault(class_name, {})[state] = number
+    return table

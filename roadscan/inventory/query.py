@@ -1,0 +1,161 @@
+"""SQL over what a warehouse has committed: its tables and the shipped views, in DuckDB, and nothing else.
+
+A query sees exactly the files of one release. It is one statement that reads; other files, the network, extensions and
+settings are out of its reach.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import duckdb
+import pyarrow as pa
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from roadscan.errors import ConfigError, WarehouseError
+from roadscan.inventory.views import VIEWS
+from roadscan.schemas import TABLES
+from roadscan.warehouse import Release, Warehouse
+
+Format = Literal["table", "json", "csv"]
+
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+}
+
+
+def query(warehouse_uri: str, sql: str, *, as_of: datetime | None = None) -> pa.Table:
+    """Run one SQL query over a warehouse.
+
+    Args:
+        warehouse_uri: the warehouse's root.
+        sql: one SELECT (or EXPLAIN) over the names of `roadscan.schemas.TABLES` and `VIEWS`.
+        as_of: the state of that moment; None for the current one.
+
+    Raises:
+        WarehouseError: DuckDB refuses the query (its message, and which tables and views there are), or nothing had
+            been published by `as_of`.
+    """
+    warehouse = Warehouse(warehouse_uri)
+    release = warehouse.current() if as_of is None else warehouse.as_of(as_of)
+    with duckdb.connect(":memory:", config=OFFLINE) as connection:
+        try:
+            _check_reads(connection, sql)
+            _define(connection, warehouse, release, named_tables(sql))
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise WarehouseError(f"query: {error}\n{_names()}") from None
+
+
+def named_tables(sql: str) -> set[str]:
+    """The tables whose files a query may need, also through views.
+
+    Every table that occurs as a word: perhaps one too many, never one too few. DuckDB's own `get_table_names` refuses
+    joins with USING (2.0.0: "column does not exist on left side of join").
+
+    >>> sorted(named_tables("SELECT * FROM Changes"))
+    ['asset_changes', 'assets']
+    """
+    words = set(re.findall(r"\w+", sql.lower()))
+    for view in words & VIEWS.keys():
+        words |= set(re.findall(r"\w+", VIEWS[view].lower()))
+    return words & TABLES.keys()
+
+
+def _check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """One statement, which reads: the release's own files would otherwise be open to COPY."""
+    kinds = [statement.type.name for statement in connection.extract_statements(sql)]
+    if kinds not in (["SELECT"], ["EXPLAIN"]):
+        got = ", ".join(kinds) or "nothing"
+        raise WarehouseError(f"query: got {got}; expected one SELECT statement, since a query only reads\n{_names()}")
+
+
+def _define(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, tables: set[str]) -> None:
+    """Make the tables and views, then take away every other file, the network and the settings."""
+    paths: list[str] = []
+    for name in TABLES:
+        files = [str(path) for path in warehouse.local_files(release.of(name))] if name in tables else []
+        if files:
+            source = ", ".join(_quoted(path) for path in files)
+            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{source}], union_by_name=true)")  # noqa: S608
+            paths += files
+        else:
+            connection.register(f"empty_{name}", TABLES[name].empty_table())
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
+            connection.unregister(f"empty_{name}")
+    for name, body in VIEWS.items():
+        connection.execute(f"CREATE VIEW {name} AS {body}")
+    connection.execute(f"SET allowed_paths=[{', '.join(_quoted(path) for path in paths)}]")
+    connection.execute("SET enable_external_access=false")
+    connection.execute("SET lock_configuration=true")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _names() -> str:
+    return f"tables: {', '.join(TABLES)}\nviews: {', '.join(VIEWS)}"
+
+
+def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: A002 - the word users type
+    """Print a query's result.
+
+    Args:
+        table: the rows.
+        format: ``table`` for people, ``json`` (one array of objects) or ``csv`` for programs. Bytes are written as hex,
+            times as ISO 8601.
+        console: where to; for ``json`` and ``csv`` its width and colours have no effect.
+
+    Raises:
+        ConfigError: another format.
+    """
+    rows = table.to_pylist()
+    if format == "json":
+        text = json.dumps(
+            [{key: _plain(value) for key, value in row.items()} for row in rows], ensure_ascii=False, indent=1
+        )
+        console.file.write(text + "\n")
+    elif format == "csv":
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(table.column_names)
+        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+        console.file.write(buffer.getvalue())
+    elif format == "table":
+        view = Table(*table.column_names)
+        for row in rows:
+            view.add_row(*(escape(_cell(value)) for value in row.values()))
+        console.print(view)
+    else:
+        raise ConfigError(f"format: got {format!r}; expected one of {', '.join(get_args(Format))}")
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
+
+
+def _cell(value: Any) -> str:
+    plain = _plain(value)
+    if plain is None:
+        return ""
+    return json.dumps(plain, ensure_ascii=False) if isinstance(plain, dict | list) else str(plain)
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

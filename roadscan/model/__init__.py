@@ -1,0 +1,1 @@
+"""The model: its file, its network, and inference on batches of pixels."""

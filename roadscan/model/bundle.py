@@ -1,0 +1,136 @@
+"""The model file: one zip with ``weights.safetensors`` and ``model.json``, loaded without pickle.
+
+`model.json` is the `ModelCard`. Weights are float16 on disk and float32 in memory. The archive is stored with fixed
+timestamps, so the same model is the same bytes, and its SHA-256 is the `model_sha256` of every row it produces.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import safetensors.torch
+import torch
+from pydantic import Field, ValidationError
+
+from roadscan.config import Config
+from roadscan.errors import ModelError, NotFound
+from roadscan.storage import open_store, sha256_hex
+
+FORMAT: Literal["roadscan.model/1"] = "roadscan.model/1"
+DEMO = "demo"  # the name of the model that is shipped with roadscan
+StateDict: TypeAlias = dict[str, torch.Tensor]
+Task: TypeAlias = Literal["detect", "segment"]
+Variant: TypeAlias = Literal["n", "s", "m", "l", "x"]
+
+
+class ModelCard(Config):
+    """What a model is, how it came to be, and what may be expected of it."""
+
+    format: Literal["roadscan.model/1"] = FORMAT
+    task: Task = Field(description="detect: boxes; segment: boxes and masks")
+    variant: Variant = Field(description="YOLOv8 size")
+    classes: tuple[str, ...] = Field(min_length=1, description="class names, in the order of the network's outputs")
+    image_size_px: int = Field(640, ge=32, multiple_of=32, description="longer side of the network's input")
+    confidence: float = Field(0.25, gt=0, lt=1, description="detections below this score are dropped")
+    iou: float = Field(0.6, gt=0, lt=1, description="overlap at which non-maximum suppression drops the lower score")
+    initialised_from: str = Field("scratch", description="where the weights started")
+    trained_on: str = Field("unknown", description="the data, in words")
+    training: dict[str, Any] = Field({}, description="settings that trained it")
+    metrics: dict[str, Any] = Field({}, description="measured figures, each with the data it was measured on")
+    limits: str = Field("", description="what it must not be used for")
+    licence: str = Field("AGPL-3.0-or-later", description="SPDX identifier")
+    code_version: str = Field("", description="roadscan version that wrote the file")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model in memory: its card, its weights (float32, by name), and the digest of its file."""
+
+    card: ModelCard
+    weights: StateDict
+    sha256: str
+
+
+def pack(card: ModelCard, weights: StateDict) -> bytes:
+    """The model file's bytes; the same model always gives the same bytes."""
+    half = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in sorted(weights.items())
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in (
+            ("model.json", card.model_dump_json(indent=1).encode()),
+            ("weights.safetensors", safetensors.torch.save(half)),
+        ):
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, *, where: str) -> Bundle:
+    """A model from its file's bytes.
+
+    Raises:
+        ModelError: not a model file, or one of a format that this version does not read.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            tree = json.loads(archive.read("model.json"))
+            weights = safetensors.torch.load(archive.read("weights.safetensors"))
+    except (zipfile.BadZipFile, KeyError, ValueError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"model {where}: not a roadscan model file ({error}); "
+            "bring Ultralytics or COCO weights in with 'roadscan model import'"
+        ) from None
+    if tree.get("format") != FORMAT:
+        raise ModelError(f"model {where}: format is {tree.get('format')!r}, this version reads {FORMAT!r}")
+    try:
+        card = ModelCard.model_validate(tree)
+    except ValidationError as error:
+        raise ModelError(f"model {where}: model.json is wrong: {error}") from None
+    return Bundle(
+        card, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, sha256_hex(data)
+    )
+
+
+def read_bytes(uri: str) -> bytes:
+    """The bytes of a model file at a path or ``s3://`` address, or of the one shipped with roadscan for ``demo``."""
+    if uri == DEMO:
+        return (files("roadscan.model") / "demo-detect.zip").read_bytes()
+    folder, _, name = uri.rpartition("/")
+    try:
+        return open_store(folder or ("." if "/" not in uri else "/")).read(name)
+    except NotFound:
+        raise ModelError(f"model {uri}: no such file; expected a path, an s3:// address, or '{DEMO}'") from None
+
+
+def load(uri: str, *, task: Task | None = None) -> Bundle:
+    """Read a model file.
+
+    Args:
+        uri: path, ``s3://`` address, or ``demo``.
+        task: what the caller needs; None for any.
+
+    Raises:
+        ModelError: no such file, not a model file, or a model for another task.
+    """
+    bundle = unpack(read_bytes(uri), where=uri)
+    if task is not None and bundle.card.task != task:
+        raise ModelError(
+            f"model {uri}: it is for task {bundle.card.task!r}, the job needs {task!r}; "
+            f"set task={bundle.card.task} or give a model for {task}"
+        )
+    return bundle
+
+
+def save(path: Path, card: ModelCard, weights: StateDict) -> str:
+    """Write a model file and return its sha256."""
+    data = pack(card, weights)
+    open_store(path.parent).write(path.name, data)
+    return sha256_hex(data)

@@ -1,0 +1,1 @@
+"""The scan: from survey drives in object storage to committed observations."""

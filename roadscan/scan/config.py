@@ -1,0 +1,48 @@
+"""What a scan is told."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import Field
+
+from roadscan.config import Config
+from roadscan.model.bundle import Task
+from roadscan.scan.decode import DecodeMode
+from roadscan.storage import sha256_hex
+
+
+class ScanConfig(Config):
+    """A scan of survey drives into a warehouse."""
+
+    drives: tuple[str, ...] = Field(
+        min_length=1, description="drives, or folders whose sub-folders are drives; paths or s3://"
+    )
+    warehouse: str = Field(description="where the tables go; a folder or s3://")
+    model: str = Field("demo", description="model file, path or s3://; 'demo' is the one shipped with roadscan")
+    task: Task = Field("detect", description="what the model must be for: detect or segment")
+    confidence: float | None = Field(None, gt=0, lt=1, description="lowest score kept; empty for the model's own")
+    iou: float | None = Field(
+        None, gt=0, lt=1, description="overlap at which the lower score is dropped; empty for the model's own"
+    )
+    image_size_px: int | None = Field(
+        None,
+        ge=32,
+        le=8192,
+        multiple_of=32,
+        description="longer side of the network's input; empty for the model's own",
+    )
+    decode: DecodeMode = Field("full", description="full, or scaled: faster on large JPEGs, pixels differ a little")
+    max_megapixels: float = Field(64.0, gt=0, description="a larger image is quarantined before decoding")
+    shard_frames: int = Field(512, ge=1, le=65536, description="frames a shard, the unit of commit and of resumption")
+    batch_size: int = Field(16, ge=1, le=1024, description="images a forward pass")
+    fetch_threads: int = Field(8, ge=1, le=256, description="images being fetched and decoded at a time, per actor")
+    actors: int | None = Field(
+        None, ge=1, description="actors; empty for one a GPU, or one a CPU core where there is none"
+    )
+    summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
+
+    def fingerprint(self) -> str:
+        """Digest of the settings that change a row; the others only change speed."""
+        fields = ("task", "confidence", "iou", "image_size_px", "decode", "max_megapixels", "shard_frames")
+        return sha256_hex(json.dumps([getattr(self, name) for name in fields]).encode())

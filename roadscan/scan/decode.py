@@ -1,0 +1,145 @@
+"""From an image file's bytes to the network's input, with every way a file can be bad told apart."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+DecodeMode: TypeAlias = Literal["full", "scaled"]
+
+PADDING_GREY = 114  # the letterbox grey that YOLOv8 was trained with
+ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+
+
+class Undecodable(Exception):
+    """The file is no usable image; the message is the frame's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How an image lies in the network's input: scaled by `scale`, then moved by `left` and `top`.
+
+    Attributes:
+        image_hw: the original image's size in pixels, upright.
+        input_hw: the network's input.
+        inner_hw: the part of the input that shows the image.
+        left, top: padding before it.
+    """
+
+    image_hw: tuple[int, int]
+    input_hw: tuple[int, int]
+    inner_hw: tuple[int, int]
+    left: int
+    top: int
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Input pixels an image pixel, along x and y."""
+        return self.inner_hw[1] / self.image_hw[1], self.inner_hw[0] / self.image_hw[0]
+
+    def to_image(self, boxes_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Boxes (n, 4) from input pixels to original pixels, clipped to the image."""
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        scale = np.array(self.scale * 2, np.float32)
+        height, width = self.image_hw
+        moved: npt.NDArray[np.float32] = (boxes_xyxy - offset) / scale
+        return moved.clip(0, np.array([width, height] * 2, np.float32))
+
+
+def plan_letterbox(image_hw: tuple[int, int], side: int, stride: int) -> Letterbox:
+    """The smallest input with the image's aspect: longer side `side`, the shorter rounded up to `stride`, centred.
+
+    The same placement as ultralytics' predictor, so that boxes agree. A 1920x1080 image in 640 becomes 640x384, which
+    costs 0.6 of the square.
+    """
+    height, width = image_hw
+    ratio = side / max(height, width)
+    inner = round(height * ratio), round(width * ratio)
+    rest = tuple((side - length) % stride / 2 for length in inner)
+    top, left = (round(half - 0.1) for half in rest)
+    bottom, right = (round(half + 0.1) for half in rest)
+    return Letterbox(image_hw, (inner[0] + top + bottom, inner[1] + left + right), inner, left, top)
+
+
+def image_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
+    """Height and width of the upright image, from the header alone.
+
+    Raises:
+        Undecodable: ``empty``, ``not_an_image``, ``corrupt``, ``too_large``, ``truncated``. A 5 MB JPEG can claim
+            20000 x 20000 pixels and make a decoder allocate gigabytes, so this comes before decoding.
+    """
+    if not data:
+        raise Undecodable("empty: 0 bytes")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            is_jpeg = image.format == "JPEG"
+            if image.getexif().get(ExifTags.Base.Orientation) in ROTATED:
+                width, height = height, width
+    except UnidentifiedImageError:
+        kind = "HTML" if data[:512].lstrip()[:1] == b"<" else f"{data[:8]!r}"
+        raise Undecodable(f"not_an_image: starts with {kind}") from None
+    except Image.DecompressionBombError as error:
+        raise Undecodable(f"too_large: {error}") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise Undecodable(f"corrupt: {error}") from None
+    if width * height > max_megapixels * 1e6:
+        raise Undecodable(f"too_large: {width}x{height} px, limit {max_megapixels:g} megapixels")
+    if is_jpeg and not _ends(data):
+        raise Undecodable(f"truncated: {len(data)} bytes without an end-of-image marker")
+    return height, width
+
+
+def _ends(jpeg: bytes) -> bool:
+    """Whether the main image of a JPEG has its end marker (decoders fill a truncated one with grey and say nothing).
+
+    Walks the segments up to the first scan (ITU-T T.81, B.1.1), so that a thumbnail's end marker does not count; in
+    the scan's data a 0xFF byte is always stuffed, so 0xFFD9 there is the end.
+    """
+    at = 2
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
+        marker, length = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker == 0xDA:
+            return jpeg.find(b"\xff\xd9", at + 2 + length) >= 0
+        at += 2 + length
+    return False
+
+
+def decode(data: bytes, letterbox: Letterbox, mode: DecodeMode = "full") -> Pixels:
+    """The network's input (h, w, 3), uint8 BGR.
+
+    Args:
+        data: the image file.
+        letterbox: from `plan_letterbox` on the file's own size.
+        mode: scaled lets the JPEG decoder skip the resolution that the network does not need (by powers of two). It is
+            faster on large images, and changes the pixels a little.
+
+    Raises:
+        Undecodable: ``corrupt``.
+    """
+    flag = cv2.IMREAD_COLOR
+    if mode == "scaled":
+        spare = max(letterbox.image_hw) / max(letterbox.inner_hw)
+        flag = next((REDUCED[by] for by in (8, 4, 2) if by <= spare), flag)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if image is None:
+        raise Undecodable("corrupt: the image data cannot be decoded")
+    inner_h, inner_w = letterbox.inner_hw
+    pixels = np.full((*letterbox.input_hw, 3), PADDING_GREY, np.uint8)
+    inner = pixels[letterbox.top : letterbox.top + inner_h, letterbox.left : letterbox.left + inner_w]
+    if image.shape[:2] == letterbox.inner_hw:
+        inner[:] = image
+    else:
+        inner[:] = cv2.resize(image, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR)
+    return pixels

@@ -1,0 +1,71 @@
+"""From boxes in pixels to bearings and ranges: the columns of an observation that place it on the map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from roadscan.survey.camera import Camera
+from roadscan.survey.geodesy import Floats
+from roadscan.taxonomy import AssetClass, Geometry, Taxonomy
+
+EDGE_PX = 2.0  # a box nearer to the image's edge than this is cut by it
+COLUMNS = (
+    "bearing_deg", "range_m", "range_sigma_m", "near_bearing_deg", "near_range_m", "far_bearing_deg", "far_range_m",
+)  # fmt: skip
+
+
+def measure(
+    camera: Camera, boxes_xyxy: npt.ArrayLike, classes: Sequence[str], taxonomy: Taxonomy, heading_deg: float
+) -> dict[str, Floats | list[str | None]]:
+    """Bearing and range of every box of one frame.
+
+    A range comes from the ground plane where the class stands on the ground and the box's lower edge is inside the
+    image, from the class's typical height where one is known, and from the better of both where both exist.
+
+    Args:
+        camera: the frame's camera; pixels are those of `camera.width_px` x `camera.height_px`.
+        boxes_xyxy: (n, 4).
+        classes: n class names.
+        taxonomy: what is known of the classes.
+        heading_deg: of the camera's optical axis, clockwise from north; NaN where unknown.
+
+    Returns:
+        (n,) float64 for each of `COLUMNS`, NaN where there is no value, and `range_source`: ground, size or None.
+    """
+    boxes = np.asarray(boxes_xyxy, float).reshape(-1, 4)
+    columns: dict[str, Floats] = {name: np.full(len(boxes), np.nan) for name in COLUMNS}
+    source = np.full(len(boxes), None, object)
+    centre = camera.relative_bearing_deg((boxes[:, 0] + boxes[:, 2]) / 2)
+    columns["bearing_deg"] = (heading_deg + centre) % 360.0
+    names = np.array(classes, object)
+    for name in set(classes):
+        rows = np.flatnonzero(names == name)
+        asset = taxonomy.get(name)
+        if asset.geometry is Geometry.LINE:
+            near_bearing, near_range, far_bearing, far_range = camera.base_ends(boxes[rows])
+            columns["near_bearing_deg"][rows] = (heading_deg + near_bearing) % 360.0
+            columns["near_range_m"][rows] = near_range
+            columns["far_bearing_deg"][rows] = (heading_deg + far_bearing) % 360.0
+            columns["far_range_m"][rows] = far_range
+        else:
+            columns["range_m"][rows], columns["range_sigma_m"][rows], source[rows] = _range(camera, boxes[rows], asset)
+    return {**columns, "range_source": list(source)}
+
+
+def _range(camera: Camera, boxes: Floats, asset: AssetClass) -> tuple[Floats, Floats, npt.NDArray[np.object_]]:
+    """The better of ground-plane and size range: (n,) metres, (n,) standard deviation, (n,) source or None."""
+    size, size_sigma = camera.size_range_m(boxes, asset)
+    ground, ground_sigma = np.full_like(size, np.nan), np.full_like(size, np.nan)
+    if asset.grounded:
+        ground, ground_sigma = camera.ground_range_m((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])
+        cut = boxes[:, 3] > camera.height_px - EDGE_PX
+        ground[cut] = ground_sigma[cut] = np.nan
+    use_ground = np.isfinite(ground) & ~(size_sigma < ground_sigma)
+    distance, sigma = np.where(use_ground, ground, size), np.where(use_ground, ground_sigma, size_sigma)
+    source = np.full(len(boxes), None, object)
+    source[np.isfinite(distance)] = "size"
+    source[use_ground] = "ground"
+    return distance, np.where(np.isfinite(distance), sigma, np.nan), source

@@ -1,0 +1,431 @@
+"""The only door to object stores and disks: read, write, conditional write, list, verify.
+
+A `Store` is one root, ``s3://bucket/prefix`` or a folder, and keys below it. Nothing else in roadscan may import
+boto3 or open a remote file. Credentials and endpoints come from the usual AWS environment or profile
+(``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL_S3`` …), never from a config.
+
+What a caller may rely on:
+
+- `Store.read` returns the whole object or raises; a body cut short or garbled is fetched again.
+- `Store.create` and `Store.swap` are atomic: of many writers exactly one wins, the others get `Conflict`.
+- Every operation ends: connecting, each read from the socket, and the object as a whole have deadlines.
+- A key never leaves its root: absolute keys, ``..``, and keys that are not NFC are refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import secrets
+import time
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 20  # between two packets, not for the whole object
+OBJECT_DEADLINE_S = 120  # one object, all tries; a store that drips 1 KiB every 50 ms trips no socket time-out
+TRIES = 10  # botocore's own "legacy" default of 5 gave up after 0.7 s of 503 SlowDown
+BODY_TRIES = 4  # a truncated or corrupt body is an error that botocore does not retry
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What a store knows of an object: its size in bytes and the tag that conditional writes compare."""
+
+    size: int
+    tag: str
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 of some bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_key(key: str) -> str:
+    """The key itself, if it stays below the root it is joined to.
+
+    Raises:
+        StorageError: the key is empty, absolute, a URI, has ``..`` or empty parts or control characters, or is not in
+            Unicode normalisation form C (two spellings of one name would be two objects).
+    """
+    reason = None
+    if not key:
+        reason = "is empty"
+    elif key.startswith("/") or "\\" in key or "://" in key:
+        reason = "is not relative to its root"
+    elif any(part in ("", ".", "..") for part in key.split("/")):
+        reason = "has an empty, '.' or '..' part"
+    elif any(unicodedata.category(char) == "Cc" for char in key):
+        reason = "has a control character"
+    elif not unicodedata.is_normalized("NFC", key):
+        reason = "is not in Unicode normalisation form C"
+    if reason:
+        raise StorageError(
+            f"key {key!r} {reason}; expected a relative path below the root, such as 'images/000001.jpg'"
+        )
+    return key
+
+
+class Store(ABC):
+    """One root of an object store or disk. Keys are relative, with forward slashes.
+
+    Attributes:
+        uri: the root, without a trailing slash.
+    """
+
+    uri: str
+
+    def uri_of(self, key: str) -> str:
+        """The full address of a key."""
+        return f"{self.uri}/{check_key(key)}"
+
+    def child(self, prefix: str) -> Store:
+        """The store rooted at a prefix of this one."""
+        return open_store(self.uri_of(prefix))
+
+    def read(self, key: str, *, sha256: str | None = None) -> bytes:
+        """The whole object.
+
+        Args:
+            key: the object.
+            sha256: its expected digest in hex, where one is on record.
+
+        Raises:
+            NotFound, AccessDenied, Unreachable: as their names say.
+            StorageError: the digest differs from the one expected.
+        """
+        data, _ = self.read_tagged(key)
+        if sha256 is not None and sha256_hex(data) != sha256:
+            raise StorageError(
+                f"{self.uri_of(key)}: sha256 is {sha256_hex(data)}, expected {sha256}; "
+                "the object is not the one that was committed"
+            )
+        return data
+
+    def exists(self, key: str) -> bool:
+        """Whether the object exists."""
+        try:
+            self.stat(key)
+        except NotFound:
+            return False
+        return True
+
+    @abstractmethod
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        """The whole object and the tag to give to `swap`."""
+
+    @abstractmethod
+    def stat(self, key: str) -> Stat:
+        """Size and tag of an object, or `NotFound`."""
+
+    @abstractmethod
+    def write(self, key: str, data: bytes) -> None:
+        """Write the object whole, replacing what was there. Readers see the old bytes or the new ones."""
+
+    @abstractmethod
+    def create(self, key: str, data: bytes) -> None:
+        """Write the object only if it does not exist, else raise `Conflict`.
+
+        An object that exists with these very bytes is success: it is our own write whose acknowledgement was lost.
+        """
+
+    @abstractmethod
+    def swap(self, key: str, data: bytes, *, tag: str) -> None:
+        """Replace the object only if its tag is still the one that was read, else raise `Conflict`."""
+
+    @abstractmethod
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Keys below a prefix, in order: for small folders, since images are found by their manifest."""
+
+    @abstractmethod
+    def folders(self) -> list[str]:
+        """Names of the folders directly below the root, in order."""
+
+
+class DiskStore(Store):
+    """A folder. Writes go to a temporary name and are renamed, so a reader never sees half a file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().resolve()
+        self.uri = str(self.root)
+
+    def path(self, key: str) -> Path:
+        """Where a key lies on the disk."""
+        return self.root / check_key(key)
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        with _disk_errors(self.path(key)):
+            data = self.path(key).read_bytes()
+        return data, sha256_hex(data)
+
+    def stat(self, key: str) -> Stat:
+        data, tag = self.read_tagged(key)
+        return Stat(len(data), tag)
+
+    def exists(self, key: str) -> bool:
+        return self.path(key).is_file()
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._staged(key, data) as staged:
+            staged.replace(self.path(key))
+
+    def create(self, key: str, data: bytes) -> None:
+        with self._staged(key, data) as staged:
+            try:
+                os.link(staged, self.path(key))  # fails if the name exists, unlike a rename
+            except FileExistsError:
+                if self.path(key).read_bytes() != data:
+                    raise Conflict(f"{self.uri_of(key)}: exists already, written by another run") from None
+
+    def swap(self, key: str, data: bytes, *, tag: str) -> None:
+        with self._locked(key):
+            if self.read_tagged(key)[1] != tag:
+                raise Conflict(f"{self.uri_of(key)}: changed by another run since it was read")
+            self.write(key, data)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        start = self.root / prefix
+        for path in sorted(start.rglob("*")) if start.is_dir() else ():
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(self.root).as_posix()
+
+    def folders(self) -> list[str]:
+        if not self.root.is_dir():
+            return []
+        return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+    @contextmanager
+    def _staged(self, key: str, data: bytes) -> Iterator[Path]:
+        target = self.path(key)
+        staged = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+        with _disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with staged.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                yield staged
+            finally:
+                staged.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        import fcntl
+
+        path = self.path(key)
+        with _disk_errors(path), path.with_name(f".{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise NotFound(f"{path}: no such file") from None
+    except PermissionError:
+        raise AccessDenied(f"{path}: permission denied") from None
+    except (IsADirectoryError, NotADirectoryError, OSError) as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from None
+
+
+class S3Store(Store):
+    """A bucket and prefix of any S3-compatible store."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket, self.prefix = bucket, prefix.strip("/")
+        self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{check_key(key)}".lstrip("/")
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        uri, deadline = self.uri_of(key), time.monotonic() + OBJECT_DEADLINE_S
+
+        def attempt() -> tuple[bytes, str]:
+            answer = _client().get_object(Bucket=self.bucket, Key=self._key(key), ChecksumMode="ENABLED")
+            chunks = []
+            for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
+                chunks.append(chunk)
+                if time.monotonic() > deadline:
+                    raise Unreachable(f"{uri}: not read within {OBJECT_DEADLINE_S} s")
+            return b"".join(chunks), answer["ETag"]
+
+        return _retry_body(uri, attempt, deadline)
+
+    def stat(self, key: str) -> Stat:
+        with _s3_errors(self.uri_of(key)):
+            answer = _client().head_object(Bucket=self.bucket, Key=self._key(key))
+        return Stat(answer["ContentLength"], answer["ETag"])
+
+    def write(self, key: str, data: bytes) -> None:
+        self._put(key, data)
+
+    def create(self, key: str, data: bytes) -> None:
+        self._put_if(key, data, IfNoneMatch="*")
+
+    def swap(self, key: str, data: bytes, *, tag: str) -> None:
+        self._put_if(key, data, IfMatch=tag)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        for page in self._pages(Prefix=f"{self.prefix}/{prefix}".lstrip("/")):
+            for entry in page.get("Contents", []):
+                yield entry["Key"].removeprefix(self.prefix).lstrip("/")
+
+    def folders(self) -> list[str]:
+        prefix = f"{self.prefix}/" if self.prefix else ""
+        pages = self._pages(Prefix=prefix, Delimiter="/")
+        return [
+            entry["Prefix"].removeprefix(prefix).rstrip("/")
+            for page in pages
+            for entry in page.get("CommonPrefixes", [])
+        ]
+
+    def _pages(self, **query: Any) -> Iterator[Any]:
+        with _s3_errors(self.uri):
+            yield from _client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query)
+
+    def _put(self, key: str, data: bytes, **condition: Any) -> None:
+        with _s3_errors(self.uri_of(key)):
+            _client().put_object(Bucket=self.bucket, Key=self._key(key), Body=data, **condition)
+
+    def _put_if(self, key: str, data: bytes, **condition: str) -> None:
+        try:
+            self._put(key, data, **condition)
+        except Conflict:
+            # Our own earlier try may have won and lost its acknowledgement: then the object is ours, a success.
+            with suppress(NotFound):
+                if self.read(key) == data:
+                    return
+            raise
+
+
+def _client() -> S3Client:
+    """The client for the AWS settings of the environment; boto3's clients are thread-safe."""
+    return _client_for(tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))))
+
+
+@lru_cache(maxsize=4)
+def _client_for(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG001 - the cache's key
+    from boto3.session import Session  # boto3.client() would keep the first credentials it saw
+    from botocore.config import Config
+
+    return Session().client(
+        "s3",
+        config=Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": TRIES},
+            max_pool_connections=64,
+            # Several S3-compatible stores reject the trailing checksums that newer SDKs send by default.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_supported",
+        ),
+    )
+
+
+def _retry_body(uri: str, attempt: Callable[[], T], deadline: float) -> T:
+    """Fetch again when the body broke on the way: truncated, garbled, or the connection fell."""
+    from botocore import exceptions as boto
+    from urllib3 import exceptions as http
+
+    broken = (boto.ResponseStreamingError, boto.IncompleteReadError, boto.FlexibleChecksumError, http.HTTPError)
+    for number in range(1, BODY_TRIES + 1):
+        try:
+            with _s3_errors(uri):
+                return attempt()
+        except broken as error:
+            if number == BODY_TRIES or time.monotonic() > deadline:
+                raise Unreachable(f"{uri}: the body broke {number} times, last: {error}") from None
+            time.sleep(random.uniform(0, 0.1 * 2**number))
+    raise AssertionError("unreachable")
+
+
+DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+MISSING = {"NoSuchKey", "404", "NotFound"}
+LOST = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+OWNED = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+
+
+@contextmanager
+def _s3_errors(uri: str) -> Iterator[None]:
+    """botocore's errors as roadscan's; what `_retry_body` retries passes through."""
+    from botocore import exceptions as boto
+
+    try:
+        yield
+    except boto.ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in MISSING:
+            raise NotFound(f"{uri}: no such object") from None
+        if code == "NoSuchBucket":
+            raise NotFound(f"{uri}: no such bucket") from None
+        if code in DENIED:
+            raise AccessDenied(
+                f"{uri}: the store refused the credentials ({code}); check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            ) from None
+        if code in LOST | OWNED:
+            raise Conflict(f"{uri}: another writer was first") from None
+        raise Unreachable(f"{uri}: the store answered {code or error} after {TRIES} tries") from None
+    except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound) as error:
+        raise AccessDenied(
+            f"{uri}: no credentials ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        ) from None
+    except (
+        boto.EndpointConnectionError,
+        boto.ConnectTimeoutError,
+        boto.ReadTimeoutError,
+        boto.ConnectionClosedError,
+    ) as error:
+        raise Unreachable(
+            f"{uri}: the endpoint does not answer ({error}); check AWS_ENDPOINT_URL_S3 and the network"
+        ) from None
+    except boto.ParamValidationError as error:
+        raise StorageError(f"{uri}: {error}") from None
+
+
+def create_bucket(bucket: str) -> None:
+    """Make a bucket in the store of the environment; one that exists and is ours is left as it is.
+
+    Raises:
+        AccessDenied, Unreachable, StorageError: as their names say.
+    """
+    with suppress(Conflict), _s3_errors(f"s3://{bucket}"):
+        _client().create_bucket(Bucket=bucket)
+
+
+def open_store(uri: str | Path) -> Store:
+    """The store at ``s3://bucket/prefix``, ``file:///folder`` or a plain path.
+
+    Raises:
+        StorageError: another scheme, or an ``s3://`` address without a bucket.
+    """
+    text = str(uri)
+    if "://" not in text:
+        return DiskStore(Path(text))
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return DiskStore(Path(parts.path))
+    if parts.scheme != "s3":
+        raise StorageError(f"{text}: scheme {parts.scheme!r} is not supported; expected s3://bucket/prefix or a path")
+    if not parts.netloc:
+        raise StorageError(f"{text}: no bucket; expected s3://bucket/prefix")
+    return S3Store(parts.netloc, parts.path)

@@ -1,0 +1,116 @@
+"""From pixels of a survey camera to bearings and ranges on the ground.
+
+The camera is a pinhole without distortion, with the principal point at the image's centre. Its optical axis points
+along the vehicle's heading plus `mount_yaw_deg` (clockwise), and `mount_pitch_deg` below the horizon. Boxes are xyxy in
+pixels of the original image. The ground is the plane on which the vehicle stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from roadscan.survey.geodesy import Floats
+from roadscan.taxonomy import AssetClass
+
+PITCH_SIGMA_DEG = 0.5  # suspension and gradient: how far the camera's pitch strays from its mount
+BOX_EDGE_SIGMA_PX = 0.004  # of the image's width: how far a detector's box edge strays
+MAX_RANGE_M = 150.0  # a longer range is no measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One camera of a survey vehicle.
+
+    Attributes:
+        camera_id: name, unique within the drive.
+        width_px, height_px: size of its images.
+        focal_px: focal length in pixels of that size.
+        mount_height_m: above the road.
+        mount_yaw_deg: clockwise from the vehicle's heading.
+        mount_pitch_deg: below the horizon.
+    """
+
+    camera_id: str
+    width_px: int
+    height_px: int
+    focal_px: float
+    mount_height_m: float
+    mount_yaw_deg: float = 0.0
+    mount_pitch_deg: float = 0.0
+
+    @property
+    def fov_deg(self) -> float:
+        """Horizontal field of view."""
+        return float(2 * np.degrees(np.arctan2(self.width_px / 2, self.focal_px)))
+
+    def relative_bearing_deg(self, u_px: npt.ArrayLike) -> Floats:
+        """Bearing of an image column from the optical axis, clockwise, any shape."""
+        offset = np.asarray(u_px, float) - self.width_px / 2
+        return np.asarray(np.degrees(np.arctan2(offset, self.focal_px)))
+
+    def ground_range_m(self, u_px: npt.ArrayLike, v_px: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Horizontal distance to the ground seen at a pixel, and its standard deviation; NaN at or above the horizon.
+
+        Source: the ray through (u, v) meets the plane `mount_height_m` below the camera; with depression t of the row,
+        depth is h/tan(t), and sigma = d²/h · sigma_t, plus the box edge's own error through dv.
+        """
+        u, v = np.asarray(u_px, float), np.asarray(v_px, float)
+        pitch = np.radians(self.mount_pitch_deg)
+        depression = pitch + np.arctan2(v - self.height_px / 2, self.focal_px)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = np.where(depression > 1e-3, self.mount_height_m / np.tan(depression), np.nan)
+        depth = np.where(depth <= MAX_RANGE_M, depth, np.nan)
+        # Along the ray the plane's depth is measured on the optical axis; the slant to the side lengthens it.
+        slant = 1 / np.cos(np.radians(self.relative_bearing_deg(u)))
+        sigma_angle = np.hypot(np.radians(PITCH_SIGMA_DEG), BOX_EDGE_SIGMA_PX * self.width_px / self.focal_px)
+        sigma = depth**2 / self.mount_height_m * sigma_angle
+        return depth * slant, np.maximum(sigma * slant, 0.5)
+
+    def size_range_m(self, box_xyxy: npt.ArrayLike, asset: AssetClass) -> tuple[Floats, Floats]:
+        """Horizontal distance from the box's height and the class's typical height, and its standard deviation.
+
+        Args:
+            box_xyxy: (n, 4).
+            asset: the class; without a typical height the result is NaN. So it is for a box cut by the image's edge.
+
+        Source: depth = f·H/h; relative sigma is the class's own spread combined with the error of the box's height.
+        """
+        box = np.asarray(box_xyxy, float).reshape(-1, 4)
+        if asset.height_m is None:
+            return np.full(len(box), np.nan), np.full(len(box), np.nan)
+        height_px = np.maximum(box[:, 3] - box[:, 1], 1.0)
+        whole = (box[:, 1] > 1) & (box[:, 3] < self.height_px - 1)
+        depth = np.where(whole, self.focal_px * asset.height_m / height_px, np.nan)
+        depth = np.where(depth <= MAX_RANGE_M, depth, np.nan)
+        edge = np.sqrt(2) * BOX_EDGE_SIGMA_PX * self.width_px / height_px
+        slant = 1 / np.cos(np.radians(self.relative_bearing_deg((box[:, 0] + box[:, 2]) / 2)))
+        return depth * slant, np.maximum(depth * slant * np.hypot(asset.height_rel_sigma, edge), 0.5)
+
+    def base_ends(self, box_xyxy: npt.ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:
+        """The two ends of the base of a line asset that runs along the road, from its box.
+
+        A barrier beside the road recedes towards the vanishing point, so its near end is the box's lower outer corner.
+        Its lateral offset there gives the depth at which the inner edge is met. Works on straight road; on a curve the
+        far end is an approximation. A near end that lies outside the image is where the image cuts it.
+
+        Args:
+            box_xyxy: (n, 4).
+
+        Returns:
+            (near bearing from the axis in degrees, near range in metres, far bearing, far range), each (n,), NaN where
+            the box's lower edge is not on the ground.
+        """
+        box = np.asarray(box_xyxy, float).reshape(-1, 4)
+        centre = self.width_px / 2
+        right = (box[:, 0] + box[:, 2]) / 2 > centre
+        outer, inner = np.where(right, box[:, 2], box[:, 0]), np.where(right, box[:, 0], box[:, 2])
+        near_range, _ = self.ground_range_m(outer, box[:, 3])
+        near_bearing, far_bearing = self.relative_bearing_deg(outer), self.relative_bearing_deg(inner)
+        offset = near_range * np.sin(np.radians(near_bearing))
+        same_side = np.sign(inner - centre) == np.sign(outer - centre)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far_range = np.where(same_side, offset / np.sin(np.radians(far_bearing)), MAX_RANGE_M)
+        return near_bearing, near_range, far_bearing, np.clip(far_range, near_range, MAX_RANGE_M)

@@ -1,0 +1,191 @@
+"""A survey drive: ``drive.json`` and ``frames.parquet`` in one folder, the manifest of everything a scan will read.
+
+    drive.json        {"format", "drive_id", "source", "image_root", "cameras", "frames": {"path", "rows", "sha256"}}
+    frames.parquet    one row a frame, `roadscan.schemas.DRIVE_FRAMES`
+
+`image_uri` in the frames table is a key below `image_root` (the drive's own folder, unless the images live elsewhere).
+A frame that cannot be used has a `reason` and stays in the table: it is counted, never dropped.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from roadscan.errors import NotFound, StorageError, SurveyError
+from roadscan.schemas import DRIVE_FRAMES
+from roadscan.storage import Store, check_key, open_store, sha256_hex
+from roadscan.survey.camera import Camera
+
+FORMAT = "roadscan.drive/1"
+MANIFEST = "drive.json"
+FRAMES = "frames.parquet"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A drive as read: cameras by id, and the frames table in the manifest's order.
+
+    Attributes:
+        drive_id: unique within a warehouse.
+        uri: the drive's folder.
+        image_root: the address below which all images lie.
+        cameras: by camera_id.
+        frames: `DRIVE_FRAMES`, in manifest order.
+        sha256: digest of the frames table, which identifies the manifest.
+    """
+
+    drive_id: str
+    uri: str
+    image_root: str
+    cameras: dict[str, Camera]
+    frames: pa.Table
+    sha256: str
+
+
+def check_name(field: str, value: str) -> str:
+    """The value itself, if it can be a folder's name in every store."""
+    if not NAME.fullmatch(value):
+        raise SurveyError(
+            f"{field}: got {value!r}; expected 1 to 128 letters, digits, '.', '_' or '-', not starting with a mark"
+        )
+    return value
+
+
+def write_drive(
+    store: Store,
+    *,
+    drive_id: str,
+    cameras: Sequence[Camera],
+    frames: pa.Table,
+    source: str,
+    image_root: str | None = None,
+) -> None:
+    """Write a drive's two files; the manifest last, so a drive with a manifest is complete.
+
+    Args:
+        store: the drive's own folder.
+        drive_id: unique within a warehouse.
+        cameras: every camera that `frames` names.
+        frames: columns of `DRIVE_FRAMES`, any order.
+        source: which importer made it.
+        image_root: where the images lie; None for the drive's own folder.
+
+    Raises:
+        SurveyError: duplicate frame ids, an unknown camera, a missing column or a value of the wrong type.
+    """
+    check_name("drive_id", drive_id)
+    frames = _conform(frames, where=f"drive {drive_id}")
+    _check(frames, {camera.camera_id for camera in cameras}, where=f"drive {drive_id}")
+    buffer = io.BytesIO()
+    pq.write_table(frames, buffer, compression="zstd")
+    data = buffer.getvalue()
+    manifest = {
+        "format": FORMAT,
+        "drive_id": drive_id,
+        "source": source,
+        "image_root": image_root,
+        "cameras": [asdict(camera) for camera in cameras],
+        "frames": {"path": FRAMES, "rows": frames.num_rows, "sha256": sha256_hex(data)},
+    }
+    store.write(FRAMES, data)
+    store.write(MANIFEST, json.dumps(manifest, indent=1).encode())
+
+
+def read_drive(uri: str) -> Drive:
+    """Read and check a drive.
+
+    Args:
+        uri: its folder.
+
+    Raises:
+        SurveyError: there is no drive there, or its manifest, frames, cameras or keys are wrong.
+        AccessDenied, Unreachable: the store did not give it.
+    """
+    store = open_store(uri)
+    try:
+        manifest = json.loads(store.read(MANIFEST))
+        cameras = {entry["camera_id"]: Camera(**entry) for entry in manifest["cameras"]}
+        name, digest = manifest["frames"]["path"], manifest["frames"]["sha256"]
+        drive_id, image_root, format_ = manifest["drive_id"], manifest["image_root"], manifest["format"]
+    except NotFound:
+        raise SurveyError(
+            f"{uri}: no {MANIFEST} there; expected a drive made by 'roadscan ingest' or 'roadscan simulate'"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SurveyError(
+            f"{uri}/{MANIFEST}: not a drive manifest ({type(error).__name__}: {error}); ingest the drive again"
+        ) from None
+    if format_ != FORMAT:
+        raise SurveyError(f"{uri}/{MANIFEST}: format is {format_!r}, this version reads {FORMAT!r}")
+    try:
+        table = pq.read_table(io.BytesIO(store.read(name, sha256=digest)))
+    except NotFound:
+        raise SurveyError(f"{uri}: {MANIFEST} names {name}, which does not exist; ingest the drive again") from None
+    except pa.ArrowInvalid as error:
+        raise SurveyError(f"{uri}/{name}: not a Parquet file ({error})") from None
+    frames = _conform(table, where=f"{uri}/{name}")
+    _check(frames, set(cameras), where=f"{uri}/{name}")
+    return Drive(
+        check_name("drive_id", drive_id), uri.rstrip("/"), (image_root or uri).rstrip("/"), cameras, frames, digest
+    )
+
+
+def find_drives(uri: str) -> list[str]:
+    """Addresses of the drives at an address: itself, or the folders directly below it that hold a drive, in order."""
+    store = open_store(uri)
+    if store.exists(MANIFEST):
+        return [store.uri]
+    return [store.uri_of(name) for name in store.folders() if store.exists(f"{name}/{MANIFEST}")]
+
+
+def _conform(table: pa.Table, *, where: str) -> pa.Table:
+    missing = [name for name in DRIVE_FRAMES.names if name not in table.column_names]
+    if missing:
+        raise SurveyError(f"{where}: columns {missing} are missing; expected {DRIVE_FRAMES.names}")
+    try:
+        return table.select(DRIVE_FRAMES.names).cast(DRIVE_FRAMES)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise SurveyError(f"{where}: a column has the wrong type or a null where none may be: {error}") from None
+
+
+def _check(frames: pa.Table, cameras: set[str], *, where: str) -> None:
+    counts = frames["frame_id"].value_counts()
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if twice:
+        raise SurveyError(
+            f"{where}: {len(twice)} frame ids occur more than once, e.g. {twice[:3]}; "
+            "every frame_id must be unique in a drive"
+        )
+    unknown = sorted(set(frames["camera_id"].unique().to_pylist()) - cameras)
+    if unknown:
+        raise SurveyError(f"{where}: camera_id {unknown[:3]} not among the drive's cameras {sorted(cameras)}")
+
+
+def rejection(frame: dict[str, Any]) -> str | None:
+    """Why a frame of the manifest cannot be scanned and placed on the map, or None when it can.
+
+    Returns:
+        The importer's own reason, or ``bad_key`` (the image would lie outside the drive), ``no_gps``, ``bad_gps``,
+        ``no_time``; after a colon the detail.
+    """
+    if frame["reason"]:
+        return str(frame["reason"])
+    try:
+        check_key(frame["image_uri"])
+    except StorageError as error:
+        return f"bad_key: {error}"
+    if frame["lon"] is None or frame["lat"] is None:
+        return "no_gps"
+    if not (-180 <= frame["lon"] <= 180 and -90 <= frame["lat"] <= 90) or (frame["lon"] == 0 and frame["lat"] == 0):
+        return "bad_gps"
+    return None if frame["captured_at"] else "no_time"

@@ -1,0 +1,175 @@
+"""GPS logs: GPX and NMEA 0183, read into one list of fixes in UTC."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import gpxpy
+import numpy as np
+import pynmea2
+from gpxpy.gpx import GPXException
+
+from roadscan.errors import NotFound, SurveyError
+from roadscan.survey.geodesy import Floats
+from roadscan.survey.importers.sources import read_file
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One position of a log: UTC time, WGS 84 degrees, HDOP where the log has it."""
+
+    at: datetime
+    lon: float
+    lat: float
+    hdop: float | None
+
+
+@dataclass(frozen=True)
+class GpsLog:
+    """A GPS log, by time.
+
+    Attributes:
+        time_s: seconds since 1970, strictly increasing, (n,) with n >= 2.
+        lon, lat: degrees, (n,).
+        hdop: (n,), NaN where the log has none.
+        notes: what was skipped, by kind and count.
+    """
+
+    time_s: Floats
+    lon: Floats
+    lat: Floats
+    hdop: Floats
+    notes: dict[str, int]
+
+
+def read_log(uri: str) -> GpsLog:
+    """A GPX or NMEA file, told apart by its content.
+
+    Raises:
+        SurveyError: the file is missing, is neither, or has fewer than two usable fixes.
+    """
+    try:
+        text = read_file(uri).decode("utf-8-sig", "replace")
+    except NotFound:
+        raise SurveyError(f"track: {uri} does not exist; expected a GPX or NMEA file") from None
+    notes: Counter[str] = Counter()
+    fixes = _read_gpx(text, uri, notes) if text.lstrip().startswith("<") else _read_nmea(text, notes)
+    by_time: dict[datetime, Fix] = {}
+    for fix in fixes:
+        if fix.at in by_time:
+            notes["fixes at a time that was there already"] += 1
+        by_time.setdefault(fix.at, fix)
+    if len(by_time) < 2:
+        skipped = ", ".join(f"{count} {what}" for what, count in notes.items()) or "nothing skipped"
+        raise SurveyError(
+            f"track: {uri} has {len(by_time)} usable fixes ({skipped}); expected at least two, as GPX track points "
+            "with time or NMEA RMC sentences with checksum"
+        )
+    ordered = [by_time[at] for at in sorted(by_time)]
+    return GpsLog(
+        time_s=np.array([fix.at.timestamp() for fix in ordered]),
+        lon=np.array([fix.lon for fix in ordered]),
+        lat=np.array([fix.lat for fix in ordered]),
+        hdop=np.array([np.nan if fix.hdop is None else fix.hdop for fix in ordered]),
+        notes=dict(notes),
+    )
+
+
+def _on_earth(lon: float, lat: float) -> bool:
+    return -180 <= lon <= 180 and -90 <= lat <= 90 and not (lon == 0 and lat == 0)
+
+
+def _read_gpx(text: str, uri: str, notes: Counter[str]) -> Iterator[Fix]:
+    try:
+        gpx = gpxpy.parse(text)
+    except (GPXException, ValueError) as error:
+        raise SurveyError(f"track: {uri} is not valid GPX ({error}); export the log again") from None
+    for point, *_ in gpx.walk():
+        if point.time is None:
+            notes["track points without a time"] += 1
+        elif not _on_earth(point.longitude, point.latitude):
+            notes["fixes off the earth"] += 1
+        else:
+            # GPX times are UTC, also where the file leaves out the Z.
+            at = point.time.astimezone(UTC) if point.time.tzinfo else point.time.replace(tzinfo=UTC)
+            yield Fix(at, point.longitude, point.latitude, point.horizontal_dilution)
+
+
+def _read_nmea(text: str, notes: Counter[str]) -> Iterator[Fix]:
+    """Fixes from RMC (date, time, position) and GGA (time, position, HDOP); at one time they are one fix.
+
+    GGA has no date: it takes that of the RMC before it (or the first one), on the day that brings the two closest, so
+    midnight between them does no harm.
+    """
+    sentences = list(_sentences(text, notes))
+    dates = [_moment(sentence) for sentence in sentences]
+    first = next((at for at in dates if at is not None), None)
+    if first is None:
+        return
+    fixes: dict[datetime, Fix] = {}
+    for sentence, moment in zip(sentences, dates, strict=True):
+        if moment is not None:
+            first = moment
+        at = moment or _nearest_day(sentence.timestamp, first)
+        if not _has_fix(sentence) or not _on_earth(sentence.longitude, sentence.latitude):
+            notes["sentences without a fix"] += 1
+            continue
+        gga = sentence.sentence_type == "GGA"
+        if gga or at not in fixes:
+            fixes[at] = Fix(at, sentence.longitude, sentence.latitude, _hdop(sentence) if gga else None)
+    yield from fixes.values()
+
+
+def _sentences(text: str, notes: Counter[str]) -> Iterator[Any]:
+    """The RMC and GGA sentences whose checksum is right and whose time can be read."""
+    for line in text.splitlines():
+        sentence = line[line.find("$") :].strip() if "$" in line else ""
+        if sentence[3:6] not in ("RMC", "GGA"):
+            continue
+        try:
+            # Without a checksum a line that was cut short could pass with half a number.
+            parsed = pynmea2.parse(sentence, check=True)
+        except pynmea2.ChecksumError:
+            notes["NMEA sentences with a wrong or no checksum"] += 1
+            continue
+        except (pynmea2.ParseError, ValueError):
+            notes["NMEA sentences that cannot be read"] += 1
+            continue
+        if isinstance(getattr(parsed, "timestamp", None), time):
+            yield parsed
+        else:
+            notes["sentences without a fix"] += 1  # a receiver that has no time yet
+
+
+def _moment(sentence: Any) -> datetime | None:
+    """Date and time of an RMC sentence; None for GGA, or without a date."""
+    day = getattr(sentence, "datestamp", None)
+    return datetime.combine(day, _clock(sentence.timestamp), UTC) if isinstance(day, date) else None
+
+
+def _clock(value: time) -> time:
+    return value.replace(tzinfo=None)
+
+
+def _nearest_day(clock: time, near: datetime) -> datetime:
+    days = (near.date() + timedelta(days=shift) for shift in (-1, 0, 1))
+    return min((datetime.combine(day, _clock(clock), UTC) for day in days), key=lambda at: abs(at - near))
+
+
+def _has_fix(sentence: Any) -> bool:
+    if not sentence.lat or not sentence.lon:
+        return False
+    if sentence.sentence_type == "RMC":
+        return bool(sentence.status == "A")
+    return sentence.gps_qual not in (None, 0)
+
+
+def _hdop(sentence: Any) -> float | None:
+    try:
+        return float(sentence.horizontal_dil)
+    except (TypeError, ValueError):
+        return None

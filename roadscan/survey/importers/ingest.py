@@ -1,0 +1,188 @@
+"""The front of the importers: read a source, complete its frames and cameras, write the drive, sum up.
+
+Every frame that a source lists becomes one row of the drive, with a reason where it cannot be used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from roadscan.errors import ConfigError
+from roadscan.storage import DiskStore, Store, open_store
+from roadscan.survey.camera import Camera
+from roadscan.survey.drive import check_name, rejection, write_drive
+from roadscan.survey.importers.config import IngestConfig, Kind
+from roadscan.survey.importers.exif import read_exif
+from roadscan.survey.importers.frame import Found, Frame, check_frames, frames_table
+from roadscan.survey.importers.images import COPIES, ImageFolder, OnFrame
+from roadscan.survey.importers.mapillary import read_mapillary
+from roadscan.survey.importers.motion import fill_motion
+from roadscan.survey.importers.rig import assign_cameras, check_sizes, complete_cameras
+from roadscan.survey.importers.sources import images_uri, is_folder_of_images
+from roadscan.survey.importers.table import read_table
+from roadscan.survey.importers.track import read_track
+
+logger = logging.getLogger(__name__)
+
+READERS: Mapping[Kind, Callable[[IngestConfig, ImageFolder, OnFrame | None], Found]] = {
+    "exif": read_exif,
+    "mapillary": read_mapillary,
+    "table": read_table,
+    "track": read_track,
+}
+
+#: Whose heading a source records, unless the config says otherwise.
+HEADING: Mapping[Kind, str] = {"exif": "camera", "mapillary": "camera", "table": "vehicle", "track": "vehicle"}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A source as read.
+
+    Attributes:
+        frames: `DRIVE_FRAMES`, in the source's order.
+        cameras: every camera that the frames name.
+        notes: what else was met, by kind and count, such as NMEA sentences with a wrong checksum.
+    """
+
+    frames: pa.Table
+    cameras: list[Camera]
+    notes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What an import gave.
+
+    Attributes:
+        drive_id: of the drive.
+        uri: the drive's folder.
+        frames: rows written; every frame that the source lists.
+        usable: those that a scan can place on the map.
+        reasons: how many of the others, by reason, most first; they add up to frames - usable.
+        examples: for each reason, one frame id and the reason's detail.
+        cameras: of the drive.
+        notes: see `Imported`.
+    """
+
+    drive_id: str
+    uri: str
+    frames: int
+    usable: int
+    reasons: dict[str, int]
+    examples: dict[str, str]
+    cameras: list[Camera]
+    notes: dict[str, int]
+
+
+def ingest(config: IngestConfig, on_frame: OnFrame | None = None) -> IngestSummary:
+    """Import a drive: read the source, copy images if asked to, write ``drive.json`` and ``frames.parquet``.
+
+    Running it again replaces the drive.
+
+    Args:
+        config: what to import.
+        on_frame: called with (done, total) as frames are read.
+
+    Raises:
+        SurveyError: the source cannot be used as a whole; single bad frames are rows with a reason.
+        ConfigError: the cameras are not told, or images would be copied into the folder they come from.
+        StorageError: a store refused.
+    """
+    out = open_store(config.out)
+    drive_id = config.drive_id if config.drive_id is not None else out.uri.rsplit("/", 1)[-1]
+    check_name("drive_id", drive_id)
+    root = images_uri(config)
+    imported = read_frames(config, on_frame)
+    if config.copy_images or root == out.uri:
+        image_root = None
+    else:
+        image_root = root
+        _warn_if_local(open_store(root), out)
+    write_drive(
+        out,
+        drive_id=drive_id,
+        cameras=imported.cameras,
+        frames=imported.frames,
+        source=config.kind,
+        image_root=image_root,
+    )
+    return _sum_up(drive_id, out.uri, imported)
+
+
+def read_frames(config: IngestConfig, on_frame: OnFrame | None = None) -> Imported:
+    """Read a source of any kind, without writing a drive; with `copy_images` the images are copied.
+
+    Args:
+        config: what to import.
+        on_frame: called with (done, total) as frames are read.
+
+    Raises:
+        SurveyError, ConfigError, StorageError: as `ingest`.
+    """
+    root, out = images_uri(config), open_store(config.out)
+    if config.copy_images and is_folder_of_images(config) and f"{out.uri}/".startswith(f"{root}/"):
+        raise ConfigError(
+            f"copy_images: out {out.uri} lies within the images' folder {root}, where the copies would count as "
+            "frames; choose an out elsewhere, or leave copy_images off"
+        )
+    folder = ImageFolder(open_store(root), out if config.copy_images else None)
+    found = READERS[config.kind](config, folder, on_frame)
+    frames = found.frames
+    check_frames(frames, root=root)
+    rig = assign_cameras(frames, config)
+    _turn_headings(frames, config, {camera.camera_id: camera.mount_yaw_deg for camera in rig})
+    fill_motion(frames, config.max_gap_s)
+    if config.copy_images:
+        folder.look_all((frame.image_uri for frame in frames if frame.image_uri), on_frame)
+    cameras = complete_cameras(rig, frames, folder)
+    check_sizes(frames, cameras, folder)
+    if config.copy_images:
+        for frame in frames:
+            frame.image_uri = f"{COPIES}/{frame.image_uri}"
+    return Imported(frames_table(frames), cameras, found.notes)
+
+
+def _turn_headings(frames: list[Frame], config: IngestConfig, yaw_deg: Mapping[str, float]) -> None:
+    """From recorded headings to the vehicle's."""
+    whose = config.heading or HEADING[config.kind]
+    for frame in frames:
+        if whose == "course":
+            frame.heading_deg = None
+        elif whose == "camera" and frame.heading_deg is not None:
+            frame.heading_deg = (frame.heading_deg - yaw_deg[frame.camera_id]) % 360
+
+
+def _warn_if_local(images: Store, out: Store) -> None:
+    if isinstance(images, DiskStore) and not isinstance(out, DiskStore):
+        logger.warning(
+            "the drive goes to %s, its images stay in %s, which other machines cannot read; set copy_images",
+            out.uri,
+            images.uri,
+        )
+
+
+def _sum_up(drive_id: str, uri: str, imported: Imported) -> IngestSummary:
+    reasons: dict[str, int] = {}
+    examples: dict[str, str] = {}
+    for row in imported.frames.to_pylist():
+        reason = rejection(row)
+        if reason is not None:
+            name = reason.partition(":")[0]
+            reasons[name] = reasons.get(name, 0) + 1
+            examples.setdefault(name, f"{row['frame_id']}: {reason}")
+    total = imported.frames.num_rows
+    return IngestSummary(
+        drive_id=drive_id,
+        uri=uri,
+        frames=total,
+        usable=total - sum(reasons.values()),
+        reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
+        examples=examples,
+        cameras=imported.cameras,
+        notes=imported.notes,
+    )

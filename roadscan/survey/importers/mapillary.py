@@ -1,0 +1,92 @@
+"""The image descriptions that ``mapillary_tools process`` writes.
+
+Source: mapillary_tools, schema/image_description_schema.json. Entries that it could not geotag carry ``error`` with
+``type`` and ``message``; they become frames with that as their reason.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from roadscan.errors import NotFound, SurveyError
+from roadscan.storage import open_store
+from roadscan.survey.importers.config import IngestConfig
+from roadscan.survey.importers.frame import Found, Frame, frame_id_of, to_key
+from roadscan.survey.importers.images import ImageFolder, OnFrame
+from roadscan.survey.importers.sources import split_uri
+
+DESCRIPTION = "mapillary_image_description.json"
+
+
+def read_mapillary(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | None = None) -> Found:
+    """Every entry of the description as a frame, with TrueHeading as the camera's heading.
+
+    MAPCameraUUID names the camera where it is the camera_id of a configured one. Altitude and MAPGPSAccuracyMeters
+    are not kept: an accuracy in metres is no HDOP.
+
+    Raises:
+        SurveyError: the file is missing, or is not a list of entries.
+    """
+    entries = _entries(config.source)
+    cameras = {camera.camera_id for camera in config.rig()}
+    frames = []
+    for number, entry in enumerate(entries):
+        frame = _frame(entry, number, folder.store.uri, config.path_prefix)
+        if isinstance(entry, dict) and entry.get("MAPCameraUUID") in cameras:
+            frame.camera_id = str(entry["MAPCameraUUID"])
+        frames.append(frame)
+        if on_frame:
+            on_frame(number + 1, len(entries))
+    return Found(frames)
+
+
+def _entries(source: str) -> list[Any]:
+    root, name = split_uri(source) if source.lower().endswith(".json") else (source, DESCRIPTION)
+    try:
+        entries = json.loads(open_store(root).read(name))
+    except NotFound:
+        raise SurveyError(
+            f"source: {source} has no {name}; expected the file that 'mapillary_tools process' writes, or its folder"
+        ) from None
+    except ValueError as error:
+        raise SurveyError(f"source: {source} is not JSON ({error}); expected {DESCRIPTION}") from None
+    if not isinstance(entries, list) or not entries:
+        raise SurveyError(f"source: {source}: expected a list of image descriptions, got {type(entries).__name__}")
+    return entries
+
+
+def _frame(entry: Any, number: int, root: str, prefix: str | None) -> Frame:
+    if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str) or not entry["filename"]:
+        frame = Frame(f"entry_{number:06d}", "")
+        frame.reject(f"bad_entry: entry {number} has no filename")
+        return frame
+    key = to_key(entry["filename"], root, prefix)
+    frame = Frame(frame_id_of(key.lstrip("/")), key)
+    if error := entry.get("error"):
+        told = error if isinstance(error, dict) else {"message": error}
+        frame.reject(f"mapillary: {told.get('type', 'error')}: {told.get('message', '')}")
+        return frame
+    if entry.get("filetype", "image") != "image":
+        frame.reject(f"unsupported: filetype {entry['filetype']!r}; sample the video into images first")
+        return frame
+    frame.place(_number(entry.get("MAPLongitude")), _number(entry.get("MAPLatitude")))
+    heading = entry.get("MAPCompassHeading")
+    true_heading = _number(heading.get("TrueHeading")) if isinstance(heading, dict) else None
+    frame.heading_deg = true_heading % 360 if true_heading is not None else None
+    try:
+        # The last part is milliseconds in three digits, which %f reads as a fraction.
+        time = datetime.strptime(entry["MAPCaptureTime"], "%Y_%m_%d_%H_%M_%S_%f")
+        frame.captured_at = time.replace(tzinfo=UTC)
+    except (KeyError, TypeError, ValueError):
+        got = entry.get("MAPCaptureTime")
+        frame.reject(f"no_time: MAPCaptureTime is {got!r}; expected YYYY_MM_DD_HH_MM_SS_mmm in UTC")
+    return frame
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None

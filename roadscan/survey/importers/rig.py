@@ -1,0 +1,145 @@
+"""The cameras of a drive: which frame is whose, and what a config leaves out, taken from the images."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+
+from roadscan.errors import ConfigError, SurveyError
+from roadscan.survey.camera import Camera
+from roadscan.survey.importers.config import CameraConfig, IngestConfig
+from roadscan.survey.importers.frame import Frame
+from roadscan.survey.importers.images import ImageFacts, ImageFolder
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_HFOV_DEG = 70.0  # of a usual dash camera
+FILM_DIAGONAL_MM = math.hypot(36, 24)  # of 35 mm film; equivalence is by diagonal (CIPA DCG-001)
+SHAPE_TOLERANCE = 0.01  # of the aspect ratio; scaling rounds to whole pixels
+PROBES = 20  # images read in search of a camera's size
+
+
+def assign_cameras(frames: Sequence[Frame], config: IngestConfig) -> list[CameraConfig]:
+    """Give every frame the id of one of the returned cameras; a frame of no known camera is ``bad_camera``.
+
+    A frame's camera is the one that the source names, else what `camera_pattern` finds in the image's path, else the
+    only one. Without configured cameras there is one with the defaults, under the name that the frames have for it.
+
+    Raises:
+        ConfigError: the frames name several cameras, and none is configured.
+    """
+    if config.camera_pattern is not None:
+        pattern = re.compile(config.camera_pattern)
+        for frame in frames:
+            if not frame.camera_id and (match := pattern.search(frame.image_uri)):
+                frame.camera_id = match[1] or ""
+    cameras = list(config.rig()) or [_only_camera(frames)]
+    names = [camera.camera_id for camera in cameras]
+    for frame in frames:
+        if not frame.camera_id and len(cameras) == 1:
+            frame.camera_id = names[0]
+        elif frame.camera_id not in names:
+            got = repr(frame.camera_id) if frame.camera_id else "none; set camera_pattern"
+            frame.reject(f"bad_camera: got {got}; expected one of {names}")
+            frame.camera_id = names[0]  # the column takes no null and no stranger
+    return cameras
+
+
+def _only_camera(frames: Sequence[Frame]) -> CameraConfig:
+    named = sorted({frame.camera_id for frame in frames if frame.camera_id})
+    if len(named) > 1:
+        raise ConfigError(
+            f"cameras: the frames are of {len(named)} cameras ({', '.join(named[:6])}), and none is configured; give "
+            "`cameras` with a camera_id and mount_yaw_deg for each"
+        )
+    return CameraConfig().model_copy(update={"camera_id": named[0]}) if named else CameraConfig()
+
+
+def complete_cameras(cameras: Sequence[CameraConfig], frames: Sequence[Frame], folder: ImageFolder) -> list[Camera]:
+    """Cameras with size and focal length, from the config or from the first readable image of each.
+
+    A camera that was to be told by its images, and took none on this drive, is left out.
+
+    Raises:
+        SurveyError: a camera's size or focal length is to come from its images, and none of its first can be read.
+    """
+    keys: dict[str, list[str]] = {camera.camera_id: [] for camera in cameras}
+    for frame in sorted(frames, key=lambda frame: frame.reason is not None):  # usable ones are the likelier to be read
+        if frame.image_uri and len(keys[frame.camera_id]) < PROBES:
+            keys[frame.camera_id].append(frame.image_uri)
+    told = [camera for camera in cameras if keys[camera.camera_id] or not _is_incomplete(camera)]
+    for camera in cameras:
+        if camera not in told:
+            logger.warning("camera %s: took no frame of this drive; left out", camera.camera_id)
+    return [_complete(camera, keys[camera.camera_id], folder) for camera in told]
+
+
+def _is_incomplete(camera: CameraConfig) -> bool:
+    return camera.width_px is None or (camera.focal_px is None and camera.hfov_deg is None)
+
+
+def _complete(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder) -> Camera:
+    width, height, facts = camera.width_px, camera.height_px, None
+    if width is None or height is None or _is_incomplete(camera):
+        facts = _first_readable(camera, keys, folder)
+        width, height = width or facts.width_px, height or facts.height_px
+    return Camera(
+        camera_id=camera.camera_id,
+        width_px=width,
+        height_px=height,
+        focal_px=_focal_px(camera, width, height, facts),
+        mount_height_m=camera.mount_height_m,
+        mount_yaw_deg=camera.mount_yaw_deg,
+        mount_pitch_deg=camera.mount_pitch_deg,
+    )
+
+
+def _first_readable(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder) -> ImageFacts:
+    reason = None
+    for key in keys:
+        facts = folder.look(key)
+        if facts.reason is None:
+            return facts
+        reason = reason or f"{key}: {facts.reason}"
+    raise SurveyError(
+        f"cameras: {camera.camera_id} is to take its size or focal length from its images, and none of the first "
+        f"{len(keys)} below {folder.store.uri} can be read ({reason}); check `images`, or set width_px, height_px and "
+        "hfov_deg"
+    )
+
+
+def _focal_px(camera: CameraConfig, width: int, height: int, facts: ImageFacts | None) -> float:
+    if camera.focal_px is not None:
+        return camera.focal_px
+    film_mm = facts.tags.focal_35mm_mm if facts else None
+    if camera.hfov_deg is None and film_mm is not None:
+        return film_mm / FILM_DIAGONAL_MM * math.hypot(width, height)
+    if camera.hfov_deg is None:
+        logger.warning(
+            "camera %s: no focal_px, hfov_deg or FocalLengthIn35mmFilm; taking a field of view of %g degrees",
+            camera.camera_id,
+            DEFAULT_HFOV_DEG,
+        )
+    return width / 2 / math.tan(math.radians(camera.hfov_deg or DEFAULT_HFOV_DEG) / 2)
+
+
+def check_sizes(frames: Sequence[Frame], cameras: Sequence[Camera], folder: ImageFolder) -> None:
+    """Reject frames whose image, where it has been read, is broken or has another shape than its camera's.
+
+    The scan scales boxes to the camera's size, so a smaller copy of the same picture is no harm; a picture of another
+    shape has been cut, turned, or taken by another camera.
+    """
+    sizes = {camera.camera_id: (camera.width_px, camera.height_px) for camera in cameras}
+    for frame in frames:
+        facts = folder.seen(frame.image_uri)
+        if facts is None:
+            continue
+        width, height = sizes[frame.camera_id]
+        if facts.reason:
+            frame.reject(facts.reason)
+        elif abs(facts.width_px * height / (facts.height_px * width) - 1) > SHAPE_TOLERANCE:
+            frame.reject(
+                f"bad_size: got {facts.width_px}x{facts.height_px}; camera {frame.camera_id} has {width}x{height}"
+            )

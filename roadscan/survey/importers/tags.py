@@ -1,0 +1,125 @@
+"""EXIF tags as numbers with units. A tag that is missing or makes no sense is None, never an exception.
+
+Source: CIPA DC-008 (Exif 2.32), sections 4.6.5 (Exif IFD) and 4.6.6 (GPS IFD).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from PIL import Image
+from PIL.ExifTags import GPS, IFD, Base
+
+#: What Pillow raises on EXIF whose offsets, types or counts lie.
+BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, SyntaxError, EOFError, OverflowError, struct.error)
+
+#: GPSSpeedRef: km/h, miles/h, knots, to m/s. The standard's default is K.
+SPEED_UNIT_MPS = {"K": 1000 / 3600, "M": 1609.344 / 3600, "N": 1852 / 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What the EXIF of one image tells.
+
+    Attributes:
+        lon, lat: WGS 84 degrees, as written; not checked for range.
+        heading_deg: GPSImgDirection, of the camera's axis, [0, 360).
+        speed_mps: GPSSpeed.
+        hdop: GPSDOP.
+        focal_35mm_mm: FocalLengthIn35mmFilm, millimetres.
+        gps_time: GPSDateStamp and GPSTimeStamp, UTC.
+        camera_time: DateTimeOriginal; with a zone only where the image tells it.
+    """
+
+    lon: float | None = None
+    lat: float | None = None
+    heading_deg: float | None = None
+    speed_mps: float | None = None
+    hdop: float | None = None
+    focal_35mm_mm: float | None = None
+    gps_time: datetime | None = None
+    camera_time: datetime | None = None
+
+
+NO_TAGS = Tags()
+
+
+def read_tags(exif: Image.Exif) -> Tags:
+    """The tags of an image; all None where its EXIF is broken."""
+    try:
+        gps, shot = exif.get_ifd(IFD.GPSInfo), exif.get_ifd(IFD.Exif)
+    except BROKEN:
+        return NO_TAGS
+    heading, speed, hdop = (_number(gps.get(tag)) for tag in (GPS.GPSImgDirection, GPS.GPSSpeed, GPS.GPSDOP))
+    unit = SPEED_UNIT_MPS.get(_text(gps.get(GPS.GPSSpeedRef)).upper() or "K")
+    focal = _number(shot.get(Base.FocalLengthIn35mmFilm))
+    void = _text(gps.get(GPS.GPSStatus)).upper() == "V"  # the fix was lost: the position is an old one
+    return Tags(
+        lon=None if void else _degrees(gps.get(GPS.GPSLongitude), gps.get(GPS.GPSLongitudeRef), "EW"),
+        lat=None if void else _degrees(gps.get(GPS.GPSLatitude), gps.get(GPS.GPSLatitudeRef), "NS"),
+        heading_deg=heading % 360 if heading is not None and 0 <= heading <= 360 else None,
+        speed_mps=speed * unit if speed is not None and unit is not None and speed >= 0 else None,
+        hdop=hdop if hdop is not None and hdop > 0 else None,
+        focal_35mm_mm=focal if focal is not None and focal > 0 else None,  # 0 means unknown
+        gps_time=_gps_time(gps.get(GPS.GPSDateStamp), gps.get(GPS.GPSTimeStamp)),
+        camera_time=_camera_time(shot),
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return value.strip("\0 ") if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) else None  # 0/0 is how EXIF writes "unknown"
+
+
+def _degrees(value: Any, ref: Any, marks: str) -> float | None:
+    """Degrees from (degrees, minutes, seconds); without its hemisphere a position is unknown."""
+    if not isinstance(value, tuple) or not 1 <= len(value) <= 3 or _text(ref).upper() not in tuple(marks):
+        return None
+    parts = [_number(part) for part in value]
+    degrees = 0.0
+    for part, unit in zip(parts, (1, 60, 3600), strict=False):
+        if part is None:
+            return None
+        degrees += part / unit
+    return degrees if _text(ref).upper() == marks[0] else -degrees
+
+
+def _gps_time(date: Any, clock: Any) -> datetime | None:
+    if not isinstance(clock, tuple) or len(clock) != 3:
+        return None
+    hours, minutes, seconds = (_number(part) for part in clock)
+    if hours is None or minutes is None or seconds is None:
+        return None
+    try:
+        day = datetime.strptime(_text(date).replace("-", ":"), "%Y:%m:%d").replace(tzinfo=UTC)
+        return day + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _camera_time(shot: dict[int, Any]) -> datetime | None:
+    for time, subsec, offset in (
+        (Base.DateTimeOriginal, Base.SubsecTimeOriginal, Base.OffsetTimeOriginal),
+        (Base.DateTimeDigitized, Base.SubsecTimeDigitized, Base.OffsetTimeDigitized),
+    ):
+        digits, zone = _text(shot.get(subsec)), _text(shot.get(offset))
+        text = _text(shot.get(time)) + "." + (digits[:6] if digits.isdigit() else "0")
+        for pattern, suffix in (("%Y:%m:%d %H:%M:%S.%f%z", zone), ("%Y:%m:%d %H:%M:%S.%f", "")):
+            try:
+                return datetime.strptime(text + suffix, pattern)
+            except ValueError:
+                continue
+    return None

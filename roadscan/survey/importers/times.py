@@ -1,0 +1,87 @@
+"""Capture times as files write them, made into times with a zone. A wrong one is a ValueError that says why."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def in_zone(time: datetime, utc_offset_h: float | None) -> datetime:
+    """The time itself if it has a zone, else in the zone that the config gives.
+
+    Raises:
+        ValueError: neither tells the zone.
+    """
+    if time.tzinfo is not None:
+        return time
+    if utc_offset_h is None:
+        raise ValueError(f"{time.isoformat()} has no time zone; set utc_offset_h (Thailand is 7)")
+    return time.replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
+
+
+def parse_time(value: object, time_format: str, utc_offset_h: float | None) -> datetime:
+    """A time from a table's cell.
+
+    Args:
+        value: text, a number, or a datetime as Parquet gives it.
+        time_format: ``iso`` (ISO 8601), ``epoch_s`` or ``epoch_ms``.
+        utc_offset_h: zone of ISO times without one.
+
+    Raises:
+        ValueError: it is not written so, or lies outside 1990 to 2100.
+    """
+    if isinstance(value, datetime):
+        time = in_zone(value, utc_offset_h)
+    elif time_format == "iso":
+        try:
+            time = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            raise ValueError(
+                f"captured_at is {value!r}; expected ISO 8601 such as 2024-01-31T02:00:00.5+07:00, or set time_format"
+            ) from None
+        time = in_zone(time, utc_offset_h)
+    else:
+        time = _from_epoch(value, time_format)
+    if not EARLIEST <= time < LATEST:
+        raise ValueError(
+            f"captured_at is {value!r}, which is {time:%Y-%m-%d}; expected 1990 to 2100, check time_format"
+        )
+    return time
+
+
+def _from_epoch(value: object, time_format: str) -> datetime:
+    unit_us = 1_000_000 if time_format == "epoch_s" else 1_000
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(float(str(value)) * unit_us))
+    except (ValueError, OverflowError):
+        raise ValueError(f"captured_at is {value!r}; expected a number, the {time_format} since 1970") from None
+
+
+def time_from_name(stem: str, pattern: str, regex: str | None, utc_offset_h: float | None) -> datetime:
+    """A time from an image's file name.
+
+    Args:
+        stem: the name without folder and suffix.
+        pattern: strptime format.
+        regex: whose group is the part to read; None for the whole stem.
+        utc_offset_h: zone, where the pattern has no %z.
+
+    Raises:
+        ValueError: the name is not so.
+
+    >>> time_from_name("0007_20240131_020000", "%Y%m%d_%H%M%S", r"_(.*)", 7).isoformat()
+    '2024-01-31T02:00:00+07:00'
+    """
+    text = stem
+    if regex is not None:
+        match = re.search(regex, stem)
+        if match is None or match[1] is None:
+            raise ValueError(f"file name {stem!r} does not match time_regex {regex!r}")
+        text = match[1]
+    try:
+        # The zone is added by in_zone, or stands in the pattern.
+        return in_zone(datetime.strptime(text, pattern), utc_offset_h)
+    except ValueError as error:
+        raise ValueError(f"file name {stem!r}: {error}; see time_pattern and time_regex") from None

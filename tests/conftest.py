@@ -1,0 +1,42 @@
+"""Fixtures that several parts of the tests share: a real S3 server and model files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from roadscan.demo.server import S3Server, s3_server
+from roadscan.model import yolo
+from roadscan.model.bundle import ModelCard, Task, save
+from roadscan.taxonomy import HIGHWAY, SEGMENTABLE
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS with the buckets raw and warehouse; the AWS environment points to it."""
+    with s3_server(tmp_path_factory.mktemp("s3"), ("raw", "warehouse")) as server:
+        yield server
+
+
+def _untrained(folder: Path, task: Task, classes: tuple[str, ...]) -> str:
+    """A YOLOv8n with seeded random weights whose scores lie around 0.5, so that it finds boxes everywhere."""
+    torch.manual_seed(0)
+    network = yolo.build(task, "n", len(classes))
+    for branch in network.model[-1].cv3:
+        torch.nn.init.zeros_(branch[-1].bias)
+    path = folder / f"{task}.zip"
+    save(path, ModelCard(task=task, variant="n", classes=classes, image_size_px=320), network.state_dict())
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def detect_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _untrained(tmp_path_factory.mktemp("model"), "detect", HIGHWAY.names)
+
+
+@pytest.fixture(scope="session")
+def segment_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _untrained(tmp_path_factory.mktemp("model"), "segment", SEGMENTABLE)

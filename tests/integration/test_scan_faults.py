@@ -1,0 +1,108 @@
+"""A scan that is killed, and a scan on somebody else's cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import PROGRAM, ROOT, roadscan, sets
+from drives import make_drive
+
+from roadscan.demo.server import S3Server, free_ports
+from roadscan.warehouse import Warehouse
+
+pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
+
+
+def logical_rows(warehouse: str) -> dict[str, list[dict[str, object]]]:
+    house = Warehouse(warehouse)
+    release = house.current()
+    keys = {"observations": "observation_id", "frames": "frame_id"}
+    return {
+        table: sorted(house.read(release, table).to_pylist(), key=lambda row, key=key: str(row[key]))  # type: ignore[misc]
+        for table, key in keys.items()
+    }
+
+
+def wait_for_commits(warehouse: str, count: int) -> None:
+    store = Warehouse(warehouse).store
+    deadline = time.monotonic() + 120
+    while len(list(store.keys("commits/"))) < count:
+        assert time.monotonic() < deadline, "no commit within two minutes"
+        time.sleep(0.2)
+
+
+def test_a_scan_killed_in_the_middle_goes_on_where_it_was(s3: S3Server, tmp_path: Path, detect_model: str) -> None:
+    drive = make_drive(f"s3://raw/{tmp_path.name}/d1", n=60)
+    fields = {"drives": f"[{drive}]", "model": detect_model, "shard_frames": 4, "actors": 1, "confidence": 0.4}
+    killed, calm = f"s3://warehouse/{tmp_path.name}/killed", f"s3://warehouse/{tmp_path.name}/calm"
+    process = subprocess.Popen(
+        [PROGRAM, "scan", *sets(warehouse=killed, **fields)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for_commits(killed, 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert Warehouse(killed).current().number == 0  # nothing half done is visible
+    before = set(Warehouse(killed).store.keys("commits/"))
+    assert 2 <= len(before) < 15
+
+    summary = tmp_path / "summary.json"
+    again = roadscan("scan", *sets(warehouse=killed, summary=summary, **fields))
+    assert again.returncode == 0, again.stderr
+    told = json.loads(summary.read_text())
+    assert told["shards_resumed"] >= len(before)
+    assert told["frames"] == told["frames_ok"] == 60
+
+    undisturbed = roadscan("scan", *sets(warehouse=calm, **fields))
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert logical_rows(killed) == logical_rows(calm)
+    assert len(logical_rows(killed)["frames"]) == 60
+
+
+@pytest.fixture
+def cluster(s3: S3Server, tmp_path: Path) -> Iterator[str]:
+    """A Ray head on this machine as an operator starts it; ended by its own pids. Yields the dashboard's address."""
+    port, dashboard, client = free_ports(3)
+    program = str(Path(sys.executable).parent / "ray")
+    process = subprocess.Popen(
+        [program, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
+         f"--ray-client-server-port={client}", "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats",
+         "--node-ip-address=127.0.0.1"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env={**os.environ, "RAY_TMPDIR": f"/tmp/rs-{port}"},
+    )  # fmt: skip
+    try:
+        yield f"http://127.0.0.1:{dashboard}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def submit(address: str, *entry: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).parent / "ray")
+    command = [program, "job", "submit", "--address", address, "--working-dir", ".", "--", *entry]
+    deadline = time.monotonic() + 120
+    while True:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode == 0 or "Failed to connect" not in done.stdout + done.stderr or time.monotonic() > deadline:
+            return done
+        time.sleep(1)
+
+
+def test_a_submitted_job_scans_from_s3_to_s3(cluster: str, tmp_path: Path, detect_model: str) -> None:
+    drive, warehouse = make_drive(f"s3://raw/{tmp_path.name}/d1", n=8), f"s3://warehouse/{tmp_path.name}"
+    fields = sets(drives=f"[{drive}]", warehouse=warehouse, model=detect_model, shard_frames=4)
+    done = submit(cluster, sys.executable, "jobs/scan.py", "jobs/configs/nightly.yaml", *fields)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(logical_rows(warehouse)["frames"]) == 8

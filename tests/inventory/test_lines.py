@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import shapely
+from inventory.test_locate import CONFIG, look, straight_north
+
+from roadscan.inventory.lines import find_lines
+from roadscan.inventory.matching import match_lines, pieces, shared_length_m
+
+
+def rail(drive, start_m: float, end_m: float, x_m: float, skip=()):
+    """The base of a rail along x = x_m from each frame that has it in view: from 35° off the axis to 45 m ahead."""
+    rows = []
+    for frame, y in enumerate(drive.poses.y):
+        near, far = max(start_m, y + abs(x_m) / np.tan(np.radians(35)) + 2), min(end_m, y + 45)
+        if far > near + 1 and frame not in skip:
+            ends = [(np.degrees(np.arctan2(x_m, p - y)), np.hypot(x_m, p - y)) for p in (near, far)]
+            rows.append((frame, [*ends[0], *ends[1]]))
+    seen = look([(x_m, 0.0)] * len(rows), [[frame] for frame, _ in rows], drive)
+    return replace(seen, base=np.array([base for _, base in rows]).reshape(-1, 4))
+
+
+@pytest.mark.parametrize("x_m", [-4.0, 5.0])
+def test_a_rail_is_found_where_it_stands(x_m):
+    drive = straight_north(30)
+    (line,) = find_lines(drive, rail(drive, 60, 200, x_m), CONFIG)
+    assert (line.start_s, line.end_s) == (pytest.approx(60, abs=2), pytest.approx(200, abs=2))
+    assert line.offset_m == pytest.approx(np.full(len(line.s), x_m), abs=0.05)
+
+
+def test_no_boxes_are_no_lines():
+    drive = straight_north()
+    assert find_lines(drive, rail(drive, 500, 500, 4.0), CONFIG) == []
+
+
+def test_a_frame_that_missed_it_does_not_break_it():
+    drive = straight_north(30)
+    assert len(find_lines(drive, rail(drive, 60, 200, 4.0, skip=(8, 11)), CONFIG)) == 1
+
+
+def test_one_box_alone_is_no_line():
+    drive = straight_north(30)
+    assert find_lines(drive, rail(drive, 60, 200, 4.0, skip=set(range(30)) - {6}), CONFIG) == []
+
+
+@pytest.mark.parametrize(("gap_m", "lines"), [(6.0, 1), (40.0, 2)])
+def test_short_gaps_are_closed_and_long_ones_kept(gap_m, lines):
+    drive = straight_north(40)
+    first, second = rail(drive, 60, 150, 4.0), rail(drive, 150 + gap_m, 260, 4.0)
+    both = replace(
+        first, **{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in vars(first)}
+    )
+    assert len(find_lines(drive, both, CONFIG)) == lines
+
+
+def test_lines_are_matched_to_the_line_they_run_beside():
+    along = np.array([[0.0, 0.0], [100.0, 0.0]])
+    known = [("rail", along), ("rail", along + np.array([0, 12])), ("kerb", along)]
+    found = [
+        ("rail", along * [0.4, 1] + np.array([0, 1.5])),
+        ("rail", along + np.array([0, 30])),
+        ("kerb", along + np.array([5, 0])),
+    ]
+    assert match_lines(found, known, 4.0) == [(2, 2), (0, 0)]
+
+
+def test_pieces_of_a_longer_line():
+    lines = [("rail", np.array(xy, float)) for xy in ([[0, 0], [40, 0]], [[0, 1], [100, 1]], [[200, 0], [240, 0]])]
+    assert pieces(lines, 4.0, share=0.6) == [(0, 1)]
+    assert pieces([("kerb", lines[0][1]), lines[1]], 4.0, share=0.6) == []
+
+
+def test_shared_length_counts_only_what_runs_side_by_side():
+    a, far = shapely.LineString([(0, 0), (10, 0)]), shapely.LineString([(0, 9), (10, 9)])
+    assert shared_length_m(a, shapely.LineString([(4, 2), (30, 2)]), 4.0) == pytest.approx(6)
+    assert shared_length_m(a, far, 4.0) == 0

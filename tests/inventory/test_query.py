@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+from inventory.conftest import commit
+from inventory.world import drive
+from rich.console import Console
+
+from roadscan.errors import ConfigError, WarehouseError
+from roadscan.inventory import query, render, update_inventory
+from roadscan.inventory.views import VIEWS
+from roadscan.schemas import TABLES
+
+
+@pytest.fixture
+def uri(warehouse, config):
+    update_inventory(config)
+    return config.warehouse
+
+
+@pytest.mark.parametrize("name", [*TABLES, *VIEWS])
+def test_every_table_and_view_can_be_read(uri, name):
+    assert query(uri, f"SELECT * FROM {name}").num_columns > 0
+
+
+@pytest.mark.parametrize("name", [*TABLES, *VIEWS])
+def test_in_an_empty_warehouse_they_are_empty(tmp_path, name):
+    assert query(str(tmp_path), f"SELECT * FROM {name}").num_rows == 0
+
+
+def test_views_agree_with_the_tables(uri, warehouse):
+    assets = warehouse.read(warehouse.current(), "assets")
+    per_class = query(uri, "SELECT * FROM assets_per_class").to_pylist()
+    assert sum(row["assets"] for row in per_class) == assets.num_rows
+    (row,) = query(uri, "SELECT sum(length_km) AS km FROM guardrail_km").to_pylist()
+    assert 0.2 < row["km"] < 0.6  # the world has 160 + 60 + 170 m
+    (row,) = query(uri, "SELECT * FROM coverage").to_pylist()
+    assert (row["drive_id"], row["frames"], row["frames_ok"]) == ("night-01", 90, 90)
+
+
+def test_a_query_is_joined_from_several_tables(uri):
+    sql = "SELECT count(*) AS n FROM observations o JOIN frames f USING (drive_id, frame_id)"
+    assert query(uri, sql)["n"][0].as_py() == query(uri, "SELECT * FROM observations").num_rows
+
+
+def test_as_of_shows_an_older_state(uri, warehouse, config, world):
+    moment = datetime.now(UTC)
+    before = query(uri, "SELECT * FROM frames").num_rows
+    commit(warehouse, drive(world, 1))
+    assert query(uri, "SELECT * FROM frames").num_rows == 2 * before
+    assert query(uri, "SELECT * FROM frames", as_of=moment).num_rows == before
+    with pytest.raises(WarehouseError, match="nothing was published by 2001"):
+        query(uri, "SELECT 1", as_of=datetime(2001, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT nonsense FROM assets", "nonsense"),
+        ("SELECT * FROM asets", "asets"),
+        ("SELEC 1", "syntax error"),
+        ("", "got nothing; expected one SELECT"),
+        ("SELECT 1; SELECT 2", "expected one SELECT"),
+        ("DROP VIEW assets", "got DROP; expected one SELECT"),
+        ("INSTALL spatial", "expected one SELECT"),
+    ],
+)
+def test_a_wrong_query_says_what_is_wrong_and_what_there_is(uri, sql, message):
+    with pytest.raises(WarehouseError) as error:
+        query(uri, sql)
+    assert message in str(error.value)
+    assert "tables: observations, frames" in str(error.value)
+    assert "assets_per_class" in str(error.value)
+
+
+def test_a_query_reaches_nothing_but_the_release(uri, warehouse, tmp_path):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    (path,) = warehouse.local_files(warehouse.current().of("assets"))
+    before = path.read_bytes()
+    with pytest.raises(WarehouseError, match=r"[Pp]ermission"):
+        query(uri, f"SELECT * FROM read_csv('{secret}')")
+    with pytest.raises(WarehouseError, match="expected one SELECT"):
+        query(uri, f"COPY (SELECT 1) TO '{path}'")
+    with pytest.raises(WarehouseError, match="expected one SELECT"):
+        query(uri, "SET enable_external_access=true")
+    assert path.read_bytes() == before
+
+
+@pytest.fixture
+def rows():
+    return pa.table(
+        {"n": [1, None], "word": ["[red]ปั๊ม", "a,b"], "wkb": [b"\x01", b""], "at": [datetime(2026, 1, 2)] * 2}
+    )
+
+
+def shown(table, kind, **console) -> str:
+    out = io.StringIO()
+    render(table, kind, Console(file=out, **console))
+    return out.getvalue()
+
+
+def test_json_is_an_array_of_objects(rows):
+    parsed = json.loads(shown(rows, "json", width=10))
+    assert parsed[0] == {"n": 1, "word": "[red]ปั๊ม", "wkb": "01", "at": "2026-01-02T00:00:00"}
+    assert parsed[1]["n"] is None
+
+
+def test_csv_has_a_header_and_quotes(rows):
+    parsed = list(csv.reader(io.StringIO(shown(rows, "csv", width=10))))
+    assert parsed == [
+        ["n", "word", "wkb", "at"],
+        ["1", "[red]ปั๊ม", "01", "2026-01-02T00:00:00"],
+        ["", "a,b", "", "2026-01-02T00:00:00"],
+    ]
+
+
+def test_the_table_shows_every_cell_as_it_is(rows):
+    text = shown(rows, "table", width=100)
+    assert all(word in text for word in ("word", "[red]ปั๊ม", "a,b"))
+
+
+@pytest.mark.parametrize("kind", ["table", "json", "csv"])
+def test_no_rows(rows, kind):
+    assert shown(rows.slice(0, 0), kind, width=80).strip()
+
+
+def test_an_unknown_format_is_refused(rows):
+    with pytest.raises(ConfigError, match="got 'xml'; expected one of table, json, csv"):
+        shown(rows, "xml")

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roadscan.errors import SurveyError
+from roadscan.survey.drive import read_drive
+from roadscan.survey.importers import IngestSummary, ingest, ingest_config
+from roadscan.survey.importers.gpslog import read_log
+
+SIZE = "cameras=[{width_px: 64, height_px: 48, hfov_deg: 70}]"
+
+# East along the parallel of 13.75 degrees, 0.0002 degrees of longitude a second. One degree there is
+# 111319.49 · cos(13.75°) / sqrt(1 - 0.00669438 · sin²(13.75°)) = 108149.5 m, so the speed is 21.63 m/s.
+# After 19:00:03 the log is lost for 30 s.
+GPX = """<?xml version="1.0" encoding="UTF-8"?>
+<gpx version="1.1" creator="hand" xmlns="http://www.topografix.com/GPX/1/1"><trk><trkseg>
+<trkpt lat="13.75" lon="100.5000"><time>2024-01-30T19:00:00Z</time><hdop>1.0</hdop></trkpt>
+<trkpt lat="13.75" lon="100.5002"><time>2024-01-30T19:00:01Z</time><hdop>2.0</hdop></trkpt>
+<trkpt lat="13.75" lon="100.5004"><time>2024-01-30T19:00:02Z</time></trkpt>
+<trkpt lat="13.75" lon="100.5006"><time>2024-01-30T19:00:03Z</time></trkpt>
+<trkpt lat="13.75" lon="100.5006"><time>2024-01-30T19:00:03Z</time></trkpt>
+<trkpt lat="13.75" lon="100.5007"></trkpt>
+</trkseg><trkseg>
+<trkpt lat="13.75" lon="100.5066"><time>2024-01-30T19:00:33Z</time></trkpt>
+<trkpt lat="13.75" lon="100.5068"><time>2024-01-30T19:00:34Z</time></trkpt>
+</trkseg></trk></gpx>
+"""
+
+
+def sentence(body: str, checksum: int | None = None) -> str:
+    """An NMEA line; its checksum is the XOR of the characters between $ and *."""
+    return f"${body}*{reduce(lambda a, b: a ^ ord(b), body, 0) if checksum is None else checksum:02X}"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., IngestSummary]:
+    (tmp_path / "log.gpx").write_text(GPX)
+
+    def ingest_times(times: list[str], *overrides: str, offset_s: float = 0) -> IngestSummary:
+        lines = [f"{number}.jpg,{time}" for number, time in enumerate(times)]
+        (tmp_path / "times.csv").write_text("\n".join(["image_uri,captured_at", *lines, ""]))
+        given = [f"track={tmp_path / 'log.gpx'}", f"clock_offset_s={offset_s}", SIZE, *overrides]
+        return ingest(ingest_config("track", tmp_path / "times.csv", tmp_path / "drive", given))
+
+    return ingest_times
+
+
+def rows(summary: IngestSummary) -> list[dict[str, Any]]:
+    return read_drive(summary.uri).frames.to_pylist()
+
+
+def test_a_frame_lies_between_two_fixes(run: Callable[..., IngestSummary]) -> None:
+    summary = run(["2024-01-30T19:00:00.25Z"])
+    (row,) = rows(summary)
+    assert row["lon"] == pytest.approx(100.50005, abs=1e-8)  # a quarter of 0.0002 degrees
+    assert row["lat"] == pytest.approx(13.75, abs=1e-8)
+    assert row["heading_deg"] == pytest.approx(90, abs=0.01)
+    assert row["speed_mps"] == pytest.approx(21.63, abs=0.01)
+    assert row["hdop"] == 2.0  # the worse of 1 and 2
+    assert summary.notes == {"fixes at a time that was there already": 1, "track points without a time": 1}
+
+
+def test_the_clock_offset_is_camera_minus_gps(run: Callable[..., IngestSummary]) -> None:
+    # The camera's clock is 2.5 s fast, so its 19:00:04 is 19:00:01.5 of the GPS, half way from 100.5002 to 100.5004.
+    (row,) = rows(run(["2024-01-30T19:00:04Z"], offset_s=2.5))
+    assert row["captured_at"] == datetime(2024, 1, 30, 19, 0, 1, 500_000, tzinfo=UTC)
+    assert row["lon"] == pytest.approx(100.5003, abs=1e-8)
+
+
+def test_gaps_and_ends_have_no_position(run: Callable[..., IngestSummary]) -> None:
+    seconds = ["18:59:59", "19:00:00", "19:00:03", "19:00:10", "19:00:33", "19:00:34", "19:00:35"]
+    summary = run([f"2024-01-30T{second}Z" for second in seconds])
+    found = rows(summary)
+    assert [row["lon"] is not None for row in found] == [False, True, True, False, True, True, False]
+    assert found[0]["reason"] == "no_gps: 1.0 s before the track; check clock_offset_s and utc_offset_h"
+    assert found[3]["reason"] == "no_gps: in a gap of 30.0 s of the track; max_gap_s is 5"
+    assert found[6]["reason"].startswith("no_gps: 1.0 s after the track")
+    assert found[4]["heading_deg"] == pytest.approx(90, abs=0.01)  # not the course of the jump over the gap
+    assert summary.reasons == {"no_gps": 3}
+    # A third of the way over the gap, 7 of 30 s from 100.5006 to 100.5066.
+    bridged = rows(run(["2024-01-30T19:00:10Z"], "max_gap_s=31"))
+    assert bridged[0]["lon"] == pytest.approx(100.5006 + 0.006 * 7 / 30, abs=1e-8)
+
+
+def test_times_that_cannot_be_read_stay_rows(run: Callable[..., IngestSummary]) -> None:
+    summary = run(["2024-01-30T19:00:01Z", "noon", ""])
+    assert summary.frames == 3
+    assert summary.reasons == {"no_time": 2}
+
+
+def test_times_from_exif_are_those_of_the_camera(photo: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "log.gpx").write_text(GPX)
+    photo("1.jpg", time="2024:01:31 02:00:01")
+    photo("2.jpg")
+    (tmp_path / "photos/3.jpg").write_bytes(b"")
+    given = [f"track={tmp_path / 'log.gpx'}", "clock_offset_s=0", "utc_offset_h=7"]
+    found = rows(ingest(ingest_config("track", tmp_path / "photos", tmp_path / "drive", given)))
+    assert found[0]["lon"] == pytest.approx(100.5002, abs=1e-8)
+    assert found[1]["reason"] == "no_time: the image has no DateTimeOriginal"
+    assert found[2]["reason"] == "empty"
+
+
+def test_times_from_file_names(photo: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "log.gpx").write_text(GPX)
+    photo("front/0007_20240131_020001_500.jpg")
+    photo("front/thumbnail.jpg")
+    given = [
+        f"track={tmp_path / 'log.gpx'}",
+        "clock_offset_s=0",
+        "utc_offset_h=7",
+        "time_pattern='%Y%m%d_%H%M%S_%f'",
+        "time_regex='^[0-9]+_(.*)'",
+    ]
+    found = rows(ingest(ingest_config("track", tmp_path / "photos", tmp_path / "drive", given)))
+    assert found[0]["lon"] == pytest.approx(100.5003, abs=1e-8)
+    assert found[1]["reason"].startswith("no_time: file name 'thumbnail' does not match time_regex")
+
+
+# 13°45.0000' is 13.75°, 100°30.0600' is 100.501°. Midnight lies between the second RMC and the next GGA.
+NMEA = [
+    sentence("GNGGA,235957.00,1345.0000,N,10030.0000,E,1,09,0.8,5.0,M,-27.0,M,,"),  # before any date is known
+    sentence("GNGGA,235958.00,1345.0000,N,10030.0600,E,1,09,0.9,5.0,M,-27.0,M,,"),
+    sentence("GNRMC,235958.00,A,1345.0000,N,10030.0600,E,40.0,90.0,311223,,,A"),
+    sentence("GPGSV,1,1,01,01,40,083,46"),
+    sentence("GNRMC,235959.00,A,1345.0000,N,10030.1200,E,40.0,90.0,311223,,,A"),
+    "",
+    sentence("GNGGA,000000.00,1345.0000,N,10030.1800,E,1,09,1.1,5.0,M,-27.0,M,,"),  # of the next day, before its RMC
+    sentence("GNRMC,000000.00,A,1345.0000,N,10030.1800,E,40.0,90.0,010124,,,A"),
+    sentence("GNRMC,000001.00,A,1399.0000,N,10030.2400,E,40.0,90.0,010124,,,A", checksum=0),
+    "$GNRMC,000002.00,A,1345.0000,N,1003",  # cut short
+    sentence("GNRMC,000003.00,V,,,,,,,010124,,,N"),
+    sentence("GNGGA,000003.00,,,,,0,00,99.9,,M,,M,,"),
+    "[00:04] " + sentence("GNRMC,000004.00,A,1345.0000,N,10030.4200,E,40.0,90.0,010124,,,A"),
+]
+
+
+def test_nmea_joins_rmc_and_gga_over_midnight(tmp_path: Path) -> None:
+    (tmp_path / "log.nmea").write_text("\r\n".join(NMEA))
+    log = read_log(str(tmp_path / "log.nmea"))
+    midnight = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+    assert (log.time_s - midnight).tolist() == [-3, -2, -1, 0, 4]
+    assert log.lon == pytest.approx([100.5, 100.501, 100.502, 100.503, 100.507], abs=1e-9)
+    assert log.lat == pytest.approx([13.75] * 5, abs=1e-9)
+    assert log.hdop[[0, 1, 3]].tolist() == [0.8, 0.9, 1.1]
+    assert np.isnan(log.hdop[[2, 4]]).all()
+    assert log.notes == {"NMEA sentences with a wrong or no checksum": 2, "sentences without a fix": 2}
+
+
+def test_the_southern_and_western_hemispheres(tmp_path: Path) -> None:
+    lines = [sentence(f"GPRMC,00000{n}.00,A,3330.0000,S,07045.0000,W,0.0,,010124,,,A") for n in range(2)]
+    (tmp_path / "log.nmea").write_text("\n".join(lines))
+    log = read_log(str(tmp_path / "log.nmea"))
+    assert log.lat.tolist() == [-33.5, -33.5]
+    assert log.lon.tolist() == [-70.75, -70.75]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "0 usable fixes"),
+        ("lat,lon\n1,2\n", "0 usable fixes"),
+        (NMEA[2], "1 usable fixes"),
+        (NMEA[0] + "\n" + NMEA[1], "0 usable fixes"),  # GGA alone has no date
+        (NMEA[8], "1 NMEA sentences with a wrong or no checksum"),
+        ("<gpx><trk>", "not valid GPX"),
+        ("<gpx version='1.1' creator='x'></gpx>", "0 usable fixes"),
+    ],
+)
+def test_a_log_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "log").write_text(text)
+    with pytest.raises(SurveyError, match=message):
+        read_log(str(tmp_path / "log"))
+    with pytest.raises(SurveyError, match="does not exist"):
+        read_log(str(tmp_path / "nothing"))

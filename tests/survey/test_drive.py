@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from drives import CAMERA, frame, make_drive
+
+from roadscan.errors import StorageError, SurveyError
+from roadscan.schemas import DRIVE_FRAMES
+from roadscan.storage import open_store
+from roadscan.survey.drive import find_drives, read_drive, rejection, write_drive
+
+
+def test_a_drive_reads_back(tmp_path: Path) -> None:
+    drive = read_drive(make_drive(str(tmp_path / "d1"), n=4))
+    assert (drive.drive_id, drive.image_root) == ("d1", str(tmp_path / "d1"))
+    assert drive.cameras == {"front": CAMERA}
+    assert drive.frames.schema == DRIVE_FRAMES
+    assert drive.frames["frame_id"].to_pylist() == ["000000", "000001", "000002", "000003"]
+
+
+def test_drives_are_found_below_a_folder_or_at_it(tmp_path: Path) -> None:
+    a, b = (make_drive(str(tmp_path / name), name) for name in "ab")
+    (tmp_path / "no-drive").mkdir()
+    assert find_drives(str(tmp_path)) == [a, b]
+    assert find_drives(a) == [a]
+    assert find_drives(str(tmp_path / "nowhere")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({1: {"frame_id": "000000"}}, "1 frame ids occur more than once, e.g. ['000000']"),
+        ({1: {"camera_id": "rear"}}, "camera_id ['rear'] not among"),
+        ({1: {"image_uri": None}}, "wrong type or a null"),
+    ],
+)
+def test_a_wrong_table_is_refused_before_anything_is_written(tmp_path: Path, changes: dict, words: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(SurveyError) as caught:
+        make_drive(str(tmp_path), n=3, replace=changes, images=dict.fromkeys(range(3)))
+    assert words in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([frame(0)]).drop_columns(["hdop"])
+    with pytest.raises(SurveyError, match=r"columns \['hdop'\] are missing"):
+        write_drive(open_store(tmp_path), drive_id="d", cameras=[CAMERA], frames=table, source="test")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "x" * 129])
+def test_a_drive_id_must_be_a_folder_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SurveyError, match="drive_id"):
+        make_drive(str(tmp_path), name)
+
+
+def test_no_drive_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SurveyError, match=r"no drive\.json"):
+        read_drive(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "x"}'])
+def test_a_manifest_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "drive.json").write_text(text)
+    with pytest.raises(SurveyError, match="not a drive manifest"):
+        read_drive(str(tmp_path))
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    make_drive(str(tmp_path))
+    path = tmp_path / "drive.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "roadscan.drive/9"}))
+    with pytest.raises(SurveyError, match="roadscan.drive/9"):
+        read_drive(str(tmp_path))
+
+
+def test_frames_that_are_not_the_manifests_are_refused(tmp_path: Path) -> None:
+    make_drive(str(tmp_path / "a"), n=2)
+    make_drive(str(tmp_path / "b"), n=3)
+    (tmp_path / "a" / "frames.parquet").write_bytes((tmp_path / "b" / "frames.parquet").read_bytes())
+    with pytest.raises(StorageError, match="sha256"):
+        read_drive(str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"reason": "corrupt: bad EXIF"}, "corrupt: bad EXIF"),
+        ({"lon": None}, "no_gps"),
+        ({"lat": None}, "no_gps"),
+        ({"lon": 0.0, "lat": 0.0}, "bad_gps"),
+        ({"lat": 91.0}, "bad_gps"),
+        ({"lon": float("nan")}, "bad_gps"),
+        ({"captured_at": None}, "no_time"),
+        ({"image_uri": "../other/1.jpg"}, "bad_key"),
+        ({"image_uri": "/etc/passwd"}, "bad_key"),
+        ({"image_uri": "s3://other/1.jpg"}, "bad_key"),
+    ],
+)
+def test_a_frame_that_cannot_be_used_has_a_reason(changes: dict, reason: str | None) -> None:  # type: ignore[type-arg]
+    found = rejection(frame(0, **changes))
+    assert (found or "").partition(":")[0] == (reason or "").partition(":")[0]

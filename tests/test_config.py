@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from roadscan.config import dump_config, load_config
+from roadscan.errors import ConfigError
+from roadscan.scan.config import ScanConfig
+
+FIELDS = ["drives=[a]", "warehouse=w"]
+
+
+def test_a_file_and_overrides_become_one_config(tmp_path: Path) -> None:
+    file = tmp_path / "scan.yaml"
+    file.write_text("drives: [a, b]\nwarehouse: w\nbatch_size: 4\n")
+    config = load_config(ScanConfig, file, ["batch_size=8", "confidence=0.5"])
+    assert (config.drives, config.warehouse, config.batch_size, config.confidence) == (("a", "b"), "w", 8, 0.5)
+
+
+def test_the_printed_config_reads_back_as_itself(tmp_path: Path) -> None:
+    config = load_config(ScanConfig, None, FIELDS)
+    assert ScanConfig.model_validate(yaml.safe_load(dump_config(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], ["drives: required", "warehouse: required"]),
+        ([*FIELDS, "colour=red"], ["colour: unknown field", "batch_size"]),
+        ([*FIELDS, "batch_size=0"], ["batch_size: got 0", "greater than or equal to 1"]),
+        ([*FIELDS, "task=draw"], ["task: got 'draw'", "'detect' or 'segment'"]),
+        ([*FIELDS, "drives=[]"], ["drives: got []", "at least 1"]),
+        (["nonsense"], ["--set nonsense", "field=value"]),
+        ([*FIELDS, "warehouse.x=1"], ["'warehouse' is a value"]),
+        ([*FIELDS, "batch_size=[1"], ["not valid YAML"]),
+    ],
+)
+def test_every_wrong_field_is_named(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(ScanConfig, None, overrides)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "words"), [("- a\n- b\n", "mapping"), ("a: [", "not valid YAML")])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load_config(ScanConfig, file)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml.*No such file"):
+        load_config(ScanConfig, "nowhere.yaml")
+
+
+def test_the_fingerprint_follows_rows_and_not_speed() -> None:
+    base = load_config(ScanConfig, None, FIELDS)
+    assert load_config(ScanConfig, None, [*FIELDS, "batch_size=3"]).fingerprint() == base.fingerprint()
+    assert load_config(ScanConfig, None, [*FIELDS, "confidence=0.3"]).fingerprint() != base.fingerprint()

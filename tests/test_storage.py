@@ -1,0 +1,167 @@
+"""The door to storage, on a disk and on a real S3 server, with the same tests."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from roadscan import storage
+from roadscan.demo.server import S3Server
+from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
+from roadscan.storage import Store, check_key, open_store, sha256_hex
+
+
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "disk":
+        return open_store(tmp_path / "root")
+    request.getfixturevalue("s3")
+    return open_store(f"s3://raw/{tmp_path.name}")
+
+
+def test_what_is_written_is_read(store: Store) -> None:
+    store.write("a/b.bin", b"one")
+    store.write("a/b.bin", b"two")
+    assert store.read("a/b.bin") == b"two"
+    assert store.stat("a/b.bin").size == 3
+    assert store.exists("a/b.bin")
+    assert not store.exists("a/c.bin")
+    assert store.child("a").read("b.bin") == b"two"
+
+
+def test_keys_and_folders_are_in_order(store: Store) -> None:
+    for key in ("b/2", "a/1", "b/1", "c"):
+        store.write(key, b"x")
+    assert list(store.keys()) == ["a/1", "b/1", "b/2", "c"]
+    assert list(store.keys("b/")) == ["b/1", "b/2"]
+    assert list(store.keys("nothing/")) == []
+    assert store.folders() == ["a", "b"]
+
+
+def test_a_missing_object_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.read("no/such")
+    with pytest.raises(NotFound):
+        store.stat("no/such")
+
+
+def test_a_wrong_digest_is_refused(store: Store) -> None:
+    store.write("x", b"data")
+    assert store.read("x", sha256=sha256_hex(b"data")) == b"data"
+    with pytest.raises(StorageError, match="sha256"):
+        store.read("x", sha256=sha256_hex(b"other"))
+
+
+def test_create_writes_once_and_takes_its_own_bytes_as_success(store: Store) -> None:
+    store.create("commit", b"mine")
+    store.create("commit", b"mine")  # an acknowledgement that was lost on the way
+    with pytest.raises(Conflict):
+        store.create("commit", b"theirs")
+    assert store.read("commit") == b"mine"
+
+
+def test_swap_needs_the_tag_that_was_read(store: Store) -> None:
+    store.write("pointer", b"1")
+    _, tag = store.read_tagged("pointer")
+    store.swap("pointer", b"2", tag=tag)
+    with pytest.raises(Conflict):
+        store.swap("pointer", b"3", tag=tag)
+    assert store.read("pointer") == b"2"
+
+
+def test_of_many_writers_one_wins(store: Store) -> None:
+    def write(number: int) -> bool:
+        try:
+            store.create("race", str(number).encode())
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        wins = [number for number, won in enumerate(pool.map(write, range(8))) if won]
+    assert len(wins) == 1
+    assert store.read("race") == str(wins[0]).encode()
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/a", "../a", "a/../b", "a//b", "./a", "a\\b", "s3://other/a", "a\nb", "cafe\u0301"]
+)
+def test_a_key_never_leaves_its_root(store: Store, key: str) -> None:
+    with pytest.raises(StorageError, match="expected a relative path"):
+        store.write(key, b"")
+
+
+def test_a_composed_name_is_a_good_key() -> None:
+    assert check_key("ถนน/caf\u00e9.jpg") == "ถนน/caf\u00e9.jpg"
+
+
+@pytest.mark.parametrize(("uri", "words"), [("gs://b/x", "scheme 'gs'"), ("s3:///x", "no bucket")])
+def test_other_addresses_are_refused(uri: str, words: str) -> None:
+    with pytest.raises(StorageError, match=words):
+        open_store(uri)
+
+
+@pytest.mark.s3
+def test_wrong_credentials_say_so(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(AccessDenied, match="AWS_SECRET_ACCESS_KEY"):
+        open_store("s3://raw/x").read("y")
+
+
+def test_an_endpoint_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "TRIES", 2)
+    for name, value in S3Server("http://127.0.0.1:9", "key", "secret", 0).environment().items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Unreachable, match="AWS_ENDPOINT_URL_S3"):
+        open_store("s3://raw/x").read("y")
+
+
+class FaultyStore(http.server.BaseHTTPRequestHandler):
+    """Answers a GET with the next of `faults`, then with the whole object."""
+
+    faults: list[str] = []
+    body = b"0123456789" * 100
+
+    def do_GET(self) -> None:  # noqa: N802
+        fault = self.faults.pop(0) if self.faults else ""
+        self.send_response(503 if fault == "slow_down" else 200)
+        body = b"<Error><Code>SlowDown</Code></Error>" if fault == "slow_down" else self.body
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"t"')
+        self.end_headers()
+        self.wfile.write(body[:50] if fault == "truncated" else body)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FaultyStore]]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FaultyStore)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    for name, value in S3Server(address, "key", "secret", 0).environment().items():
+        monkeypatch.setenv(name, value)
+    yield FaultyStore
+    FaultyStore.faults = []
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("faults", [["truncated"], ["truncated", "truncated"], ["slow_down", "slow_down"]])
+def test_a_read_survives_what_stores_do(faulty: type[FaultyStore], faults: list[str]) -> None:
+    faulty.faults = list(faults)
+    assert open_store("s3://raw").read("x") == faulty.body
+    assert not faulty.faults
+
+
+def test_a_body_that_always_breaks_is_unreachable(faulty: type[FaultyStore]) -> None:
+    faulty.faults = ["truncated"] * 50
+    with pytest.raises(Unreachable, match=f"broke {storage.BODY_TRIES} times"):
+        open_store("s3://raw").read("x")

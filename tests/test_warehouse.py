@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from roadscan import warehouse as module
+from roadscan.errors import Conflict, StorageError, WarehouseError
+from roadscan.schemas import RUNS
+from roadscan.storage import DiskStore
+from roadscan.warehouse import DataFile, Release, Warehouse
+
+
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    if request.param == "disk":
+        return Warehouse(str(tmp_path / "warehouse"))
+    request.getfixturevalue("s3")
+    return Warehouse(f"s3://warehouse/{tmp_path.name}")
+
+
+def runs(drive_id: str, frames: int = 1) -> pa.Table:
+    row = {"drive_id": drive_id, "run_key": "k", "frames": frames, "frames_ok": frames, "frames_quarantined": 0}
+    row |= {"frames_failed": 0, "observations": 0, "model_sha256": "m", "code_version": "v"}
+    return pa.Table.from_pylist([{**row, "finished_at": datetime(2026, 1, 1, tzinfo=UTC)}], RUNS)
+
+
+def add(warehouse: Warehouse, drive_id: str, frames: int = 1) -> Release:
+    file = warehouse.write("runs", runs(drive_id, frames), folder="", name=drive_id, drive_id=drive_id)
+    return warehouse.publish(lambda r: r.replaced(lambda old: old.drive_id == drive_id, [file], f"add {drive_id}"))
+
+
+def drives(warehouse: Warehouse, release: Release) -> list[str]:
+    return sorted(warehouse.read(release, "runs")["drive_id"].to_pylist())
+
+
+def test_an_empty_warehouse_has_empty_tables(warehouse: Warehouse) -> None:
+    release = warehouse.current()
+    assert release == Release()
+    assert warehouse.read(release, "runs").schema == RUNS
+    assert warehouse.read(release, "runs").num_rows == 0
+
+
+def test_a_file_is_invisible_until_it_is_published(warehouse: Warehouse) -> None:
+    warehouse.write("runs", runs("lost"), folder="", name="lost", drive_id="lost")
+    add(warehouse, "a")
+    assert drives(warehouse, warehouse.current()) == ["a"]
+
+
+def test_a_drive_is_replaced_and_older_releases_stay(warehouse: Warehouse) -> None:
+    first = add(warehouse, "a", frames=1)
+    between = datetime.now(UTC)
+    add(warehouse, "b")
+    last = add(warehouse, "a", frames=7)
+    assert (first.number, last.number) == (1, 3)
+    assert drives(warehouse, last) == ["a", "b"]
+    assert warehouse.read(last, "runs", drive_id="a", columns=["frames"]).to_pylist() == [{"frames": 7}]
+    assert warehouse.as_of(between) == first
+    with pytest.raises(WarehouseError, match="nothing was published"):
+        warehouse.as_of(datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_publishers_at_the_same_time_all_get_in(warehouse: Warehouse) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: add(warehouse, name), "abcdefgh"))
+    assert warehouse.current().number == 8
+    assert drives(warehouse, warehouse.current()) == list("abcdefgh")
+
+
+def test_a_change_that_changes_nothing_publishes_nothing(warehouse: Warehouse) -> None:
+    add(warehouse, "a")
+    assert warehouse.publish(lambda release: release).number == 1
+
+
+def test_a_publisher_that_always_loses_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse, other = Warehouse(str(tmp_path)), Warehouse(str(tmp_path))
+    monkeypatch.setattr(module, "PUBLISH_TRIES", 3)
+
+    def slow(release: Release) -> Release:
+        add(other, f"x{release.number}")
+        return release.replaced(lambda _: False, [], "too late")
+
+    with pytest.raises(Conflict, match="3 times"):
+        warehouse.publish(slow)
+
+
+def test_a_crash_at_any_write_leaves_the_release_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    before = add(warehouse, "a")
+    real = DiskStore._staged
+    for survivors in range(3):  # the data file, the release manifest, the pointer
+        left = [survivors]
+
+        def dying(self: DiskStore, key: str, data: bytes, left: list[int] = left):  # type: ignore[no-untyped-def]
+            if not left[0]:
+                raise StorageError("the power went out")
+            left[0] -= 1
+            return real(self, key, data)
+
+        monkeypatch.setattr(DiskStore, "_staged", dying)
+        with pytest.raises(StorageError, match="power"):
+            add(warehouse, "b")
+        monkeypatch.setattr(DiskStore, "_staged", real)
+        assert warehouse.current() == before
+        assert drives(warehouse, warehouse.current()) == ["a"]
+    add(warehouse, "b")
+    assert drives(warehouse, warehouse.current()) == ["a", "b"]
+
+
+def test_a_damaged_file_is_noticed(tmp_path: Path) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    (file,) = add(warehouse, "a").files
+    path = tmp_path / file.path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(StorageError, match="sha256"):
+        warehouse.read(warehouse.current(), "runs")
+
+
+def test_a_pointer_that_is_no_pointer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "current.json").write_text("hello")
+    with pytest.raises(WarehouseError, match=r"current\.json.*not a release pointer"):
+        Warehouse(str(tmp_path)).current()
+
+
+@pytest.mark.s3
+def test_files_from_a_store_are_kept_on_this_machine(
+    s3: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    warehouse = Warehouse(f"s3://warehouse/{tmp_path.name}")
+    files: list[DataFile] = add(warehouse, "a").of("runs")
+    (path,) = warehouse.local_files(files)
+    assert path.parent == tmp_path / "roadscan"
+    path.touch()
+    before = path.stat().st_mtime_ns
+    assert warehouse.local_files(files) == [path]
+    assert path.stat().st_mtime_ns == before  # not fetched again
