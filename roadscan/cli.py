@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -107,12 +107,24 @@ def simulate(
 
 
 @app.command()
-def ingest(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+def ingest(
+    what: Annotated[
+        str, typer.Argument(help="A YAML config; or exif, mapillary, table or track, with SOURCE and --out.")
+    ],
+    source: Annotated[str | None, typer.Argument(help="What to import.", show_default=False)] = None,
+    out: Annotated[str | None, typer.Option(help="The drive's folder.", show_default=False)] = None,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> int:
     """Make a drive from images with EXIF, Mapillary descriptions, a table, or a GPX or NMEA track."""
-    from roadscan.survey.importers import IngestConfig
+    from roadscan.survey.importers import IngestConfig, ingest_config
     from roadscan.survey.importers import ingest as run_ingest
 
-    settings = load_config(IngestConfig, config, overrides or [])
+    if source is None:
+        given = [f"out={json.dumps(out)}"] if out else []
+        settings = load_config(IngestConfig, what, [*given, *(overrides or [])])
+    else:
+        settings = ingest_config(what, source, out or "", overrides or [])
     if dry_run:
         return _print_config(settings)
     with progress("frames") as bar:
@@ -163,7 +175,7 @@ def inventory(config: ConfigFile = None, overrides: Overrides = None, dry_run: D
 def query(
     warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
     sql: Annotated[str, typer.Argument(help="DuckDB SQL over its tables and views.")],
-    format_: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
+    format_: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")] = "table",
     as_of: Annotated[
         datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)
     ] = None,
@@ -173,6 +185,40 @@ def query(
     from roadscan.inventory.query import render
 
     render(run_query(warehouse, sql, as_of=as_of), format_, console)
+    return 0
+
+
+@app.command()
+def report(
+    warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
+    out: Annotated[str, typer.Option(help="Folder for report.html and its pictures.")] = "report",
+    truth: Annotated[str | None, typer.Option(help="Truth folder of a simulation.", show_default=False)] = None,
+    overrides: Overrides = None,
+) -> int:
+    """Draw the register: a strip map, annotated frames, changes, and a page to open."""
+    from roadscan.report.build import ReportConfig, make_report
+
+    given = {"warehouse": warehouse, "out": out} | ({"truth": truth} if truth else {})
+    pairs = [f"{name}={json.dumps(value)}" for name, value in given.items()]
+    made = make_report(load_config(ReportConfig, None, [*pairs, *(overrides or [])]))
+    console.print(made.inventory.table())
+    console.print(f"report: {made.page}")
+    return 0
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder for everything it makes; must be new or empty.")],
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Two survey nights in a real S3 store become an inventory, scored against the truth, with pictures."""
+    from roadscan.demo.run import DemoConfig, run_demo
+
+    settings = load_config(DemoConfig, None, overrides or [])
+    if dry_run:
+        return _print_config(settings)
+    run_demo(out, settings, console, progress)
     return 0
 
 
@@ -239,6 +285,8 @@ def _print_config(config: Config) -> int:
 
 def _print_facts(facts: dict[str, Any]) -> None:
     table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
         table.add_row(name.replace("_", " "), f"{shown}")

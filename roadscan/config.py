@@ -92,5 +92,5 @@ def _explain(error: ValidationError, model: type[Config], path: str | Path | Non
         elif problem["type"] == "missing":
             lines.append(f"  {field}: required, and not given; set it in the file or with --set {field}=…")
         else:
-            lines.append(f"  {field}: got {problem['input']!r}; {problem['msg']}")
+            lines.append(f"  {field}: got {problem['input']!r}; {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

@@ -359,6 +359,7 @@ def _retry_body(uri: str, attempt: Callable[[], T], deadline: float) -> T:
     raise AssertionError("unreachable")
 
 
+CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 MISSING = {"NoSuchKey", "404", "NotFound"}
 LOST = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
@@ -379,16 +380,12 @@ def _s3_errors(uri: str) -> Iterator[None]:
         if code == "NoSuchBucket":
             raise NotFound(f"{uri}: no such bucket") from None
         if code in DENIED:
-            raise AccessDenied(
-                f"{uri}: the store refused the credentials ({code}); check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-            ) from None
+            raise AccessDenied(f"{uri}: the store refused the credentials ({code}); check {CREDENTIALS}") from None
         if code in LOST | OWNED:
             raise Conflict(f"{uri}: another writer was first") from None
         raise Unreachable(f"{uri}: the store answered {code or error} after {TRIES} tries") from None
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound) as error:
-        raise AccessDenied(
-            f"{uri}: no credentials ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        ) from None
+        raise AccessDenied(f"{uri}: no credentials ({error}); set {CREDENTIALS}") from None
     except (
         boto.EndpointConnectionError,
         boto.ConnectTimeoutError,

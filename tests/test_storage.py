@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -124,10 +125,10 @@ def test_an_endpoint_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) 
 class FaultyStore(http.server.BaseHTTPRequestHandler):
     """Answers a GET with the next of `faults`, then with the whole object."""
 
-    faults: list[str] = []
+    faults: ClassVar[list[str]] = []
     body = b"0123456789" * 100
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         fault = self.faults.pop(0) if self.faults else ""
         self.send_response(503 if fault == "slow_down" else 200)
         body = b"<Error><Code>SlowDown</Code></Error>" if fault == "slow_down" else self.body

@@ -72,7 +72,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     make_drive(str(tmp_path))
     path = tmp_path / "drive.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "roadscan.drive/9"}))
-    with pytest.raises(SurveyError, match="roadscan.drive/9"):
+    with pytest.raises(SurveyError, match=r"roadscan\.drive/9"):
         read_drive(str(tmp_path))
 
 

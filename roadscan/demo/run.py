@@ -1,0 +1,126 @@
+"""The demonstration, from an empty folder to a report: simulate, scan, inventory, score, query."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import Field
+from rich.console import Console
+
+from roadscan.config import Config
+from roadscan.demo.server import s3_server
+from roadscan.errors import ConfigError
+from roadscan.inventory import InventoryConfig, update_inventory
+from roadscan.inventory.query import query, render
+from roadscan.report.build import Report, ReportConfig, make_report
+from roadscan.scan.config import ScanConfig
+from roadscan.scan.pipeline import plan_scan, run_scan
+from roadscan.storage import Store, open_store
+from roadscan.survey.drive import find_drives
+from roadscan.survey.simulate import SimulationConfig, simulate
+
+SURVEY, WAREHOUSE = "s3://raw/survey", "s3://warehouse/highways"
+QUERIES = {
+    "How many assets of each class, and how sure are we?": "SELECT * FROM assets_per_class",
+    "What changed since the first night?": (
+        "SELECT changed_at, change, class, round(lat, 5) AS lat, round(lon, 5) AS lon FROM changes"
+    ),
+    "Which confirmed assets are placed least well?": (
+        "SELECT class, side, round(pos_sigma_m, 2) AS pos_sigma_m, n_observations, n_nights, "
+        "round(lat, 5) AS lat, round(lon, 5) AS lon "
+        "FROM assets WHERE state = 'confirmed' AND length_m IS NULL ORDER BY assets.pos_sigma_m DESC LIMIT 5"
+    ),
+}
+
+ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+class DemoConfig(Config):
+    """What the demonstration surveys, and with which model."""
+
+    roads: SimulationConfig = Field(
+        SimulationConfig(seed=5, length_km=3.0, nights=2, conditions=("day", "dusk", "rain")),
+        description="the simulated road and its drives",
+    )
+    model: str = Field("demo", description="model file; 'demo' is the one shipped with roadscan")
+    shard_frames: int = Field(64, ge=1, description="frames a shard; small, so that progress moves")
+
+
+def run_demo(out: Path, config: DemoConfig, console: Console, progress: ProgressBar) -> Report:
+    """Run the demonstration and leave everything it made in a folder.
+
+    Args:
+        out: new or empty; gets ``report.html``, pictures, ``warehouse/`` (the released tables) and ``s3/`` (the store).
+        config: what to survey.
+        console: where tables and figures are printed.
+        progress: makes a progress bar of a unit.
+
+    Raises:
+        ConfigError: the folder is not empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"out: {out} is not empty; give a new folder, or remove it")
+    started = time.monotonic()
+    with s3_server(out / "s3", ("raw", "warehouse")) as server:
+        console.rule("a real S3 server")
+        console.print(f"SeaweedFS at {server.endpoint}, signed requests")
+        console.rule(f"{config.roads.nights} survey nights over {config.roads.length_km:g} km of highway")
+        with progress("frames rendered") as bar:
+            made = simulate(SURVEY, config.roads, on_frame=bar)
+        console.print(f"{made.frames} frames, {made.assets} assets, {made.changes} changes: {made.frames_by_condition}")
+        frames_out = sum(_night(drive, config, console, progress) for drive in find_drives(f"{SURVEY}/drives"))
+        console.rule("the register, scored against the truth")
+        report = make_report(ReportConfig(warehouse=WAREHOUSE, out=str(out), truth=f"{SURVEY}/truth"))
+        console.print(report.inventory.table())
+        _print_scores(report, made.frames, frames_out, console)
+        for question, sql in QUERIES.items():
+            console.rule(question)
+            render(query(WAREHOUSE, sql), "table", console)
+        _copy_released(open_store(WAREHOUSE), open_store(out / "warehouse"))
+    console.rule("done")
+    console.print(f"report: {report.page}")
+    console.print(f"query:  roadscan query {out / 'warehouse'} 'FROM assets_current'", soft_wrap=True)
+    console.print(f"{time.monotonic() - started:.0f} s")
+    return report
+
+
+def _night(drive: str, config: DemoConfig, console: Console, progress: ProgressBar) -> int:
+    """Scan one drive and update the register; returns the frames that came out."""
+    console.rule(f"scan {drive}")
+    settings = ScanConfig(drives=(drive,), warehouse=WAREHOUSE, model=config.model, shard_frames=config.shard_frames)
+    with progress("frames scanned") as bar:
+        scanned = run_scan(settings, plan_scan(settings), lambda p: bar(p.frames_done, p.frames_total))
+    console.print(
+        f"{scanned.frames_ok} frames ok, {scanned.frames_quarantined} quarantined, {scanned.frames_failed} failed; "
+        f"{scanned.detections} detections; {scanned.images_per_second:g} img/s with the start of Ray"
+    )
+    register = update_inventory(InventoryConfig(warehouse=WAREHOUSE))
+    console.print(f"release {register.release}: {register.assets}, changes so far: {register.changes}")
+    return scanned.frames_ok + scanned.frames_quarantined + scanned.frames_failed
+
+
+def _print_scores(report: Report, frames_in: int, frames_out: int, console: Console) -> None:
+    assert report.scores is not None
+    assets, changes = report.scores.assets, report.scores.changes
+    console.print(f"frames in {frames_in}, frames out {frames_out}")
+    console.print(
+        f"point assets, one to one within 5 m (overhead 10 m): precision {assets.overall.precision:.3f}, "
+        f"recall {assets.overall.recall:.3f} of {assets.overall.known:.0f} seen"
+    )
+    console.print(f"position error: median {assets.position_p50_m:.2f} m, 90 % {assets.position_p90_m:.2f} m")
+    for name, line in assets.lines.items():
+        console.print(f"{name}: length precision {line.precision:.3f}, recall {line.recall:.3f} of {line.known:.0f} m")
+    console.print(
+        f"changes: {changes.true_positives:.0f} right of {changes.found:.0f} reported, {changes.known:.0f} true"
+    )
+
+
+def _copy_released(source: Store, target: Store) -> None:
+    """Copy what readers need of a warehouse, the pointer last."""
+    for key in source.keys():  # noqa: SIM118 - a store is no mapping
+        if not key.startswith(("commits/", "models/", "logs/", "current.json")):
+            target.write(key, source.read(key))
+    target.write("current.json", source.read("current.json"))

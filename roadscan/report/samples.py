@@ -1,0 +1,99 @@
+"""Frames with what was found drawn on them, and crops of single assets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from roadscan.storage import open_store
+from roadscan.taxonomy import Taxonomy
+
+Image = npt.NDArray[np.uint8]
+
+
+def choose_frames(observations: pa.Table, count: int) -> list[str]:
+    """Addresses of frames worth looking at: first those that show classes not shown yet, and best scores.
+
+    Args:
+        observations: rows of `schemas.OBSERVATIONS`.
+        count: how many at most.
+    """
+    frames: dict[str, dict[str, float]] = {}
+    for row in observations.select(["image_uri", "class", "score"]).to_pylist():
+        best = frames.setdefault(row["image_uri"], {})
+        best[row["class"]] = max(best.get(row["class"], 0.0), row["score"])
+    shown: dict[str, int] = {}
+    chosen: list[str] = []
+    while len(chosen) < min(count, len(frames)):
+        # The gain of a class halves each time that it has been shown.
+        gains = {
+            uri: sum(score * 0.5 ** shown.get(name, 0) for name, score in classes.items())
+            for uri, classes in frames.items()
+            if uri not in chosen
+        }
+        best_uri = max(gains, key=lambda uri: (gains[uri], uri))
+        chosen.append(best_uri)
+        for name in frames[best_uri]:
+            shown[name] = shown.get(name, 0) + 1
+    return chosen
+
+
+def annotate(image_uri: str, observations: Sequence[dict[str, Any]], taxonomy: Taxonomy, width_px: int = 1280) -> bytes:
+    """A JPEG of a frame with its boxes, scaled to a width.
+
+    Args:
+        image_uri: the frame.
+        observations: its rows of `schemas.OBSERVATIONS`.
+        taxonomy: colours.
+        width_px: of the result.
+    """
+    image = _read(image_uri)
+    scale = width_px / image.shape[1]
+    image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    for row in sorted(observations, key=lambda row: float(row["score"])):
+        color = taxonomy.get(row["class"]).color_rgb[::-1]
+        x1, y1, x2, y2 = (round(v * scale) for v in row["box_px"])
+        cv2.rectangle(image, (x1, y1), (x2, y2), color, 2, cv2.LINE_AA)
+        _label(image, f"{row['class']} {row['score']:.2f}", (x1, y1), color)
+    return _jpeg(image)
+
+
+def crop(image_uri: str, box_xyxy: Sequence[float], size_px: int = 220) -> bytes:
+    """A square JPEG around a box, with a quarter of its size as margin."""
+    image = _read(image_uri)
+    x1, y1, x2, y2 = box_xyxy
+    half = max(x2 - x1, y2 - y1, 32) * 0.75
+    cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
+    scale = size_px / (2 * half)
+    matrix = np.array([[scale, 0, size_px / 2 - cx * scale], [0, scale, size_px / 2 - cy * scale]])
+    square = cv2.warpAffine(image, matrix, (size_px, size_px), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    corners = [
+        (round((x - cx) * scale + size_px / 2), round((y - cy) * scale + size_px / 2)) for x, y in ((x1, y1), (x2, y2))
+    ]
+    cv2.rectangle(square, corners[0], corners[1], (60, 60, 230), 1, cv2.LINE_AA)
+    return _jpeg(square.astype(np.uint8))
+
+
+def _read(uri: str) -> Image:
+    folder, _, name = uri.rpartition("/")
+    image = cv2.imdecode(np.frombuffer(open_store(folder).read(name), np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(image, np.uint8)
+
+
+def _jpeg(image: Image) -> bytes:
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 82])[1])
+
+
+def _label(image: Image, text: str, at: tuple[int, int], color: Sequence[int]) -> None:
+    """Text on a plate above a point, or below it where the image ends."""
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+    x = min(max(at[0], 0), image.shape[1] - width - 6)
+    y = at[1] if at[1] > height + base + 4 else at[1] + height + base + 6
+    cv2.rectangle(image, (x, y - height - base - 4), (x + width + 6, y), color, -1)
+    ink = (255, 255, 255) if sum(color) < 420 else (20, 20, 20)
+    cv2.putText(image, text, (x + 3, y - base - 1), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA)

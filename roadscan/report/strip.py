@@ -1,0 +1,147 @@
+"""A strip map: the road unrolled, one row a kilometre, assets beside it where they stand.
+
+The form road engineers know as a straight-line diagram. Along the row is the distance driven, across it the offset from
+the camera's path, stretched so that both sides can be read.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # no screen is needed
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pyarrow as pa
+import shapely
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from roadscan.survey.geodesy import Floats, LocalFrame
+from roadscan.taxonomy import Geometry, Taxonomy
+
+ROW_M = 1000.0
+SIDE_M = 26.0  # half the height of a row
+FAR_M = 60.0  # an asset farther from the path than this is not of this road
+MARKERS = {Geometry.POINT: "o", Geometry.OVERHEAD: "s", Geometry.LINE: "_"}  # a line too short to draw
+INK, PAPER, ROAD = "#1d2733", "#ffffff", "#d9dde2"
+
+
+class Path:
+    """The way a camera drove, as an axis: places become (distance along, offset to the right)."""
+
+    def __init__(self, lon: Floats, lat: Floats) -> None:
+        self._frame = LocalFrame(float(lon[0]), float(lat[0]))
+        xy = np.stack(self._frame.to_xy(lon, lat), axis=1)
+        self._line = shapely.LineString(shapely.simplify(shapely.LineString(xy), 0.2).coords)
+        self.length_m = float(self._line.length)
+
+    def locate(self, lonlat: Floats) -> Floats:
+        """(n, 2) degrees to (n, 2) metres: along the path, and to its right."""
+        xy = np.stack(self._frame.to_xy(*lonlat.T), axis=1)
+        points = shapely.points(xy)
+        along = shapely.line_locate_point(self._line, points)
+        foot = shapely.get_coordinates(shapely.line_interpolate_point(self._line, along))
+        before = shapely.get_coordinates(shapely.line_interpolate_point(self._line, np.maximum(along - 1, 0)))
+        after = shapely.get_coordinates(
+            shapely.line_interpolate_point(self._line, np.minimum(along + 1, self.length_m))
+        )
+        direction, aside = after - before, xy - foot
+        right = np.sign(direction[:, 1] * aside[:, 0] - direction[:, 0] * aside[:, 1])
+        return np.stack([along, right * np.linalg.norm(aside, axis=1)], axis=1)
+
+
+def draw_strip(path: Path, assets: pa.Table, taxonomy: Taxonomy, truth: pa.Table | None = None) -> bytes:
+    """A PNG of the strip map.
+
+    Args:
+        path: the axis.
+        assets: rows of `schemas.ASSETS`. Confirmed ones are filled, candidates pale, missing ones crossed out.
+        taxonomy: colours and kinds.
+        truth: known assets (the simulator's ``truth/assets.parquet``), drawn as open rings; None to leave them out.
+    """
+    rows = max(int(np.ceil(path.length_m / ROW_M)), 1)
+    figure, axes = plt.subplots(rows, 1, figsize=(15, 1.2 + 1.75 * rows), squeeze=False, facecolor=PAPER)
+    for index, axis in enumerate(axes[:, 0]):
+        _frame_row(axis, index, path.length_m)
+        if truth is not None:
+            _draw_truth(axis, path, truth.to_pylist())
+        _draw_assets(axis, path, assets.to_pylist(), taxonomy)
+    axes[-1, 0].set_xlabel("distance along the drive (m)", color=INK)
+    names = [name for name in taxonomy.names if name in set(assets["class"].to_pylist())]
+    figure.legend(handles=_legend(names, taxonomy, truth is not None), loc="upper center", ncols=6, frameon=False)
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.75 / figure.get_figheight()))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _frame_row(axis: Axes, index: int, length_m: float) -> None:
+    start = index * ROW_M
+    axis.set_xlim(start, start + ROW_M)
+    axis.set_ylim(SIDE_M, -SIDE_M)  # left of the direction of travel is up
+    axis.axhspan(-3.7, 3.7, xmax=min((length_m - start) / ROW_M, 1), color=ROAD, zorder=0)
+    axis.axhline(0, color=PAPER, linewidth=1.2, linestyle=(0, (8, 8)), zorder=1)
+    axis.set_ylabel("left   right\noffset (m)", color=INK, fontsize=8)
+    axis.tick_params(colors=INK, labelsize=8)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    axis.grid(axis="x", color="#eceff2", zorder=0)
+
+
+def _draw_truth(axis: Axes, path: Path, truth: Sequence[dict[str, Any]]) -> None:
+    for row in truth:
+        if row["geometry"] == Geometry.LINE:
+            places = path.locate(np.array([row["lons"], row["lats"]], float).T)
+            axis.plot(*_near(places).T, color="#9aa4af", linewidth=5, alpha=0.5, solid_capstyle="butt", zorder=2)
+        else:
+            place = path.locate(np.array([[row["lon"], row["lat"]]]))
+            axis.plot(*_near(place).T, "o", markersize=11, markerfacecolor="none", markeredgecolor="#9aa4af", zorder=2)
+
+
+def _draw_assets(axis: Axes, path: Path, assets: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> None:
+    for row in assets:
+        asset = taxonomy.get(row["class"])
+        color = _hex(asset.color_rgb)
+        alpha = 0.35 if row["state"] == "candidate" else 1.0
+        places = _near(path.locate(shapely.get_coordinates(shapely.from_wkb(row["geometry"]))))
+        if len(places) > 1:
+            axis.plot(*places.T, color=color, linewidth=2.2, alpha=alpha, zorder=3)
+        else:
+            axis.plot(*places.T, MARKERS[asset.geometry], markersize=6, color=color, alpha=alpha, zorder=4)
+        if row["state"] == "missing":
+            axis.plot(*places.mean(0, keepdims=True).T, "x", markersize=12, color="#d62728", mew=2.5, zorder=5)
+
+
+def _near(places: Floats) -> Floats:
+    """Places not far from the road; what is farther out is drawn at the row's edge."""
+    kept = places[np.abs(places[:, 1]) <= FAR_M]
+    kept[:, 1] = np.clip(kept[:, 1], -SIDE_M + 1, SIDE_M - 1)
+    return kept
+
+
+def _legend(names: Sequence[str], taxonomy: Taxonomy, with_truth: bool) -> list[Line2D]:
+    handles = []
+    for name in names:
+        asset = taxonomy.get(name)
+        color = _hex(asset.color_rgb)
+        if asset.geometry is Geometry.LINE:
+            handles.append(Line2D([], [], color=color, label=name))
+        else:
+            handles.append(Line2D([], [], color=color, marker=MARKERS[asset.geometry], linestyle="", label=name))
+    handles.append(Line2D([], [], color="#d62728", marker="x", linestyle="", markeredgewidth=2.5, label="missing"))
+    if with_truth:
+        ring = Line2D([], [], marker="o", linestyle="", markersize=10, label="truth")
+        ring.set_markerfacecolor("none")
+        ring.set_markeredgecolor("#9aa4af")
+        handles.append(ring)
+    return handles
+
+
+def _hex(rgb: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
