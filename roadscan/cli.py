@@ -1,6 +1,7 @@
 """The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
 
-Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed: run it again.
+Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed: run it again; 130
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -36,6 +38,7 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 FAILED_FRAMES = 3
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 ConfigT = TypeVar("ConfigT", bound=Config)
 ConfigFile = Annotated[Path | None, typer.Argument(help="YAML config.", show_default=False)]
 Overrides = Annotated[
@@ -56,12 +59,6 @@ def run(arguments: Sequence[str]) -> int:
         result = app(args=list(arguments), standalone_mode=False)
     except typer.Exit as exit_:
         return exit_.exit_code
-    except typer.Abort:
-        errors.print("stopped")
-        return 1
-    except KeyboardInterrupt:
-        errors.print("stopped; run the same command again to go on")
-        return 130
     except RoadscanError as error:
         errors.print("error:", str(error), markup=False)
         return 1
@@ -70,6 +67,8 @@ def run(arguments: Sequence[str]) -> int:
             errors.print("error:", error.format_message(), markup=False)
             return 2
         raise
+    if result == INTERRUPTED:
+        errors.print("stopped; run the same command again to go on")
     return int(result or 0)
 
 
@@ -289,5 +288,5 @@ def _print_facts(facts: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        table.add_row(name.replace("_", " "), f"{shown}")
+        table.add_row(name.replace("_", " "), escape(str(shown)))
     console.print(table)

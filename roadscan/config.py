@@ -56,7 +56,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config {path}: cannot be read ({error.strerror}); expected a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-45, or bytes that are no text
         raise ConfigError(f"config {path}: not valid YAML: {error}") from None
     if tree is None:
         return {}
@@ -72,11 +72,11 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: expected field=value or group.field=value")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"--set {override}: the value is not valid YAML; quote it") from None
     node = tree
     for key in keys[:-1]:
-        child = node.setdefault(key, {})
+        child = node[key] = node.get(key) or {}
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override}: {key!r} is a value, not a group of fields")
         node = child
@@ -88,9 +88,19 @@ def _explain(error: ValidationError, model: type[Config], path: str | Path | Non
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"]) or "(top level)"
         if problem["type"] == "extra_forbidden":
-            lines.append(f"  {field}: unknown field; known fields: {', '.join(sorted(model.model_fields))}")
+            lines.append(f"  {field}: unknown field; known fields: {', '.join(_siblings(model, problem['loc']))}")
         elif problem["type"] == "missing":
             lines.append(f"  {field}: required, and not given; set it in the file or with --set {field}=…")
         else:
             lines.append(f"  {field}: got {problem['input']!r}; {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
+
+
+def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The fields of the group in which a field was not known."""
+    for part in location[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return sorted(model.model_fields)

@@ -117,6 +117,8 @@ ASSET_CHANGES = _schema(
 #: One row a scanned drive.
 RUNS = _schema(
     ("drive_id", pa.string()),
+    ("drive_uri", pa.string()),
+    ("drive_sha256", pa.string()),  # of its drive.json
     ("run_key", pa.string()),
     ("frames", pa.int32()),
     ("frames_ok", pa.int32()),

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
 
@@ -40,8 +40,9 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20  # between two packets, not for the whole object
 OBJECT_DEADLINE_S = 120  # one object, all tries; a store that drips 1 KiB every 50 ms trips no socket time-out
 TRIES = 10  # botocore's own "legacy" default of 5 gave up after 0.7 s of 503 SlowDown
+BUSY_TRIES = 6  # a conditional write that meets another one under way, about 6 s in all
 BODY_TRIES = 4  # a truncated or corrupt body is an error that botocore does not retry
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 16 << 10  # the deadline is looked at this often; a socket time-out may pass for every few KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,15 +259,20 @@ class S3Store(Store):
         return f"{self.prefix}/{check_key(key)}".lstrip("/")
 
     def read_tagged(self, key: str) -> tuple[bytes, str]:
+        from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
+
         uri, deadline = self.uri_of(key), time.monotonic() + OBJECT_DEADLINE_S
 
         def attempt() -> tuple[bytes, str]:
             answer = _client().get_object(Bucket=self.bucket, Key=self._key(key), ChecksumMode="ENABLED")
             chunks = []
-            for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
-                chunks.append(chunk)
-                if time.monotonic() > deadline:
-                    raise Unreachable(f"{uri}: not read within {OBJECT_DEADLINE_S} s")
+            try:
+                for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
+                    chunks.append(chunk)
+                    if time.monotonic() > deadline:
+                        raise Unreachable(f"{uri}: not read within {OBJECT_DEADLINE_S} s")
+            except ReadTimeoutError as error:  # of the body, which is fetched again; of the answer, botocore sees to it
+                raise ResponseStreamingError(error=error) from None
             return b"".join(chunks), answer["ETag"]
 
         return _retry_body(uri, attempt, deadline)
@@ -308,14 +314,22 @@ class S3Store(Store):
             _client().put_object(Bucket=self.bucket, Key=self._key(key), Body=data, **condition)
 
     def _put_if(self, key: str, data: bytes, **condition: str) -> None:
-        try:
-            self._put(key, data, **condition)
-        except Conflict:
-            # Our own earlier try may have won and lost its acknowledgement: then the object is ours, a success.
-            with suppress(NotFound):
-                if self.read(key) == data:
-                    return
-            raise
+        for number in range(1, BUSY_TRIES + 1):
+            try:
+                return self._put(key, data, **condition)
+            except Conflict as error:
+                # Our own earlier try may have won and lost its acknowledgement: then the object is ours, a success.
+                with suppress(NotFound):
+                    if self.read(key) == data:
+                        return None
+                if not isinstance(error, _Busy) or number == BUSY_TRIES:
+                    raise
+                time.sleep(random.uniform(0, 0.1 * 2**number))
+        raise AssertionError("unreachable")
+
+
+class _Busy(Conflict):
+    """Another write of the same object is under way; who wins is not decided yet."""
 
 
 def _client() -> S3Client:
@@ -360,10 +374,16 @@ def _retry_body(uri: str, attempt: Callable[[], T], deadline: float) -> T:
 
 
 CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
-MISSING = {"NoSuchKey", "404", "NotFound"}
-LOST = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
-OWNED = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+DENIED = (
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+)
+MISSING = ("NoSuchKey", "NotFound", "404")
+OWNED = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 @contextmanager
@@ -374,29 +394,38 @@ def _s3_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in MISSING:
-            raise NotFound(f"{uri}: no such object") from None
-        if code == "NoSuchBucket":
-            raise NotFound(f"{uri}: no such bucket") from None
-        if code in DENIED:
-            raise AccessDenied(f"{uri}: the store refused the credentials ({code}); check {CREDENTIALS}") from None
-        if code in LOST | OWNED:
-            raise Conflict(f"{uri}: another writer was first") from None
-        raise Unreachable(f"{uri}: the store answered {code or error} after {TRIES} tries") from None
+        raise _of_answer(uri, error.response) from None
+    except (boto.ResponseStreamingError, boto.IncompleteReadError, boto.FlexibleChecksumError):
+        raise
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound) as error:
         raise AccessDenied(f"{uri}: no credentials ({error}); set {CREDENTIALS}") from None
-    except (
-        boto.EndpointConnectionError,
-        boto.ConnectTimeoutError,
-        boto.ReadTimeoutError,
-        boto.ConnectionClosedError,
-    ) as error:
+    except (boto.CredentialRetrievalError, boto.TokenRetrievalError) as error:
+        raise AccessDenied(f"{uri}: the credentials could not be renewed ({error}); log in again") from None
+    except (boto.ConnectionError, boto.HTTPClientError) as error:
         raise Unreachable(
             f"{uri}: the endpoint does not answer ({error}); check AWS_ENDPOINT_URL_S3 and the network"
         ) from None
-    except boto.ParamValidationError as error:
-        raise StorageError(f"{uri}: {error}") from None
+    except (boto.BotoCoreError, ValueError) as error:  # the client could not even be made: a wrong endpoint or region
+        raise StorageError(f"{uri}: {error}; check AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION") from None
+
+
+def _of_answer(uri: str, answer: Any) -> StorageError:
+    """The error for what a store answered."""
+    code, meta = str(answer.get("Error", {}).get("Code", "")), answer.get("ResponseMetadata", {})
+    status = meta.get("HTTPStatusCode")
+    if code in MISSING:
+        return NotFound(f"{uri}: no such object")
+    if code == "NoSuchBucket":  # not NotFound: the whole address is wrong, and no object of it is known to be missing
+        return StorageError(f"{uri}: no such bucket; check the address and AWS_ENDPOINT_URL_S3")
+    if code == "ConditionalRequestConflict":
+        return _Busy(f"{uri}: another write is under way")
+    if status == 412 or code in OWNED:
+        return Conflict(f"{uri}: another writer was first")
+    if status in (401, 403) or code.startswith(DENIED):
+        return AccessDenied(f"{uri}: the store refused the credentials ({code}); check {CREDENTIALS}, and the clock")
+    if status in (301, 307) or code == "AuthorizationHeaderMalformed":
+        return StorageError(f"{uri}: the bucket is in another region ({code}); set AWS_DEFAULT_REGION")
+    return Unreachable(f"{uri}: the store answered {code or status}, after {meta.get('RetryAttempts', 0) + 1} tries")
 
 
 def create_bucket(bucket: str) -> None:
@@ -415,14 +444,14 @@ def open_store(uri: str | Path) -> Store:
     Raises:
         StorageError: another scheme, or an ``s3://`` address without a bucket.
     """
-    text = str(uri)
-    if "://" not in text:
-        return DiskStore(Path(text))
-    parts = urlsplit(text)
-    if parts.scheme == "file":
-        return DiskStore(Path(parts.path))
-    if parts.scheme != "s3":
-        raise StorageError(f"{text}: scheme {parts.scheme!r} is not supported; expected s3://bucket/prefix or a path")
-    if not parts.netloc:
-        raise StorageError(f"{text}: no bucket; expected s3://bucket/prefix")
-    return S3Store(parts.netloc, parts.path)
+    scheme, separator, rest = str(uri).partition("://")
+    if not separator:
+        return DiskStore(Path(uri))
+    if scheme == "file":
+        return DiskStore(Path(unquote(rest)))
+    if scheme != "s3":
+        raise StorageError(f"{uri}: scheme {scheme!r} is not supported; expected s3://bucket/prefix or a path")
+    bucket, _, prefix = rest.partition("/")
+    if not bucket:
+        raise StorageError(f"{uri}: no bucket; expected s3://bucket/prefix")
+    return S3Store(bucket, prefix and check_key(prefix.strip("/")))

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from roadscan.config import dump_config, load_config
+from roadscan.demo.run import DemoConfig
 from roadscan.errors import ConfigError
 from roadscan.scan.config import ScanConfig
 
@@ -35,6 +36,7 @@ def test_the_printed_config_reads_back_as_itself(tmp_path: Path) -> None:
         (["nonsense"], ["--set nonsense", "field=value"]),
         ([*FIELDS, "warehouse.x=1"], ["'warehouse' is a value"]),
         ([*FIELDS, "batch_size=[1"], ["not valid YAML"]),
+        ([*FIELDS, "summary=2026-13-45"], ["not valid YAML", "quote it"]),
     ],
 )
 def test_every_wrong_field_is_named(overrides: list[str], words: list[str]) -> None:
@@ -60,3 +62,15 @@ def test_the_fingerprint_follows_rows_and_not_speed() -> None:
     base = load_config(ScanConfig, None, FIELDS)
     assert load_config(ScanConfig, None, [*FIELDS, "batch_size=3"]).fingerprint() == base.fingerprint()
     assert load_config(ScanConfig, None, [*FIELDS, "confidence=0.3"]).fingerprint() != base.fingerprint()
+
+
+def test_an_unknown_field_of_a_group_is_told_that_groups_fields() -> None:
+    with pytest.raises(ConfigError, match=r"roads\.foo: unknown field; known fields: .*length_km"):
+        load_config(DemoConfig, None, ["roads.foo=1"])
+
+
+def test_an_override_of_one_field_leaves_the_others(tmp_path: Path) -> None:
+    assert load_config(DemoConfig, None, ["roads.length_km=1"]).roads.seed == DemoConfig().roads.seed == 5
+    file = tmp_path / "x.yaml"
+    file.write_text("roads:\n")
+    assert load_config(DemoConfig, file, ["roads.length_km=1"]).roads.length_km == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,7 +102,9 @@ def test_a_composed_name_is_a_good_key() -> None:
     assert check_key("ถนน/caf\u00e9.jpg") == "ถนน/caf\u00e9.jpg"
 
 
-@pytest.mark.parametrize(("uri", "words"), [("gs://b/x", "scheme 'gs'"), ("s3:///x", "no bucket")])
+@pytest.mark.parametrize(
+    ("uri", "words"), [("gs://b/x", "scheme 'gs'"), ("s3:///x", "no bucket"), ("s3://b/../x", "part")]
+)
 def test_other_addresses_are_refused(uri: str, words: str) -> None:
     with pytest.raises(StorageError, match=words):
         open_store(uri)
@@ -135,7 +138,10 @@ class FaultyStore(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", '"t"')
         self.end_headers()
-        self.wfile.write(body[:50] if fault == "truncated" else body)
+        self.wfile.write(body[:50] if fault in ("truncated", "stalled") else body)
+        if fault == "stalled":
+            self.wfile.flush()
+            time.sleep(2 * storage.READ_TIMEOUT_S)
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
@@ -162,7 +168,54 @@ def test_a_read_survives_what_stores_do(faulty: type[FaultyStore], faults: list[
     assert not faulty.faults
 
 
+def test_a_body_that_stalls_is_fetched_again(faulty: type[FaultyStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "READ_TIMEOUT_S", 1)
+    faulty.faults = ["stalled"]
+    assert open_store("s3://raw").read("x") == faulty.body
+
+
+def test_a_body_that_drips_meets_its_deadline(faulty: type[FaultyStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "OBJECT_DEADLINE_S", -1)
+    with pytest.raises(Unreachable, match="not read within"):
+        open_store("s3://raw").read("x")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "words"),
+    [
+        ("NoSuchKey", 404, NotFound, "no such object"),
+        ("404", 404, NotFound, "no such object"),
+        ("NoSuchBucket", 404, StorageError, "no such bucket"),
+        ("403", 403, AccessDenied, "refused the credentials"),
+        ("ExpiredTokenException", 400, AccessDenied, "refused the credentials"),
+        ("RequestTimeTooSkewed", 403, AccessDenied, "the clock"),
+        ("PermanentRedirect", 301, StorageError, "another region"),
+        ("PreconditionFailed", 412, Conflict, "another writer"),
+        ("ConditionalRequestConflict", 409, Conflict, "under way"),
+        ("SlowDown", 503, Unreachable, "after 3 tries"),
+    ],
+)
+def test_what_a_store_answers_has_a_meaning(code: str, status: int, kind: type, words: str) -> None:
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": 2}}
+    error = storage._of_answer("s3://b/k", answer)
+    assert isinstance(error, kind)
+    assert words in str(error)
+    assert not (code == "NoSuchBucket" and isinstance(error, NotFound))
+
+
+def test_an_endpoint_that_is_no_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in S3Server("localhost:9000", "key", "secret", 0).environment().items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StorageError, match="AWS_ENDPOINT_URL_S3"):
+        open_store("s3://raw").read("x")
+
+
 def test_a_body_that_always_breaks_is_unreachable(faulty: type[FaultyStore]) -> None:
     faulty.faults = ["truncated"] * 50
     with pytest.raises(Unreachable, match=f"broke {storage.BODY_TRIES} times"):
         open_store("s3://raw").read("x")
+
+
+def test_an_address_is_taken_as_it_is_written() -> None:
+    assert open_store("s3://b/run#1/x?y").uri == "s3://b/run#1/x?y"
+    assert open_store("file:///a%20b").uri == "/a b"

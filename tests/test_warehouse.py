@@ -23,7 +23,15 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
 
 
 def runs(drive_id: str, frames: int = 1) -> pa.Table:
-    row = {"drive_id": drive_id, "run_key": "k", "frames": frames, "frames_ok": frames, "frames_quarantined": 0}
+    row = {
+        "drive_id": drive_id,
+        "drive_uri": "u",
+        "drive_sha256": "s",
+        "run_key": "k",
+        "frames": frames,
+        "frames_ok": frames,
+        "frames_quarantined": 0,
+    }
     row |= {"frames_failed": 0, "observations": 0, "model_sha256": "m", "code_version": "v"}
     return pa.Table.from_pylist([{**row, "finished_at": datetime(2026, 1, 1, tzinfo=UTC)}], RUNS)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from rich.console import Console
 
 from roadscan.config import Config
@@ -38,15 +38,22 @@ QUERIES = {
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
+#: The road of the demonstration, which is none of those that the demo model was trained on.
+ROADS = {"seed": 5, "length_km": 3.0, "nights": 2, "conditions": ("day", "dusk", "rain")}
+
+
 class DemoConfig(Config):
     """What the demonstration surveys, and with which model."""
 
-    roads: SimulationConfig = Field(
-        SimulationConfig(seed=5, length_km=3.0, nights=2, conditions=("day", "dusk", "rain")),
-        description="the simulated road and its drives",
-    )
+    roads: SimulationConfig = Field(ROADS, validate_default=True, description="the simulated road and its drives")
     model: str = Field("demo", description="model file; 'demo' is the one shipped with roadscan")
     shard_frames: int = Field(64, ge=1, description="frames a shard; small, so that progress moves")
+
+    @field_validator("roads", mode="before")
+    @classmethod
+    def _on_top_of_ours(cls, given: object) -> object:
+        """A field that is set leaves the others as they are here."""
+        return {**ROADS, **given} if isinstance(given, dict) else given
 
 
 def run_demo(out: Path, config: DemoConfig, console: Console, progress: ProgressBar) -> Report:

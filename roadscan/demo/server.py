@@ -1,4 +1,4 @@
-"""A real S3 server on this machine: SeaweedFS, signed requests, on free ports, in one process that ends with us."""
+"""A real S3 server on this machine: SeaweedFS, signed requests, on free ports, for the length of a block."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from roadscan.errors import RoadscanError, StorageError
 from roadscan.storage import create_bucket
 
 READY_TIMEOUT_S = 60
+OTHER_CREDENTIALS = ("AWS_SESSION_TOKEN", "AWS_PROFILE")  # the user's own, which the server does not know
 SERVICES = ("s3", "master", "volume", "filer")
 
 
@@ -39,12 +40,13 @@ class S3Server:
     pid: int
 
     def environment(self) -> dict[str, str]:
-        """The AWS variables that make every AWS client use this server."""
+        """The variables that make every AWS client use this server."""
         return {
             "AWS_ENDPOINT_URL_S3": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_DEFAULT_REGION": "us-east-1",
+            "NO_PROXY": "127.0.0.1",
         }
 
 
@@ -81,14 +83,16 @@ def s3_server(folder: Path, buckets: tuple[str, ...]) -> Iterator[S3Server]:
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     server = S3Server(f"http://127.0.0.1:{ports[0]}", access_key, secret_key, process.pid)
-    before = {name: os.environ.get(name) for name in server.environment()}
+    before = {name: os.environ.get(name) for name in (*server.environment(), *OTHER_CREDENTIALS)}
     os.environ.update(server.environment())
+    for name in OTHER_CREDENTIALS:
+        os.environ.pop(name, None)
     try:
         _make_buckets(process, buckets, folder / "server.log")
         yield server
     finally:
         for name, value in before.items():
-            os.environ.pop(name)
+            os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
         process.send_signal(signal.SIGTERM)

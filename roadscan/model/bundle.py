@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,10 @@ from roadscan.storage import open_store, sha256_hex
 
 FORMAT: Literal["roadscan.model/1"] = "roadscan.model/1"
 DEMO = "demo"  # the name of the model that is shipped with roadscan
+#: What reading a file that is no model file may raise: zip, deflate, JSON, safetensors, encrypted archives.
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, KeyError, ValueError, AttributeError, RuntimeError, safetensors.SafetensorError,
+)  # fmt: skip
 StateDict: TypeAlias = dict[str, torch.Tensor]
 Task: TypeAlias = Literal["detect", "segment"]
 Variant: TypeAlias = Literal["n", "s", "m", "l", "x"]
@@ -83,13 +88,14 @@ def unpack(data: bytes, *, where: str) -> Bundle:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             tree = json.loads(archive.read("model.json"))
             weights = safetensors.torch.load(archive.read("weights.safetensors"))
-    except (zipfile.BadZipFile, KeyError, ValueError, safetensors.SafetensorError) as error:
+        format_ = tree.get("format")
+    except UNREADABLE as error:
         raise ModelError(
             f"model {where}: not a roadscan model file ({error}); "
             "bring Ultralytics or COCO weights in with 'roadscan model import'"
         ) from None
-    if tree.get("format") != FORMAT:
-        raise ModelError(f"model {where}: format is {tree.get('format')!r}, this version reads {FORMAT!r}")
+    if format_ != FORMAT:
+        raise ModelError(f"model {where}: format is {format_!r}, this version reads {FORMAT!r}")
     try:
         card = ModelCard.model_validate(tree)
     except ValidationError as error:

@@ -65,10 +65,16 @@ def restore(task: Task, variant: Variant, n_classes: int, weights: StateDict) ->
         ModelError: the weights are of another network.
     """
     network = build(task, variant, n_classes)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ModelError(f"the weights are not those of YOLOv8{variant} for {task}: {str(error)[:300]}") from None
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wrong = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+    if wrong:
+        name = wrong[0]
+        raise ModelError(
+            f"the weights are not those of YOLOv8{variant} for {task} with {n_classes} classes: {len(wrong)} tensors "
+            f"differ, first {name}: got {given.get(name, 'none')}, expected {shapes.get(name, 'none')}"
+        )
+    network.load_state_dict(weights)
     fused: torch.nn.Module = network.eval().fuse(verbose=False)  # type: ignore[operator]
     return fused.requires_grad_(False)
 

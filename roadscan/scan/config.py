@@ -40,6 +40,9 @@ class ScanConfig(Config):
     actors: int | None = Field(
         None, ge=1, description="actors; empty for one a GPU, or one a CPU core where there is none"
     )
+    gpus_per_actor: float | None = Field(
+        None, ge=0, le=16, description="GPUs an actor holds, also parts of one; empty for 1 where the cluster has any"
+    )
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 
     def fingerprint(self) -> str:

@@ -62,7 +62,7 @@ def plan_letterbox(image_hw: tuple[int, int], side: int, stride: int) -> Letterb
     """
     height, width = image_hw
     ratio = side / max(height, width)
-    inner = round(height * ratio), round(width * ratio)
+    inner = max(round(height * ratio), 1), max(round(width * ratio), 1)
     rest = tuple((side - length) % stride / 2 for length in inner)
     top, left = (round(half - 0.1) for half in rest)
     bottom, right = (round(half + 0.1) for half in rest)
@@ -99,20 +99,20 @@ def image_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
 
 
 def _ends(jpeg: bytes) -> bool:
-    """Whether the main image of a JPEG has its end marker (decoders fill a truncated one with grey and say nothing).
+    """Whether the main image of a JPEG has its end marker; some decoders fill a truncated one with grey, silently.
 
     Walks the segments up to the first scan (ITU-T T.81, B.1.1), so that a thumbnail's end marker does not count; in
     the scan's data a 0xFF byte is always stuffed, so 0xFFD9 there is the end.
     """
-    at = 2
-    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
+    at = jpeg.find(b"\xff", 2)
+    while 0 <= at <= len(jpeg) - 4:
         marker, length = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4], "big")
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
         if marker == 0xDA:
             return jpeg.find(b"\xff\xd9", at + 2 + length) >= 0
-        at += 2 + length
+        at = jpeg.find(b"\xff", at + 2 + length)  # some cameras pad between segments
     return False
 
 
@@ -128,13 +128,18 @@ def decode(data: bytes, letterbox: Letterbox, mode: DecodeMode = "full") -> Pixe
     Raises:
         Undecodable: ``corrupt``.
     """
-    flag = cv2.IMREAD_COLOR
+    by = 1
     if mode == "scaled":
         spare = max(letterbox.image_hw) / max(letterbox.inner_hw)
-        flag = next((REDUCED[by] for by in (8, 4, 2) if by <= spare), flag)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+        by = next((by for by in (8, 4, 2) if by <= spare), 1)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED.get(by, cv2.IMREAD_COLOR))
+    except (cv2.error, MemoryError) as error:
+        raise Undecodable(f"corrupt: {error}") from None
     if image is None:
         raise Undecodable("corrupt: the image data cannot be decoded")
+    if any(abs(got - want / by) > 1 for got, want in zip(image.shape, letterbox.image_hw, strict=False)):
+        raise Undecodable(f"corrupt: the header says {letterbox.image_hw} px, the image data {image.shape[:2]}")
     inner_h, inner_w = letterbox.inner_hw
     pixels = np.full((*letterbox.input_hw, 3), PADDING_GREY, np.uint8)
     inner = pixels[letterbox.top : letterbox.top + inner_h, letterbox.left : letterbox.left + inner_w]

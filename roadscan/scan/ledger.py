@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from roadscan import __version__
-from roadscan.errors import Conflict, ModelError
+from roadscan.errors import Conflict, ModelError, SurveyError
 from roadscan.model.bundle import Bundle, read_bytes, unpack
 from roadscan.schemas import RUNS
 from roadscan.storage import sha256_hex
@@ -57,15 +58,15 @@ class Commit:
     detections: int
     files: tuple[DataFile, ...]
 
-    @property
-    def frames(self) -> int:
-        """All frames of the shard."""
-        return self.ok + self.quarantined + self.failed
+
+#: Counts up when code changes what a frame gives (decoding, measuring, the taxonomy), so that drives are scanned again.
+SCAN_VERSION = 1
 
 
 def run_key(drive: Drive, model_sha256: str, fingerprint: str) -> str:
     """Digest of everything that decides a drive's rows."""
-    return sha256_hex("\n".join((drive.drive_id, drive.sha256, model_sha256, fingerprint)).encode())[:24]
+    parts = (drive.drive_id, drive.sha256, model_sha256, fingerprint, str(SCAN_VERSION))
+    return sha256_hex("\n".join(parts).encode())[:24]
 
 
 def plan(drive: Drive, key: str, shard_frames: int) -> list[Shard]:
@@ -79,51 +80,63 @@ def plan(drive: Drive, key: str, shard_frames: int) -> list[Shard]:
 
 def commits(warehouse: Warehouse, key: str) -> dict[int, Commit]:
     """The commits of a run by shard index."""
-    found = {}
-    for path in warehouse.store.keys(f"commits/{key}/"):
-        tree = json.loads(warehouse.store.read(path))
-        files = tuple(DataFile(**entry) for entry in tree.pop("files"))
-        found[int(path.rpartition("/")[2].removesuffix(".json"))] = Commit(files=files, **tree)
-    return found
+    paths = warehouse.store.keys(f"commits/{key}/")
+    return {int(path.rpartition("/")[2].removesuffix(".json")): _decode(warehouse.store.read(path)) for path in paths}
 
 
 def commit(warehouse: Warehouse, shard: Shard, drive: Drive, observations: pa.Table, frames: pa.Table) -> Commit:
     """Write a shard's files and commit them.
 
-    Of two runs of one shard the first wins, and the other takes over its result; only a commit with failed frames is
-    replaced.
+    Of two runs of one shard the first wins, and the other takes over its result. A commit with failed frames gives way
+    to one with fewer, never to one with more.
+
+    Returns:
+        The commit that stands.
     """
-    month = _survey_month(drive)
     name = f"{drive.drive_id}-{shard.run_key[:8]}-{shard.index:06d}"
+    folder = f"survey_month={_survey_month(drive)}"
     files = tuple(
-        warehouse.write(table, rows, folder=f"survey_month={month}", name=name, drive_id=drive.drive_id)
+        warehouse.write(table, rows, folder=folder, name=name, drive_id=drive.drive_id)
         for table, rows in (("observations", observations), ("frames", frames))
     )
     status = frames["status"].to_pylist()
     counts = {name: status.count(name) for name in ("ok", "quarantined", "failed")}
     made = Commit(detections=observations.num_rows, files=files, **counts)
-    data = json.dumps(asdict(made)).encode()
-    try:
-        warehouse.store.create(shard.commit_key, data)
-    except Conflict:
-        existing = commits(warehouse, shard.run_key)[shard.index]
-        if not existing.failed:
-            return existing
-        warehouse.store.write(shard.commit_key, data)
-    return made
+    data, store = json.dumps(asdict(made)).encode(), warehouse.store
+    while True:  # ends: each turn that another run wins has fewer failed frames than the one before
+        with suppress(Conflict):
+            store.create(shard.commit_key, data)
+            return made
+        text, tag = store.read_tagged(shard.commit_key)
+        standing = _decode(text)
+        if standing.failed <= made.failed:
+            return standing
+        with suppress(Conflict):
+            store.swap(shard.commit_key, data, tag=tag)
+            return made
 
 
-def publish(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_sha256: str) -> Release:
-    """Make a drive's rows visible, in place of an earlier scan of the same drive; all its shards must be committed."""
-    key = shards[0].run_key
-    done = commits(warehouse, key)
+@dataclass(frozen=True)
+class Result:
+    """What the run of a drive gave: the row of `RUNS`, and all data files but its own."""
+
+    row: dict[str, Any]
+    files: tuple[DataFile, ...]
+
+
+def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_sha256: str) -> Result:
+    """Put the commits of a drive's shards together; all of them must be there."""
+    done = commits(warehouse, shards[0].run_key)
     parts = [done[shard.index] for shard in shards]
-    if sum(part.frames for part in parts) != drive.frames.num_rows:
-        raise AssertionError(f"{drive.drive_id}: {drive.frames.num_rows} frames in, {sum(p.frames for p in parts)} out")
-    row: dict[str, Any] = {
+    frames = sum(part.ok + part.quarantined + part.failed for part in parts)
+    if frames != drive.frames.num_rows:
+        raise AssertionError(f"{drive.drive_id}: {drive.frames.num_rows} frames in, {frames} out")
+    row = {
         "drive_id": drive.drive_id,
-        "run_key": key,
-        "frames": drive.frames.num_rows,
+        "drive_uri": drive.uri,
+        "drive_sha256": drive.sha256,
+        "run_key": shards[0].run_key,
+        "frames": frames,
         "frames_ok": sum(part.ok for part in parts),
         "frames_quarantined": sum(part.quarantined for part in parts),
         "frames_failed": sum(part.failed for part in parts),
@@ -132,17 +145,45 @@ def publish(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_s
         "code_version": __version__,
         "finished_at": datetime.now(UTC),
     }
-    run = warehouse.write(
-        "runs",
-        pa.Table.from_pylist([row], RUNS),
-        folder="",
-        name=f"{drive.drive_id}-{key[:8]}",
-        drive_id=drive.drive_id,
-    )
-    files = [run, *(file for part in parts for file in part.files)]
-    return warehouse.publish(
-        lambda release: release.replaced(lambda old: old.drive_id == drive.drive_id, files, f"scan of {drive.drive_id}")
-    )
+    return Result(row, tuple(file for part in parts for file in part.files))
+
+
+def publish(warehouse: Warehouse, result: Result) -> Release:
+    """Make a drive's rows visible in place of an earlier scan of it.
+
+    A run with more failed frames than the one that readers have is not published: it would take rows away.
+    """
+    row = result.row
+    name = f"{row['drive_id']}-{row['run_key'][:8]}"
+    run = warehouse.write("runs", pa.Table.from_pylist([row], RUNS), folder="", name=name, drive_id=row["drive_id"])
+
+    def replace_drive(release: Release) -> Release:
+        standing = warehouse.read(release, "runs", drive_id=row["drive_id"]).to_pylist()
+        if any(old["frames_failed"] < row["frames_failed"] for old in standing):
+            return release
+        note = f"scan of {row['drive_id']}"
+        return release.replaced(lambda old: old.drive_id == row["drive_id"], [run, *result.files], note)
+
+    return warehouse.publish(replace_drive)
+
+
+def is_done(runs: Sequence[dict[str, Any]], drive: Drive, key: str) -> bool:
+    """Whether the released runs hold this very run of the drive, with no failed frame.
+
+    Raises:
+        SurveyError: another drive was scanned under the same id.
+    """
+    for row in runs:
+        if row["drive_id"] != drive.drive_id:
+            continue
+        if row["drive_uri"] != drive.uri and row["drive_sha256"] != drive.sha256:
+            raise SurveyError(
+                f"{drive.uri}: drive_id {drive.drive_id!r} is taken in this warehouse, by {row['drive_uri']}; "
+                "give every drive an id of its own and ingest it again"
+            )
+        if row["run_key"] == key and not row["frames_failed"]:
+            return True
+    return False
 
 
 def keep_model(warehouse: Warehouse, uri: str, sha256: str) -> None:
@@ -169,12 +210,9 @@ def _model_key(sha256: str) -> str:
     return f"models/{sha256}.zip"
 
 
-def is_done(warehouse: Warehouse, release: Release, drive: Drive, key: str) -> bool:
-    """Whether the release holds this very run of the drive, with no failed frame."""
-    for row in warehouse.read(release, "runs", drive_id=drive.drive_id).to_pylist():
-        if row["run_key"] == key and not row["frames_failed"]:
-            return True
-    return False
+def _decode(text: bytes) -> Commit:
+    tree = json.loads(text)
+    return Commit(**{**tree, "files": tuple(DataFile(**entry) for entry in tree["files"])})
 
 
 def _survey_month(drive: Drive) -> str:

@@ -11,7 +11,6 @@ from roadscan.survey.camera import Camera
 from roadscan.survey.geodesy import Floats
 from roadscan.taxonomy import AssetClass, Geometry, Taxonomy
 
-EDGE_PX = 2.0  # a box nearer to the image's edge than this is cut by it
 COLUMNS = (
     "bearing_deg", "range_m", "range_sigma_m", "near_bearing_deg", "near_range_m", "far_bearing_deg", "far_range_m",
 )  # fmt: skip
@@ -61,7 +60,7 @@ def _range(camera: Camera, boxes: Floats, asset: AssetClass) -> tuple[Floats, Fl
     ground, ground_sigma = np.full_like(size, np.nan), np.full_like(size, np.nan)
     if asset.grounded:
         ground, ground_sigma = camera.ground_range_m((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])
-        cut = boxes[:, 3] > camera.height_px - EDGE_PX
+        cut = boxes[:, 3] > camera.height_px - camera.edge_px
         ground[cut] = ground_sigma[cut] = np.nan
     use_ground = np.isfinite(ground) & ~(size_sigma < ground_sigma)
     distance, sigma = np.where(use_ground, ground, size), np.where(use_ground, ground_sigma, size_sigma)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cv2
@@ -31,9 +32,7 @@ from roadscan.scan.ledger import Shard
 from roadscan.scan.shard import ShardScanner
 from roadscan.storage import open_store
 from roadscan.survey.drive import Drive, find_drives, read_drive
-from roadscan.warehouse import Warehouse
-
-log = logging.getLogger(__name__)
+from roadscan.warehouse import Release, Warehouse
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class ScanPlan:
         shards: all shards of each drive that is not done.
         todo: the shards without a commit, or with failed frames.
         done: drives that the warehouse already holds as this run would make them.
+        model: the model to scan with.
     """
 
     drives: dict[str, Drive]
@@ -52,6 +52,11 @@ class ScanPlan:
     todo: list[Shard]
     done: tuple[str, ...]
     model: Bundle
+
+    @property
+    def drive_of(self) -> dict[str, str]:
+        """The drive_id of each run key."""
+        return {shards[0].run_key: drive_id for drive_id, shards in self.shards.items()}
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
     """
     model = load(config.model, task=config.task)
     warehouse = Warehouse(config.warehouse)
-    release = warehouse.current()
+    runs = warehouse.read(warehouse.current(), "runs").to_pylist()
     drives: dict[str, Drive] = {}
     shards: dict[str, list[Shard]] = {}
     todo: list[Shard] = []
@@ -115,7 +120,7 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
                 )
             drives[drive.drive_id] = drive
             key = ledger.run_key(drive, model.sha256, config.fingerprint())
-            if ledger.is_done(warehouse, release, drive, key):
+            if ledger.is_done(runs, drive, key):
                 continue
             shards[drive.drive_id] = ledger.plan(drive, key, config.shard_frames)
             finished = {index for index, commit in ledger.commits(warehouse, key).items() if not commit.failed}
@@ -136,34 +141,28 @@ def run_scan(config: ScanConfig, plan: ScanPlan, on_progress: Callable[[Progress
     """
     started = time.monotonic()
     warehouse = Warehouse(config.warehouse)
-    open_shards = {drive_id: len(shards) for drive_id, shards in plan.shards.items()}
-    for shard in _resumed(plan):
-        open_shards[shard_drive(plan, shard)] -= 1
-    for drive_id in [name for name, left in open_shards.items() if not left]:
-        ledger.publish(warehouse, plan.drives[drive_id], plan.shards[drive_id], plan.model.sha256)
+    config = config.model_copy(update={"warehouse": warehouse.store.uri})  # absolute: actors have their own folder
+    left = Counter(plan.drive_of[shard.run_key] for shard in plan.todo)
+    results = {name: _finish(warehouse, plan, name) for name in plan.shards if not left[name]}
     total = sum(shard.stop - shard.start for shard in plan.todo)
     frames = detections = 0
     for row in _execute(config, plan):
         frames, detections = frames + row["frames"], detections + row["detections"]
         if on_progress:
             on_progress(Progress(frames, total, detections))
-        drive_id = row["drive_id"]
-        open_shards[drive_id] -= 1
-        if not open_shards[drive_id]:
-            ledger.publish(warehouse, plan.drives[drive_id], plan.shards[drive_id], plan.model.sha256)
-    summary = _summarise(warehouse, plan, frames, time.monotonic() - started)
+        left[row["drive_id"]] -= 1
+        if not left[row["drive_id"]]:
+            results[row["drive_id"]] = _finish(warehouse, plan, row["drive_id"])
+    summary = _summarise(warehouse, plan, list(results.values()), frames, time.monotonic() - started)
     _write_summary(config, warehouse, summary)
     return summary
 
 
-def shard_drive(plan: ScanPlan, shard: Shard) -> str:
-    """The drive_id of a shard of the plan."""
-    return next(name for name, shards in plan.shards.items() if shards[0].run_key == shard.run_key)
-
-
-def _resumed(plan: ScanPlan) -> list[Shard]:
-    todo = set(plan.todo)
-    return [shard for shards in plan.shards.values() for shard in shards if shard not in todo]
+def _finish(warehouse: Warehouse, plan: ScanPlan, drive_id: str) -> ledger.Result:
+    """Publish a drive whose shards are all committed."""
+    result = ledger.collect(warehouse, plan.drives[drive_id], plan.shards[drive_id], plan.model.sha256)
+    ledger.publish(warehouse, result)
+    return result
 
 
 def _execute(config: ScanConfig, plan: ScanPlan) -> Iterator[dict[str, Any]]:
@@ -172,8 +171,10 @@ def _execute(config: ScanConfig, plan: ScanPlan) -> Iterator[dict[str, Any]]:
         return
     ledger.keep_model(Warehouse(config.warehouse), config.model, plan.model.sha256)
     start_ray()
-    gpus = int(ray.cluster_resources().get("GPU", 0))
-    actors = min(config.actors or gpus or int(ray.cluster_resources().get("CPU", 1)), len(plan.todo))
+    cluster = ray.cluster_resources()
+    gpus = (1.0 if cluster.get("GPU") else 0.0) if config.gpus_per_actor is None else config.gpus_per_actor
+    places = cluster.get("GPU", 0) / gpus if gpus else cluster.get("CPU", 1)
+    actors = min(config.actors or max(int(places), 1), len(plan.todo))
     # One row a block and one block a shard: a block is what Ray Data gives to an actor at a time.
     shards = ray.data.from_items([asdict(shard) for shard in plan.todo], override_num_blocks=len(plan.todo))
     with warnings.catch_warnings():
@@ -184,7 +185,7 @@ def _execute(config: ScanConfig, plan: ScanPlan) -> Iterator[dict[str, Any]]:
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=actors),
             num_cpus=1,
-            num_gpus=1 if gpus else 0,
+            num_gpus=gpus,
             max_restarts=3,  # for ever by default, so a frame that kills the process would keep the actor busy
         )
     try:
@@ -196,9 +197,11 @@ def _execute(config: ScanConfig, plan: ScanPlan) -> Iterator[dict[str, Any]]:
 def start_ray() -> None:
     """Connect to the cluster of ``RAY_ADDRESS``, or start a local one that ends with this process."""
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
+        # Without an address Ray would join any cluster that happens to run on this machine.
+        ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False, logging_level=logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # otherwise an actor's own error is lost on the way here
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
@@ -207,15 +210,18 @@ class ShardActor:
 
     def __init__(self, config: ScanConfig, model_sha256: str) -> None:
         cv2.setNumThreads(1)  # images are decoded side by side, one thread each
+        self.config, self.model_sha256 = config, model_sha256
         self.warehouse = Warehouse(config.warehouse)
-        self.scanner = ShardScanner(config, ledger.read_model(self.warehouse, model_sha256))
+
+    @cached_property
+    def scanner(self) -> ShardScanner:
+        """Loaded at the first call, not in the constructor, whose errors Ray wraps beyond recognition."""
+        return ShardScanner(self.config, ledger.read_model(self.warehouse, self.model_sha256))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Scan and commit the shards of a batch; one row of statistics each."""
-        rows = [
-            self._scan(Shard(*values))
-            for values in zip(*(batch[name].tolist() for name in Shard.__slots__), strict=True)
-        ]
+        columns = [batch[name].tolist() for name in Shard.__slots__]
+        rows = [self._scan(Shard(*values)) for values in zip(*columns, strict=True)]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def _scan(self, shard: Shard) -> dict[str, Any]:
@@ -223,9 +229,8 @@ class ShardActor:
         if drive.sha256 != shard.drive_sha256:
             raise SurveyError(f"{shard.drive_uri}: the drive changed while it was being scanned; run again")
         frames = drive.frames.slice(shard.start, shard.stop - shard.start).to_pylist()
-        tables = self.scanner.scan(drive, frames, shard.run_key)
-        commit = ledger.commit(self.warehouse, shard, drive, *tables)
-        return {"drive_id": drive.drive_id, "frames": commit.frames, "detections": commit.detections}
+        commit = ledger.commit(self.warehouse, shard, drive, *self.scanner.scan(drive, frames, shard.run_key))
+        return {"drive_id": drive.drive_id, "frames": len(frames), "detections": commit.detections}
 
 
 @lru_cache(maxsize=4)
@@ -237,36 +242,41 @@ def _cause(error: BaseException) -> RoadscanError:
     """The roadscan error inside Ray's, or one that says what Ray saw."""
     link: BaseException | None = error
     while link is not None:
-        if isinstance(link, RoadscanError):
+        inner = getattr(
+            link, "cause", None
+        )  # of a RayTaskError, which takes on the type of its cause, but not its text
+        if isinstance(link, RoadscanError) and inner is None:
             return link
-        link = getattr(link, "cause", None) or link.__cause__
+        link = inner or link.__cause__
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return RoadscanError(
-        f"the scan stopped: {lines[-1] if lines else type(error).__name__}; run again to go on from the last commit"
-    )
+    said = lines[-1] if lines else type(error).__name__
+    return RoadscanError(f"the scan stopped: {said}; run again to go on from the last commit")
 
 
-def _summarise(warehouse: Warehouse, plan: ScanPlan, frames_now: int, seconds: float) -> ScanSummary:
-    release = warehouse.current()
-    runs = [row for name in plan.shards for row in warehouse.read(release, "runs", drive_id=name).to_pylist()]
-    reasons: Counter[str] = Counter()
-    for name in plan.shards:
-        column = warehouse.read(release, "frames", drive_id=name, columns=["reason"])["reason"]
-        reasons.update(text.partition(":")[0] for text in column.to_pylist() if text)
+def _summarise(
+    warehouse: Warehouse, plan: ScanPlan, results: Sequence[ledger.Result], frames_now: int, seconds: float
+) -> ScanSummary:
+    files = Release(files=tuple(file for result in results for file in result.files))
+    reasons = warehouse.read(files, "frames", columns=["reason"])["reason"].drop_null().to_pylist()
+    shards = sum(map(len, plan.shards.values()))
+
+    def total(column: str) -> int:
+        return sum(result.row[column] for result in results)
+
     return ScanSummary(
         drives=len(plan.shards),
         drives_skipped=len(plan.done),
-        shards=sum(map(len, plan.shards.values())),
-        shards_resumed=len(_resumed(plan)),
-        frames=sum(run["frames"] for run in runs),
-        frames_ok=sum(run["frames_ok"] for run in runs),
-        frames_quarantined=sum(run["frames_quarantined"] for run in runs),
-        frames_failed=sum(run["frames_failed"] for run in runs),
-        detections=sum(run["observations"] for run in runs),
-        reasons=dict(reasons.most_common()),
+        shards=shards,
+        shards_resumed=shards - len(plan.todo),
+        frames=total("frames"),
+        frames_ok=total("frames_ok"),
+        frames_quarantined=total("frames_quarantined"),
+        frames_failed=total("frames_failed"),
+        detections=total("observations"),
+        reasons=dict(Counter(reason.partition(":")[0] for reason in reasons).most_common()),
         seconds=round(seconds, 3),
         images_per_second=round(frames_now / seconds, 2) if seconds else 0.0,
-        release=release.number,
+        release=warehouse.current().number,
         model_sha256=plan.model.sha256,
         code_version=__version__,
     )

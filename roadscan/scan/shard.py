@@ -32,6 +32,7 @@ from roadscan.survey.drive import Drive, rejection
 from roadscan.taxonomy import HIGHWAY, Taxonomy
 
 Row = dict[str, Any]
+ASPECT_TOLERANCE = 0.02  # an image of another shape than its camera's is cropped or turned, so pixels mean other angles
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class ShardScanner:
         """
         rows = Rows()
         waiting: dict[tuple[int, int], list[Loaded]] = defaultdict(list)  # by input size: a batch has one size
-        for loaded in self._load_ahead(open_store(drive.image_root), frames):
+        for loaded in self._load_ahead(drive, frames):
             if loaded.letterbox is None:
                 rows.frames.append(_frame_row(drive, loaded, 0, run_key))
                 continue
@@ -101,24 +102,26 @@ class ShardScanner:
             raise AssertionError(f"{len(frames)} frames in, {len(rows.frames)} out")
         return rows.tables()
 
-    def _load_ahead(self, store: Store, frames: Sequence[Row]) -> Iterator[Loaded]:
+    def _load_ahead(self, drive: Drive, frames: Sequence[Row]) -> Iterator[Loaded]:
         """Frames in order, with up to two batches and a queue of fetches ahead of the caller."""
+        store = open_store(drive.image_root)
         window = 2 * self.config.batch_size + self.config.fetch_threads
         pending: deque[Future[Loaded]] = deque()
         for frame in frames:
-            pending.append(self._threads.submit(self._load, store, frame))
+            pending.append(self._threads.submit(self._load, store, drive.cameras[frame["camera_id"]], frame))
             if len(pending) == window:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
-    def _load(self, store: Store, frame: Row) -> Loaded:
+    def _load(self, store: Store, camera: Camera, frame: Row) -> Loaded:
         """Fetch, check and decode one frame; never raises for what is wrong with the frame."""
         if reason := rejection(frame):
             return Loaded(frame, status="quarantined", reason=reason)
         try:
             data = store.read(frame["image_uri"])
             size = image_size(data, self.config.max_megapixels)
+            _check_aspect(size, camera)
             letterbox = plan_letterbox(size, self.side_px, STRIDE_PX)
             return Loaded(frame, letterbox, decode(data, letterbox, self.config.decode))
         except Undecodable as error:
@@ -161,6 +164,14 @@ class ShardScanner:
                 "model_sha256": self.model_sha256,
                 "code_version": __version__,
             }
+
+
+def _check_aspect(image_hw: tuple[int, int], camera: Camera) -> None:
+    """A camera's calibration holds for every size of its images, but not for another shape."""
+    height, width = image_hw
+    if abs(width * camera.height_px / (height * camera.width_px) - 1) > ASPECT_TOLERANCE:
+        size = f"{camera.width_px}x{camera.height_px}"
+        raise Undecodable(f"bad_size: {width}x{height} px, but camera {camera.camera_id} takes {size}")
 
 
 def _frame_row(drive: Drive, loaded: Loaded, n_detections: int, run_key: str) -> Row:

@@ -7,11 +7,13 @@ pixels of the original image. The ground is the plane on which the vehicle stand
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.errors import SurveyError
 from roadscan.survey.geodesy import Floats
 from roadscan.taxonomy import AssetClass
 
@@ -40,6 +42,24 @@ class Camera:
     mount_height_m: float
     mount_yaw_deg: float = 0.0
     mount_pitch_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        bounds = {"width_px": 1, "height_px": 1, "focal_px": 1, "mount_height_m": 0.01}
+        for name in (*bounds, "mount_yaw_deg", "mount_pitch_deg"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise SurveyError(f"camera {self.camera_id}: {name} is {value!r}; expected a number")
+            if name in bounds and value < bounds[name]:
+                raise SurveyError(f"camera {self.camera_id}: {name} is {value!r}; expected at least {bounds[name]}")
+        if abs(self.mount_pitch_deg) >= 90:
+            raise SurveyError(
+                f"camera {self.camera_id}: mount_pitch_deg is {self.mount_pitch_deg}; expected within ±90"
+            )
+
+    @property
+    def edge_px(self) -> float:
+        """A box nearer than this to the image's edge is cut by it: two pixels of a network that sees 640 columns."""
+        return self.width_px / 320
 
     @property
     def fov_deg(self) -> float:
@@ -74,7 +94,8 @@ class Camera:
 
         Args:
             box_xyxy: (n, 4).
-            asset: the class; without a typical height the result is NaN. So it is for a box cut by the image's edge.
+            asset: the class; without a typical height the result is NaN. So it is for a box whose height is not whole,
+                because the image's upper or lower edge cuts it.
 
         Source: depth = f·H/h; relative sigma is the class's own spread combined with the error of the box's height.
         """
@@ -82,7 +103,7 @@ class Camera:
         if asset.height_m is None:
             return np.full(len(box), np.nan), np.full(len(box), np.nan)
         height_px = np.maximum(box[:, 3] - box[:, 1], 1.0)
-        whole = (box[:, 1] > 1) & (box[:, 3] < self.height_px - 1)
+        whole = (box[:, 1] > self.edge_px) & (box[:, 3] < self.height_px - self.edge_px)
         depth = np.where(whole, self.focal_px * asset.height_m / height_px, np.nan)
         depth = np.where(depth <= MAX_RANGE_M, depth, np.nan)
         edge = np.sqrt(2) * BOX_EDGE_SIGMA_PX * self.width_px / height_px

@@ -1,7 +1,7 @@
-"""A survey drive: ``drive.json`` and ``frames.parquet`` in one folder, the manifest of everything a scan will read.
+"""A survey drive: ``drive.json`` and its frames table in one folder, the manifest of everything a scan will read.
 
-    drive.json        {"format", "drive_id", "source", "image_root", "cameras", "frames": {"path", "rows", "sha256"}}
-    frames.parquet    one row a frame, `roadscan.schemas.DRIVE_FRAMES`
+    drive.json                 format, drive_id, source, image_root, cameras, and the table's path, rows and sha256
+    frames-<digest>.parquet    one row a frame, `roadscan.schemas.DRIVE_FRAMES`
 
 `image_uri` in the frames table is a key below `image_root` (the drive's own folder, unless the images live elsewhere).
 A frame that cannot be used has a `reason` and stays in the table: it is counted, never dropped.
@@ -27,7 +27,6 @@ from roadscan.survey.camera import Camera
 
 FORMAT = "roadscan.drive/1"
 MANIFEST = "drive.json"
-FRAMES = "frames.parquet"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -41,7 +40,7 @@ class Drive:
         image_root: the address below which all images lie.
         cameras: by camera_id.
         frames: `DRIVE_FRAMES`, in manifest order.
-        sha256: digest of the frames table, which identifies the manifest.
+        sha256: digest of ``drive.json``, and so of everything: cameras, image root and, by its digest, the table.
     """
 
     drive_id: str
@@ -89,15 +88,16 @@ def write_drive(
     buffer = io.BytesIO()
     pq.write_table(frames, buffer, compression="zstd")
     data = buffer.getvalue()
+    name = f"frames-{sha256_hex(data)[:16]}.parquet"  # a new table never lies under an old manifest
     manifest = {
         "format": FORMAT,
         "drive_id": drive_id,
         "source": source,
         "image_root": image_root,
         "cameras": [asdict(camera) for camera in cameras],
-        "frames": {"path": FRAMES, "rows": frames.num_rows, "sha256": sha256_hex(data)},
+        "frames": {"path": name, "rows": frames.num_rows, "sha256": sha256_hex(data)},
     }
-    store.write(FRAMES, data)
+    store.write(name, data)
     store.write(MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
@@ -113,7 +113,8 @@ def read_drive(uri: str) -> Drive:
     """
     store = open_store(uri)
     try:
-        manifest = json.loads(store.read(MANIFEST))
+        text = store.read(MANIFEST)
+        manifest = json.loads(text)
         cameras = {entry["camera_id"]: Camera(**entry) for entry in manifest["cameras"]}
         name, digest = manifest["frames"]["path"], manifest["frames"]["sha256"]
         drive_id, image_root, format_ = manifest["drive_id"], manifest["image_root"], manifest["format"]
@@ -135,9 +136,8 @@ def read_drive(uri: str) -> Drive:
         raise SurveyError(f"{uri}/{name}: not a Parquet file ({error})") from None
     frames = _conform(table, where=f"{uri}/{name}")
     _check(frames, set(cameras), where=f"{uri}/{name}")
-    return Drive(
-        check_name("drive_id", drive_id), uri.rstrip("/"), (image_root or uri).rstrip("/"), cameras, frames, digest
-    )
+    root = (image_root or uri).rstrip("/")
+    return Drive(check_name("drive_id", drive_id), uri.rstrip("/"), root, cameras, frames, sha256_hex(text))
 
 
 def find_drives(uri: str) -> list[str]:

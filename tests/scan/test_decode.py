@@ -61,6 +61,17 @@ def test_the_end_marker_of_a_thumbnail_does_not_count() -> None:
         image_size(whole.getvalue()[:-2000], LIMIT)
 
 
+def test_bytes_between_segments_are_allowed() -> None:
+    data = jpeg()
+    at = data.index(b"\xff\xdb")
+    assert image_size(data[:at] + b"\0\0" + data[at:], LIMIT) == (360, 640)
+
+
+def test_pixels_that_are_not_the_headers_are_corrupt() -> None:
+    with pytest.raises(Undecodable, match=r"corrupt: the header says \(180, 320\) px, the image data \(360, 640\)"):
+        decode(jpeg(), plan_letterbox((180, 320), 640, 32))
+
+
 def test_bytes_after_the_end_are_allowed() -> None:
     assert image_size(jpeg() + b"camera maker's own data", LIMIT) == (360, 640)
 
@@ -84,6 +95,7 @@ def test_exif_rotation_is_applied_to_size_and_pixels_alike() -> None:
         ((420, 420), 640, (640, 640)),
         ((800, 1360), 640, (384, 640)),  # 800·640/1360 = 376.5 -> 376
         ((10, 4000), 640, (32, 640)),
+        ((1, 4000), 640, (32, 640)),  # 0.16 rows are one
     ],
 )
 def test_the_input_is_the_smallest_of_the_images_aspect(

@@ -79,7 +79,8 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 def test_frames_that_are_not_the_manifests_are_refused(tmp_path: Path) -> None:
     make_drive(str(tmp_path / "a"), n=2)
     make_drive(str(tmp_path / "b"), n=3)
-    (tmp_path / "a" / "frames.parquet").write_bytes((tmp_path / "b" / "frames.parquet").read_bytes())
+    (ours,), (other,) = (list((tmp_path / name).glob("frames-*.parquet")) for name in "ab")
+    ours.write_bytes(other.read_bytes())
     with pytest.raises(StorageError, match="sha256"):
         read_drive(str(tmp_path / "a"))
 
@@ -103,3 +104,26 @@ def test_frames_that_are_not_the_manifests_are_refused(tmp_path: Path) -> None:
 def test_a_frame_that_cannot_be_used_has_a_reason(changes: dict, reason: str | None) -> None:  # type: ignore[type-arg]
     found = rejection(frame(0, **changes))
     assert (found or "").partition(":")[0] == (reason or "").partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("focal_px", 0), ("width_px", "1920"), ("mount_height_m", None), ("mount_pitch_deg", 90)]
+)
+def test_a_camera_that_cannot_be_is_refused(tmp_path: Path, field: str, value: object) -> None:
+    make_drive(str(tmp_path))
+    path = tmp_path / "drive.json"
+    tree = json.loads(path.read_text())
+    tree["cameras"][0][field] = value
+    path.write_text(json.dumps(tree))
+    with pytest.raises(SurveyError, match=f"camera front: {field}"):
+        read_drive(str(tmp_path))
+
+
+def test_a_corrected_calibration_is_another_drive_to_a_scan(tmp_path: Path) -> None:
+    make_drive(str(tmp_path))
+    before = read_drive(str(tmp_path)).sha256
+    path = tmp_path / "drive.json"
+    tree = json.loads(path.read_text())
+    tree["cameras"][0]["mount_yaw_deg"] = 2.0
+    path.write_text(json.dumps(tree))
+    assert read_drive(str(tmp_path)).sha256 != before

@@ -1,0 +1,82 @@
+"""The demonstration, small; and what a user does around it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import roadscan, sets
+
+pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    done = roadscan("demo", str(out), *sets(**{"roads.length_km": 0.6, "roads.seed": 9, "roads.conditions": "[day]"}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (out / "told.txt").write_text(done.stdout)
+    return out
+
+
+def answer(demo: Path, sql: str) -> list[dict[str, object]]:
+    done = roadscan("query", str(demo / "warehouse"), sql, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows: list[dict[str, object]] = json.loads(done.stdout)
+    return rows
+
+
+def test_the_demo_ends_with_an_inventory_and_a_report(demo: Path) -> None:
+    told = (demo / "told.txt").read_text()
+    (counts,) = [line for line in told.splitlines() if line.startswith("frames in")]
+    frames_in, frames_out = (int(part.split()[-1]) for part in counts.split(","))
+    assert frames_in == frames_out > 100
+    assert "precision" in told
+    assert (demo / "inventory.png").read_bytes().startswith(b"\x89PNG")
+    assert "data:image/png" in (demo / "report.html").read_text()
+
+
+def test_the_copied_warehouse_answers_after_the_server_is_gone(demo: Path) -> None:
+    (row,) = answer(demo, "SELECT count(*) AS frames, count(DISTINCT drive_id) AS drives FROM frames")
+    assert row["drives"] == 2
+    (twice,) = answer(demo, "SELECT count(*) - count(DISTINCT observation_id) AS n FROM observations")
+    assert twice["n"] == 0
+    found = answer(demo, "SELECT class, count(*) AS n FROM assets_current GROUP BY class")
+    assert sum(int(str(row["n"])) for row in found) >= 5
+
+
+def test_the_demo_refuses_a_folder_that_is_in_use(demo: Path) -> None:
+    done = roadscan("demo", str(demo))
+    assert done.returncode == 1
+    assert "is not empty" in done.stderr
+
+
+def test_a_report_without_truth_and_without_a_register(demo: Path, tmp_path: Path) -> None:
+    # The images are gone with the S3 server, so only the map can be drawn.
+    none = sets(frames=0, crops=0)
+    done = roadscan("report", str(demo / "warehouse"), "--out", str(tmp_path / "report"), *none)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report/report.html").exists()
+    empty = roadscan("report", str(tmp_path / "nothing"), "--out", str(tmp_path / "other"))
+    assert empty.returncode == 1
+    assert "run 'roadscan inventory' first" in empty.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["query", "{wh}", "SELEC 1"], "syntax error", 1),
+        (["query", "{wh}", "SELECT * FROM nowhere"], "assets_current", 1),
+        (["query", "{wh}", "DROP TABLE assets"], "only reads", 1),
+        (["query", "{wh}", "FROM assets", "--as-of", "2020-01-01"], "nothing was published", 1),
+        (["query", "{wh}", "FROM assets", "--format", "xml"], "xml", 2),
+        (["query"], "Missing argument", 2),
+        (["nonsense"], "No such command", 2),
+    ],
+)
+def test_a_wrong_question_gets_a_message(demo: Path, arguments: list[str], words: str, code: int) -> None:
+    done = roadscan(*(word.format(wh=demo / "warehouse") for word in arguments))
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

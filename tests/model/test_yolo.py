@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from roadscan.errors import ModelError
+from roadscan.model import yolo
+from roadscan.model.bundle import load
+from roadscan.model.importing import import_weights
+from roadscan.model.unfold import is_folded, unfold_batchnorm
+
+
+def folded(network: torch.nn.Module) -> torch.nn.Module:
+    """The network with every BatchNorm's scale moved into its convolution, as deployed weights have it."""
+    for block in network.modules():
+        if hasattr(block, "conv") and isinstance(getattr(block, "bn", None), torch.nn.BatchNorm2d):
+            conv, norm = block.conv, block.bn
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            conv.weight.data *= scale.reshape(-1, 1, 1, 1)
+            norm.bias.data -= norm.running_mean * scale
+            norm.weight.data.fill_(1)
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1 - norm.eps)
+    return network
+
+
+@pytest.fixture
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    made = yolo.build("detect", "n", 3)
+    for layer in made.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+    return made.eval()
+
+
+def test_unfolding_keeps_what_the_network_computes_and_gives_statistics(network: torch.nn.Module) -> None:
+    images = torch.rand(4, 3, 128, 128)
+    with torch.no_grad():
+        before = folded(network)(images)[0]
+        assert is_folded(network)
+        unfold_batchnorm(network, [images[:2], images[2:]])
+        assert not is_folded(network)
+        after = network.eval()(images)[0]
+        torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-2)
+        # In training BatchNorm uses the batch's own statistics, and these are now the stored ones: nothing moves.
+        stem = network.model[0]
+        torch.testing.assert_close(stem.train()(images), stem.eval()(images), rtol=1e-3, atol=1e-3)
+
+
+def test_adapting_keeps_the_body_and_renews_the_scores(network: torch.nn.Module) -> None:
+    start = yolo.adapt("detect", "n", 7, network.state_dict(), [])
+    assert torch.equal(start["model.0.conv.weight"], network.state_dict()["model.0.conv.weight"])
+    assert start["model.22.cv3.0.2.weight"].shape[0] == 7
+
+
+def test_suppression_keeps_the_best_of_a_class_and_other_classes() -> None:
+    # Three boxes at one place: two of class 0, one of class 1; and one elsewhere below the confidence.
+    boxes = torch.tensor([[50, 50, 20, 20], [51, 50, 20, 20], [50, 50, 20, 20], [150, 50, 20, 20]], dtype=torch.float32)
+    scores = torch.tensor([[0.9, 0], [0.8, 0], [0, 0.7], [0.1, 0]])
+    (found,) = yolo.suppress(torch.cat([boxes, scores], 1).T[None], 2, confidence=0.25, iou=0.5)
+    assert found[:, 4].tolist() == pytest.approx([0.9, 0.7])
+    assert found[:, 5].tolist() == [0, 1]
+    assert found[0, :4].tolist() == [40, 40, 60, 60]
+
+
+def test_pillow_is_left_as_it_was() -> None:
+    assert Image.open.__module__ == "PIL.Image"
+
+
+def test_weights_of_another_network_are_refused(detect_model: str) -> None:
+    weights = load(detect_model).weights
+    with pytest.raises(ModelError, match="not those of YOLOv8s for detect"):
+        yolo.restore("detect", "s", 7, weights)
+    with pytest.raises(ModelError, match="not those of YOLOv8n for segment"):
+        yolo.restore("segment", "n", 7, weights)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    path = tmp_path / "weights.safetensors"
+    save_file(yolo.build("detect", "n", 80).state_dict(), path)
+    return path
+
+
+def test_coco_weights_come_in_as_a_model_file(state: Path, tmp_path: Path) -> None:
+    card, digest = import_weights(
+        state, tmp_path / "m.zip", task="detect", variant="n", classes="coco", run_pickle=False
+    )
+    model = load(str(tmp_path / "m.zip"))
+    assert model.sha256 == digest
+    assert (card.classes[0], len(card.classes), card.initialised_from) == ("person", 80, "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": "a,b"}, "not those of YOLOv8n"),
+        ({"variant": "s"}, "not those of YOLOv8s"),
+        ({"variant": "q"}, "variant 'q'"),
+        ({"task": "pose"}, "task 'pose'"),
+    ],
+)
+def test_wrong_words_for_weights_are_named(state: Path, tmp_path: Path, changes: dict[str, str], words: str) -> None:
+    settings = {"task": "detect", "variant": "n", "classes": "coco", **changes}
+    with pytest.raises(ModelError, match=words):
+        import_weights(state, tmp_path / "m.zip", run_pickle=False, **settings)
+    assert not (tmp_path / "m.zip").exists()
+
+
+def test_a_pickle_needs_permission_and_must_be_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    torch.save({"model": "nothing"}, path)
+    settings = {"task": "detect", "variant": "n", "classes": "coco"}
+    with pytest.raises(ModelError, match="--run-pickle"):
+        import_weights(path, tmp_path / "m.zip", run_pickle=False, **settings)
+    with pytest.raises(ModelError, match="not an Ultralytics YOLOv8 checkpoint"):
+        import_weights(path, tmp_path / "m.zip", run_pickle=True, **settings)
+
+
+def test_an_ultralytics_checkpoint_comes_in(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    made = yolo.build("segment", "n", 2)
+    made.names = {0: "cat", 1: "dog"}
+    torch.save({"model": made}, path)
+    card, _ = import_weights(path, tmp_path / "m.zip", task="detect", variant="x", classes="coco", run_pickle=True)
+    assert (card.task, card.variant, card.classes) == ("segment", "n", ("cat", "dog"))

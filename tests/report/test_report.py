@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import io
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+from drives import jpeg
+from PIL import Image
+
+from roadscan.report.page import Grid, Picture, Section, page
+from roadscan.report.samples import annotate, choose_frames, crop
+from roadscan.report.strip import Path
+from roadscan.storage import open_store
+from roadscan.survey.geodesy import LocalFrame
+from roadscan.taxonomy import HIGHWAY
+
+
+def test_a_place_becomes_distance_along_and_offset_to_the_right() -> None:
+    frame = LocalFrame(102.8, 16.4)
+    x = np.linspace(0, 1000, 101)  # due east, so right is south
+    lon, lat = frame.to_lonlat(x, np.zeros(101))
+    path = Path(lon, lat)
+    assert path.length_m == pytest.approx(1000, abs=0.1)
+    places = np.stack(frame.to_lonlat(np.array([250.0, 600.0]), np.array([-8.0, 5.0])), axis=1)
+    assert path.locate(places) == pytest.approx(np.array([[250, 8], [600, -5]]), abs=0.05)
+
+
+def observations(*rows: tuple[str, str, float]) -> pa.Table:
+    schema = pa.schema([("image_uri", pa.string()), ("class", pa.string()), ("score", pa.float64())])
+    return pa.Table.from_pylist([{"image_uri": u, "class": c, "score": s} for u, c, s in rows], schema)
+
+
+def test_frames_that_show_something_new_come_first() -> None:
+    table = observations(("a", "Pole", 0.9), ("b", "Pole", 0.8), ("c", "Sign", 0.6), ("d", "Pole", 0.3))
+    assert choose_frames(table, 3) == ["a", "c", "b"]
+    assert choose_frames(table, 9) == ["a", "c", "b", "d"]
+    assert choose_frames(observations(), 3) == []
+
+
+def test_an_annotated_frame_has_the_box_where_it_is(tmp_path: object) -> None:
+    open_store(str(tmp_path)).write("x.jpg", cv2.imencode(".jpg", np.full((360, 640, 3), 128, np.uint8))[1].tobytes())
+    row = {"class": "Warning Sign", "score": 0.9, "box_px": [200, 100, 300, 200]}
+    image = np.asarray(Image.open(io.BytesIO(annotate(f"{tmp_path}/x.jpg", [row], HIGHWAY, width_px=1280))))
+    assert image.shape == (720, 1280, 3)
+    edge, inside = image[300, 400].astype(int), image[300, 500].astype(int)  # twice the box's left edge; its middle
+    assert np.abs(edge - HIGHWAY.get("Warning Sign").color_rgb).max() < 60
+    assert np.abs(inside - 128).max() < 12
+
+
+@pytest.mark.parametrize("box", [[10, 10, 40, 60], [600, 340, 640, 360], [0, 0, 640, 360]])
+def test_a_crop_is_square_even_at_the_edge(tmp_path: object, box: list[float]) -> None:
+    open_store(str(tmp_path)).write("x.jpg", jpeg())
+    assert Image.open(io.BytesIO(crop(f"{tmp_path}/x.jpg", box, 200))).size == (200, 200)
+
+
+class Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_holds_everything_and_escapes_what_it_is_given() -> None:
+    signs, grid = Section("Signs", [Picture(jpeg(), "a <b>")], "frames"), Section("T", [Grid(["x"], [["<1>"]])])
+    html = page("A <title>", "facts & figures", [signs, Section("Empty", []), grid])
+    reader = Reader()
+    reader.feed(html)
+    assert all(word in reader.text for word in ("A <title>", "facts & figures", "a <b>", "<1>"))
+    assert "Empty" not in reader.text
+    assert len(reader.sources) == 1
+    assert reader.sources[0].startswith("data:image/jpeg;base64,")

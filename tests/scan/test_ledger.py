@@ -1,0 +1,123 @@
+"""Commits and releases of a scan, without a model: tables as a scanner would give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from drives import make_drive
+
+from roadscan.errors import SurveyError
+from roadscan.scan import ledger
+from roadscan.schemas import FRAMES, OBSERVATIONS
+from roadscan.storage import Store
+from roadscan.survey.drive import Drive, read_drive
+from roadscan.warehouse import Warehouse
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Drive:
+    return read_drive(make_drive(str(tmp_path / "d1"), n=4))
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(str(tmp_path / "warehouse"))
+
+
+def frames_table(drive: Drive, statuses: list[str], key: str) -> pa.Table:
+    rows: list[dict[str, Any]] = [
+        {
+            **dict.fromkeys(FRAMES.names),
+            "drive_id": drive.drive_id,
+            "frame_id": f"{i:06d}",
+            "image_uri": "x",
+            "camera_id": "front",
+            "fov_deg": 70.0,
+            "status": status,
+            "n_detections": 0,
+            "run_key": key,
+        }
+        for i, status in enumerate(statuses)
+    ]
+    return pa.Table.from_pylist(rows, FRAMES)
+
+
+def scan(warehouse: Warehouse, drive: Drive, statuses: list[str], model: str = "m") -> list[str]:
+    """Commit and publish a drive of one shard; returns the statuses that readers see then."""
+    key = ledger.run_key(drive, model, "config")
+    shards = ledger.plan(drive, key, 512)
+    ledger.commit(warehouse, shards[0], drive, OBSERVATIONS.empty_table(), frames_table(drive, statuses, key))
+    ledger.publish(warehouse, ledger.collect(warehouse, drive, shards, model))
+    return visible(warehouse)
+
+
+def visible(warehouse: Warehouse) -> list[str]:
+    statuses: list[str] = warehouse.read(warehouse.current(), "frames")["status"].to_pylist()
+    return statuses
+
+
+OK, ONE_FAILED, ALL_FAILED = ["ok"] * 4, ["ok", "ok", "ok", "failed"], ["failed"] * 4
+
+
+def test_a_retry_replaces_failed_frames(warehouse: Warehouse, drive: Drive) -> None:
+    assert scan(warehouse, drive, ONE_FAILED) == ONE_FAILED
+    assert scan(warehouse, drive, OK) == OK
+
+
+def test_a_worse_retry_takes_nothing_away(warehouse: Warehouse, drive: Drive) -> None:
+    scan(warehouse, drive, ONE_FAILED)
+    assert scan(warehouse, drive, ALL_FAILED) == ONE_FAILED
+
+
+def test_a_failed_scan_with_another_model_takes_nothing_away(warehouse: Warehouse, drive: Drive) -> None:
+    scan(warehouse, drive, OK, model="b")
+    assert scan(warehouse, drive, ALL_FAILED, model="c") == OK
+    assert scan(warehouse, drive, OK, model="c") == OK
+    runs = warehouse.read(warehouse.current(), "runs").to_pylist()
+    assert [run["model_sha256"] for run in runs] == ["c"]
+
+
+def test_the_better_of_two_retries_at_once_stands(
+    warehouse: Warehouse, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a worse retry is between reading and writing, a better one commits."""
+    scan(warehouse, drive, ALL_FAILED)
+    key = ledger.run_key(drive, "m", "config")
+    (shard,) = ledger.plan(drive, key, 512)
+    real = type(warehouse.store).swap
+    raced = []
+
+    def swap(self: Store, name: str, data: bytes, *, tag: str) -> None:
+        if not raced:
+            raced.append(True)
+            ledger.commit(warehouse, shard, drive, OBSERVATIONS.empty_table(), frames_table(drive, OK, key))
+        real(self, name, data, tag=tag)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(warehouse.store), "swap", swap)
+    empty = OBSERVATIONS.empty_table()
+    stands = ledger.commit(warehouse, shard, drive, empty, frames_table(drive, ONE_FAILED, key))
+    assert (stands.ok, stands.failed) == (4, 0)
+
+
+def test_a_drive_id_belongs_to_one_drive(warehouse: Warehouse, drive: Drive, tmp_path: Path) -> None:
+    scan(warehouse, drive, OK)
+    runs = warehouse.read(warehouse.current(), "runs").to_pylist()
+    key = ledger.run_key(drive, "m", "config")
+    assert ledger.is_done(runs, drive, key)
+    assert not ledger.is_done(runs, drive, ledger.run_key(drive, "other", "config"))
+    stranger = read_drive(make_drive(str(tmp_path / "other"), "d1", n=5))
+    with pytest.raises(SurveyError, match=r"drive_id 'd1' is taken in this warehouse, by .*d1"):
+        ledger.is_done(runs, stranger, key)
+
+
+@pytest.mark.parametrize(
+    ("frames", "per_shard", "slices"), [(0, 4, [(0, 0)]), (4, 4, [(0, 4)]), (5, 2, [(0, 2), (2, 4), (4, 5)])]
+)
+def test_shards_cover_every_frame_once(
+    tmp_path: Path, frames: int, per_shard: int, slices: list[tuple[int, int]]
+) -> None:
+    drive = read_drive(make_drive(str(tmp_path / "d"), n=frames, images=dict.fromkeys(range(frames))))
+    assert [(shard.start, shard.stop) for shard in ledger.plan(drive, "k", per_shard)] == slices
