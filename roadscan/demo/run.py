@@ -68,8 +68,8 @@ def run_demo(out: Path, config: DemoConfig, console: Console, progress: Progress
     Raises:
         ConfigError: the folder is not empty.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"out: {out} is not empty; give a new folder, or remove it")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"out: {out} exists and is no empty folder; give a new one, or remove it")
     started = time.monotonic()
     with s3_server(out / "s3", ("raw", "warehouse")) as server:
         console.rule("a real S3 server")

@@ -8,7 +8,7 @@ over the assets found, where a match with any known asset is right, seen or not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,17 +110,15 @@ def score_assets(
     return AssetScores(per_class, _total(per_class.values()), lines, float(p50), float(p90), matches)
 
 
-def score_changes(found: Iterable[tuple[str, str]], known: Iterable[tuple[str, str]]) -> Score:
-    """Score reported changes against known ones.
+def score_changes(found: Sequence[Hashable], known: Sequence[Hashable]) -> Score:
+    """Score reported changes against known ones; a change reported twice is right once.
 
     Args:
-        found: (id of the known asset that was matched, or the register's own id; ``removed`` or ``added``) of each
-            reported change. The register's ``missing`` is the truth's ``removed``, its ``new`` the truth's ``added``.
-        known: (asset_id, ``removed`` or ``added``) of each change that happened between two drives.
+        found: what identifies each reported change, such as (id of the known asset, what happened, night).
+        known: the same for each change that did happen.
     """
-    ours, theirs = set(found), set(known)
-    both = len(ours & theirs)
-    return Score(both, len(ours), both, len(theirs))
+    both = len(set(found) & set(known))
+    return Score(both, len(found), both, len(known))
 
 
 def _total(scores: Iterable[Score]) -> Score:

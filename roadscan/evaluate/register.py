@@ -23,9 +23,11 @@ class RegisterScores:
     """How good a register is.
 
     Attributes:
-        assets: confirmed assets against what stood on the last night, one to one within 5 m.
-        changes: ``missing`` and ``new`` against what was removed and added on nights after the first.
-        truth: the known assets that stood on the last night.
+        assets: confirmed assets against what stood on the last night scanned, one to one within 5 m.
+        changes: every ``missing``, ``new`` and ``reappeared`` of point and overhead assets against what was removed and
+            added, each on its own night; the truth has no reappearance, so one is always wrong. A change of a line is
+            not scored.
+        truth: the known assets that stood on the last night scanned.
     """
 
     assets: AssetScores
@@ -48,30 +50,36 @@ def score_register(warehouse_uri: str, truth_uri: str) -> RegisterScores:
     store = open_store(truth_uri)
     try:
         truth, changes = _read(store, "assets.parquet"), _read(store, "changes.parquet")
+        nights = {key.split("/")[1].removesuffix(".parquet"): 0 for key in store.keys("frames/")}
     except NotFound as error:
         raise WarehouseError(f"{error}; expected the truth folder of a simulation") from None
-    drives = sorted(warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist())
-    seen = seen_assets(_read(store, f"boxes/{drive}.parquet") for drive in drives)
-    last = len(drives)
-    standing = truth.filter(
-        (pc.field("first_night") <= last) & (pc.field("last_night").is_null() | (pc.field("last_night") >= last))
-    )
+    nights = {drive_id: night for night, drive_id in enumerate(sorted(nights), start=1)}
+    scanned = warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist()
+    unknown = sorted(set(scanned) - set(nights))
+    if unknown:
+        raise WarehouseError(
+            f"{truth_uri}: has no drive {unknown[0]}; expected the truth of the warehouse's own drives"
+        )
+    seen = seen_assets(_read(store, f"boxes/{drive_id}.parquet") for drive_id in scanned)
+    first, last = min(nights[name] for name in scanned), max(nights[name] for name in scanned)
+    stood = (pc.field("first_night") <= last) & (pc.field("last_night") >= last)
     assets = warehouse.read(release, "assets")
     confirmed = assets.filter(pc.equal(assets["state"], "confirmed"))
-    scores = score_assets(confirmed, standing, seen=seen)
-    # A change is identified by the known asset that it is about: match missing assets too, with all that ever stood.
-    ids = score_assets(assets, truth, seen=seen).matches
+    ids = score_assets(assets, truth, seen=seen).matches  # also of what is missing, with all that ever stood
+    lines = set(assets.filter(pc.is_valid(assets["length_m"]))["asset_id"].to_pylist())
     reported = [
-        (ids.get(row["asset_id"], row["asset_id"]), KNOWN_AS[row["change"]])
+        (ids.get(row["asset_id"], row["asset_id"]), KNOWN_AS.get(row["change"], row["change"]), nights[row["drive_id"]])
         for row in warehouse.read(release, "asset_changes").to_pylist()
-        if row["change"] in KNOWN_AS
+        if row["asset_id"] not in lines
     ]
+    points = set(truth.filter(pc.field("geometry") != "line")["asset_id"].to_pylist())
     known = [
-        (row["asset_id"], row["change"])
+        (row["asset_id"], row["change"], row["night"])
         for row in changes.to_pylist()
-        if row["change"] in KNOWN_AS.values() and 1 < row["night"] <= last
+        if row["asset_id"] in points and row["change"] in KNOWN_AS.values() and first < row["night"] <= last
     ]
-    return RegisterScores(scores, score_changes(reported, known), standing)
+    standing = truth.filter(stood)
+    return RegisterScores(score_assets(confirmed, standing, seen=seen), score_changes(reported, known), standing)
 
 
 def _read(store: Store, key: str) -> pa.Table:

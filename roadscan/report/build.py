@@ -111,22 +111,22 @@ def _score_cells(score: Score | None) -> list[str]:
 
 
 def _axis(warehouse: Warehouse, release: Release) -> Path:
-    """The path of the longest drive."""
-    frames = warehouse.read(release, "frames", columns=["drive_id", "captured_at", "camera_lon", "camera_lat"])
-    placed = frames.filter(pc.is_valid(frames["camera_lon"])).sort_by(
-        [("drive_id", "ascending"), ("captured_at", "ascending")]
-    )
+    """The path of the longest drive, of the frames that were scanned."""
+    columns = ["drive_id", "captured_at", "camera_lon", "camera_lat", "status"]
+    frames = warehouse.read(release, "frames", columns=columns)
+    placed = frames.filter((pc.field("status") == "ok") & pc.field("camera_lon").is_valid())
+    placed = placed.sort_by([("drive_id", "ascending"), ("captured_at", "ascending")])
     by_drive = defaultdict(list)
     for row in placed.to_pylist():
         by_drive[row["drive_id"]].append((row["camera_lon"], row["camera_lat"]))
     if not by_drive:
         raise WarehouseError(f"{warehouse.store.uri}: no frame has a position, so there is no road to draw")
-    lonlat = np.array(max(by_drive.values(), key=len))
-    return Path(lonlat[:, 0], lonlat[:, 1])
+    return max((Path(*np.array(lonlat).T) for lonlat in by_drive.values()), key=lambda path: path.length_m)
 
 
 def _frames(warehouse: Warehouse, release: Release, count: int) -> list[Picture]:
-    observations = warehouse.read(release, "observations")
+    columns = ["image_uri", "drive_id", "frame_id", "class", "score", "box_px"]
+    observations = warehouse.read(release, "observations", columns=columns)
     pictures = []
     for uri in choose_frames(observations, count):
         rows = observations.filter(pc.equal(observations["image_uri"], uri)).to_pylist()
@@ -137,7 +137,8 @@ def _frames(warehouse: Warehouse, release: Release, count: int) -> list[Picture]
 def _changes(warehouse: Warehouse, release: Release, assets: pa.Table, count: int) -> list[Picture | Grid]:
     evidence: dict[str, dict[str, Any]] = {row["asset_id"]: row for row in assets.to_pylist()}
     pictures: list[Picture | Grid] = []
-    for row in warehouse.read(release, "asset_changes").to_pylist()[:count]:
+    rows = warehouse.read(release, "asset_changes").sort_by("changed_at").to_pylist()
+    for row in rows[-count:] if count else []:
         asset = evidence[row["asset_id"]]
         caption = f"{row['change']}: {row['class']}, {row['lat']:.5f} {row['lon']:.5f}"
         pictures.append(Picture(crop(asset["evidence_uri"], asset["evidence_box_px"]), caption))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from roadscan.errors import StorageError
 from roadscan.storage import open_store
 from roadscan.taxonomy import Taxonomy
 
@@ -80,8 +82,14 @@ def crop(image_uri: str, box_xyxy: Sequence[float], size_px: int = 220) -> bytes
 
 
 def _read(uri: str) -> Image:
+    """The image, or a grey one that says so where it is gone: a report outlives the images that it shows."""
     folder, _, name = uri.rpartition("/")
-    image = cv2.imdecode(np.frombuffer(open_store(folder).read(name), np.uint8), cv2.IMREAD_COLOR)
+    image = None
+    with contextlib.suppress(StorageError, cv2.error):
+        image = cv2.imdecode(np.frombuffer(open_store(folder).read(name), np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        image = np.full((720, 1280, 3), 200, np.uint8)
+        cv2.putText(image, "the image is gone", (460, 370), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (90, 90, 90), 2, cv2.LINE_AA)
     return np.asarray(image, np.uint8)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -26,9 +27,10 @@ from roadscan.taxonomy import Geometry, Taxonomy
 
 ROW_M = 1000.0
 SIDE_M = 26.0  # half the height of a row
+AHEAD_M = 60.0  # the last frame still looks this far
 FAR_M = 60.0  # an asset farther from the path than this is not of this road
 MARKERS = {Geometry.POINT: "o", Geometry.OVERHEAD: "s", Geometry.LINE: "_"}  # a line too short to draw
-INK, PAPER, ROAD = "#1d2733", "#ffffff", "#d9dde2"
+INK, PAPER, ROAD, RING, MISSING = "#1d2733", "#ffffff", "#d9dde2", "#9aa4af", "#d62728"
 
 
 class Path:
@@ -37,7 +39,10 @@ class Path:
     def __init__(self, lon: Floats, lat: Floats) -> None:
         self._frame = LocalFrame(float(lon[0]), float(lat[0]))
         xy = np.stack(self._frame.to_xy(lon, lat), axis=1)
-        self._line = shapely.LineString(shapely.simplify(shapely.LineString(xy), 0.2).coords)
+        line = shapely.get_coordinates(shapely.simplify(shapely.LineString(xy), 0.2))
+        ahead = line[-1] - line[-2]
+        line = np.vstack([line, line[-1] + ahead / max(np.linalg.norm(ahead), 1e-9) * AHEAD_M])
+        self._line = shapely.LineString(line)
         self.length_m = float(self._line.length)
 
     def locate(self, lonlat: Floats) -> Floats:
@@ -66,11 +71,12 @@ def draw_strip(path: Path, assets: pa.Table, taxonomy: Taxonomy, truth: pa.Table
     """
     rows = max(int(np.ceil(path.length_m / ROW_M)), 1)
     figure, axes = plt.subplots(rows, 1, figsize=(15, 1.2 + 1.75 * rows), squeeze=False, facecolor=PAPER)
+    found = _located(path, assets)
+    known = _located(path, truth) if truth is not None else []
     for index, axis in enumerate(axes[:, 0]):
         _frame_row(axis, index, path.length_m)
-        if truth is not None:
-            _draw_truth(axis, path, truth.to_pylist())
-        _draw_assets(axis, path, assets.to_pylist(), taxonomy)
+        _draw_truth(axis, [shape for shape in known if _in_row(shape, index)])
+        _draw_assets(axis, [shape for shape in found if _in_row(shape, index)], taxonomy)
     axes[-1, 0].set_xlabel("distance along the drive (m)", color=INK)
     names = [name for name in taxonomy.names if name in set(assets["class"].to_pylist())]
     figure.legend(handles=_legend(names, taxonomy, truth is not None), loc="upper center", ncols=6, frameon=False)
@@ -94,35 +100,56 @@ def _frame_row(axis: Axes, index: int, length_m: float) -> None:
     axis.grid(axis="x", color="#eceff2", zorder=0)
 
 
-def _draw_truth(axis: Axes, path: Path, truth: Sequence[dict[str, Any]]) -> None:
-    for row in truth:
-        if row["geometry"] == Geometry.LINE:
-            places = path.locate(np.array([row["lons"], row["lats"]], float).T)
-            axis.plot(*_near(places).T, color="#9aa4af", linewidth=5, alpha=0.5, solid_capstyle="butt", zorder=2)
+@dataclass(frozen=True)
+class Shape:
+    """An asset and its places on the strip, (n, 2) metres along and to the right."""
+
+    row: dict[str, Any]
+    places: Floats
+
+
+def _located(path: Path, table: pa.Table) -> list[Shape]:
+    """The assets near the road; one at the far side of a row's edge is drawn on the edge."""
+    shapes = []
+    for row in table.to_pylist():
+        if row.get("lons"):
+            lonlat = np.array([row["lons"], row["lats"]], float).T  # a line of the truth
+        elif isinstance(row["geometry"], bytes):
+            lonlat = shapely.get_coordinates(shapely.from_wkb(row["geometry"]))
         else:
-            place = path.locate(np.array([[row["lon"], row["lat"]]]))
-            axis.plot(*_near(place).T, "o", markersize=11, markerfacecolor="none", markeredgecolor="#9aa4af", zorder=2)
+            lonlat = np.array([[row["lon"], row["lat"]]])
+        places = path.locate(lonlat)
+        places = places[np.abs(places[:, 1]) <= FAR_M]
+        places[:, 1] = np.clip(places[:, 1], -SIDE_M + 1, SIDE_M - 1)
+        if len(places):
+            shapes.append(Shape(row, places))
+    return shapes
 
 
-def _draw_assets(axis: Axes, path: Path, assets: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> None:
-    for row in assets:
-        asset = taxonomy.get(row["class"])
-        color = _hex(asset.color_rgb)
-        alpha = 0.35 if row["state"] == "candidate" else 1.0
-        places = _near(path.locate(shapely.get_coordinates(shapely.from_wkb(row["geometry"]))))
-        if len(places) > 1:
-            axis.plot(*places.T, color=color, linewidth=2.2, alpha=alpha, zorder=3)
+def _in_row(shape: Shape, index: int) -> bool:
+    along = shape.places[:, 0]
+    return bool(along.min() <= (index + 1) * ROW_M and along.max() >= index * ROW_M)
+
+
+def _draw_truth(axis: Axes, shapes: Sequence[Shape]) -> None:
+    for shape in shapes:
+        if len(shape.places) > 1:
+            axis.plot(*shape.places.T, color=RING, linewidth=5, alpha=0.5, solid_capstyle="butt", zorder=2)
         else:
-            axis.plot(*places.T, MARKERS[asset.geometry], markersize=6, color=color, alpha=alpha, zorder=4)
-        if row["state"] == "missing":
-            axis.plot(*places.mean(0, keepdims=True).T, "x", markersize=12, color="#d62728", mew=2.5, zorder=5)
+            axis.plot(*shape.places.T, "o", markersize=11, markerfacecolor="none", markeredgecolor=RING, zorder=2)
 
 
-def _near(places: Floats) -> Floats:
-    """Places not far from the road; what is farther out is drawn at the row's edge."""
-    kept = places[np.abs(places[:, 1]) <= FAR_M]
-    kept[:, 1] = np.clip(kept[:, 1], -SIDE_M + 1, SIDE_M - 1)
-    return kept
+def _draw_assets(axis: Axes, shapes: Sequence[Shape], taxonomy: Taxonomy) -> None:
+    for shape in shapes:
+        asset = taxonomy.get(shape.row["class"])
+        color, alpha = _hex(asset.color_rgb), 0.35 if shape.row["state"] == "candidate" else 1.0
+        if len(shape.places) > 1:
+            axis.plot(*shape.places.T, color=color, linewidth=2.2, alpha=alpha, zorder=3)
+        else:
+            axis.plot(*shape.places.T, MARKERS[asset.geometry], markersize=6, color=color, alpha=alpha, zorder=4)
+        if shape.row["state"] == "missing":
+            middle = shape.places.mean(0, keepdims=True)
+            axis.plot(*middle.T, "x", markersize=12, color=MISSING, markeredgewidth=2.5, zorder=5)
 
 
 def _legend(names: Sequence[str], taxonomy: Taxonomy, with_truth: bool) -> list[Line2D]:
@@ -134,11 +161,11 @@ def _legend(names: Sequence[str], taxonomy: Taxonomy, with_truth: bool) -> list[
             handles.append(Line2D([], [], color=color, label=name))
         else:
             handles.append(Line2D([], [], color=color, marker=MARKERS[asset.geometry], linestyle="", label=name))
-    handles.append(Line2D([], [], color="#d62728", marker="x", linestyle="", markeredgewidth=2.5, label="missing"))
+    handles.append(Line2D([], [], color=MISSING, marker="x", linestyle="", markeredgewidth=2.5, label="missing"))
     if with_truth:
         ring = Line2D([], [], marker="o", linestyle="", markersize=10, label="truth")
         ring.set_markerfacecolor("none")
-        ring.set_markeredgecolor("#9aa4af")
+        ring.set_markeredgecolor(RING)
         handles.append(ring)
     return handles
 

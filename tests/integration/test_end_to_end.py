@@ -49,7 +49,7 @@ def test_the_copied_warehouse_answers_after_the_server_is_gone(demo: Path) -> No
 def test_the_demo_refuses_a_folder_that_is_in_use(demo: Path) -> None:
     done = roadscan("demo", str(demo))
     assert done.returncode == 1
-    assert "is not empty" in done.stderr
+    assert "no empty folder" in done.stderr
 
 
 def test_a_report_without_truth_and_without_a_register(demo: Path, tmp_path: Path) -> None:
