@@ -26,6 +26,8 @@ class Asset:
         cov: (2, 2) square metres, east first.
         lines: each drive's outline of a line asset, (n, 2) lon/lat.
         offset_m, course: of its first sighting: to the right of travel, and the direction of travel in radians.
+        courses: directions of travel in which it was seen, one for each half of the compass.
+        drives: which drives saw it.
         state: candidate, confirmed or missing.
         first_seen, last_seen, evidence: of all drives.
         hits, score_sum: detections of all drives, and the sum of their scores.
@@ -49,6 +51,8 @@ class Asset:
     score_sum: float = 0.0
     covered: int = 0
     covered_hits: int = 0
+    courses: list[float] = field(default_factory=list)
+    drives: set[str] = field(default_factory=set)
     dates: set[date] = field(default_factory=set)
     unannounced: bool = False
 
@@ -64,6 +68,10 @@ class Asset:
             return None
         lengths = [shapely.LineString(line).length for line in self.lines]
         return self.lines[int(np.argsort(lengths, kind="stable")[len(lengths) // 2])]
+
+    def faces(self, heading: float) -> bool:
+        """Whether it was ever seen in about that direction, radians: a sign has a back."""
+        return any(np.cos(heading - course) > 0 for course in self.courses)
 
     @property
     def side(self) -> str:
@@ -108,7 +116,7 @@ def fuse(drive: DrivePass, asset: Asset, sighting: Sighting, gnss_sigma_m: float
         outline = asset.outline
         assert outline is not None
         asset.lon, asset.lat = line_middle(outline)
-        asset.cov = (sighting.cov + np.eye(2) * gnss_sigma_m**2) / len(asset.lines)
+        asset.cov = sighting.cov + np.eye(2) * gnss_sigma_m**2  # the outline is one drive's, whatever their number
         return
     old = np.array(drive.frame.to_xy(asset.lon, asset.lat))
     gain = asset.cov @ np.linalg.inv(asset.cov + sighting.cov + np.eye(2) * gnss_sigma_m**2)
@@ -132,6 +140,9 @@ def count(drive: DrivePass, asset: Asset, sighting: Sighting, covering: Ints) ->
     asset.covered += len(covering)
     asset.covered_hits += len(np.intersect1d(covering, sighting.frames))
     asset.dates.add(drive.started_at.date())
+    asset.drives.add(drive.drive_id)
+    if not asset.faces(sighting.course):
+        asset.courses.append(sighting.course)
     asset.first_seen = min(asset.first_seen, sighting.first_seen)
     asset.last_seen = max(asset.last_seen, sighting.last_seen)
     if sighting.evidence.weight > asset.evidence.weight:
@@ -139,12 +150,16 @@ def count(drive: DrivePass, asset: Asset, sighting: Sighting, covering: Ints) ->
 
 
 def absorb(whole: Asset, piece: Asset) -> None:
-    """Make one line asset of two: the longer one takes over what was seen of its piece."""
+    """Make one asset of two: the whole takes over what was seen of its piece."""
     whole.hits += piece.hits
     whole.score_sum += piece.score_sum
     whole.covered += piece.covered
     whole.covered_hits += piece.covered_hits
     whole.dates |= piece.dates
+    whole.drives |= piece.drives
+    whole.courses += [course for course in piece.courses if not whole.faces(course)]
+    if "confirmed" in (whole.state, piece.state):
+        whole.state = "confirmed"
     whole.first_seen = min(whole.first_seen, piece.first_seen)
     whole.last_seen = max(whole.last_seen, piece.last_seen)
     whole.evidence = max(whole.evidence, piece.evidence, key=lambda evidence: evidence.weight)

@@ -79,7 +79,7 @@ class Poses:
         x, y: camera in local metres.
         s: chainage along the drive's path.
         heading: of the camera, radians clockwise from north.
-        half_fov: half the horizontal field of view, radians.
+        half_fov: half the horizontal field of view, radians; NaN, which covers nothing, where the heading is unknown.
         time_us: microseconds since 1970.
     """
 
@@ -192,7 +192,7 @@ def read_pass(drive_id: str, frames: pa.Table, observations: pa.Table, min_score
         y=y,
         s=s,
         heading=np.where(np.isnan(heading), path.course_at(s), heading),
-        half_fov=np.radians(_floats(frames, "fov_deg")) / 2,
+        half_fov=np.where(np.isnan(heading), np.nan, np.radians(_floats(frames, "fov_deg")) / 2),
         time_us=frames["captured_at"].cast(pa.int64()).to_numpy(),
     )
     return DrivePass(drive_id, local, poses, path, _detections(frames, observations, min_score), observations)

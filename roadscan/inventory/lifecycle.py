@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 
 from roadscan.inventory.assets import Asset, absorb, count, fuse, new_asset
+from roadscan.inventory.associate import nearby_pairs
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.coverage import any_pointing, covering_frames
 from roadscan.inventory.drive_pass import DrivePass, Ints
@@ -25,8 +26,9 @@ from roadscan.inventory.matching import (
     shared_length_m,
 )
 from roadscan.inventory.sightings import Sighting
-from roadscan.survey.geodesy import Floats
+from roadscan.survey.geodesy import WGS84, Floats
 
+APART_M = 5.0  # of travel between two frames that count as two witnesses
 LINE_STEP_M = 10.0  # between the places at which a line's coverage is looked up
 LINE_COVERED_SHARE = 0.5  # of a line that must be covered before the line can be missing or new
 LINE_PIECE_SHARE = 0.6  # of a line beside a longer one that makes it a piece of that one
@@ -81,13 +83,14 @@ class Register:
         matched = {k for _, k in pairs}
         look = _look(drive, sightings, shift, matched)
         for n, asset in enumerate(near):
-            if n not in seen and asset.state == "confirmed" and self._absent(look, asset):
+            if n not in seen and asset.state == "confirmed" and self._absent(look, asset) and not self._twin(asset):
                 asset.state = "missing"
                 self._note(drive, asset, "missing")
         for k, sighting in enumerate(sightings):
             if k not in matched:
                 self._found(drive, sighting)
         self._join_lines(drive)
+        self._join_twins(drive)
         # A later drive's estimate may be a known asset's, too far off to match: so here nothing counts as explained.
         self._looks.append(_look(drive, sightings, shift, set()))
 
@@ -107,22 +110,54 @@ class Register:
         """A line that an earlier drive saw in pieces is one asset once a drive has seen it whole."""
         known = [(a, a.outline) for a in self.assets if a.lines and a.state != "missing" and _in_bounds(drive, a)]
         lines = [(a.asset_class.name, np.stack(drive.frame.to_xy(*xy.T), 1)) for a, xy in known if xy is not None]
-        gone = set()
+        gone: set[Asset] = set()
         for piece, whole in pieces(lines, self.config.line_overlap_m, LINE_PIECE_SHARE):
             absorb(known[whole][0], known[piece][0])
             gone.add(known[piece][0])
+        self._forget(gone)
+
+    def _twin(self, asset: Asset) -> bool:
+        """Whether another confirmed asset of the class stands where a second one cannot."""
+        return any(
+            other is not asset
+            and other.asset_class == asset.asset_class
+            and other.state == "confirmed"
+            and not asset.lines
+            and WGS84.inv(asset.lon, asset.lat, other.lon, other.lat)[2] < asset.asset_class.merge_m
+            for other in self.assets
+        )
+
+    def _join_twins(self, drive: DrivePass) -> None:
+        """Two assets that cannot both stand there, and that no drive saw both, are one; the older one stays."""
+        near = [asset for asset in self.assets if not asset.lines and _in_bounds(drive, asset)]
+        places = drive_places(drive, near)
+        reach = max((asset.asset_class.merge_m for asset in near), default=0.0)
+        gone: set[Asset] = set()
+        for i, j, distance in zip(*nearby_pairs(places, places, reach), strict=True):
+            older, younger = near[i], near[j]
+            same = older.asset_class == younger.asset_class and distance < older.asset_class.merge_m
+            if i < j and same and older.drives.isdisjoint(younger.drives) and not gone & {older, younger}:
+                absorb(older, younger)
+                gone.add(younger)
+        self._forget(gone)
+
+    def _forget(self, gone: set[Asset]) -> None:
         self.assets = [a for a in self.assets if a not in gone]
         self.changes = [c for c in self.changes if c.asset not in gone]
 
     def _see(self, drive: DrivePass, asset: Asset, sighting: Sighting, *, again: bool) -> None:
         """Fuse a sighting into an asset; a further piece of a line only counts."""
         if asset.state == "missing":
+            if not sighting.confirmed:
+                return
             self._note(drive, asset, "reappeared")
-        if asset.unannounced:
-            self._announce(drive, asset)
-        asset.state = "confirmed"  # one more drive than it took to be a candidate
         if not again:
             fuse(drive, asset, sighting, self.config.gnss_sigma_m)
+        # One more drive than it took to be a candidate confirms it, unless nobody knows where it is.
+        if sighting.confirmed or asset.pos_sigma_m <= self.config.confirm_sigma_m:
+            asset.state = "confirmed"
+            if asset.unannounced:
+                self._announce(drive, asset)
         self._count(drive, asset, sighting)
 
     def _found(self, drive: DrivePass, sighting: Sighting) -> None:
@@ -150,7 +185,7 @@ class Register:
         if not _in_bounds(drive, asset):
             return False
         places = _sample(drive, asset)
-        frames = covering_frames(drive, places - look.shift, self.config)
+        frames = [_telling(drive, asset, f) for f in covering_frames(drive, places - look.shift, self.config)]
         enough = [
             len(f) >= self.config.coverage_frames and (1 - asset.hit_rate) ** len(f) <= self.config.miss_probability
             for f in frames
@@ -175,9 +210,22 @@ def _look(drive: DrivePass, sightings: list[Sighting], shift: Floats, known: set
     )
 
 
+def _telling(drive: DrivePass, asset: Asset, frames: Ints) -> Ints:
+    """Of the frames that cover an asset those that would tell of it: from a side that it was seen from, and apart.
+
+    What hides an asset, such as a lorry alongside, hides it in neighbouring frames together.
+    """
+    facing = frames[[asset.faces(float(heading)) for heading in drive.poses.heading[frames]]]
+    _, first = np.unique(drive.poses.s[facing] // APART_M, return_index=True)
+    return facing[first]
+
+
 def _in_bounds(drive: DrivePass, asset: Asset) -> bool:
+    """Whether a drive passed an asset, or a part of it."""
     west, south, east, north = drive.bounds_lonlat
-    return west <= asset.lon <= east and south <= asset.lat <= north
+    places = np.array([[asset.lon, asset.lat]]) if asset.outline is None else asset.outline
+    low, high = places.min(axis=0), places.max(axis=0)
+    return bool(low[0] <= east and high[0] >= west and low[1] <= north and high[1] >= south)
 
 
 def _sample(drive: DrivePass, asset: Asset) -> Floats:

@@ -152,15 +152,18 @@ def _allowed(
 
 
 def _comparable(asset: Asset, sighting: Sighting) -> bool:
-    """One class, and not clearly on different sides; driven the other way, left is right."""
+    """One class, and not clearly on different sides.
+
+    Driven the other way a side says nothing: on a divided road what stands in the middle is to the right both times.
+    """
     if asset.asset_class != sighting.asset_class:
         return False
     if sighting.asset_class.geometry is Geometry.OVERHEAD:
         return True
     turn = np.cos(asset.course - sighting.course)
-    if abs(turn) < 0.7 or min(abs(asset.offset_m), abs(sighting.offset_m)) < SIDE_MARGIN_M:
+    if turn < 0.7 or min(abs(asset.offset_m), abs(sighting.offset_m)) < SIDE_MARGIN_M:
         return True
-    return bool(np.sign(asset.offset_m) == np.sign(sighting.offset_m) * np.sign(turn))
+    return bool(np.sign(asset.offset_m) == np.sign(sighting.offset_m))
 
 
 def drive_places(drive: DrivePass, assets: list[Asset]) -> Floats:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from roadscan.survey.jpeg import is_whole
+
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 DecodeMode: TypeAlias = Literal["full", "scaled"]
 
@@ -93,27 +95,9 @@ def image_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
         raise Undecodable(f"corrupt: {error}") from None
     if width * height > max_megapixels * 1e6:
         raise Undecodable(f"too_large: {width}x{height} px, limit {max_megapixels:g} megapixels")
-    if is_jpeg and not _ends(data):
+    if is_jpeg and not is_whole(data):
         raise Undecodable(f"truncated: {len(data)} bytes without an end-of-image marker")
     return height, width
-
-
-def _ends(jpeg: bytes) -> bool:
-    """Whether the main image of a JPEG has its end marker; some decoders fill a truncated one with grey, silently.
-
-    Walks the segments up to the first scan (ITU-T T.81, B.1.1), so that a thumbnail's end marker does not count; in
-    the scan's data a 0xFF byte is always stuffed, so 0xFFD9 there is the end.
-    """
-    at = jpeg.find(b"\xff", 2)
-    while 0 <= at <= len(jpeg) - 4:
-        marker, length = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4], "big")
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker == 0xDA:
-            return jpeg.find(b"\xff\xd9", at + 2 + length) >= 0
-        at = jpeg.find(b"\xff", at + 2 + length)  # some cameras pad between segments
-    return False
 
 
 def decode(data: bytes, letterbox: Letterbox, mode: DecodeMode = "full") -> Pixels:

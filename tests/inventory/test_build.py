@@ -173,3 +173,47 @@ def test_an_unknown_class_without_ranges_is_a_point_asset():
     assert (row["class"], row["side"], row["state"]) == ("Speed Camera", "right", "confirmed")
     truth = world.truth(0).to_pylist()[0]
     assert abs(row["lat"] - truth["lat"]) * 110_600 < 8
+
+
+def test_frames_without_a_heading_cover_nothing():
+    """In a traffic jam the importers give no heading, so detections have no bearing: that is no absence."""
+    world = make_world(213)
+    second = drive(world, 1)
+    nothing = pa.nulls(second.frames.num_rows, pa.float64())
+    frames = second.frames.set_column(second.frames.schema.get_field_index("heading_deg"), "heading_deg", nothing)
+    blind = pa.nulls(second.observations.num_rows, pa.float64())
+    at = second.observations.schema.get_field_index("bearing_deg")
+    observations = second.observations.set_column(at, "bearing_deg", blind)
+    built = run(drive(world, 0), DriveTables(second.drive_id, frames, observations))
+    assert built.changes.num_rows == 0
+
+
+def test_nights_on_which_nothing_changed_report_little():
+    """Five nights over each of three worlds: about 240 assets, four times looked at again."""
+    changes = []
+    for seed in (300, 301, 302):
+        world = make_world(seed)
+        changes += run(*(drive(world, night) for night in range(5))).changes["change"].to_pylist()
+    assert changes.count("missing") <= 0.02 * 240 * 4
+
+
+def test_a_short_drive_does_not_register_a_long_rail_again():
+    world = World(214, 1500.0, [Known("rail", LINE, 50, 5.0, 1400), *make_world(214).assets[:8]])
+    built = run(drive(world, 0), drive(world, 1, end_s=500.0))
+    found = score_assets(confirmed(built), world.truth(1)).lines[LINE]
+    assert found.found <= 1350  # metres; a second rail over the same ground would be counted again
+    assert found.recall > 0.9
+
+
+@pytest.mark.parametrize("back_sees", [True, False])
+def test_poles_between_two_carriageways_are_one_asset_each(back_sees: bool):
+    """Median poles, 8 m to the right of either way; the other way they are seen, or show only their backs."""
+    world = World(215, 1500.0, [Known(f"p{k}", "Single-Arm Pole", 60.0 + 60 * k, 8.0) for k in range(22)])
+    there = [drive(world, night, false_per_frame=0.0) for night in range(2)]
+    back = [drive(world, night, way_back_m=16.0, recall=0.85 if back_sees else 0.0) for night in (2, 3)]
+    built = run(there[0], back[0], there[1], back[1])
+    points = [
+        row for row in built.assets.to_pylist() if row["class"] == "Single-Arm Pole" and row["state"] == "confirmed"
+    ]
+    assert len(points) == pytest.approx(22, abs=2)
+    assert built.changes["change"].to_pylist().count("missing") <= 3  # 22 poles, three times looked at again

@@ -133,3 +133,26 @@ def test_no_rows(rows, kind):
 def test_an_unknown_format_is_refused(rows):
     with pytest.raises(ConfigError, match="got 'xml'; expected one of table, json, csv"):
         shown(rows, "xml")
+
+
+def test_an_explain_that_runs_a_copy_is_refused(uri, warehouse):
+    (file,) = warehouse.current().of("assets")
+    path = warehouse.store.path(file.path)
+    before = path.read_bytes()
+    for verb in ("EXPLAIN ANALYZE", "EXPLAIN"):
+        with pytest.raises(WarehouseError, match="expected one SELECT"):
+            query(uri, f"{verb} COPY (SELECT 1 AS x FROM assets) TO '{path}' (FORMAT parquet, USE_TMP_FILE false)")
+    assert path.read_bytes() == before
+
+
+def test_two_columns_of_one_name_are_both_printed(uri):
+    for kind in ("csv", "json"):
+        console = Console(file=io.StringIO())
+        render(query(uri, "SELECT 1 AS a, 2 AS b, 3 AS a"), kind, console)
+        assert [word in console.file.getvalue() for word in ("a_1", "3")] == [True, True]
+
+
+def test_numbers_are_numbers_in_json(uri):
+    console = Console(file=io.StringIO())
+    render(query(uri, "SELECT 1.50 AS d, 2::HUGEINT AS h, 'nan'::DOUBLE AS n"), "json", console)
+    assert json.loads(console.file.getvalue()) == [{"d": 1.5, "h": 2, "n": None}]

@@ -101,19 +101,25 @@ def drive(
     bias_m: float = 1.0,
     yaw_deg: float = 0.8,
     false_per_frame: float = 0.05,
+    way_back_m: float | None = None,
     drive_id: str | None = None,
 ) -> DriveTables:
-    """One drive along the road: a GPS bias that wanders over a kilometre, one yaw error, missed and false boxes."""
+    """One drive along the road: a GPS bias that wanders over a kilometre, one yaw error, missed and false boxes.
+
+    With `way_back_m` it goes back along another carriageway, that far to the right of the road.
+    """
     rng = np.random.default_rng((world.seed, night, 7))
     drive_id = drive_id or f"night-{night + 1:02d}"
     yaw = np.radians(rng.normal(0, yaw_deg))
     s_frames = np.arange(start_s, world.length_m if end_s is None else end_s, STEP_M)
+    if way_back_m is not None:
+        s_frames = s_frames[::-1]
     bias = _wander(len(s_frames), rng) * bias_m
     height_error = {a.asset_id: rng.normal(0, RANGE_REL_SIGMA) for a in world.assets}
     frames, observations = [], []
     for k, s in enumerate(s_frames):
-        camera = np.array(world.xy(s, 0.0))
-        heading = float(world.course(s))
+        camera = np.array(world.xy(s, way_back_m or 0.0))
+        heading = float(world.course(s)) + (np.pi if way_back_m is not None else 0.0)
         measured = camera + bias[k] + rng.normal(0, 0.15, 2)
         lon, lat = HOME.to_lonlat(*measured)
         frame = {
@@ -129,7 +135,7 @@ def drive(
         seen = []
         for a in world.assets:
             if a.stands(night) and rng.random() < recall:
-                seen += _look(world, a, camera, heading + yaw, s, height_error[a.asset_id], rng)
+                seen += _look(world, a, camera, heading, yaw, s, height_error[a.asset_id], rng)
         seen += [_false(heading, rng) for _ in range(rng.poisson(false_per_frame))]
         frames.append(
             frame
@@ -178,9 +184,9 @@ def _row(class_name: str, score: float, heading: float, relative: float, box_hei
     }
 
 
-def _look(world, asset, camera, axis, s, height_error, rng) -> list[dict]:
-    """The observation of one asset from one frame, or none when it is out of view. `axis` is the true optical axis."""
-    heading, half = float(world.course(s)), np.radians(FOV_DEG / 2)
+def _look(world, asset, camera, heading, yaw, s, height_error, rng) -> list[dict]:
+    """The observation of one asset from one frame, or none when it is out of view."""
+    axis, half = heading + yaw, np.radians(FOV_DEG / 2)  # the true optical axis
     score = float(rng.uniform(0.5, 0.95))
     if asset.end_s is not None:
         ahead = np.arange(max(asset.s, s + 2), min(asset.end_s, s + REACH_M), 1.0)

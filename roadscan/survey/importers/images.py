@@ -21,6 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from roadscan.errors import NotFound, StorageError
 from roadscan.storage import Store, check_key
 from roadscan.survey.importers.tags import BROKEN, NO_TAGS, Tags, read_tags
+from roadscan.survey.jpeg import is_whole
 
 OnFrame: TypeAlias = Callable[[int, int], None]
 
@@ -121,7 +122,7 @@ def inspect_image(data: bytes) -> ImageFacts:
             tags, turned = _read_exif(image)
     except BROKEN as error:
         return ImageFacts(f"corrupt: {error}")
-    if opener is JpegImageFile and _is_cut_short(data):
+    if opener is JpegImageFile and not is_whole(data):
         return ImageFacts(f"truncated: {len(data)} bytes without an end-of-image marker", width, height, tags)
     return ImageFacts(None, *((height, width) if turned else (width, height)), tags)
 
@@ -146,12 +147,3 @@ def _read_exif(image: Image.Image) -> tuple[Tags, bool]:
         return read_tags(exif), exif.get(Base.Orientation) in QUARTER_TURNS
     except BROKEN:
         return NO_TAGS, False
-
-
-def _is_cut_short(jpeg: bytes) -> bool:
-    """Whether the last scan has no end-of-image marker after it.
-
-    Neither marker occurs within a scan, where each FF byte is followed by 00; an EXIF thumbnail has its own pair,
-    before the scans of the image itself.
-    """
-    return jpeg.rfind(b"\xff\xd9") < jpeg.rfind(b"\xff\xda")

@@ -144,7 +144,7 @@ def _frame(row: dict[str, Any], number: int, config: IngestConfig, root: str, *,
         frame.heading_deg, frame.speed_mps, frame.hdop = (_bounded(row, name) for name in BOUNDS)
         if frame.heading_deg is not None:
             frame.heading_deg %= 360
-        lon, lat = (_number(row, name) for name in POSITION)
+        lon, lat = (_number(row, name) for name in POSITION) if placed else (None, None)
     except ValueError as error:
         frame.reject(f"bad_row: {error}")
         lon = lat = None

@@ -55,6 +55,8 @@ def read_tags(exif: Image.Exif) -> Tags:
     except BROKEN:
         return NO_TAGS
     heading, speed, hdop = (_number(gps.get(tag)) for tag in (GPS.GPSImgDirection, GPS.GPSSpeed, GPS.GPSDOP))
+    if _text(gps.get(GPS.GPSImgDirectionRef)).upper() == "M":
+        heading = None  # magnetic: off by the declination, which can be more than ten degrees
     unit = SPEED_UNIT_MPS.get(_text(gps.get(GPS.GPSSpeedRef)).upper() or "K")
     focal = _number(shot.get(Base.FocalLengthIn35mmFilm))
     void = _text(gps.get(GPS.GPSStatus)).upper() == "V"  # the fix was lost: the position is an old one

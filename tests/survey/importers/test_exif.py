@@ -150,6 +150,7 @@ def test_a_thumbnails_end_is_not_the_images_end() -> None:
     assert data.count(b"\xff\xd9") == 2
     assert inspect_image(data).reason is None
     assert inspect_image(data + b"padding of the camera").reason is None
+    assert inspect_image(data + b"a film with\xff\xda in it").reason is None  # as phones append to motion photos
     assert inspect_image(data[:-100]).reason == f"truncated: {len(data) - 100} bytes without an end-of-image marker"
 
 
@@ -182,6 +183,12 @@ def test_recorded_heading_is_the_cameras_unless_told(photo: Photo, config: Calla
     assert rows(ingest(config(cameras)))["a"]["heading_deg"] == 280  # the camera looks to the right of 280
     assert rows(ingest(config(cameras, "heading=vehicle")))["a"]["heading_deg"] == 10
     assert rows(ingest(config(cameras, "heading=course")))["a"]["heading_deg"] is None
+
+
+def test_a_magnetic_heading_is_none(photo: Photo, config: Callable[..., IngestConfig]) -> None:
+    photo("a.jpg", 100.5, 13.75, GPSImgDirection=(10, 1), GPSImgDirectionRef=b"M", GPSSpeed=(0, 1), **TIME)
+    photo("b.jpg", 100.5, 13.75, GPSImgDirection=(10, 1), GPSImgDirectionRef=b"T", GPSSpeed=(0, 1), **TIME)
+    assert [row["heading_deg"] for row in rows(ingest(config())).values()] == [None, 10.0]
 
 
 def test_several_cameras_by_folder(photo: Photo, config: Callable[..., IngestConfig]) -> None:
