@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def run_demo(out: Path, config: DemoConfig, console: Console, progress: Progress
         console.rule(f"{config.roads.nights} survey nights over {config.roads.length_km:g} km of highway")
         with progress("frames rendered") as bar:
             made = simulate(SURVEY, config.roads, on_frame=bar)
-        console.print(f"{made.frames} frames, {made.assets} assets, {made.changes} changes: {made.frames_by_condition}")
+        console.print(
+            f"{made.frames} frames, {made.assets} assets, {made.changes} changes; {_listed(made.frames_by_condition)}"
+        )
         frames_out = sum(_night(drive, config, console, progress) for drive in find_drives(f"{SURVEY}/drives"))
         console.rule("the register, scored against the truth")
         report = make_report(ReportConfig(warehouse=WAREHOUSE, out=str(out), truth=f"{SURVEY}/truth"))
@@ -105,8 +108,13 @@ def _night(drive: str, config: DemoConfig, console: Console, progress: ProgressB
         f"{scanned.detections} detections; {scanned.images_per_second:g} img/s with the start of Ray"
     )
     register = update_inventory(InventoryConfig(warehouse=WAREHOUSE))
-    console.print(f"release {register.release}: {register.assets}, changes so far: {register.changes}")
+    states = sum((Counter(counts) for counts in register.assets.values()), Counter[str]())
+    console.print(f"release {register.release}: {_listed(states)}; changes so far: {_listed(register.changes)}")
     return scanned.frames_ok + scanned.frames_quarantined + scanned.frames_failed
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items()) or "none"
 
 
 def _print_scores(report: Report, frames_in: int, frames_out: int, console: Console) -> None:

@@ -93,7 +93,7 @@ def _frame_row(axis: Axes, index: int, length_m: float) -> None:
     axis.set_ylim(SIDE_M, -SIDE_M)  # left of the direction of travel is up
     axis.axhspan(-3.7, 3.7, xmax=min((length_m - start) / ROW_M, 1), color=ROAD, zorder=0)
     axis.axhline(0, color=PAPER, linewidth=1.2, linestyle=(0, (8, 8)), zorder=1)
-    axis.set_ylabel("left   right\noffset (m)", color=INK, fontsize=8)
+    axis.set_ylabel("right   left\noffset (m)", color=INK, fontsize=8)
     axis.tick_params(colors=INK, labelsize=8)
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)

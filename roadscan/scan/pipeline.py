@@ -53,11 +53,6 @@ class ScanPlan:
     done: tuple[str, ...]
     model: Bundle
 
-    @property
-    def drive_of(self) -> dict[str, str]:
-        """The drive_id of each run key."""
-        return {shards[0].run_key: drive_id for drive_id, shards in self.shards.items()}
-
 
 @dataclass(frozen=True)
 class ScanSummary:
@@ -142,7 +137,8 @@ def run_scan(config: ScanConfig, plan: ScanPlan, on_progress: Callable[[Progress
     started = time.monotonic()
     warehouse = Warehouse(config.warehouse)
     config = config.model_copy(update={"warehouse": warehouse.store.uri})  # absolute: actors have their own folder
-    left = Counter(plan.drive_of[shard.run_key] for shard in plan.todo)
+    drive_of = {shards[0].run_key: drive_id for drive_id, shards in plan.shards.items()}
+    left = Counter(drive_of[shard.run_key] for shard in plan.todo)
     results = {name: _finish(warehouse, plan, name) for name in plan.shards if not left[name]}
     total = sum(shard.stop - shard.start for shard in plan.todo)
     frames = detections = 0
@@ -198,7 +194,11 @@ def start_ray() -> None:
     """Connect to the cluster of ``RAY_ADDRESS``, or start a local one that ends with this process."""
     if not ray.is_initialized():
         # Without an address Ray would join any cluster that happens to run on this machine.
-        ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False, logging_level=logging.ERROR)
+        address = os.environ.get("RAY_ADDRESS", "local")
+        if address == "local":
+            # Ray's native code warns on this terminal of every pool whose restarts are bounded.
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.raise_original_map_exception = True  # otherwise an actor's own error is lost on the way here

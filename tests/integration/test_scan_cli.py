@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from commands import roadscan, sets
-from drives import jpeg, make_drive
+from drives import CAMERA, frame, jpeg, make_drive
 
 from roadscan.demo.server import S3Server
+from roadscan.model.bundle import load
+from roadscan.schemas import DRIVE_FRAMES
+from roadscan.storage import create_bucket, open_store
+from roadscan.survey.drive import write_drive
 from roadscan.warehouse import Warehouse
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
@@ -155,3 +160,32 @@ def test_a_dry_run_starts_nothing(tmp_path: Path, detect_model: str) -> None:
     assert "1 of 1 shards to do, 2 frames" in done.stdout
     assert "shard_frames: 512" in done.stdout
     assert not (tmp_path / "warehouse").exists()
+
+
+def test_an_error_inside_an_actor_reaches_the_user(tmp_path: Path, detect_model: str) -> None:
+    """The model kept in the warehouse was damaged, which only the actors see."""
+    damaged = tmp_path / f"warehouse/models/{load(detect_model).sha256}.zip"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"half a model")
+    done = roadscan(*scan_of(tmp_path, detect_model))
+    assert done.returncode == 1
+    assert "the object is not the one that was committed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_failed_frames_are_told_and_tried_again(s3: S3Server, tmp_path: Path, detect_model: str) -> None:
+    """The bucket of the images is not there; later it is."""
+    bucket = f"late-{tmp_path.name.replace('_', '-')}"[:60].strip("-")
+    root, warehouse = f"s3://{bucket}/images", f"s3://warehouse/{tmp_path.name}"
+    table = pa.Table.from_pylist([frame(i, image_uri=f"{i}.jpg") for i in range(3)], DRIVE_FRAMES)
+    write_drive(open_store(tmp_path / "d1"), drive_id="d1", cameras=[CAMERA], frames=table, source="t", image_root=root)
+    arguments = ["scan", *sets(drives=f"[{tmp_path / 'd1'}]", warehouse=warehouse, model=detect_model)]
+    first = roadscan(*arguments)
+    assert first.returncode == 3, first.stderr
+    assert "3 frames failed; run the same command again" in first.stderr
+    assert {status for status, _ in frames_of(warehouse).values()} == {"failed"}
+    create_bucket(bucket)
+    for i in range(3):
+        open_store(root).write(f"{i}.jpg", jpeg(i))
+    assert roadscan(*arguments).returncode == 0
+    assert {status for status, _ in frames_of(warehouse).values()} == {"ok"}
