@@ -12,6 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 demo: $(READY) ## two survey nights in a real S3 store become an inventory with pictures, in demo-out/
+	rm -rf demo-out
 	$(BIN)/roadscan demo demo-out
 
 demo-model: $(READY) ## train the demo model again (hours on a CPU)
@@ -32,6 +33,6 @@ bench: $(READY) ## measure, side by side with a peer
 # torch comes as its standard build, about 7 GB with CUDA; it runs on CPUs too.
 $(READY): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "roadscan needs Python 3.11 or newer; set PYTHON=…")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
 	@touch $@
