@@ -22,6 +22,7 @@ from roadscan.schemas import ASSET_CHANGES, ASSETS
 from roadscan.survey.geodesy import WGS84, LocalFrame
 from roadscan.taxonomy import Geometry, Taxonomy
 
+SAME_MOMENT = 0.01  # by which a distance counts less between assets that were first seen at one moment
 SIMPLIFY_DEG = 1e-6  # 0.1 m: vertices of an outline that change it by less are dropped
 
 
@@ -84,11 +85,15 @@ def build(
 def _carry_ids(
     assets: list[Asset], previous: pa.Table, taxonomy: Taxonomy, config: InventoryConfig
 ) -> list[str | None]:
-    """For each asset the id of the previous asset of its class that it matches, or None."""
+    """For each asset the id of the previous asset of its class that it matches, or None.
+
+    Of several near ones that which was first seen at the same moment: when two assets have become one, the older id
+    stays.
+    """
     ids: list[str | None] = [None] * len(assets)
     if not assets or not previous.num_rows:
         return ids
-    old = previous.select(["asset_id", "class", "lon", "lat", "geometry"]).to_pylist()
+    old = previous.select(["asset_id", "class", "lon", "lat", "geometry", "first_seen"]).to_pylist()
     frame = LocalFrame(assets[0].lon, assets[0].lat)
     new_xy = np.stack(frame.to_xy([a.lon for a in assets], [a.lat for a in assets]), axis=1)
     old_xy = np.stack(frame.to_xy([row["lon"] for row in old], [row["lat"] for row in old]), axis=1)
@@ -97,7 +102,8 @@ def _carry_ids(
     good = (distance <= gates[j]) & (gates[j] > 0)
     good &= np.array([assets[a].asset_class.name == old[b]["class"] for a, b in zip(i, j, strict=True)], bool)
     i, j, distance = i[good], j[good], distance[good]
-    for pair in one_to_one(i, j, distance / gates[j], miss_cost=1.0):
+    same = np.array([assets[a].first_seen == old[b]["first_seen"] for a, b in zip(i, j, strict=True)], bool)
+    for pair in one_to_one(i, j, distance / gates[j] * np.where(same, SAME_MOMENT, 1.0), miss_cost=1.0):
         ids[i[pair]] = old[j[pair]]["asset_id"]
     is_line = [taxonomy.get(row["class"]).geometry is Geometry.LINE for row in old]
     old_lines = [

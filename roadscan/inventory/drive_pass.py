@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXTENSION_M = 80.0  # a path goes on straight beyond both ends, for assets ahead of the last frame
 STANDSTILL_M = 0.5  # frames closer together than this do not bend the path
+AHEAD_COS = np.cos(np.radians(60))  # of the angle between the camera's axis and the direction of travel
 UNKNOWN_RANGE_M = 30.0  # where a detection has no range: anywhere between 10 m and 80 m …
 UNKNOWN_LOG_SIGMA = 1.0  # … one standard deviation being a factor of e
 
@@ -157,6 +158,11 @@ class DrivePass:
     def ended_at(self) -> datetime:
         """Time of the last usable frame."""
         return moment(self.poses.time_us[-1])
+
+    @cached_property
+    def ahead(self) -> npt.NDArray[np.bool_]:
+        """Which of the poses look along the direction of travel, as a line's base along the path needs."""
+        return np.asarray(np.cos(self.poses.heading - self.path.course_at(self.poses.s)) > AHEAD_COS)
 
     @cached_property
     def bounds_lonlat(self) -> tuple[float, float, float, float]:

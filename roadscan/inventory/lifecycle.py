@@ -13,8 +13,17 @@ from datetime import datetime
 import numpy as np
 import shapely
 
-from roadscan.inventory.assets import Asset, absorb, count, fuse, new_asset
-from roadscan.inventory.associate import nearby_pairs
+from roadscan.inventory.assets import (
+    Asset,
+    absorb,
+    count,
+    fuse,
+    new_asset,
+    settle,
+    to_lonlat,
+    to_xy,
+    views_of,
+)
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.coverage import any_pointing, covering_frames
 from roadscan.inventory.drive_pass import DrivePass, Ints
@@ -24,9 +33,12 @@ from roadscan.inventory.matching import (
     match_lines,
     pieces,
     shared_length_m,
+    twins,
 )
+from roadscan.inventory.outline import SAMPLE_M, beside, sample
 from roadscan.inventory.sightings import Sighting
-from roadscan.survey.geodesy import WGS84, Floats
+from roadscan.survey.geodesy import Floats
+from roadscan.taxonomy import Geometry
 
 APART_M = 5.0  # of travel between two frames that count as two witnesses
 LINE_STEP_M = 10.0  # between the places at which a line's coverage is looked up
@@ -76,21 +88,18 @@ class Register:
         near = [asset for asset in self.assets if _in_bounds(drive, asset)]
         pairs, shift = match_landmarks(near, drive_places(drive, near), sightings, self.config)
         pairs += self._line_pairs(drive, near, sightings, shift)
-        seen: set[int] = set()
         for n, k in pairs:
-            self._see(drive, near[n], sightings[k], again=n in seen)
-            seen.add(n)
+            self._see(drive, near[n], sightings[k])
         matched = {k for _, k in pairs}
         look = _look(drive, sightings, shift, matched)
-        for n, asset in enumerate(near):
-            if n not in seen and asset.state == "confirmed" and self._absent(look, asset) and not self._twin(asset):
-                asset.state = "missing"
-                self._note(drive, asset, "missing")
+        for asset in {near[n]: None for n, _ in pairs if near[n].lines}:
+            self._vote(look, asset)
         for k, sighting in enumerate(sightings):
             if k not in matched:
                 self._found(drive, sighting)
         self._join_lines(drive)
         self._join_twins(drive)
+        self._miss(look)
         # A later drive's estimate may be a known asset's, too far off to match: so here nothing counts as explained.
         self._looks.append(_look(drive, sightings, shift, set()))
 
@@ -99,85 +108,109 @@ class Register:
     ) -> list[tuple[int, int]]:
         """Pairs of (asset, sighting) indices of line assets; pieces of one line follow its longest."""
         assets = [(n, a.asset_class.name, a.outline) for n, a in enumerate(near)]
-        known = [(n, name, np.stack(drive.frame.to_xy(*xy.T), 1)) for n, name, xy in assets if xy is not None]
+        known = [(n, name, to_xy(drive, outline)) for n, name, outline in assets if outline is not None]
         lines = [
             (k, s.asset_class.name, s.line_xy + shift[k]) for k, s in enumerate(sightings) if s.line_xy is not None
         ]
         pairs = match_lines([line[1:] for line in lines], [line[1:] for line in known], self.config.line_overlap_m)
         return [(known[n][0], lines[k][0]) for n, k in pairs]
 
+    def _vote(self, look: _Look, asset: Asset) -> None:
+        """Note where a drive saw nothing of a line that it saw elsewhere, and what the line is after that."""
+        assert asset.outline is not None
+        places = sample(to_xy(look.drive, asset.outline), SAMPLE_M)
+        frames = self._telling(look.drive, asset, places - look.shift)
+        looked = np.array([len(f) >= self.config.coverage_frames for f in frames])
+        absent = looked & ~beside(places, look.lines, self.config.line_overlap_m)
+        if absent.any():
+            asset.unseen.append(to_lonlat(look.drive, places[absent]))
+        settle(look.drive, asset)
+
     def _join_lines(self, drive: DrivePass) -> None:
         """A line that an earlier drive saw in pieces is one asset once a drive has seen it whole."""
-        known = [(a, a.outline) for a in self.assets if a.lines and a.state != "missing" and _in_bounds(drive, a)]
-        lines = [(a.asset_class.name, np.stack(drive.frame.to_xy(*xy.T), 1)) for a, xy in known if xy is not None]
+        known = [a for a in self.assets if a.outline is not None and a.state != "missing" and _in_bounds(drive, a)]
+        lines = [(a.asset_class.name, to_xy(drive, a.outline)) for a in known if a.outline is not None]
         gone: set[Asset] = set()
         for piece, whole in pieces(lines, self.config.line_overlap_m, LINE_PIECE_SHARE):
-            absorb(known[whole][0], known[piece][0])
-            gone.add(known[piece][0])
+            absorb(drive, known[whole], known[piece])
+            gone.add(known[piece])
         self._forget(gone)
-
-    def _twin(self, asset: Asset) -> bool:
-        """Whether another confirmed asset of the class stands where a second one cannot."""
-        return any(
-            other is not asset
-            and other.asset_class == asset.asset_class
-            and other.state == "confirmed"
-            and not asset.lines
-            and WGS84.inv(asset.lon, asset.lat, other.lon, other.lat)[2] < asset.asset_class.merge_m
-            for other in self.assets
-        )
 
     def _join_twins(self, drive: DrivePass) -> None:
-        """Two assets that cannot both stand there, and that no drive saw both, are one; the older one stays."""
-        near = [asset for asset in self.assets if not asset.lines and _in_bounds(drive, asset)]
-        places = drive_places(drive, near)
-        reach = max((asset.asset_class.merge_m for asset in near), default=0.0)
+        """Two assets too close to each other to be two, and never seen by one drive, are one; the older one stays."""
+        near = [a for a in self.assets if a.asset_class.geometry is Geometry.POINT and _in_bounds(drive, a)]
         gone: set[Asset] = set()
-        for i, j, distance in zip(*nearby_pairs(places, places, reach), strict=True):
+        for i, j in twins(near, drive_places(drive, near)):
             older, younger = near[i], near[j]
-            same = older.asset_class == younger.asset_class and distance < older.asset_class.merge_m
-            if i < j and same and older.drives.isdisjoint(younger.drives) and not gone & {older, younger}:
-                absorb(older, younger)
-                gone.add(younger)
+            if gone & {older, younger} or older.drives & younger.drives:
+                continue
+            absorb(drive, older, younger)
+            gone.add(younger)
+            sure = older.pos_sigma_m <= self.config.confirm_sigma_m
+            if older.state == "missing" and younger.state == "confirmed":
+                self._note(drive, older, "reappeared")
+                older.state = "confirmed"
+            elif older.state == "candidate" and sure:
+                self._confirm(drive, older)
         self._forget(gone)
+
+    def _miss(self, look: _Look) -> None:
+        """Confirmed assets that the drive should have seen and did not are missing, unless a twin was seen for them."""
+        near = [a for a in self.assets if _in_bounds(look.drive, a)]
+        seen = [look.drive.drive_id in a.drives for a in near]
+        pairs = twins(near, drive_places(look.drive, near))
+        stands = {n for pair in pairs for n, other in (pair, pair[::-1]) if seen[other]}
+        for n, asset in enumerate(near):
+            if not seen[n] and n not in stands and asset.state == "confirmed" and self._absent(look, asset):
+                asset.state = "missing"
+                self._note(look.drive, asset, "missing")
 
     def _forget(self, gone: set[Asset]) -> None:
         self.assets = [a for a in self.assets if a not in gone]
         self.changes = [c for c in self.changes if c.asset not in gone]
 
-    def _see(self, drive: DrivePass, asset: Asset, sighting: Sighting, *, again: bool) -> None:
-        """Fuse a sighting into an asset; a further piece of a line only counts."""
-        if asset.state == "missing":
-            if not sighting.confirmed:
-                return
-            self._note(drive, asset, "reappeared")
-        if not again:
-            fuse(drive, asset, sighting, self.config.gnss_sigma_m)
-        # One more drive than it took to be a candidate confirms it, unless nobody knows where it is.
-        if sighting.confirmed or asset.pos_sigma_m <= self.config.confirm_sigma_m:
-            asset.state = "confirmed"
-            if asset.unannounced:
-                self._announce(drive, asset)
+    def _see(self, drive: DrivePass, asset: Asset, sighting: Sighting) -> None:
+        """Fuse a sighting into an asset. One more drive than made it a candidate confirms it, if its place is sure."""
+        fuse(drive, asset, sighting, self.config.gnss_sigma_m)
         self._count(drive, asset, sighting)
+        if asset.pos_sigma_m > self.config.confirm_sigma_m:
+            return
+        if asset.state != "missing":
+            self._confirm(drive, asset)
+        elif sighting.confirmed:
+            self._note(drive, asset, "reappeared")
+            asset.state = "confirmed"
+
+    def _confirm(self, drive: DrivePass, asset: Asset) -> None:
+        asset.state = "confirmed"
+        if asset.unannounced:
+            self._note(drive, asset, "new")
+            asset.unannounced = False
 
     def _found(self, drive: DrivePass, sighting: Sighting) -> None:
         """A sighting of nothing that the register knows."""
         asset = new_asset(drive, sighting, self.config.gnss_sigma_m)
         self._count(drive, asset, sighting)
         asset.unannounced = any(self._absent(earlier, asset) for earlier in self._looks)
-        if asset.unannounced and asset.state == "confirmed":
-            self._announce(drive, asset)
+        if asset.state == "confirmed":
+            self._confirm(drive, asset)
         self.assets.append(asset)
 
-    def _announce(self, drive: DrivePass, asset: Asset) -> None:
-        self._note(drive, asset, "new")
-        asset.unannounced = False
-
     def _count(self, drive: DrivePass, asset: Asset, sighting: Sighting) -> None:
-        count(drive, asset, sighting, covering_frames(drive, sighting.xy[None], self.config)[0])
+        asset.views |= views_of(drive, sighting)  # first, for whether the frames look the right way
+        count(drive, asset, sighting, self._telling(drive, asset, sighting.xy[None])[0])
 
     def _note(self, drive: DrivePass, asset: Asset, change: str) -> None:
         self.changes.append(Change(asset, change, drive.drive_id, drive.ended_at))
+
+    def _telling(self, drive: DrivePass, asset: Asset, places: Floats) -> list[Ints]:
+        """For each place of an asset the frames that should show it, `APART_M` of travel apart.
+
+        They look about the way it was seen, and for a line ahead. What hides an asset, such as a lorry, hides it from
+        a camera that stands still in every frame: that is one look.
+        """
+        looks = asset.faces(drive.poses.heading) & (drive.ahead if asset.lines else True)
+        return [_apart(drive, frames[looks[frames]]) for frames in covering_frames(drive, places, self.config)]
 
     def _absent(self, look: _Look, asset: Asset) -> bool:
         """Whether a drive would hardly have overlooked an asset, and yet saw nothing of it."""
@@ -185,7 +218,7 @@ class Register:
         if not _in_bounds(drive, asset):
             return False
         places = _sample(drive, asset)
-        frames = [_telling(drive, asset, f) for f in covering_frames(drive, places - look.shift, self.config)]
+        frames = self._telling(drive, asset, places - look.shift)
         enough = [
             len(f) >= self.config.coverage_frames and (1 - asset.hit_rate) ** len(f) <= self.config.miss_probability
             for f in frames
@@ -210,28 +243,23 @@ def _look(drive: DrivePass, sightings: list[Sighting], shift: Floats, known: set
     )
 
 
-def _telling(drive: DrivePass, asset: Asset, frames: Ints) -> Ints:
-    """Of the frames that cover an asset those that would tell of it: from a side that it was seen from, and apart.
-
-    What hides an asset, such as a lorry alongside, hides it in neighbouring frames together.
-    """
-    facing = frames[[asset.faces(float(heading)) for heading in drive.poses.heading[frames]]]
-    _, first = np.unique(drive.poses.s[facing] // APART_M, return_index=True)
-    return facing[first]
+def _apart(drive: DrivePass, frames: Ints) -> Ints:
+    """Of ascending frames those with `APART_M` of travel since the one before."""
+    kept: list[int] = []
+    for frame in frames.tolist():
+        if not kept or drive.poses.s[frame] - drive.poses.s[kept[-1]] >= APART_M:
+            kept.append(frame)
+    return np.array(kept, np.int64)
 
 
 def _in_bounds(drive: DrivePass, asset: Asset) -> bool:
     """Whether a drive passed an asset, or a part of it."""
-    west, south, east, north = drive.bounds_lonlat
-    places = np.array([[asset.lon, asset.lat]]) if asset.outline is None else asset.outline
-    low, high = places.min(axis=0), places.max(axis=0)
-    return bool(low[0] <= east and high[0] >= west and low[1] <= north and high[1] >= south)
+    (west, south, east, north), (a_west, a_south, a_east, a_north) = drive.bounds_lonlat, asset.bounds_lonlat
+    return west <= a_east and a_west <= east and south <= a_north and a_south <= north
 
 
 def _sample(drive: DrivePass, asset: Asset) -> Floats:
     """Where an asset lies in a drive's metres: one place, or places along a line, (n, 2)."""
-    outline = asset.outline
-    if outline is None:
+    if asset.outline is None:
         return drive_places(drive, [asset])
-    line = shapely.LineString(np.stack(drive.frame.to_xy(*outline.T), axis=1))
-    return np.asarray(shapely.get_coordinates(shapely.segmentize(line, LINE_STEP_M)))
+    return sample(to_xy(drive, asset.outline), LINE_STEP_M)

@@ -44,11 +44,12 @@ class Line:
 
 @dataclass(frozen=True)
 class _Stretches:
-    """Each usable detection's base along the path: where from and where to, and how far to the side, (n,) each."""
+    """Each usable detection's base along the path: from, to, how far to the side, and in which frame, (n,) each."""
 
     start_s: Floats
     end_s: Floats
     offset_m: Floats
+    frame: Ints
     detection: Ints
 
 
@@ -65,9 +66,12 @@ def find_lines(drive: DrivePass, detections: Detections, config: InventoryConfig
 
 
 def _stretches(drive: DrivePass, detections: Detections, config: InventoryConfig) -> _Stretches:
-    """Bases on the path, cut to what each frame can be trusted with: `coverage_near_m` to `line_far_m` ahead."""
+    """Bases on the path, cut to what each frame can be trusted with: `coverage_near_m` to `line_far_m` ahead.
+
+    A camera that looks to the side or back shows nothing ahead.
+    """
     near_bearing, near_range, _, far_range = detections.base.T
-    usable = np.flatnonzero(np.isfinite(detections.base).all(axis=1))
+    usable = np.flatnonzero(np.isfinite(detections.base).all(axis=1) & drive.ahead[detections.frame])
     frame = detections.frame[usable]
     s_camera = drive.poses.s[frame]
     angle = np.radians(near_bearing[usable])
@@ -78,7 +82,7 @@ def _stretches(drive: DrivePass, detections: Detections, config: InventoryConfig
     start = np.maximum(s, s_camera + config.coverage_near_m)
     end = np.minimum(s_camera + depth, s_camera + config.line_far_m)
     good = end > start
-    return _Stretches(start[good], end[good], offset[good], usable[good])
+    return _Stretches(start[good], end[good], offset[good], frame[good], usable[good])
 
 
 def _lines_of_band(drive: DrivePass, stretches: _Stretches, config: InventoryConfig) -> list[Line]:
@@ -87,14 +91,15 @@ def _lines_of_band(drive: DrivePass, stretches: _Stretches, config: InventoryCon
     hits = _count(edges, stretches.start_s, stretches.end_s)
     total_offset = _count(edges, stretches.start_s, stretches.end_s, stretches.offset_m)
     nearest = _side_of_image(drive, float(np.median(np.abs(stretches.offset_m))), config)
-    seen = _count(edges, drive.poses.s + nearest, drive.poses.s + config.line_far_m)
+    ahead = drive.ahead
+    seen = _count(edges, (drive.poses.s + nearest)[ahead], (drive.poses.s + config.line_far_m)[ahead])
     member = (hits > 0) & (hits >= config.line_hit_ratio * np.maximum(seen, 1))
     window = max(1, round(SMOOTHING_M / bin_m))
     lines = []
     for first, last in _runs(member, round(config.line_gap_m / bin_m)):
         start, end = float(edges[first]), float(edges[last] + bin_m)
         inside = np.flatnonzero((stretches.end_s > start) & (stretches.start_s < end))
-        frames = np.unique(stretches.detection[inside])
+        frames = np.unique(stretches.frame[inside])
         if end - start < config.line_min_length_m or len(frames) < config.candidate_hits:
             continue
         bins = np.arange(first, last + 1)[hits[first : last + 1] > 0]

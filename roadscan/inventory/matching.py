@@ -15,6 +15,7 @@ from roadscan.survey.geodesy import Floats
 from roadscan.taxonomy import AssetClass, Geometry
 
 SIDE_MARGIN_M = 2.0  # nearer to the path than this, left and right may be confused
+TWIN_REACH = 1.5  # of `merge_m`, for two assets that may be one as far as their covariances tell
 SHIFT_SAMPLES = 3  # fewer unambiguous matches make no shift
 
 
@@ -164,6 +165,27 @@ def _comparable(asset: Asset, sighting: Sighting) -> bool:
     if turn < 0.7 or min(abs(asset.offset_m), abs(sighting.offset_m)) < SIDE_MARGIN_M:
         return True
     return bool(np.sign(asset.offset_m) == np.sign(sighting.offset_m))
+
+
+def twins(assets: list[Asset], places: Floats) -> list[tuple[int, int]]:
+    """Pairs of point assets of one class too close to be two, nearest first; the one that is listed first is first.
+
+    Within the class's `merge_m`, or somewhat farther where their positions are too unsure to tell them apart.
+
+    Args:
+        assets: in the order in which they were found.
+        places: (n, 2) metres.
+    """
+    reach = max((a.asset_class.merge_m for a in assets), default=0.0) * TWIN_REACH
+    found = []
+    for i, j, distance in zip(*(part.tolist() for part in nearby_pairs(places, places, reach)), strict=True):
+        one, other = assets[i], assets[j]
+        if i < j and one.asset_class == other.asset_class and one.asset_class.geometry is Geometry.POINT:
+            off = places[i] - places[j]
+            unsure = off @ np.linalg.inv(one.cov + other.cov) @ off <= GATE_CHI2
+            if distance <= one.asset_class.merge_m * (TWIN_REACH if unsure else 1):
+                found.append((distance, i, j))
+    return [(i, j) for _, i, j in sorted(found)]
 
 
 def drive_places(drive: DrivePass, assets: list[Asset]) -> Floats:

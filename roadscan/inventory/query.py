@@ -28,6 +28,9 @@ from roadscan.warehouse import Release, Warehouse
 
 Format = Literal["table", "json", "csv"]
 
+#: Words of queries that ask what there is.
+CATALOGUE = {"show", "information_schema", "duckdb_tables", "duckdb_views", "duckdb_columns"}
+
 OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
@@ -51,25 +54,30 @@ def query(warehouse_uri: str, sql: str, *, as_of: datetime | None = None) -> pa.
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
         try:
             _check_reads(connection, sql)
-            _define(connection, warehouse, release, named_tables(sql))
+            _define(connection, warehouse, release, *named(sql))
             return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise WarehouseError(f"query: {error}\n{_names()}") from None
 
 
-def named_tables(sql: str) -> set[str]:
-    """The tables whose files a query may need, also through views.
+def named(sql: str) -> tuple[set[str], set[str]]:
+    """The tables and the views that a query may need, tables also through views; the rest does not exist for it.
 
-    Every table that occurs as a word: perhaps one too many, never one too few. DuckDB's own `get_table_names` refuses
-    joins with USING (2.0.0: "column does not exist on left side of join").
+    Every name that occurs as a word: perhaps one too many, and one too few only where a name is put together
+    (``query_table('as' || 'sets')``), which then is an error and not an empty table. DuckDB's own `get_table_names`
+    refuses joins with USING (2.0.0: "column does not exist on left side of join").
 
-    >>> sorted(named_tables("SELECT * FROM Changes"))
-    ['asset_changes', 'assets']
+    >>> tables, views = named("SELECT * FROM Changes")
+    >>> sorted(tables), sorted(views)
+    (['asset_changes', 'assets'], ['changes'])
     """
     words = set(re.findall(r"\w+", sql.lower()))
-    for view in words & VIEWS.keys():
+    if words & CATALOGUE:
+        return set(TABLES), set(VIEWS)
+    views = words & VIEWS.keys()
+    for view in views:
         words |= set(re.findall(r"\w+", VIEWS[view].lower()))
-    return words & TABLES.keys()
+    return words & TABLES.keys(), views
 
 
 def _check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -80,11 +88,13 @@ def _check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise WarehouseError(f"query: got {got}; expected one SELECT statement, since a query only reads\n{_names()}")
 
 
-def _define(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, tables: set[str]) -> None:
-    """Make the tables and views, then take away every other file, the network and the settings."""
+def _define(
+    connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, tables: set[str], views: set[str]
+) -> None:
+    """Make these tables and views, then take away every other file, the network and the settings."""
     paths: list[str] = []
-    for name in TABLES:
-        files = [str(path) for path in warehouse.local_files(release.of(name))] if name in tables else []
+    for name in sorted(tables):
+        files = [str(path) for path in warehouse.local_files(release.of(name))]
         if files:
             source = ", ".join(_quoted(path) for path in files)
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{source}], union_by_name=true)")  # noqa: S608
@@ -93,8 +103,8 @@ def _define(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release
             connection.register(f"empty_{name}", TABLES[name].empty_table())
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
             connection.unregister(f"empty_{name}")
-    for name, body in VIEWS.items():
-        connection.execute(f"CREATE VIEW {name} AS {body}")
+    for name in sorted(views):
+        connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
     connection.execute(f"SET allowed_paths=[{', '.join(_quoted(path) for path in paths)}]")
     connection.execute("SET enable_external_access=false")
     connection.execute("SET lock_configuration=true")
@@ -148,20 +158,24 @@ def _unique(names: list[str]) -> list[str]:
     >>> _unique(["a", "b", "a"])
     ['a', 'b', 'a_1']
     """
-    return [name if not (before := names[:i].count(name)) else f"{name}_{before}" for i, name in enumerate(names)]
+    unique: list[str] = []
+    for name in names:
+        tries = (f"{name}_{n}" if n else name for n in range(len(names)))
+        unique.append(next(free for free in tries if free not in unique))
+    return unique
 
 
 def _plain(value: Any) -> Any:
     """The value as JSON knows it."""
     if isinstance(value, Decimal):
-        return float(value) if value % 1 else int(value)
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
 

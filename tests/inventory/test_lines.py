@@ -46,6 +46,25 @@ def test_one_box_alone_is_no_line():
     assert find_lines(drive, rail(drive, 60, 200, 4.0, skip=set(range(30)) - {6}), CONFIG) == []
 
 
+def test_two_boxes_in_one_frame_are_one_look():
+    drive = straight_north(30)
+    twice = rail(drive, 60, 90, 4.0, skip=set(range(30)) - {6})
+    twice = replace(twice, **{name: np.concatenate([value, value]) for name, value in vars(twice).items()})
+    assert find_lines(drive, twice, CONFIG.model_copy(update={"line_hit_ratio": 0.01})) == []
+
+
+@pytest.mark.parametrize("turn_deg", [75.0, 180.0])
+def test_a_camera_that_does_not_look_ahead_sees_no_line_and_covers_none(turn_deg):
+    drive = straight_north(30)
+    seen = rail(drive, 60, 200, 4.0)
+    turned = replace(drive, poses=replace(drive.poses, heading=np.full(30, np.radians(turn_deg))))
+    assert find_lines(turned, seen, CONFIG) == []
+    half = np.where(np.arange(30) % 3 == 0, 0.0, np.radians(turn_deg))  # one camera of three looks ahead
+    mixed = replace(drive, poses=replace(drive.poses, heading=half))
+    (line,) = find_lines(mixed, rail(drive, 60, 200, 4.0, skip=set(np.flatnonzero(half))), CONFIG)
+    assert line.end_s - line.start_s > 100
+
+
 @pytest.mark.parametrize(("gap_m", "lines"), [(6.0, 1), (40.0, 2)])
 def test_short_gaps_are_closed_and_long_ones_kept(gap_m, lines):
     drive = straight_north(40)

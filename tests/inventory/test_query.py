@@ -156,3 +156,24 @@ def test_numbers_are_numbers_in_json(uri):
     console = Console(file=io.StringIO())
     render(query(uri, "SELECT 1.50 AS d, 2::HUGEINT AS h, 'nan'::DOUBLE AS n"), "json", console)
     assert json.loads(console.file.getvalue()) == [{"d": 1.5, "h": 2, "n": None}]
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT * FROM query_table('as' || 'sets')", "SELECT * FROM query('FROM fr' || 'ames')"]
+)
+def test_a_table_whose_name_is_put_together_is_an_error_and_not_empty(uri, sql):
+    with pytest.raises(WarehouseError, match="does not exist"):
+        query(uri, sql)
+
+
+def test_show_tables_shows_them_all(uri):
+    assert {*TABLES, *VIEWS} <= set(query(uri, "SHOW TABLES")["name"].to_pylist())
+
+
+def test_equal_names_never_become_another_columns_name():
+    text = shown(pa.table([[1], [2], [3]], names=["a", "a_1", "a"]), "json")
+    assert json.loads(text) == [{"a": 1, "a_1": 2, "a_2": 3}]
+
+
+def test_sums_of_views_are_plain_numbers(uri):
+    assert query(uri, "SELECT detections FROM coverage").schema.field("detections").type == pa.int64()

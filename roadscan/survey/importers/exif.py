@@ -23,6 +23,7 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | Non
     """
     keys, others = list_images(folder)
     frames = []
+    magnetic = 0
     for key, facts in zip(keys, folder.look_all(keys, on_frame), strict=True):
         tags = facts.tags
         frame = Frame(frame_id_of(key), key, heading_deg=tags.heading_deg, speed_mps=tags.speed_mps, hdop=tags.hdop)
@@ -33,8 +34,10 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | Non
             frame.captured_at = _time(tags, config.utc_offset_h)
         except ValueError as error:
             frame.reject(f"no_time: {error}")
+        magnetic += tags.magnetic
         frames.append(frame)
-    return Found(frames, {"files that are no images": others} if others else {})
+    notes = {"files that are no images": others, "headings from magnetic north, not used": magnetic}
+    return Found(frames, {note: number for note, number in notes.items() if number})
 
 
 def list_images(folder: ImageFolder) -> tuple[list[str], int]:

@@ -80,7 +80,7 @@ class IngestSummary:
 
 
 def ingest(config: IngestConfig, on_frame: OnFrame | None = None) -> IngestSummary:
-    """Import a drive: read the source, copy images if asked to, write ``drive.json`` and ``frames.parquet``.
+    """Import a drive: read the source, copy images if asked to, write ``drive.json`` and its table of frames.
 
     Running it again replaces the drive.
 

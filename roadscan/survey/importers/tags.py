@@ -27,7 +27,9 @@ class Tags:
 
     Attributes:
         lon, lat: WGS 84 degrees, as written; not checked for range.
-        heading_deg: GPSImgDirection, of the camera's axis, [0, 360).
+        heading_deg: GPSImgDirection, of the camera's axis from true north, [0, 360).
+        magnetic: it was given from magnetic north, so `heading_deg` is None: off by the declination, which can be more
+            than ten degrees.
         speed_mps: GPSSpeed.
         hdop: GPSDOP.
         focal_35mm_mm: FocalLengthIn35mmFilm, millimetres.
@@ -38,6 +40,7 @@ class Tags:
     lon: float | None = None
     lat: float | None = None
     heading_deg: float | None = None
+    magnetic: bool = False
     speed_mps: float | None = None
     hdop: float | None = None
     focal_35mm_mm: float | None = None
@@ -55,15 +58,15 @@ def read_tags(exif: Image.Exif) -> Tags:
     except BROKEN:
         return NO_TAGS
     heading, speed, hdop = (_number(gps.get(tag)) for tag in (GPS.GPSImgDirection, GPS.GPSSpeed, GPS.GPSDOP))
-    if _text(gps.get(GPS.GPSImgDirectionRef)).upper() == "M":
-        heading = None  # magnetic: off by the declination, which can be more than ten degrees
+    magnetic = heading is not None and _text(gps.get(GPS.GPSImgDirectionRef)).upper() == "M"
     unit = SPEED_UNIT_MPS.get(_text(gps.get(GPS.GPSSpeedRef)).upper() or "K")
     focal = _number(shot.get(Base.FocalLengthIn35mmFilm))
     void = _text(gps.get(GPS.GPSStatus)).upper() == "V"  # the fix was lost: the position is an old one
     return Tags(
         lon=None if void else _degrees(gps.get(GPS.GPSLongitude), gps.get(GPS.GPSLongitudeRef), "EW"),
         lat=None if void else _degrees(gps.get(GPS.GPSLatitude), gps.get(GPS.GPSLatitudeRef), "NS"),
-        heading_deg=heading % 360 if heading is not None and 0 <= heading <= 360 else None,
+        heading_deg=heading % 360 if heading is not None and 0 <= heading <= 360 and not magnetic else None,
+        magnetic=magnetic,
         speed_mps=speed * unit if speed is not None and unit is not None and speed >= 0 else None,
         hdop=hdop if hdop is not None and hdop > 0 else None,
         focal_35mm_mm=focal if focal is not None and focal > 0 else None,  # 0 means unknown

@@ -188,7 +188,9 @@ def test_recorded_heading_is_the_cameras_unless_told(photo: Photo, config: Calla
 def test_a_magnetic_heading_is_none(photo: Photo, config: Callable[..., IngestConfig]) -> None:
     photo("a.jpg", 100.5, 13.75, GPSImgDirection=(10, 1), GPSImgDirectionRef=b"M", GPSSpeed=(0, 1), **TIME)
     photo("b.jpg", 100.5, 13.75, GPSImgDirection=(10, 1), GPSImgDirectionRef=b"T", GPSSpeed=(0, 1), **TIME)
-    assert [row["heading_deg"] for row in rows(ingest(config())).values()] == [None, 10.0]
+    summary = ingest(config())
+    assert [row["heading_deg"] for row in rows(summary).values()] == [None, 10.0]
+    assert summary.notes == {"headings from magnetic north, not used": 1}
 
 
 def test_several_cameras_by_folder(photo: Photo, config: Callable[..., IngestConfig]) -> None:

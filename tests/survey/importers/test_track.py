@@ -179,3 +179,11 @@ def test_a_log_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> N
         read_log(str(tmp_path / "log"))
     with pytest.raises(SurveyError, match="does not exist"):
         read_log(str(tmp_path / "nothing"))
+
+
+def test_a_tables_own_positions_are_not_looked_at(run: Callable[..., IngestSummary], tmp_path: Path) -> None:
+    run(["2024-01-30T19:00:00Z"])
+    (tmp_path / "times.csv").write_text("image_uri,captured_at,lon,lat\n0.jpg,2024-01-30T19:00:00Z,E100.5,N13\n")
+    given = [f"track={tmp_path / 'log.gpx'}", "clock_offset_s=0", SIZE]
+    (row,) = rows(ingest(ingest_config("track", tmp_path / "times.csv", tmp_path / "drive", given)))
+    assert (row["reason"], row["lon"]) == (None, pytest.approx(100.5))
