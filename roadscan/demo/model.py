@@ -26,6 +26,9 @@ from roadscan.survey.simulate import SimulationConfig, write_yolo_dataset
 from roadscan.taxonomy import HIGHWAY, SEGMENTABLE
 
 
+LIMITS = "For the demonstration and for tests. It knows its classes from rendered images alone: not for real roads."
+
+
 class DemoModelConfig(Config):
     """How the demo model is made."""
 
@@ -56,7 +59,9 @@ def train_demo_model(config: DemoModelConfig, on_epoch: Callable[[int, dict[str,
         write_yolo_dataset(work, config.roads, config.task, config.images)
     initial = load(config.initial, task=config.task) if config.initial else None
     start: StateDict | None = None
-    if initial is not None:
+    origin = "scratch"
+    if config.initial and initial:
+        origin = f"{Path(config.initial).name}: {initial.card.trained_on}"
         images = _some_batches(work, config)
         start = yolo.adapt(config.task, config.variant, len(classes), initial.weights, images)
     weights = yolo.train_stock(
@@ -70,13 +75,11 @@ def train_demo_model(config: DemoModelConfig, on_epoch: Callable[[int, dict[str,
         variant=config.variant,
         classes=classes,
         image_size_px=config.image_size_px,
-        initialised_from=f"{config.initial} ({initial.sha256[:16]}: {initial.card.trained_on})"
-        if initial
-        else "scratch",
+        initialised_from=origin,
         trained_on=f"{config.images} images of roadscan's simulator: {config.roads.model_dump(mode='json')}",
         training={"trainer": "ultralytics' own", **config.settings},
         metrics={"simulated test roads": metrics},
-        limits="For the demonstration and for tests. It has never seen a photograph: do not use it on real roads.",
+        limits=LIMITS,
         code_version=__version__,
     )
     save(Path(config.out), card, weights)

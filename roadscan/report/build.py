@@ -89,7 +89,7 @@ def _inventory(assets: pa.Table, scores: RegisterScores | None) -> Grid:
     """A row a class: assets by state and, with scores, precision, recall and how many there are in truth."""
     rows = assets.select(["class", "state", "length_m"]).to_pylist()
     names = [name for name in HIGHWAY.names if any(row["class"] == name for row in rows)]
-    header = ["class", *STATES, "length (m)"]
+    header = ["class", *STATES, "metres"]
     if scores:
         header += ["known", "precision", "recall"]
     body = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 STYLE = """
@@ -48,7 +49,8 @@ class Grid:
 
     def table(self) -> Table:
         """The same for a terminal."""
-        made = Table(*self.header)
+        made = Table(*self.header, box=SIMPLE, collapse_padding=True, pad_edge=False)
+        made.columns[0].no_wrap = True
         for column in made.columns[1:]:
             column.justify = "right"
         for row in self.rows:

@@ -1,4 +1,4 @@
-"""A strip map: the road unrolled, one row a kilometre, assets beside it where they stand.
+"""A strip map: the road unrolled, one row about a kilometre, assets beside it where they stand.
 
 The form road engineers know as a straight-line diagram. Along the row is the distance driven, across it the offset from
 the camera's path, stretched so that both sides can be read.
@@ -69,14 +69,16 @@ def draw_strip(path: Path, assets: pa.Table, taxonomy: Taxonomy, truth: pa.Table
         taxonomy: colours and kinds.
         truth: known assets (the simulator's ``truth/assets.parquet``), drawn as open rings; None to leave them out.
     """
-    rows = max(int(np.ceil(path.length_m / ROW_M)), 1)
+    rows = max(round(path.length_m / ROW_M), 1)
+    row_m = path.length_m / rows
     figure, axes = plt.subplots(rows, 1, figsize=(15, 1.2 + 1.75 * rows), squeeze=False, facecolor=PAPER)
     found = _located(path, assets)
     known = _located(path, truth) if truth is not None else []
     for index, axis in enumerate(axes[:, 0]):
-        _frame_row(axis, index, path.length_m)
-        _draw_truth(axis, [shape for shape in known if _in_row(shape, index)])
-        _draw_assets(axis, [shape for shape in found if _in_row(shape, index)], taxonomy)
+        start, stop = index * row_m, (index + 1) * row_m
+        _frame_row(axis, start, stop)
+        _draw_truth(axis, [shape for shape in known if shape.between(start, stop)])
+        _draw_assets(axis, [shape for shape in found if shape.between(start, stop)], taxonomy)
     axes[-1, 0].set_xlabel("distance along the drive (m)", color=INK)
     names = [name for name in taxonomy.names if name in set(assets["class"].to_pylist())]
     figure.legend(handles=_legend(names, taxonomy, truth is not None), loc="upper center", ncols=6, frameon=False)
@@ -87,11 +89,10 @@ def draw_strip(path: Path, assets: pa.Table, taxonomy: Taxonomy, truth: pa.Table
     return buffer.getvalue()
 
 
-def _frame_row(axis: Axes, index: int, length_m: float) -> None:
-    start = index * ROW_M
-    axis.set_xlim(start, start + ROW_M)
+def _frame_row(axis: Axes, start: float, stop: float) -> None:
+    axis.set_xlim(start, stop)
     axis.set_ylim(SIDE_M, -SIDE_M)  # left of the direction of travel is up
-    axis.axhspan(-3.7, 3.7, xmax=min((length_m - start) / ROW_M, 1), color=ROAD, zorder=0)
+    axis.axhspan(-3.7, 3.7, color=ROAD, zorder=0)
     axis.axhline(0, color=PAPER, linewidth=1.2, linestyle=(0, (8, 8)), zorder=1)
     axis.set_ylabel("right   left\noffset (m)", color=INK, fontsize=8)
     axis.tick_params(colors=INK, labelsize=8)
@@ -106,6 +107,11 @@ class Shape:
 
     row: dict[str, Any]
     places: Floats
+
+    def between(self, start: float, stop: float) -> bool:
+        """Whether a part of it lies between two distances along the road."""
+        along = self.places[:, 0]
+        return bool(along.min() <= stop and along.max() >= start)
 
 
 def _located(path: Path, table: pa.Table) -> list[Shape]:
@@ -124,11 +130,6 @@ def _located(path: Path, table: pa.Table) -> list[Shape]:
         if len(places):
             shapes.append(Shape(row, places))
     return shapes
-
-
-def _in_row(shape: Shape, index: int) -> bool:
-    along = shape.places[:, 0]
-    return bool(along.min() <= (index + 1) * ROW_M and along.max() >= index * ROW_M)
 
 
 def _draw_truth(axis: Axes, shapes: Sequence[Shape]) -> None:

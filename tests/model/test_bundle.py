@@ -70,5 +70,5 @@ def test_the_demo_model_is_shipped_and_small() -> None:
     assert len(data) <= 7e6
     card = unpack(data, where="demo").card
     assert card.task == "detect"
-    assert "never seen a photograph" in card.limits
+    assert "rendered images alone" in card.limits
     assert card.metrics["simulated test roads"]["mAP50"] > 0.5
