@@ -25,7 +25,6 @@ from roadscan.scan.decode import decode, image_size, plan_letterbox
 from roadscan.survey.simulate import SimulationConfig, write_yolo_dataset
 from roadscan.taxonomy import HIGHWAY, SEGMENTABLE
 
-
 LIMITS = "For the demonstration and for tests. It knows its classes from rendered images alone: not for real roads."
 
 

@@ -6,6 +6,7 @@ Shape suffixes: b images, h and w input pixels, n detections of one image, p pro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import torch
 
 from roadscan.model import yolo
 from roadscan.model.bundle import Bundle
+
+Precision: TypeAlias = Literal["full", "half"]
+HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,26 @@ class Detector:
         bundle: the model.
         device: torch device; None for the GPU where there is one.
         confidence, iou: override the card's thresholds.
+        precision: full is float32. half is float16 on a GPU and bfloat16 on a CPU, where it is twice as fast if the CPU
+            has instructions for it (AVX512-BF16, AMX); scores move in the third digit.
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str | None = None, confidence: float | None = None, iou: float | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: str | None = None,
+        confidence: float | None = None,
+        iou: float | None = None,
+        precision: Precision = "full",
     ) -> None:
         card = bundle.card
         self.classes = card.classes
         self.confidence, self.iou = confidence or card.confidence, iou or card.iou
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        self.autocast = torch.autocast(self.device.type, HALF.get(self.device.type), enabled=precision == "half")
         network = yolo.restore(card.task, card.variant, len(card.classes), bundle.weights)
-        self._network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+        self._network = network.to(self.device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def infer(self, images_bhwc: npt.NDArray[np.uint8]) -> list[Detections]:
@@ -60,8 +72,9 @@ class Detector:
             images_bhwc: (b, h, w, 3) uint8 BGR; h and w multiples of 32.
         """
         pixels = torch.from_numpy(images_bhwc).to(self.device).permute(0, 3, 1, 2).flip(1)
-        pixels = pixels.to(self.dtype, memory_format=torch.channels_last).div_(255)
-        predictions, prototypes = yolo.split_output(self._network(pixels))
+        pixels = pixels.to(torch.float32, memory_format=torch.channels_last).div_(255)
+        with self.autocast:
+            predictions, prototypes = yolo.split_output(self._network(pixels))
         found = yolo.suppress(predictions.float(), len(self.classes), self.confidence, self.iou)
         return [self._detections(rows, None if prototypes is None else prototypes[i]) for i, rows in enumerate(found)]
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from roadscan.config import Config
 from roadscan.model.bundle import Task
+from roadscan.model.detector import Precision
 from roadscan.scan.decode import DecodeMode
 from roadscan.storage import sha256_hex
 
@@ -33,6 +34,9 @@ class ScanConfig(Config):
         description="longer side of the network's input; empty for the model's own",
     )
     decode: DecodeMode = Field("full", description="full, or scaled: faster on large JPEGs, pixels differ a little")
+    precision: Precision = Field(
+        "full", description="of the network: full, or half, which is faster and nearly the same"
+    )
     max_megapixels: float = Field(64.0, gt=0, description="a larger image is quarantined before decoding")
     shard_frames: int = Field(512, ge=1, le=65536, description="frames a shard, the unit of commit and of resumption")
     batch_size: int = Field(16, ge=1, le=1024, description="images a forward pass")
@@ -47,5 +51,5 @@ class ScanConfig(Config):
 
     def fingerprint(self) -> str:
         """Digest of the settings that change a row; the others only change speed."""
-        fields = ("task", "confidence", "iou", "image_size_px", "decode", "max_megapixels", "shard_frames")
+        fields = ("task", "confidence", "iou", "image_size_px", "decode", "precision", "max_megapixels", "shard_frames")
         return sha256_hex(json.dumps([getattr(self, name) for name in fields]).encode())

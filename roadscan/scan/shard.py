@@ -71,7 +71,7 @@ class ShardScanner:
 
     def __init__(self, config: ScanConfig, bundle: Bundle, taxonomy: Taxonomy = HIGHWAY) -> None:
         self.config, self.taxonomy, self.model_sha256 = config, taxonomy, bundle.sha256
-        self.detector = Detector(bundle, confidence=config.confidence, iou=config.iou)
+        self.detector = Detector(bundle, confidence=config.confidence, iou=config.iou, precision=config.precision)
         self.side_px = config.image_size_px or bundle.card.image_size_px
         self._threads = ThreadPoolExecutor(config.fetch_threads, thread_name_prefix="fetch")
 
