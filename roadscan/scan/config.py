@@ -38,7 +38,9 @@ class ScanConfig(Config):
         "full", description="of the network: full, or half, which is faster and nearly the same"
     )
     max_megapixels: float = Field(64.0, gt=0, description="a larger image is quarantined before decoding")
-    shard_frames: int = Field(512, ge=1, le=65536, description="frames a shard, the unit of commit and of resumption")
+    shard_frames: int = Field(
+        512, ge=1, le=65536, description="most frames a shard, the unit of commit and of resumption"
+    )
     batch_size: int = Field(16, ge=1, le=1024, description="images a forward pass")
     fetch_threads: int = Field(8, ge=1, le=256, description="images being fetched and decoded at a time, per actor")
     actors: int | None = Field(

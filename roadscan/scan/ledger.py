@@ -8,6 +8,7 @@ then one release replaces the drive's rows. A run that dies leaves commits behin
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -59,6 +60,8 @@ class Commit:
     files: tuple[DataFile, ...]
 
 
+SHARDS_A_DRIVE = 8  # of a short drive
+LEAST_SHARD = 32  # frames: with fewer an actor spends its time on starting and committing
 #: Counts up when code changes what a frame gives (decoding, measuring, the taxonomy), so that drives are scanned again.
 SCAN_VERSION = 1
 
@@ -70,11 +73,15 @@ def run_key(drive: Drive, model_sha256: str, fingerprint: str) -> str:
 
 
 def plan(drive: Drive, key: str, shard_frames: int) -> list[Shard]:
-    """The shards of a drive: consecutive frames in the manifest's order. An empty drive has one empty shard."""
+    """The shards of a drive: consecutive frames in the manifest's order. An empty drive has one empty shard.
+
+    A short drive has shards of fewer than `shard_frames`, so that several actors share it.
+    """
     count = drive.frames.num_rows
+    size = min(shard_frames, max(math.ceil(count / SHARDS_A_DRIVE), LEAST_SHARD))
     return [
-        Shard(drive.uri, drive.sha256, key, index, start, min(start + shard_frames, count))
-        for index, start in enumerate(range(0, max(count, 1), shard_frames))
+        Shard(drive.uri, drive.sha256, key, index, start, min(start + size, count))
+        for index, start in enumerate(range(0, max(count, 1), size))
     ]
 
 

@@ -114,7 +114,16 @@ def test_a_drive_id_belongs_to_one_drive(warehouse: Warehouse, drive: Drive, tmp
 
 
 @pytest.mark.parametrize(
-    ("frames", "per_shard", "slices"), [(0, 4, [(0, 0)]), (4, 4, [(0, 4)]), (5, 2, [(0, 2), (2, 4), (4, 5)])]
+    ("frames", "per_shard", "slices"),
+    [
+        (0, 4, [(0, 0)]),
+        (4, 4, [(0, 4)]),
+        (5, 2, [(0, 2), (2, 4), (4, 5)]),
+        (80, 512, [(0, 32), (32, 64), (64, 80)]),  # the least shard
+        (400, 512, [(i, i + 50) for i in range(0, 400, 50)]),  # eight shards
+        (400, 200, [(i, i + 50) for i in range(0, 400, 50)]),
+        (4000, 200, [(i, i + 200) for i in range(0, 4000, 200)]),
+    ],
 )
 def test_shards_cover_every_frame_once(
     tmp_path: Path, frames: int, per_shard: int, slices: list[tuple[int, int]]
