@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -183,7 +183,8 @@ def query(
     from roadscan.inventory.query import query as run_query
     from roadscan.inventory.query import render
 
-    render(run_query(warehouse, sql, as_of=as_of), format_, console)
+    moment = as_of.replace(tzinfo=UTC) if as_of else None  # typer reads a time without a zone
+    render(run_query(warehouse, sql, as_of=moment), format_, console)
     return 0
 
 

@@ -99,7 +99,7 @@ def test_a_segmentation_model_scans_as_well(s3: S3Server, tmp_path: Path, segmen
     assert masks.null_count == 0
 
 
-def scan_of(tmp_path: Path, model: str, **fields: object) -> list[str]:
+def scan_of(tmp_path: Path, model: str, /, **fields: object) -> list[str]:
     drive = make_drive(str(tmp_path / "drives/d1"), n=2)
     return ["scan", *sets(**{"drives": f"[{drive}]", "warehouse": tmp_path / "warehouse", "model": model, **fields})]
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,22 +72,23 @@ def cluster(s3: S3Server, tmp_path: Path) -> Iterator[str]:
     """A Ray head on this machine as an operator starts it; ended by its own pids. Yields the dashboard's address."""
     port, dashboard, client = free_ports(3)
     program = str(Path(sys.executable).parent / "ray")
-    process = subprocess.Popen(
-        [program, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
-         f"--ray-client-server-port={client}", "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats",
-         "--node-ip-address=127.0.0.1"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        env={**os.environ, "RAY_TMPDIR": f"/tmp/rs-{port}"},
-    )  # fmt: skip
-    try:
-        yield f"http://127.0.0.1:{dashboard}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
+    with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:  # a short path, for sockets
+        process = subprocess.Popen(
+            [program, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
+             f"--ray-client-server-port={client}", "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats",
+             "--node-ip-address=127.0.0.1"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, "RAY_TMPDIR": folder},
+        )  # fmt: skip
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            yield f"http://127.0.0.1:{dashboard}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def submit(address: str, *entry: str) -> subprocess.CompletedProcess[str]:
