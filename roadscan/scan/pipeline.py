@@ -202,7 +202,7 @@ def start_ray() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.raise_original_map_exception = True  # otherwise an actor's own error is lost on the way here
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it prints tracebacks of errors that it raises as well
 
 
 class ShardActor:
