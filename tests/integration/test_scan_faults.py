@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -68,8 +69,12 @@ def test_a_scan_killed_in_the_middle_goes_on_where_it_was(s3: S3Server, tmp_path
 
 
 @pytest.fixture
-def cluster(s3: S3Server, tmp_path: Path) -> Iterator[str]:
-    """A Ray head on this machine as an operator starts it; ended by its own pids. Yields the dashboard's address."""
+def cluster(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Ray head on this machine as an operator starts it, with a token; ended by its own pids. Yields its address."""
+    token = tmp_path / "token"
+    token.write_text(secrets.token_hex(32))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     port, dashboard, client = free_ports(3)
     program = str(Path(sys.executable).parent / "ray")
     with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:  # a short path, for sockets
