@@ -75,12 +75,13 @@ def cluster(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     token.write_text(secrets.token_hex(32))
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    port, dashboard, client = free_ports(3)
+    port, dashboard, client, agent, agent_grpc = free_ports(5)
     program = str(Path(sys.executable).parent / "ray")
     with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:  # a short path, for sockets
         process = subprocess.Popen(
             [program, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
              f"--ray-client-server-port={client}", "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats",
+             f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={agent_grpc}",
              "--node-ip-address=127.0.0.1"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, "RAY_TMPDIR": folder},
@@ -102,7 +103,8 @@ def submit(address: str, *entry: str) -> subprocess.CompletedProcess[str]:
     deadline = time.monotonic() + 120
     while True:
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode == 0 or "Failed to connect" not in done.stdout + done.stderr or time.monotonic() > deadline:
+        starting = any(words in done.stdout + done.stderr for words in ("Failed to connect", "No available agent"))
+        if done.returncode == 0 or not starting or time.monotonic() > deadline:
             return done
         time.sleep(1)
 
