@@ -44,7 +44,7 @@ class Detector:
         device: torch device; None for the GPU where there is one.
         confidence, iou: override the card's thresholds.
         precision: full is float32. half is float16 on a GPU and bfloat16 on a CPU, where it is twice as fast if the CPU
-            has instructions for it (AVX512-BF16, AMX); scores move in the third digit.
+            has instructions for it (AVX512-BF16); detections at the threshold come and go.
     """
 
     def __init__(
