@@ -3,7 +3,9 @@
     RoadscanError            a message for the user; the command line prints it without a traceback
     ├── ConfigError          a config file, a ``--set`` override or an argument is wrong
     ├── SurveyError          a drive, a track log or a frames table cannot be used
+    ├── DatasetError         a labelled dataset cannot be read, or must not be trained on
     ├── ModelError           a model file cannot be used, or is for another task
+    ├── TrainingError        a training run cannot go on
     ├── WarehouseError       a committed table, manifest or query cannot be used
     └── StorageError         an object store or a disk refused
         ├── NotFound         the object does not exist
@@ -29,8 +31,16 @@ class SurveyError(RoadscanError):
     """A drive, a track log or a frames table cannot be used."""
 
 
+class DatasetError(RoadscanError):
+    """A labelled dataset cannot be read, or must not be trained on."""
+
+
 class ModelError(RoadscanError):
     """A model file cannot be used, or is for another task."""
+
+
+class TrainingError(RoadscanError):
+    """A training run cannot go on."""
 
 
 class WarehouseError(RoadscanError):

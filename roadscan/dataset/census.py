@@ -1,0 +1,86 @@
+"""What a dataset consists of: images, objects, classes and sizes by split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from roadscan.dataset.draft import Reading
+from roadscan.dataset.records import LabelledImage
+
+#: COCO's areas: small is below 32², large from 96² pixels.
+SMALL_PX2, LARGE_PX2 = 32**2, 96**2
+SIZES = ("S", "M", "L")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """Objects of a class in a split, and images that show one."""
+
+    objects: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCount:
+    """One split.
+
+    Attributes:
+        images: all of them.
+        background: those without an object.
+        without_label_file: those of the background that have no label file, either.
+        drives: that the images say they are of.
+        without_drive: images that say none.
+        objects: all of them.
+        sizes: objects by COCO's areas S, M, L: of the outline, else of the box, in pixels of the whole image.
+        classes: by name.
+    """
+
+    images: int
+    background: int
+    without_label_file: int
+    drives: int
+    without_drive: int
+    objects: int
+    sizes: dict[str, int]
+    classes: dict[str, ClassCount]
+
+
+def census_of(reading: Reading) -> dict[str, SplitCount]:
+    """Counts by split."""
+    names = reading.dataset.names
+    return {
+        split: _count(images, names, reading.without_label_file) for split, images in reading.dataset.splits.items()
+    }
+
+
+def areas_px2(image: LabelledImage) -> npt.NDArray[np.float64]:
+    """(n,) areas of the objects: of their outlines, else of their boxes."""
+    if image.outlines is not None:
+        return np.array([sum(cv2.contourArea(part) for part in parts) for parts in image.outlines], np.float64)
+    sides = np.diff(image.boxes_xyxy.astype(np.float64).reshape(-1, 2, 2), axis=1)[:, 0]
+    areas: npt.NDArray[np.float64] = sides.prod(1)
+    return areas
+
+
+def _count(images: tuple[LabelledImage, ...], names: tuple[str, ...], without_file: frozenset[str]) -> SplitCount:
+    objects, showing = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
+    sizes = np.zeros(len(SIZES), np.int64)
+    for image in images:
+        objects += np.bincount(image.classes, minlength=len(names))
+        showing[np.unique(image.classes)] += 1
+        sizes += np.bincount(np.digitize(areas_px2(image), (SMALL_PX2, LARGE_PX2)), minlength=len(SIZES))
+    pairs = zip(objects.tolist(), showing.tolist(), strict=True)
+    return SplitCount(
+        images=len(images),
+        background=sum(not len(image.classes) for image in images),
+        without_label_file=sum(image.key in without_file for image in images),
+        drives=len({image.drive_id for image in images if image.drive_id is not None}),
+        without_drive=sum(image.drive_id is None for image in images),
+        objects=int(objects.sum()),
+        sizes=dict(zip(SIZES, sizes.tolist(), strict=True)),
+        classes={name: ClassCount(*pair) for name, pair in zip(names, pairs, strict=True)},
+    )

@@ -1,0 +1,119 @@
+"""Is a dataset fit to train on? Every image is decoded, every label looked at, every split held against the others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from roadscan.dataset.census import census_of
+from roadscan.dataset.draft import Problem
+from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.images import Examined, Unreadable, examine, problem_of
+from roadscan.dataset.read import open_draft
+from roadscan.dataset.records import Dataset
+from roadscan.dataset.report import CheckReport
+from roadscan.dataset.similar import ALIKE_BITS, WORDS, alike
+from roadscan.dataset.split import drive_leaks
+from roadscan.dataset.staging import content_digest
+from roadscan.errors import StorageError
+
+
+def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_image: OnImage | None = None) -> CheckReport:
+    """Check a dataset.
+
+    Errors, with which it must not be trained on: bad labels, images that are missing, corrupt or of another size than
+    their labels say, and leaks between splits: a drive, an image, or images that look alike in two of them. Warnings:
+    an image or a label twice, labels without an image.
+
+    Args:
+        uri: as for `read_dataset`.
+        allow_near_duplicates: images in two splits that look alike are warnings. A standing vehicle takes such images,
+            and so do different vehicles at one place.
+        on_image: called with (images decoded, images in all).
+
+    Raises:
+        DatasetError: it is in no known format, or its description is wrong.
+        StorageError: it cannot be read.
+    """
+    draft = open_draft(uri)
+    found = _examined(draft.files, draft.image_keys, on_image)
+    reading = draft.finish({key: one.size if isinstance(one, Examined) else one for key, one in found.items()})
+    images = {key: one for key, one in found.items() if isinstance(one, Examined)}
+    twice, shared = _same_files(reading.dataset, images)
+    near = _near_duplicates(reading.dataset, images)
+    errors = [*reading.errors, *shared, *drive_leaks(reading.dataset)]
+    warnings = [*reading.warnings, *twice, *_repeated_labels(reading.dataset)]
+    (warnings if allow_near_duplicates else errors).extend(near)
+    return CheckReport(
+        uri=uri,
+        digest=content_digest(reading.dataset, {key: one.sha256 for key, one in images.items()}),
+        task=reading.dataset.task,
+        census=census_of(reading),
+        errors=tuple(errors),
+        warnings=tuple(warnings),
+    )
+
+
+def _examined(files: Files, keys: Sequence[str], on_image: OnImage | None) -> dict[str, Examined | Problem]:
+    def one(key: str) -> Examined | Problem:
+        try:
+            return examine(files.store.read(key))
+        except (Unreadable, StorageError) as error:
+            return problem_of(key, error)
+
+    return dict(zip(keys, files.each(one, keys, on_image), strict=True))
+
+
+def _same_files(dataset: Dataset, images: Mapping[str, Examined]) -> tuple[list[Problem], list[Problem]]:
+    """The same bytes more than once in a split, and in two splits."""
+    where: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for split, members in dataset.splits.items():
+        for image in members:
+            where[images[image.key].sha256].append((split, image.key))
+    twice, shared = [], []
+    for places in where.values():
+        first_split, first = places[0]
+        for split, key in places[1:]:
+            if split == first_split:
+                twice.append(Problem("image twice", key, f"the same file as {first}"))
+            else:
+                shared.append(
+                    Problem("image in two splits", key, f"in {split} the same file as {first} in {first_split}")
+                )
+    return twice, shared
+
+
+def _near_duplicates(dataset: Dataset, images: Mapping[str, Examined]) -> list[Problem]:
+    """Images that look like one of another split, but are not the same file."""
+    problems = []
+    looks = {
+        split: np.array([images[image.key].look for image in members], np.uint64).reshape(-1, WORDS)
+        for split, members in dataset.splits.items()
+    }
+    for one, other in combinations(dataset.splits, 2):
+        # Each image of the smaller split, usually not train, is told once: of a slow vehicle many are alike.
+        few, many = (one, other) if len(looks[one]) < len(looks[other]) else (other, one)
+        for row, closest, bits in alike(looks[few], looks[many]):
+            key, partner = dataset.splits[few][row].key, dataset.splits[many][closest].key
+            if images[key].sha256 != images[partner].sha256:
+                text = (
+                    f"in {few} looks like {partner} in {many} ({bits} of 256 bits differ; up to {ALIKE_BITS} is alike)"
+                )
+                problems.append(Problem("similar images in two splits", key, text))
+    return problems
+
+
+def _repeated_labels(dataset: Dataset) -> list[Problem]:
+    """Objects with the same class and the same box as another of their image."""
+    found = []
+    for images in dataset.splits.values():
+        for image in images:
+            rows = np.column_stack([image.classes, image.boxes_xyxy.astype(np.float64)])
+            _, counts = np.unique(rows, axis=0, return_counts=True)
+            if len(counts) < len(rows):
+                text = f"{len(rows) - len(counts)} of its {len(rows)} objects have the class and box of another"
+                found.append(Problem("label twice", image.key, text))
+    return found

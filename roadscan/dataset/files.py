@@ -1,0 +1,72 @@
+"""The files of a dataset: many small reads at once, and a record of what was read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias, TypeVar
+
+from roadscan.errors import NotFound
+from roadscan.storage import DiskStore, Stat, Store
+
+T = TypeVar("T")
+U = TypeVar("U")
+OnImage: TypeAlias = Callable[[int, int], None]  # images done, images in all
+
+REQUESTS = 32  # at once to an object store, which answers a small one in tens of milliseconds
+
+
+class Files:
+    """A store, and what was read through this object: its size and tag by key."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.was_read: dict[str, Stat] = {}
+
+    def read(self, key: str) -> bytes:
+        """One whole file.
+
+        Raises:
+            StorageError: as `Store.read`.
+        """
+        data, tag = self.store.read_tagged(key)
+        self.was_read[key] = Stat(len(data), tag)
+        return data
+
+    def read_if_there(self, key: str) -> bytes | None:
+        """One whole file, or None where there is none."""
+        try:
+            return self.read(key)
+        except NotFound:
+            return None
+
+    def keys(self, folder: str) -> list[str]:
+        """What lies in a folder and the folders in it, in order; the root's is ``""``."""
+        return list(self.store.keys(f"{folder}/" if folder else ""))
+
+    def each(self, function: Callable[[T], U], items: Sequence[T], on_done: OnImage | None = None) -> list[U]:
+        """Apply a function that reads or decodes to each item, several at once; results in order."""
+        threads = processors() if isinstance(self.store, DiskStore) else REQUESTS
+        return in_threads(function, items, threads, on_done)
+
+
+def in_threads(function: Callable[[T], U], items: Sequence[T], threads: int, on_done: OnImage | None = None) -> list[U]:
+    """Like ``list(map(function, items))``, several at once; at the first exception those not begun are left out."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        return list(_counted(pool.map(function, items), len(items), on_done))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def processors() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _counted(results: Iterable[U], total: int, on_done: OnImage | None) -> Iterable[U]:
+    for number, result in enumerate(results, 1):
+        yield result
+        if on_done is not None:
+            on_done(number, total)

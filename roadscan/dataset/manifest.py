@@ -1,0 +1,135 @@
+"""A dataset as one Parquet file: what a staged copy keeps of labels, sizes and digests, to parse nothing twice."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roadscan.dataset.draft import Draft, DraftImage, Size
+from roadscan.dataset.files import Files
+from roadscan.dataset.records import Dataset, LabelledImage
+from roadscan.errors import DatasetError
+
+MANIFEST = "roadscan-dataset.parquet"
+FORMAT = "roadscan.dataset/1"
+HEADER = b"roadscan.dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An image file of a staged copy: its size in bytes and its digest."""
+
+    size_bytes: int
+    sha256: str
+
+
+def manifest_bytes(dataset: Dataset, held: Mapping[str, Held]) -> bytes:
+    """The Parquet file of a dataset whose images are files with these digests."""
+    rows = [(split, image) for split, images in dataset.splits.items() for image in images]
+    images = [image for _, image in rows]
+    columns: dict[str, Any] = {
+        "split": pa.array([split for split, _ in rows], pa.string()),
+        "key": pa.array([image.key for image in images], pa.string()),
+        "width_px": pa.array([image.width_px for image in images], pa.int32()),
+        "height_px": pa.array([image.height_px for image in images], pa.int32()),
+        "classes": _listed([image.classes for image in images], np.int64),
+        "boxes_xyxy": _listed([image.boxes_xyxy.ravel() for image in images], np.float32),
+        "outlines": _outlines_column(images),
+        "drive_id": pa.array([image.drive_id for image in images], pa.string()),
+        "condition": pa.array([image.condition for image in images], pa.string()),
+        "size_bytes": pa.array([held[image.key].size_bytes for image in images], pa.int64()),
+        "sha256": pa.array([held[image.key].sha256 for image in images], pa.string()),
+    }
+    header = {"format": FORMAT, "task": dataset.task, "names": dataset.names, "splits": list(dataset.splits)}
+    table = pa.table(columns).replace_schema_metadata({HEADER: json.dumps(header).encode()})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, Held]]:
+    """The labels, and the image files by key, of `manifest_bytes`.
+
+    Raises:
+        DatasetError: the file is damaged, or of another version of roadscan.
+    """
+    where = files.store.uri_of(MANIFEST)
+    try:
+        table = pq.read_table(io.BytesIO(data)).combine_chunks()
+        header = json.loads((table.schema.metadata or {}).get(HEADER, b"{}"))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DatasetError(f"{where}: damaged ({error}); remove the folder, and it is staged again") from None
+    if header.get("format") != FORMAT:
+        raise DatasetError(f"{where}: format is {header.get('format')!r}, expected {FORMAT!r}; remove the folder")
+    columns = {name: table[name].to_pylist() for name in ("split", "key", "drive_id", "condition", "sha256")}
+    sizes = [Size(*pair) for pair in zip(*(table[name].to_pylist() for name in ("width_px", "height_px")), strict=True)]
+    classes, boxes = _arrays(table["classes"]), _arrays(table["boxes_xyxy"])
+    outlines = _outlines_rows(table["outlines"])
+    splits: dict[str, list[DraftImage]] = {split: [] for split in header["splits"]}
+    for row, (split, key, size) in enumerate(zip(columns["split"], columns["key"], sizes, strict=True)):
+        scale = np.array(size, np.float64)
+        splits[split].append(
+            DraftImage(
+                key=key,
+                size=size,
+                classes=classes[row].tolist(),
+                boxes=boxes[row].reshape(-1, 4) / np.tile(scale, 2),
+                outlines=[tuple(part / scale for part in parts) for parts in outlines[row]],
+                drive_id=columns["drive_id"][row],
+                condition=columns["condition"][row],
+            )
+        )
+    draft = Draft(files, header["task"], tuple(header["names"]), splits, [], [])
+    held = map(Held, table["size_bytes"].to_pylist(), columns["sha256"])
+    return draft, dict(zip(columns["key"], held, strict=True))
+
+
+def _listed(parts: Sequence[npt.NDArray[Any]], dtype: type) -> Any:
+    """A list column from one array a row."""
+    return pa.ListArray.from_arrays(_offsets(map(len, parts)), pa.array(np.concatenate([np.zeros(0, dtype), *parts])))
+
+
+def _outlines_column(images: Sequence[LabelledImage]) -> Any:
+    """Objects of parts of points: list<list<list<float>>>."""
+    objects = [parts for image in images for parts in image.outlines or ()]
+    parts = [part for one in objects for part in one]
+    points = _listed([part.ravel() for part in parts], np.float32)
+    by_object = pa.ListArray.from_arrays(_offsets(map(len, objects)), points)
+    return pa.ListArray.from_arrays(_offsets(len(image.outlines or ()) for image in images), by_object)
+
+
+def _offsets(lengths: Any) -> Any:
+    return pa.array(list(accumulate(lengths, initial=0)), pa.int32())
+
+
+def _arrays(column: Any) -> list[npt.NDArray[Any]]:
+    """One array a row of a list column."""
+    return _cut(column, lambda values: values.to_numpy(zero_copy_only=False))
+
+
+def _outlines_rows(column: Any) -> list[list[tuple[npt.NDArray[Any], ...]]]:
+    """The outlines of each row's objects, each (k, 2)."""
+
+    def points(values: Any) -> list[npt.NDArray[Any]]:
+        return [part.reshape(-1, 2) for part in _arrays(values)]
+
+    return _cut(column, lambda objects: [tuple(parts) for parts in _cut(objects, points)])
+
+
+def _cut(column: Any, read: Callable[[Any], Any]) -> list[Any]:
+    """What `read` makes of a list column's values, cut into its rows."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # of a table without rows
+        return []
+    offsets = array.offsets.to_pylist()
+    values = read(array.values)
+    return [values[start:stop] for start, stop in pairwise(offsets)]

@@ -1,0 +1,231 @@
+"""Bring a dataset to this node's own disk, once a node however many workers ask for it.
+
+    CACHE_DIR/
+      <sha256 of what the dataset is made of>/     a complete copy
+        images/train/….jpg …                       the images, at their keys
+        roadscan-dataset.parquet                   labels, sizes and digests (`manifest`)
+      .<…>-<random>.partial/                       a copy under way; renamed when it is complete
+      .<…>.lock  .<…>.checked                      whose turn it is; when an address was last looked at
+
+A copy is named by key, size and tag of every file that it comes from, so a dataset that changes gets a new one. A
+process may die at any moment: its lock is released, and the next one removes what it left. A dataset that is on a disk
+already is used where it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from roadscan.dataset.draft import Draft, Problem, Size, refuse
+from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.images import Unreadable, header_size, problem_of
+from roadscan.dataset.manifest import FORMAT, MANIFEST, Held, manifest_bytes, read_manifest
+from roadscan.dataset.read import open_draft, read_dataset
+from roadscan.dataset.records import Dataset
+from roadscan.errors import DatasetError, NotFound, StorageError
+from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex
+
+
+def stage(uri: str, cache_dir: str | Path, *, on_image: OnImage | None = None) -> Dataset:
+    """Bring a dataset to this node, unless it is here already.
+
+    Args:
+        uri: as for `read_dataset`.
+        cache_dir: folder on this node's disk, shared by all processes of the node.
+        on_image: called with (images fetched, images in all).
+
+    Returns:
+        The dataset; its root is a folder of this node.
+
+    Raises:
+        DatasetError: it has errors, or changed while it was fetched.
+        StorageError: it cannot be read, or the folder cannot be written.
+    """
+    if isinstance(open_store(uri), DiskStore):
+        return read_dataset(uri)
+    asked_s = time.time()
+    cache = Path(cache_dir).expanduser().resolve()
+    with _disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+    address = sha256_hex(uri.rstrip("/").encode())[:16]
+    with _locked(cache, address):
+        name = _checked_since(cache, address, asked_s)
+        dataset = _complete(cache / name) if name else None
+        if dataset is None:
+            began_s = time.time()
+            dataset, name = _stage(uri, cache, on_image)
+            _write_checked(cache, address, name, began_s)
+    return dataset
+
+
+def dataset_digest(dataset: Dataset) -> str:
+    """SHA-256 over all that training and evaluation see of a dataset: names, splits, labels and the images' bytes.
+
+    It does not depend on where the dataset lies. Images of a staged copy are not read again.
+
+    Raises:
+        StorageError: an image cannot be read.
+    """
+    files = Files(open_store(dataset.root))
+    data = files.read_if_there(MANIFEST)
+    held = read_manifest(data, files)[1] if data is not None else {}
+    keys = sorted({image.key for images in dataset.splits.values() for image in images} - held.keys())
+    digests = files.each(lambda key: sha256_hex(files.store.read(key)), keys)
+    return content_digest(
+        dataset, {key: one.sha256 for key, one in held.items()} | dict(zip(keys, digests, strict=True))
+    )
+
+
+def content_digest(dataset: Dataset, sha256_by_key: Mapping[str, str]) -> str:
+    """The digest of a dataset whose images' digests are known."""
+    whole = hashlib.sha256(json.dumps(["roadscan.dataset/1", dataset.task, dataset.names]).encode())
+    for split in sorted(dataset.splits):
+        for image in sorted(dataset.splits[split], key=lambda image: image.key):
+            outlines = [[part.astype("<f4").tobytes().hex() for part in parts] for parts in image.outlines or ()]
+            labels = [image.classes.astype("<i8").tobytes().hex(), image.boxes_xyxy.astype("<f4").tobytes().hex()]
+            fields = [split, image.key, sha256_by_key[image.key], image.width_px, image.height_px, *labels, outlines]
+            whole.update(json.dumps([*fields, image.drive_id, image.condition]).encode())
+    return whole.hexdigest()
+
+
+def _stage(uri: str, cache: Path, on_image: OnImage | None) -> tuple[Dataset, str]:
+    """The dataset on this node and its folder's name, by looking at every file of it in the object store."""
+    draft = open_draft(uri)
+    stats = _stats(draft, uri)
+    name = _name(draft.files.was_read, stats)
+    with _locked(cache, name):
+        dataset = _complete(cache / name)
+        if dataset is None:
+            _fetch(draft, stats, uri, cache / name, on_image)
+            dataset = _complete(cache / name)
+    if dataset is None:
+        raise StorageError(
+            f"{cache / name}: files vanish from it as soon as they are written; set another cache folder"
+        )
+    return dataset, name
+
+
+def _stats(draft: Draft, uri: str) -> dict[str, Stat]:
+    """Size and tag of every image.
+
+    Raises:
+        DatasetError: the labels have errors, or an image is missing.
+    """
+    keys, store = draft.image_keys, draft.files.store
+
+    def stat_of(key: str) -> Stat | Problem:
+        try:
+            return store.stat(key)
+        except NotFound as error:
+            return problem_of(key, error)
+
+    refuse(draft.errors, uri)
+    found = draft.files.each(stat_of, keys)
+    refuse([one for one in found if isinstance(one, Problem)], uri)
+    return {key: one for key, one in zip(keys, found, strict=True) if isinstance(one, Stat)}
+
+
+def _name(labels: Mapping[str, Stat], images: Mapping[str, Stat]) -> str:
+    """What a copy is named: the digest of key, size and tag of all files, and of the way labels are kept."""
+    files = sorted((key, stat.size, stat.tag) for key, stat in {**labels, **images}.items())
+    return sha256_hex(json.dumps([FORMAT, files]).encode())
+
+
+def _complete(folder: Path) -> Dataset | None:
+    """The dataset in a folder, if the folder has a manifest and all of its images, whole."""
+    try:
+        data = (folder / MANIFEST).read_bytes()
+        draft, held = read_manifest(data, Files(open_store(folder)))
+        whole = all((folder / key).stat().st_size == one.size_bytes for key, one in held.items())
+    except (OSError, DatasetError):  # something cleans the disk up, or it lost power
+        return None
+    return draft.finish({}).dataset if whole else None
+
+
+def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_image: OnImage | None) -> None:
+    """Make the folder, complete or not at all; the lock of its name is ours."""
+    for left in folder.parent.glob(f".{folder.name}-*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    partial = folder.parent / f".{folder.name}-{secrets.token_hex(4)}.partial"
+    keys = draft.image_keys
+    try:
+        found = draft.files.each(lambda key: _fetch_image(draft.files, key, stats[key], partial), keys, on_image)
+        sizes = {key: size for key, (size, _) in zip(keys, found, strict=True)}
+        reading = draft.finish(sizes)
+        refuse(reading.errors, uri)
+        held = {key: one for key, (_, one) in zip(keys, found, strict=True)}
+        _write(partial / MANIFEST, manifest_bytes(reading.dataset, held), durable=True)
+        with _disk_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)  # damaged, else it would have been used
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fetch_image(files: Files, key: str, expected: Stat, partial: Path) -> tuple[Size | Problem, Held]:
+    data, tag = files.store.read_tagged(key)
+    if (len(data), tag) != (expected.size, expected.tag):
+        raise DatasetError(f"{files.store.uri_of(key)}: changed while the dataset was fetched; start again")
+    _write(partial / check_key(key), data)
+    try:
+        size: Size | Problem = header_size(data)
+    except Unreadable as error:
+        size = problem_of(key, error)
+    return size, Held(len(data), sha256_hex(data))
+
+
+def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def _checked_since(cache: Path, address: str, since_s: float) -> str | None:
+    """The name that the address's copy had at a moment after `since_s`, if another process of this node looked then.
+
+    So of many workers that start together one asks the object store about every file.
+    """
+    try:
+        record = json.loads((cache / f".{address}.checked").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return str(record["name"]) if record["at_s"] >= since_s else None
+
+
+def _write_checked(cache: Path, address: str, name: str, at_s: float) -> None:
+    _write(cache / f".{address}.checked", json.dumps({"name": name, "at_s": at_s}).encode())
+
+
+@contextmanager
+def _locked(cache: Path, name: str) -> Iterator[None]:
+    """Hold a lock of this node; the kernel releases it when the process dies."""
+    with _disk_errors(cache):
+        lock = (cache / f".{name}.lock").open("w")
+    with lock:
+        with _disk_errors(cache):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path}: {error.strerror or error}; expected a cache folder that can be written, with room for the images"
+        ) from None

@@ -1,0 +1,232 @@
+"""COCO datasets: the same truth as in YOLO reads the same, and what is wrong is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dataset.written import HEIGHT, NAMES, WIDTH, Written, write_coco
+from pycocotools import mask as coco
+
+from roadscan.dataset.read import inspect, read_dataset
+from roadscan.dataset.records import Dataset
+from roadscan.demo.server import S3Server
+from roadscan.errors import DatasetError, NotFound, StorageError
+
+SIZE = {"width": WIDTH, "height": HEIGHT}
+IMAGE = {"id": 5, "file_name": "a.jpg", **SIZE}
+BOX = {"id": 1, "image_id": 5, "category_id": 1, "bbox": [10, 20, 30, 15], "segmentation": [], "iscrowd": 0}
+TRIANGLE = [10.5, 20.25, 40.0, 20.25, 25.0, 35.75]
+
+
+def same_truth(yolo_root: Path, coco_root: str | Path, *, with_outlines: bool) -> None:
+    """Write the same random objects in both formats."""
+    rng, made = np.random.default_rng(3), Written()
+    for split in ("train", "val"):
+        images, annotations = [], []
+        for number in range(4):
+            name, lines = f"{split}{number}", []
+            for _ in range(number):
+                kind, points = int(rng.integers(3)), rng.uniform(0, 1, (4, 2)) * (WIDTH, HEIGHT)
+                low, high = points.min(0), points.max(0)
+                shares = points / (WIDTH, HEIGHT)
+                if not with_outlines:
+                    shares = np.array([(low + high) / 2, high - low]) / (WIDTH, HEIGHT)
+                lines.append(" ".join([str(kind), *(f"{share:.9f}" for share in shares.ravel())]))
+                annotations.append(
+                    {
+                        "id": len(annotations),
+                        "image_id": 100 - number,
+                        "category_id": (90, 7, 33)[kind],
+                        "bbox": [*low, *(high - low)],
+                        **({"segmentation": [points.ravel().tolist()]} if with_outlines else {}),
+                    }
+                )
+            made.add(split, name, "\n".join(lines), drive_id=f"drive-{split}-{number % 2}")
+            origin = {"drive_id": f"drive-{split}-{number % 2}", "condition": "day"}
+            images.append({"id": 100 - number, "file_name": f"{name}.jpg", **SIZE, **origin})
+        names = {7: "pole", 33: "rail", 90: "sign"}
+        write_coco(coco_root, split, images, annotations, [{"id": i, "name": n} for i, n in names.items()])
+    made.names = ("sign", "pole", "rail")
+    made.write(yolo_root)
+
+
+def assert_same(yolo: Dataset, coco_: Dataset) -> None:
+    """Same but for the order of the classes, which COCO takes from the category ids."""
+    assert coco_.names == ("pole", "rail", "sign")
+    assert coco_.task == yolo.task
+    for split, images in yolo.splits.items():
+        for one, other in zip(images, coco_.splits[split], strict=True):
+            assert (one.key, one.width_px, one.height_px) == (other.key, other.width_px, other.height_px)
+            assert (one.drive_id, one.condition) == (other.drive_id, other.condition)
+            assert [yolo.names[c] for c in one.classes] == [coco_.names[c] for c in other.classes]
+            np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
+            for parts, others in zip(one.outlines or (), other.outlines or (), strict=True):
+                np.testing.assert_allclose(parts[0], others[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("with_outlines", [False, True])
+def test_the_same_truth_reads_the_same(tmp_path: Path, with_outlines: bool) -> None:
+    same_truth(tmp_path / "yolo", tmp_path / "coco", with_outlines=with_outlines)
+    assert_same(read_dataset(str(tmp_path / "yolo")), read_dataset(str(tmp_path / "coco")))
+
+
+@pytest.mark.s3
+def test_a_bucket_reads_as_a_disk_does(s3: S3Server, tmp_path: Path) -> None:
+    uri = f"s3://raw/{tmp_path.name}"
+    same_truth(tmp_path / "yolo", uri, with_outlines=True)
+    assert_same(read_dataset(str(tmp_path / "yolo")), read_dataset(uri))
+
+
+def test_run_length_masks_become_outlines(tmp_path: Path) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
+    mask[8:20, 10:30] = 1
+    mask[12:16, 14:20] = 0  # a hole, which an outline has not
+    mask[40:41, 60:61] = 1  # a second part, of one pixel
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[0, mask.ravel(order="F"), 0])), prepend=0).tolist()
+    runs.append(WIDTH * HEIGHT - sum(runs))
+    compressed = str(coco.encode(mask)["counts"], "ascii")
+    size = [HEIGHT, WIDTH]
+    entries = [
+        BOX | {"segmentation": {"size": size, "counts": counts}, "id": number}
+        for number, counts in enumerate((compressed, runs))
+    ]
+    write_coco(tmp_path, "train", [IMAGE], entries)
+    (image,) = read_dataset(str(tmp_path)).splits["train"]
+    assert image.boxes_xyxy.tolist() == [[10, 8, 61, 41]] * 2  # of both parts, to the pixels' outer edges
+    for parts in image.outlines or ():
+        extents = sorted([*part.min(0), *part.max(0)] for part in parts)
+        assert extents == [[10, 8, 30, 20], [60, 40, 61, 41]]
+
+
+def test_crowds_are_left_out_and_counted(tmp_path: Path) -> None:
+    crowd = BOX | {"iscrowd": 1, "id": 2, "segmentation": {"size": [HEIGHT, WIDTH], "counts": [0, WIDTH * HEIGHT]}}
+    write_coco(tmp_path, "train", [IMAGE], [BOX, crowd])
+    reading = inspect(str(tmp_path))
+    assert reading.dataset.task == "detect"
+    assert reading.dataset.splits["train"][0].boxes_xyxy.tolist() == [[10, 20, 40, 35]]
+    assert [str(w) for w in reading.warnings] == [
+        "annotations/instances_train.json: annotations of crowds (iscrowd) are left out: 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_id": 6}, "annotation 1: image_id is 6"),
+        ({"image_id": [5]}, r"annotation 1: image_id is \[5\]"),
+        ({"category_id": 9}, r"category_id is 9; expected one of \[0, 1, 2\]"),
+        ({"bbox": [10, 20, 30]}, r"bbox is \[10, 20, 30\]"),
+        ({"bbox": [10, 20, 0, 5]}, "with an area"),
+        ({"bbox": None}, "bbox is None"),
+        ({"bbox": ["10", 20, 30, 5]}, "bbox is"),
+        ({"bbox": [float("nan"), 20, 30, 5]}, "not a finite number"),
+        ({"bbox": [80, 20, 30, 5]}, "the box reaches outside of the image"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "segmentation has"),
+        ({"segmentation": [TRIANGLE, [1, 2, 3, 4, 5, 6, 7]]}, "segmentation has"),
+        ({"segmentation": "x"}, "segmentation has x"),
+        ({"segmentation": [[10, 10, 20, 20, 200, 15]]}, "the outline reaches outside"),
+        ({"segmentation": {"size": [1, 1], "counts": [0, 1]}}, r"mask size is \[1, 1\]"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [0, 7]}}, "counts do not add up to 6144"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [WIDTH * HEIGHT]}}, "the mask is empty"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": 3}}, "counts is a int"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "zzzzzzzz"}}, "segmentation: "),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "\u0e01"}}, "segmentation: "),
+    ],
+)
+def test_a_bad_annotation_is_told(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX | changes])
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_dataset(str(tmp_path))
+    assert "annotations/instances_train.json: annotation 1: " in str(caught.value)
+
+
+def test_a_box_among_outlines_is_told(tmp_path: Path) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX, BOX | {"id": 2, "segmentation": [TRIANGLE]}])
+    with pytest.raises(DatasetError, match="annotation 1: it has no outline, and others of this dataset have"):
+        read_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ({"id": 5, "file_name": "b.jpg", **SIZE}, "image 5: expected an 'id', a number that no other image has"),
+        ({"id": 6, "file_name": "a.jpg", **SIZE}, "image 6: a.jpg is listed twice"),
+        ({"id": 6, "file_name": "b.jpg", "width": "96", "height": 64}, r"width, height are \('b.jpg', '96', 64\)"),
+        ({"id": 6, "width": 96, "height": 64}, r"file_name, width, height are \(None, 96, 64\)"),
+        ({"id": None, "file_name": "b.jpg", **SIZE}, "image None: expected an 'id'"),
+        ({"id": 6, "file_name": "gone.jpg", **SIZE}, "images/train/gone.jpg: there is no such image"),
+        ({"id": 6, "file_name": "../../../gone.jpg", **SIZE}, "gone.jpg: there is no such image"),
+    ],
+)
+def test_a_bad_image_is_told(tmp_path: Path, image: dict[str, Any], message: str) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX])
+    path = tmp_path / "annotations" / "instances_train.json"
+    tree = json.loads(path.read_text())
+    path.write_text(json.dumps(tree | {"images": [IMAGE, image]}))
+    with pytest.raises(DatasetError, match=message):
+        read_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ([], "expected COCO instances"),
+        ({"images": [], "annotations": []}, "expected COCO instances"),
+        ({"images": [1], "annotations": [], "categories": []}, "expected COCO instances"),
+        ({"images": [], "annotations": [], "categories": []}, "expected at least one"),
+        ({"images": [], "annotations": [], "categories": [{"id": "1", "name": "a"}]}, "whole number 'id'"),
+        ({"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}] * 2}, "same id"),
+        ({"images": [], "annotations": [], "categories": [{"id": i, "name": "a"} for i in (1, 2)]}, "each once"),
+    ],
+)
+def test_a_file_that_is_no_coco_is_refused(tmp_path: Path, tree: Any, message: str) -> None:
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(tree))
+    with pytest.raises(DatasetError, match=message):
+        read_dataset(str(tmp_path))
+
+
+def test_splits_must_have_the_same_categories(tmp_path: Path) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX])
+    write_coco(tmp_path, "val", [IMAGE], [], [{"id": 1, "name": "other"}])
+    with pytest.raises(DatasetError, match=r"instances_val.json: categories are \['other'\]"):
+        read_dataset(str(tmp_path))
+
+
+def test_coco_yaml_says_where_things_are(tmp_path: Path) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX])
+    (tmp_path / "annotations").rename(tmp_path / "truth")
+    (tmp_path / "images" / "train").rename(tmp_path / "photos")
+    entry = {"annotations": "./truth/instances_train.json", "images": "photos/"}
+    (tmp_path / "coco.yaml").write_text(json.dumps({"train": entry}))
+    for uri in (tmp_path, tmp_path / "coco.yaml"):
+        (image,) = read_dataset(str(uri)).splits["train"]
+        assert image.key == "photos/a.jpg"
+        assert len(image.classes) == 1
+
+
+@pytest.mark.parametrize(
+    ("tree", "error", "message"),
+    [
+        ({"train": {"annotations": "a.json"}}, DatasetError, "'images: a folder'"),
+        ({"train": {"annotations": "a.json", "images": "b"}, "valid": {}}, DatasetError, "expected train, val or test"),
+        ({"train": {"annotations": "../a.json", "images": "b"}}, StorageError, "'..' part"),
+        ({"train": {"annotations": "a.json", "images": "b"}}, NotFound, "a.json"),
+    ],
+)
+def test_a_wrong_coco_yaml_is_refused(tmp_path: Path, tree: Any, error: type[Exception], message: str) -> None:
+    (tmp_path / "coco.yaml").write_text(json.dumps(tree))
+    with pytest.raises(error, match=message):
+        read_dataset(str(tmp_path))
+
+
+def test_the_names_of_the_original_are_known(tmp_path: Path) -> None:
+    write_coco(tmp_path, "val2017", [IMAGE], [BOX], [{"id": 1, "name": NAMES[0]}])
+    (tmp_path / "images" / "val2017").rename(tmp_path / "val2017")
+    (tmp_path / "images").rmdir()
+    dataset = read_dataset(str(tmp_path))
+    assert [image.key for image in dataset.splits["val"]] == ["val2017/a.jpg"]
