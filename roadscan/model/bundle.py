@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 
 from roadscan.config import Config
 from roadscan.errors import ModelError, NotFound
-from roadscan.storage import open_store, sha256_hex
+from roadscan.storage import open_file, open_store, sha256_hex
 
 FORMAT: Literal["roadscan.model/1"] = "roadscan.model/1"
 DEMO = "demo"  # the name of the model that is shipped with roadscan
@@ -32,6 +32,7 @@ UNREADABLE = (
 StateDict: TypeAlias = dict[str, torch.Tensor]
 Task: TypeAlias = Literal["detect", "segment"]
 Variant: TypeAlias = Literal["n", "s", "m", "l", "x"]
+Activation: TypeAlias = Literal["silu", "leaky_relu"]
 
 
 class ModelCard(Config):
@@ -40,6 +41,7 @@ class ModelCard(Config):
     format: Literal["roadscan.model/1"] = FORMAT
     task: Task = Field(description="detect: boxes; segment: boxes and masks")
     variant: Variant = Field(description="YOLOv8 size")
+    activation: Activation = Field("silu", description="of the convolutions")
     classes: tuple[str, ...] = Field(min_length=1, description="class names, in the order of the network's outputs")
     image_size_px: int = Field(640, ge=32, multiple_of=32, description="longer side of the network's input")
     confidence: float = Field(0.25, gt=0, lt=1, description="detections below this score are dropped")
@@ -109,9 +111,9 @@ def read_bytes(uri: str) -> bytes:
     """The bytes of a model file at a path or ``s3://`` address, or of the one shipped with roadscan for ``demo``."""
     if uri == DEMO:
         return (files("roadscan.model") / "demo-detect.zip").read_bytes()
-    folder, _, name = uri.rpartition("/")
+    store, name = open_file(uri)
     try:
-        return open_store(folder or ("." if "/" not in uri else "/")).read(name)
+        return store.read(name)
     except NotFound:
         raise ModelError(f"model {uri}: no such file; expected a path, an s3:// address, or '{DEMO}'") from None
 

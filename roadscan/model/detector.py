@@ -45,6 +45,8 @@ class Detector:
         confidence, iou: override the card's thresholds.
         precision: full is float32. half is float16 on a GPU and bfloat16 on a CPU, where it is twice as fast if the CPU
             has instructions for it (AVX512-BF16); detections at the threshold come and go.
+        every_class: a box counts for each of its classes above the confidence, as average precision is measured; else
+            for its best class alone.
     """
 
     def __init__(
@@ -55,13 +57,15 @@ class Detector:
         confidence: float | None = None,
         iou: float | None = None,
         precision: Precision = "full",
+        every_class: bool = False,
     ) -> None:
         card = bundle.card
         self.classes = card.classes
+        self.every_class = every_class
         self.confidence, self.iou = confidence or card.confidence, iou or card.iou
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.autocast = torch.autocast(self.device.type, HALF.get(self.device.type), enabled=precision == "half")
-        network = yolo.restore(card.task, card.variant, len(card.classes), bundle.weights)
+        network = yolo.restore(card.task, card.variant, len(card.classes), bundle.weights, card.activation)
         self._network = network.to(self.device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -75,7 +79,9 @@ class Detector:
         pixels = pixels.to(torch.float32, memory_format=torch.channels_last).div_(255)
         with self.autocast:
             predictions, prototypes = yolo.split_output(self._network(pixels))
-        found = yolo.suppress(predictions.float(), len(self.classes), self.confidence, self.iou)
+        found = yolo.suppress(
+            predictions.float(), len(self.classes), self.confidence, self.iou, every_class=self.every_class
+        )
         return [self._detections(rows, None if prototypes is None else prototypes[i]) for i, rows in enumerate(found)]
 
     def _detections(self, rows: torch.Tensor, prototypes: torch.Tensor | None) -> Detections:

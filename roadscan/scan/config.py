@@ -8,8 +8,8 @@ from pydantic import Field
 
 from roadscan.config import Config
 from roadscan.model.bundle import Task
+from roadscan.model.decode import DecodeMode
 from roadscan.model.detector import Precision
-from roadscan.scan.decode import DecodeMode
 from roadscan.storage import sha256_hex
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 import warnings
 from collections import Counter
@@ -24,6 +23,7 @@ import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
 from roadscan import __version__
+from roadscan.cluster import connect
 from roadscan.errors import RoadscanError, SurveyError
 from roadscan.model.bundle import Bundle, load
 from roadscan.scan import ledger
@@ -191,14 +191,8 @@ def _execute(config: ScanConfig, plan: ScanPlan) -> Iterator[dict[str, Any]]:
 
 
 def start_ray() -> None:
-    """Connect to the cluster of ``RAY_ADDRESS``, or start a local one that ends with this process."""
-    if not ray.is_initialized():
-        # Without an address Ray would join any cluster that happens to run on this machine.
-        address = os.environ.get("RAY_ADDRESS", "local")
-        if address == "local":
-            # Ray's native code warns on this terminal of every pool whose restarts are bounded.
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    """Connect to Ray, and have Ray Data speak when it is spoken to."""
+    connect()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.raise_original_map_exception = True  # otherwise an actor's own error is lost on the way here

@@ -19,11 +19,11 @@ import pyarrow as pa
 from roadscan import __version__
 from roadscan.errors import AccessDenied, NotFound, StorageError
 from roadscan.model.bundle import Bundle
+from roadscan.model.decode import Letterbox, Pixels, Undecodable, decode, image_size, plan_letterbox
 from roadscan.model.detector import Detections, Detector
+from roadscan.model.masks import encode_masks
 from roadscan.model.yolo import STRIDE_PX
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.decode import Letterbox, Pixels, Undecodable, decode, image_size, plan_letterbox
-from roadscan.scan.masks import encode_masks
 from roadscan.scan.measure import measure
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.storage import Store, open_store

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from roadscan.errors import ModelError
 from roadscan.model import yolo
-from roadscan.model.bundle import load
+from roadscan.model.bundle import ModelCard, load, save
 from roadscan.model.importing import import_weights
 from roadscan.model.unfold import is_folded, unfold_batchnorm
 
@@ -55,9 +55,35 @@ def test_unfolding_keeps_what_the_network_computes_and_gives_statistics(network:
 
 
 def test_adapting_keeps_the_body_and_renews_the_scores(network: torch.nn.Module) -> None:
-    start = yolo.adapt("detect", "n", 7, network.state_dict(), [])
-    assert torch.equal(start["model.0.conv.weight"], network.state_dict()["model.0.conv.weight"])
-    assert start["model.22.cv3.0.2.weight"].shape[0] == 7
+    fresh = yolo.build("detect", "n", 7)
+    scores = fresh.state_dict()["model.22.cv3.0.2.weight"].clone()
+    yolo.adapt(fresh, network.state_dict(), [])
+    assert torch.equal(fresh.state_dict()["model.0.conv.weight"], network.state_dict()["model.0.conv.weight"])
+    assert torch.equal(fresh.state_dict()["model.22.cv3.0.2.weight"], scores)
+    assert fresh.training
+
+
+def test_a_detection_model_can_start_a_segmentation(network: torch.nn.Module) -> None:
+    fresh = yolo.build("segment", "n", 5)
+    yolo.adapt(fresh, network.state_dict(), [])
+    assert torch.equal(fresh.state_dict()["model.9.cv2.conv.weight"], network.state_dict()["model.9.cv2.conv.weight"])
+
+
+def test_weights_of_another_variant_start_nothing(network: torch.nn.Module) -> None:
+    with pytest.raises(ModelError, match=r"initial weights: \d+ of the network's \d+ tensors fit by name and shape"):
+        yolo.adapt(yolo.build("detect", "s", 3), network.state_dict(), [])
+
+
+def test_leaky_relu_is_in_every_convolution_and_comes_back_with_the_model(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    leaky = yolo.build("detect", "n", 3, "leaky_relu").eval()
+    assert not any(isinstance(module, torch.nn.SiLU) for module in leaky.modules())
+    card = ModelCard(task="detect", variant="n", classes=("a", "b", "c"), activation="leaky_relu")
+    save(tmp_path / "m.zip", card, leaky.state_dict())
+    bundle = load(str(tmp_path / "m.zip"))
+    again = yolo.restore("detect", "n", 3, bundle.weights, bundle.card.activation)
+    images = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(again(images)[0], leaky(images)[0], rtol=1e-2, atol=1e-1)  # the file is float16
 
 
 def test_suppression_keeps_the_best_of_a_class_and_other_classes() -> None:
@@ -68,6 +94,14 @@ def test_suppression_keeps_the_best_of_a_class_and_other_classes() -> None:
     assert found[:, 4].tolist() == pytest.approx([0.9, 0.7])
     assert found[:, 5].tolist() == [0, 1]
     assert found[0, :4].tolist() == [40, 40, 60, 60]
+
+
+def test_a_box_counts_for_each_of_its_classes_where_precision_is_measured() -> None:
+    scored = torch.cat([torch.tensor([[50.0, 50, 20, 20]]), torch.tensor([[0.6, 0.4]])], 1).T[None]
+    (best,) = yolo.suppress(scored, 2, confidence=0.25, iou=0.5)
+    (every,) = yolo.suppress(scored, 2, confidence=0.25, iou=0.5, every_class=True)
+    assert best[:, 5].tolist() == [0]
+    assert every[:, 5].tolist() == [0, 1]
 
 
 def test_pillow_is_left_as_it_was() -> None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from roadscan.scan.decode import plan_letterbox
-from roadscan.scan.masks import encode_masks
+from roadscan.model.decode import plan_letterbox
+from roadscan.model.masks import encode_masks
 
 
 def decoded(rle: str | None, image_hw: tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from drives import jpeg
 from PIL import Image
 
-from roadscan.scan.decode import Undecodable, decode, image_size, plan_letterbox
+from roadscan.model.decode import Undecodable, decode, image_size, plan_letterbox
 
 LIMIT = 64.0
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
-from roadscan.scan.decode import Letterbox
+from roadscan.model.decode import Letterbox
 
 
 def encode_masks(

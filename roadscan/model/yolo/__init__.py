@@ -1,0 +1,60 @@
+"""The only door to ultralytics.
+
+Its import has side effects, so the environment is set first: no network, no automatic installation of packages, no
+pickled code, and no settings shared with other programs on the machine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+from PIL import Image
+
+_settings = tempfile.mkdtemp(prefix="roadscan-yolo-")
+atexit.register(shutil.rmtree, _settings, ignore_errors=True)
+os.environ.update(
+    YOLO_OFFLINE="1",  # otherwise it looks for fonts, weights and updates, and sends events
+    YOLO_AUTOINSTALL="false",  # otherwise a missing module runs pip
+    YOLO_VERBOSE=os.environ.get("YOLO_VERBOSE", "false"),
+    ULTRALYTICS_SAFE_LOAD="1",  # a .pt is a pickle: load only classes on the allow-list
+    YOLO_CONFIG_DIR=_settings,  # its settings file is written by every process
+)
+_image_open = Image.open
+
+from roadscan.model.yolo.augment import AugmentConfig, Item, TrainingImages, collate
+from roadscan.model.yolo.criterion import criterion
+from roadscan.model.yolo.network import (
+    MAX_DETECTIONS,
+    STRIDE_PX,
+    adapt,
+    build,
+    coco_names,
+    read_checkpoint,
+    restore,
+    split_output,
+    suppress,
+)
+
+# ultralytics replaces Pillow's open, for every program in the process, by one that goes looking for a HEIF package
+# when a file is no image.
+Image.open = _image_open
+
+__all__ = [
+    "MAX_DETECTIONS",
+    "STRIDE_PX",
+    "AugmentConfig",
+    "Item",
+    "TrainingImages",
+    "adapt",
+    "build",
+    "coco_names",
+    "collate",
+    "criterion",
+    "read_checkpoint",
+    "restore",
+    "split_output",
+    "suppress",
+]

@@ -1,0 +1,158 @@
+"""The network: built, adapted to classes, restored from weights; and what its output means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from roadscan.errors import ModelError
+from roadscan.model.bundle import Activation, StateDict, Task, Variant
+from roadscan.model.unfold import is_folded, unfold_batchnorm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+from ultralytics.nn.modules import Conv
+from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint
+from ultralytics.utils.nms import non_max_suppression
+
+STRIDE_PX = 32  # of YOLOv8's coarsest feature map: input sides are multiples of it
+MAX_DETECTIONS = 300  # an image
+
+
+def build(task: Task, variant: Variant, n_classes: int, activation: Activation = "silu") -> torch.nn.Module:
+    """A YOLOv8 network with fresh weights.
+
+    Args:
+        task: detect or segment.
+        variant: n, s, m, l or x.
+        n_classes: size of the classification output.
+        activation: after every convolution; leaky_relu with a slope of 0.1 below zero.
+    """
+    kind, suffix = (SegmentationModel, "-seg") if task == "segment" else (DetectionModel, "")
+    network: torch.nn.Module = kind(f"yolov8{variant}{suffix}.yaml", nc=n_classes, verbose=False)
+    if activation == "leaky_relu":
+        for module in network.modules():
+            if isinstance(module, Conv) and isinstance(module.act, torch.nn.SiLU):
+                module.act = torch.nn.LeakyReLU(0.1, inplace=True)
+    return network
+
+
+def restore(
+    task: Task, variant: Variant, n_classes: int, weights: StateDict, activation: Activation = "silu"
+) -> torch.nn.Module:
+    """A YOLOv8 network with given weights, ready for inference: evaluation mode, BatchNorm fused.
+
+    Raises:
+        ModelError: the weights are of another network.
+    """
+    network = build(task, variant, n_classes, activation)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wrong = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+    if wrong:
+        name = wrong[0]
+        raise ModelError(
+            f"the weights are not those of YOLOv8{variant} for {task} with {n_classes} classes: {len(wrong)} tensors "
+            f"differ, first {name}: got {given.get(name, 'none')}, expected {shapes.get(name, 'none')}"
+        )
+    network.load_state_dict(weights)
+    fused: torch.nn.Module = network.eval().fuse(verbose=False)  # type: ignore[operator]
+    return fused.requires_grad_(False)
+
+
+def adapt(network: torch.nn.Module, initial: StateDict, batches: Iterable[torch.Tensor]) -> None:
+    """Start a network to be trained from weights of another set of classes.
+
+    Tensors whose name or shape does not fit (the head's class scores) keep their fresh values. Where BatchNorm was
+    folded into the convolutions, it is unfolded.
+
+    Args:
+        network: changed in place.
+        initial: the weights to start from.
+        batches: (b, 3, h, w) float images in 0..1 to measure activations on; read only where BatchNorm was folded.
+
+    Raises:
+        ModelError: the weights have no backbone in common with the network.
+    """
+    own = network.state_dict()
+    fitting = {name: tensor for name, tensor in initial.items() if name in own and own[name].shape == tensor.shape}
+    if len(fitting) < len(own) / 2:
+        raise ModelError(
+            f"initial weights: {len(fitting)} of the network's {len(own)} tensors fit by name and shape; "
+            "expected weights of the same YOLOv8 variant"
+        )
+    network.load_state_dict({**own, **fitting})
+    if is_folded(network):
+        unfold_batchnorm(network, batches)
+    network.train()
+
+
+def suppress(
+    output: torch.Tensor, n_classes: int, confidence: float, iou: float, *, every_class: bool = False
+) -> list[torch.Tensor]:
+    """Non-maximum suppression, class by class.
+
+    Args:
+        output: (batch, 4 + n_classes + extra, anchors), the network's output: xywh boxes in input pixels, class scores,
+            mask coefficients.
+        n_classes: number of class scores.
+        confidence: lowest score kept.
+        iou: overlap at which the lower score is dropped.
+        every_class: a box counts for each of its classes above the confidence, as average precision is measured;
+            else for its best class alone.
+
+    Returns:
+        For each image (n, 6 + extra): xyxy, score, class index, coefficients; highest score first.
+    """
+    # The stock limit of 2 s + 0.05 s an image drops the rest of a batch on a slow machine, with no more than a warning.
+    return cast(
+        "list[torch.Tensor]",
+        non_max_suppression(
+            output,
+            confidence,
+            iou,
+            nc=n_classes,
+            multi_label=every_class,
+            max_det=MAX_DETECTIONS,
+            max_time_img=float("inf"),
+        ),
+    )
+
+
+def split_output(output: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The network's raw output as (predictions, mask prototypes or None).
+
+    Prototypes are (batch, 32, height / 4, width / 4).
+    """
+    first = output[0]
+    if isinstance(first, tuple):  # segmentation: ((predictions, prototypes), training outputs)
+        return first[0], first[1]
+    return first, None
+
+
+def read_checkpoint(path: Path) -> tuple[StateDict, tuple[str, ...], Task, Variant]:
+    """Weights, class names, task and variant of an Ultralytics YOLOv8 ``.pt``; it unpickles the file.
+
+    Raises:
+        ModelError: not a YOLOv8 checkpoint for detection or segmentation.
+    """
+    try:
+        network, _ = load_checkpoint(str(path.resolve()))
+        names = tuple(network.names[i] for i in range(len(network.names)))
+        task: Task = "segment" if isinstance(network, SegmentationModel) else "detect"
+        variant = cast(Variant, str(network.yaml["scale"]))
+        weights = network.float().state_dict()
+    except Exception as error:  # noqa: BLE001 - a pickle can raise anything
+        raise ModelError(f"{path}: not an Ultralytics YOLOv8 checkpoint ({type(error).__name__}: {error})") from None
+    return weights, names, task, variant
+
+
+def coco_names() -> tuple[str, ...]:
+    """The 80 class names of COCO, in the order of its pretrained weights."""
+    from ultralytics.utils import ROOT, YAML
+
+    names = YAML.load(ROOT / "cfg" / "datasets" / "coco.yaml")["names"]
+    return tuple(names[i] for i in range(len(names)))
