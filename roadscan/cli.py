@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from roadscan import __version__
-from roadscan.config import Config, dump_config, load_config
-from roadscan.errors import RoadscanError
+from roadscan.config import Config, load_config
+from roadscan.errors import ConfigError, RoadscanError
+from roadscan.storage import open_store
+from roadscan.terminal import console, epoch_progress, errors, print_config, print_facts, print_tables, progress
 
 app = typer.Typer(
     help="Survey drives in, a register of road assets out.",
@@ -33,9 +31,8 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="Model files.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
-
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+dataset_app = typer.Typer(help="Labelled datasets.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
 
 FAILED_FRAMES = 3
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -45,6 +42,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a field: name=value or group.name=value.", show_default=False),
 ]
+SplitOption = Annotated[str, typer.Option(help="Images to score on; val where there is no test.")]
+ResamplesOption = Annotated[int, typer.Option(min=0, help="Of the drives, for the intervals.")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu or cuda; empty: the GPU where there is one.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and the plan; start nothing.")]
 
 
@@ -98,10 +101,10 @@ def simulate(
     given = [f"{name}={value}" for name, value in named.items() if value is not None]
     settings = load_config(SimulationConfig, config, [*given, *(overrides or [])])
     if dry_run:
-        return _print_config(settings)
+        return print_config(settings)
     with progress("frames") as bar:
         summary = run_simulation(out, settings, on_frame=bar)
-    _print_facts(asdict(summary))
+    print_facts(asdict(summary))
     return 0
 
 
@@ -125,10 +128,10 @@ def ingest(
     else:
         settings = ingest_config(what, source, out or "", overrides or [])
     if dry_run:
-        return _print_config(settings)
+        return print_config(settings)
     with progress("frames") as bar:
         summary = run_ingest(settings, on_frame=bar)
-    _print_facts(asdict(summary))
+    print_facts(asdict(summary))
     return 0
 
 
@@ -146,13 +149,28 @@ def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
         f"{len(plan.todo)} of {sum(map(len, plan.shards.values()))} shards to do, {frames} frames"
     )
     if dry_run:
-        return _print_config(settings)
+        return print_config(settings)
     with progress("frames") as bar:
         summary = run_scan(settings, plan, lambda p: bar(p.frames_done, p.frames_total))
-    _print_facts(asdict(summary))
+    print_facts(asdict(summary))
     if not summary.complete:
         errors.print(f"{summary.frames_failed} frames failed; run the same command again to retry them")
         return FAILED_FRAMES
+    return 0
+
+
+@app.command()
+def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+    """Train YOLOv8 with the generalized focal loss on the Ray cluster. Run again, it goes on where it stopped."""
+    from roadscan.train.config import TrainConfig
+    from roadscan.train.launch import run_training
+
+    settings = load_config(TrainConfig, config, overrides or [])
+    if dry_run:
+        return print_config(settings)
+    with epoch_progress() as bar:
+        summary = run_training(settings, bar)
+    print_facts({"model": settings.out, **asdict(summary)})
     return 0
 
 
@@ -163,10 +181,10 @@ def inventory(config: ConfigFile = None, overrides: Overrides = None, dry_run: D
 
     settings = load_config(InventoryConfig, config, overrides or [])
     if dry_run:
-        return _print_config(settings)
+        return print_config(settings)
     with console.status("locating and matching assets"):
         summary = update_inventory(settings)
-    _print_facts(asdict(summary))
+    print_facts(asdict(summary))
     return 0
 
 
@@ -217,9 +235,99 @@ def demo(
 
     settings = load_config(DemoConfig, None, overrides or [])
     if dry_run:
-        return _print_config(settings)
+        return print_config(settings)
     run_demo(out, settings, console, progress)
     return 0
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model file, or demo.")],
+    data: Annotated[str, typer.Argument(help="Labelled dataset; a folder or s3://.")],
+    split: SplitOption = "test",
+    recall: Annotated[float, typer.Option(help="Wanted recall: prints the confidences that reach it.")] = 0.9,
+    resamples: ResamplesOption = 2000,
+    device: DeviceOption = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder for evaluation.json and pictures.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Score a model on labelled images: average precision, P, R and F1, with intervals over drives."""
+    from roadscan.evaluate.run import evaluate as run_evaluation
+    from roadscan.evaluate.tables import evaluation_tables
+    from roadscan.report.evaluation import evaluation_pictures
+
+    with progress("images", errors if as_json else console) as bar:
+        made = run_evaluation(
+            model, data, split=split, recall_target=recall, resamples=resamples, device=device, on_image=bar
+        )
+    if out:
+        _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
+    if as_json:
+        console.print_json(json.dumps(made.to_dict()))
+    else:
+        print_tables(evaluation_tables(made), made.notes)
+    return 0
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(help="NAME=FILE,FILE… (seeds of one model), or a file. The first is the baseline.")
+    ],
+    data: Annotated[str, typer.Option(help="Labelled dataset; a folder or s3://.", show_default=False)],
+    split: SplitOption = "test",
+    resamples: ResamplesOption = 2000,
+    device: DeviceOption = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder for comparison.json and pictures.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+) -> int:
+    """Compare models on the same labelled images: means over seeds, and differences with intervals over drives."""
+    from roadscan.evaluate.compare import compare as run_comparison
+    from roadscan.evaluate.compare import read_contenders
+    from roadscan.evaluate.tables import comparison_tables
+    from roadscan.report.evaluation import comparison_pictures
+
+    if as_json and markdown:
+        raise ConfigError("--json and --markdown: got both; expected one of them")
+    contenders = read_contenders(models)
+    with progress("images", errors if as_json or markdown else console) as bar:
+        made = run_comparison(contenders, data, split=split, resamples=resamples, device=device, on_image=bar)
+    if out:
+        _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))
+    if as_json:
+        console.print_json(json.dumps(made.to_dict()))
+    elif markdown:
+        tables = [table.markdown() for table in comparison_tables(made)]
+        notes = "".join(f"- {note}\n" for note in made.notes)
+        console.print("\n".join([*tables, notes] if notes else tables), markup=False, soft_wrap=True, end="")
+    else:
+        print_tables(comparison_tables(made), made.notes)
+    return 0
+
+
+@dataset_app.command("check")
+def check_dataset(
+    uri: Annotated[str, typer.Argument(help="YOLO or COCO dataset; a folder, s3://, or its YAML file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    allow_near_duplicates: Annotated[
+        bool, typer.Option("--allow-near-duplicates", help="Images in two splits that look alike are only warnings.")
+    ] = False,
+) -> int:
+    """Decode every image, look at every label, hold the splits against each other; exit code 1 if it is refused."""
+    from roadscan.dataset.check import check_dataset as run_check
+
+    with progress("images", errors if as_json else console) as bar:
+        found = run_check(uri, allow_near_duplicates=allow_near_duplicates, on_image=bar)
+    if as_json:
+        console.print_json(json.dumps(found.to_dict()))
+    else:
+        console.print(found)
+    return int(found.refused)
 
 
 @model_app.command("import")
@@ -235,7 +343,7 @@ def import_model(
     from roadscan.model.importing import import_weights
 
     card, digest = import_weights(weights, out, task=task, variant=variant, classes=classes, run_pickle=run_pickle)
-    _print_facts(
+    print_facts(
         {"model": str(out), "task": card.task, "variant": card.variant, "classes": len(card.classes), "sha256": digest}
     )
     return 0
@@ -251,43 +359,8 @@ def show_model(model: Annotated[str, typer.Argument(help="Model file, or demo.")
     return 0
 
 
-class progress:  # noqa: N801 - used as a function: with progress("frames") as bar: bar(3, 10)
-    """A progress bar in a terminal; elsewhere, a line every tenth of the way."""
-
-    def __init__(self, unit: str) -> None:
-        self._unit, self._tenth = unit, -1
-        columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
-        self._task = self._bar.add_task(unit, total=None) if self._bar else None
-
-    def __enter__(self) -> progress:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
-        elif total and done * 10 // total > self._tenth:
-            self._tenth = done * 10 // total
-            console.print(f"{done}/{total} {self._unit}")
-
-
-def _print_config(config: Config) -> int:
-    console.print(dump_config(config), markup=False, end="")
-    return 0
-
-
-def _print_facts(facts: dict[str, Any]) -> None:
-    table = Table(show_header=False, box=None)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        table.add_row(name.replace("_", " "), escape(str(shown)))
-    console.print(table)
+def _write_files(out: str, name: str, facts: dict[str, Any], pictures: dict[str, bytes]) -> None:
+    store = open_store(out)
+    store.write(name, json.dumps(facts, indent=1, allow_nan=False).encode())
+    for picture, data in pictures.items():
+        store.write(picture, data)

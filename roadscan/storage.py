@@ -438,6 +438,49 @@ def create_bucket(bucket: str) -> None:
         _client().create_bucket(Bucket=bucket)
 
 
+def open_file(uri: str) -> tuple[Store, str]:
+    """The store and the key of one file, at a path or an ``s3://`` address.
+
+    Raises:
+        StorageError: as `open_store`, or the address ends in a slash.
+    """
+    folder, slash, name = uri.rpartition("/")
+    return open_store(folder or slash or "."), check_key(name)
+
+
+def arrow_filesystem(uri: str) -> tuple[Any, str]:
+    """A pyarrow file system and the path in it, for libraries that write through pyarrow on their own.
+
+    It can be pickled to other machines, where it takes the AWS settings of their environment. Unlike pyarrow's own, it
+    keeps its retries when it is: pyarrow's default fails after 2 s of 503 SlowDown.
+
+    Raises:
+        StorageError: as `open_store`.
+    """
+    from pyarrow.fs import LocalFileSystem
+
+    store = open_store(uri)
+    if isinstance(store, S3Store):
+        return _arrow_s3(), f"{store.bucket}/{store.prefix}".rstrip("/")
+    return LocalFileSystem(), store.uri
+
+
+def _arrow_s3() -> Any:
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    class Retrying(S3FileSystem):  # type: ignore[misc]
+        def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
+            return _arrow_s3, ()
+
+    return Retrying(
+        endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        connect_timeout=CONNECT_TIMEOUT_S,
+        request_timeout=READ_TIMEOUT_S,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES),
+    )
+
+
 def open_store(uri: str | Path) -> Store:
     """The store at ``s3://bucket/prefix``, ``file:///folder`` or a plain path.
 

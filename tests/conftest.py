@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -12,6 +13,10 @@ from roadscan.demo.server import S3Server, s3_server
 from roadscan.model import yolo
 from roadscan.model.bundle import ModelCard, Task, save
 from roadscan.taxonomy import HIGHWAY, SEGMENTABLE
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile("roadscan", deadline=None)
+hypothesis.settings.load_profile("roadscan")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,85 @@
+"""What a run starts from: the shape of its input, and its first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from roadscan.dataset.draft import refuse
+from roadscan.dataset.records import Dataset, LabelledImage
+from roadscan.dataset.split import drive_leaks
+from roadscan.errors import DatasetError, ModelError
+from roadscan.model import yolo
+from roadscan.model.bundle import StateDict, load, read_bytes
+from roadscan.model.decode import decode, plan_letterbox
+from roadscan.train.config import TrainConfig
+
+SAMPLE = 64  # images on which the activations of weights with folded BatchNorm are measured
+
+
+def check_splits(dataset: Dataset, uri: str) -> None:
+    """Refuse a dataset that cannot be trained on.
+
+    Raises:
+        DatasetError: it has no images in train or val, no objects in train, or one drive in two splits.
+    """
+    refuse(drive_leaks(dataset), uri)
+    for split in ("train", "val"):
+        if not dataset.splits.get(split):
+            raise DatasetError(
+                f"data {uri}: no images in split {split}; got {', '.join(dataset.splits) or 'no splits'}; "
+                "expected train to learn from and val to choose the best epoch by"
+            )
+    if not any(len(image.classes) for image in dataset.splits["train"]):
+        raise DatasetError(f"data {uri}: no objects in split train; are the labels beside the images?")
+
+
+def input_shape(images: Sequence[LabelledImage], config: TrainConfig) -> tuple[int, int]:
+    """Height and width of the training input: a square, or the smallest that holds every image."""
+    side = config.image_size_px
+    if config.aspect == "square":
+        return side, side
+    sizes = {(image.height_px, image.width_px) for image in images}
+    shapes = np.array([plan_letterbox(size, side, yolo.STRIDE_PX).input_hw for size in sizes])
+    height, width = shapes.max(0)
+    return int(height), int(width)
+
+
+def read_initial(uri: str) -> tuple[StateDict, str]:
+    """Weights to start from, and where they come from in words.
+
+    Args:
+        uri: a model file, ``demo``, or a state dict in ``.safetensors``; a path or ``s3://`` address.
+
+    Raises:
+        ModelError: no such file, or none that can be read.
+    """
+    if uri.endswith(".safetensors"):
+        try:
+            return safetensors.torch.load(read_bytes(uri)), uri.rpartition("/")[2]
+        except safetensors.SafetensorError as error:
+            raise ModelError(f"initial {uri}: not a .safetensors file ({error})") from None
+    bundle = load(uri)
+    return bundle.weights, f"{uri.rpartition('/')[2]}, sha256 {bundle.sha256[:12]}"
+
+
+def initialise(
+    network: nn.Module, initial: StateDict, root: Path, images: Sequence[LabelledImage], config: TrainConfig
+) -> None:
+    """Give a fresh network the weights that fit it (`yolo.adapt`)."""
+    yolo.adapt(network, initial, _batches(root, images, config))
+
+
+def _batches(root: Path, images: Sequence[LabelledImage], config: TrainConfig) -> Iterator[torch.Tensor]:
+    """Training images, spread over the dataset, as the network sees them."""
+    for at in np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int):
+        image = images[at]
+        letterbox = plan_letterbox((image.height_px, image.width_px), config.image_size_px, yolo.STRIDE_PX)
+        pixels = decode((root / image.key).read_bytes(), letterbox)
+        yield torch.from_numpy(pixels[None, ..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255

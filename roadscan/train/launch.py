@@ -1,0 +1,254 @@
+"""The shell around training: Ray Train starts workers, replaces lost ones, and keeps their checkpoints.
+
+Nothing is decided here that could be decided in the loop. The driver checks what can be checked before anything starts,
+shows progress, and copies the finished model to where it was asked for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from roadscan.cluster import connect
+from roadscan.dataset.staging import stage
+from roadscan.errors import ConfigError, RoadscanError, TrainingError
+from roadscan.model.bundle import StateDict
+from roadscan.storage import arrow_filesystem, open_file, open_store
+from roadscan.train.config import TrainConfig
+from roadscan.train.history import write_history
+from roadscan.train.initial import check_splits, read_initial
+from roadscan.train.loop import train
+from roadscan.train.ranks import Progress, everyone
+from roadscan.train.result import MODEL, Summary, write_result
+
+POLL_S = 0.5
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the workers of a run are put.
+
+    Attributes:
+        workers: a number, or (fewest, most).
+        gpu: one GPU each, else none.
+        cpus: each.
+    """
+
+    workers: int | tuple[int, int]
+    gpu: bool
+    cpus: int
+
+
+def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> Summary:
+    """Train on the Ray cluster, from the run's newest checkpoint if there is one, and write the model file.
+
+    Args:
+        config: the run.
+        on_progress: called about once a second while it trains.
+
+    Raises:
+        ConfigError: the cluster has no room for the workers, or the run was started with other settings.
+        DatasetError, ModelError, StorageError: as their names say.
+        TrainingError: workers were lost more often than `max_failures`, or the loss is not finite any more.
+    """
+    initial = read_initial(config.initial) if config.initial else None
+    runs = open_store(config.runs)
+    out, name = open_file(config.out)  # an address that is none is an error now, not after hours
+    # Absolute: workers have a folder of their own.
+    config = config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri})
+    connect()
+    places = find_places(config)
+    filesystem, path = arrow_filesystem(config.runs)
+    watch = _watch()
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={
+            "config": config.model_dump(mode="json"),
+            "initial": ray.put(initial),
+            "cpus": places.cpus,
+            "watch": watch,
+        },
+        torch_config=TorchConfig(backend="nccl" if places.gpu else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=places.workers, use_gpu=places.gpu, resources_per_worker=_resources(places)
+        ),
+        run_config=ray.train.RunConfig(
+            name=config.name,
+            storage_path=path,
+            storage_filesystem=filesystem,
+            failure_config=ray.train.FailureConfig(max_failures=config.execution.max_failures),
+            checkpoint_config=ray.train.CheckpointConfig(
+                num_to_keep=config.keep_checkpoints, checkpoint_score_attribute="fitness"
+            ),
+            # Threads that spin while they wait for work take the cores that other processes need.
+            worker_runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}},
+        ),
+    )
+    failure = None
+    with _shown(watch, on_progress):
+        try:
+            trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            failure = error
+    told: RoadscanError | None = ray.get(watch.failure.remote())
+    if told is not None:
+        raise told
+    if failure is not None:
+        raise TrainingError(
+            f"workers failed more than max_failures={config.execution.max_failures} times; the run's checkpoints are "
+            f"kept, and the same command goes on from them. The last failure: {failure}"
+        )
+    store = runs.child(config.name)
+    out.write(name, store.read(MODEL))
+    return Summary.read(store)
+
+
+def find_places(config: TrainConfig) -> Places:
+    """Settle what the config leaves to the cluster, and check that there is room.
+
+    What the config states is believed, since an autoscaling cluster makes room when it is asked to.
+
+    Raises:
+        ConfigError: fewer places than the fewest workers.
+    """
+    wanted, (fewest, most) = config.execution, config.execution.fewest_most
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpu = wanted.gpu if wanted.gpu is not None else any(node.get("GPU", 0) for node in nodes)
+    if config.batch_norm == "sync" and not gpu:
+        raise ConfigError("batch_norm: sync needs GPUs; the cluster has none; expected local or frozen")
+    workers = (fewest, most) if fewest < most else most
+    if wanted.cpus_per_worker is not None:
+        return Places(workers, gpu, wanted.cpus_per_worker)
+    largest = int(max(node.get("CPU", 0) for node in nodes))
+    for count in (most, fewest):
+        for cpus in range(largest, 0, -1):
+            if sum(_fitting(node, cpus, gpu) for node in nodes) >= count:
+                return Places(workers, gpu, cpus)
+    raise ConfigError(
+        f"execution.workers: got {fewest}, the cluster has places for "
+        f"{sum(_fitting(node, 1, gpu) for node in nodes)}{' with a GPU each' if gpu else ''}; "
+        "lower it, or set execution.cpus_per_worker if the cluster grows on demand"
+    )
+
+
+def _fitting(node: dict[str, float], cpus: int, gpu: bool) -> int:
+    by_cpu = int(node.get("CPU", 0) // cpus)
+    return min(by_cpu, int(node.get("GPU", 0))) if gpu else by_cpu
+
+
+def _resources(places: Places) -> dict[str, float]:
+    return {"CPU": places.cpus, **({"GPU": 1} if places.gpu else {})}
+
+
+def _work(spec: dict[str, Any]) -> None:
+    """One worker, from staging to the finished model. A user's mistake is told to the driver, and not tried again."""
+    watch = spec["watch"]
+    if ray.get(watch.failure.remote()) is not None:
+        return
+    try:
+        _train(TrainConfig.model_validate(spec["config"]), spec)
+    except RoadscanError as error:
+        ray.get(watch.fail.remote(error))
+        if ray.train.get_context().get_world_size() > 1:
+            raise  # the others may be waiting for this one; Ray ends them, and when it tries again all return above
+
+
+def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
+    ranks = _RayRanks(spec["watch"])
+    torch.set_num_threads(spec["cpus"])
+    error: RoadscanError | None = None
+    try:
+        dataset = stage(config.data, Path(config.execution.cache_dir))
+        check_splits(dataset, config.data)
+    except RoadscanError as error_:
+        error = error_
+    # All or none: a rank that went on alone would wait for ever for the others.
+    for one in everyone(error):
+        if one is not None:
+            raise one
+    initial: tuple[StateDict, str] | None = ray.get(spec["initial"])
+    store = open_store(config.runs).child(config.name)
+    state = train(config, dataset, initial and initial[0], ranks, lambda history: write_history(history, config, store))
+    if ranks.rank == 0:
+        write_result(state, dataset, config, initial[1] if initial else "scratch", store, ranks.device)
+
+
+class _RayRanks:
+    """`Ranks` of a Ray Train worker."""
+
+    def __init__(self, watch: Any) -> None:
+        context = ray.train.get_context()
+        self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
+        self.device: torch.device = get_device()
+        self._watch = watch
+        self._folder = tempfile.TemporaryDirectory(prefix="roadscan-resume-")
+
+    def latest(self) -> Path | None:
+        checkpoint = ray.train.get_checkpoint()
+        return Path(checkpoint.to_directory(self._folder.name)) if checkpoint else None
+
+    def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
+        ray.train.report(metrics, checkpoint=checkpoint and ray.train.Checkpoint.from_directory(checkpoint))
+
+    def progress(self, progress: Progress) -> None:
+        self._watch.show.remote(progress)
+
+
+class _Watch:
+    """What the workers tell the driver: the newest progress, and the first mistake of the user's."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._failure: RoadscanError | None = None
+
+    def show(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def progress(self) -> Progress | None:
+        return self._progress
+
+    def fail(self, error: RoadscanError) -> None:
+        self._failure = self._failure or error
+
+    def failure(self) -> RoadscanError | None:
+        return self._failure
+
+
+def _watch() -> Any:
+    """On the driver's node, which the run cannot outlive anyway."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(_Watch).options(num_cpus=0, scheduling_strategy=here).remote()
+
+
+@contextmanager
+def _shown(watch: Any, on_progress: OnProgress | None) -> Iterator[None]:
+    """Hand progress on while the block runs."""
+    done = threading.Event()
+
+    def poll() -> None:
+        seen = None
+        while not done.wait(POLL_S):
+            progress = ray.get(watch.progress.remote())
+            if progress is not None and progress != seen and on_progress:
+                on_progress(progress)
+            seen = progress
+
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

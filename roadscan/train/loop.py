@@ -1,0 +1,250 @@
+"""Training, as one of the processes that do it together: epochs of steps, validation, a checkpoint after each.
+
+Every rank computes its part of the same batch; gradients and BatchNorm statistics are averaged before each step, so
+weights and their average are the same bits everywhere. What is random comes from (seed, epoch, place) alone, so a run
+that is stopped and goes on gives what it would have given.
+
+Names: b images, h and w input pixels.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from roadscan.dataset.records import Dataset
+from roadscan.errors import TrainingError
+from roadscan.model import yolo
+from roadscan.model.bundle import StateDict
+from roadscan.train.config import TrainConfig
+from roadscan.train.initial import initialise, input_shape
+from roadscan.train.ranks import Progress, Ranks, of_first
+from roadscan.train.schedule import RankBatches, learning_rate, steps_per_epoch
+from roadscan.train.state import Ema, State
+from roadscan.train.validate import validate
+
+logger = logging.getLogger(__name__)
+
+FRUITLESS_STEPS = 20  # in a row without a finite gradient, after which a run has diverged
+PROGRESS_S = 1.0
+
+
+def train(
+    config: TrainConfig,
+    dataset: Dataset,
+    initial: StateDict | None,
+    ranks: Ranks,
+    on_epoch: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+) -> State:
+    """Train to the end, from the newest checkpoint if there is one.
+
+    Args:
+        config: the run.
+        dataset: staged, with splits train and val.
+        initial: weights to start from; None for scratch.
+        ranks: this process among the others.
+        on_epoch: called by rank 0 with the history after each epoch, before its checkpoint.
+
+    Raises:
+        ConfigError: the checkpoint is of other settings.
+        TrainingError: the loss is not finite any more.
+    """
+    run = _Run(config, dataset, initial, ranks)
+    while run.state.epoch < config.epochs and not run.is_fruitless():
+        run.train_epoch()
+        run.validate()
+        if ranks.rank == 0:
+            on_epoch(run.state.history)
+        run.save()
+    return run.state
+
+
+class _Run:
+    """A run in one process."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, initial: StateDict | None, ranks: Ranks) -> None:
+        self.config, self.dataset, self.ranks = config, dataset, ranks
+        images, names = dataset.splits["train"], dataset.names
+        input_hw = input_shape(images, config)
+        torch.manual_seed(config.seed)
+        network = yolo.build(dataset.task, config.variant, len(names), config.activation)
+        if initial is not None:
+            initialise(network, initial, Path(dataset.root), images, config)
+        network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
+        if config.batch_norm == "sync" and ranks.world_size > 1:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        self.parallel = _parallel(network, ranks)
+        self.criterion = yolo.criterion(network, names, config.loss)
+        self.autocast = torch.autocast(ranks.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        identity = config.identity() | {"images": {split: len(images) for split, images in dataset.splits.items()}}
+        self.state = State(network, _optimiser(network, config), Ema(network, config.ema_decay), identity)
+        if (checkpoint := ranks.latest()) is not None:
+            self.state.load(checkpoint)
+        self.batches = RankBatches(
+            len(images), config.batch, config.accumulate, config.seed, ranks.rank, ranks.world_size
+        )
+        pixels = yolo.TrainingImages(
+            Path(dataset.root), images, task=dataset.task, config=config.augment, input_hw=input_hw,
+            image_size_px=config.image_size_px, seed=config.seed,
+            mosaic_epochs=config.epochs - config.augment.close_mosaic,
+        )  # fmt: skip
+        workers = config.execution.loader_workers
+        self.loader = DataLoader(
+            pixels, batch_sampler=self.batches, collate_fn=yolo.collate, num_workers=workers,
+            persistent_workers=workers > 0, pin_memory=ranks.device.type == "cuda",
+        )  # fmt: skip
+        self.fruitless_steps = 0
+
+    def train_epoch(self) -> None:
+        """All steps of the next epoch; adds its row to the history."""
+        state, config = self.state, self.config
+        steps = steps_per_epoch(len(self.dataset.splits["train"]), config.batch)
+        self.batches.epoch = state.epoch
+        torch.manual_seed(config.seed + state.epoch)
+        _set_training(state.network, frozen=config.batch_norm == "frozen")
+        parts, totals, shown, ends = iter(self.loader), None, 0.0, [time.monotonic()]
+        for step in range(steps):
+            rate = learning_rate(state.epoch * steps + step, config.optimiser, steps, config.epochs)
+            for group in state.optimiser.param_groups:
+                group["lr"] = rate
+            items = self._step(parts)
+            totals = items if totals is None else totals + items
+            ends.append(time.monotonic())
+            if self.ranks.rank == 0 and ends[-1] - shown > PROGRESS_S:
+                shown = ends[-1]
+                self._show(step + 1, steps, items)
+        assert totals is not None
+        mean = _mean_over_ranks(totals / steps)
+        losses = dict(zip(self.criterion.loss_names, (round(v, 6) for v in mean.tolist()), strict=True))
+        times = {"seconds": round(ends[-1] - ends[0], 1), "step_seconds": round(median(np.diff(ends)), 4)}
+        row = {"epoch": state.epoch + 1, "workers": self.ranks.world_size, "lr": rate, **times, **losses}
+        state.epoch += 1
+        state.history.append(of_first(row))
+
+    def _step(self, parts: Iterator[dict[str, torch.Tensor]]) -> torch.Tensor:
+        """One optimiser step; the mean of each loss over this rank's images."""
+        state, config, device = self.state, self.config, self.ranks.device
+        state.optimiser.zero_grad()
+        total = torch.zeros(len(self.criterion.loss_names), device=device)
+        for part in range(config.accumulate):
+            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in next(parts).items()}
+            pixels_bchw = batch.pop("img").to(torch.float32, memory_format=torch.channels_last).div_(255)
+            with self._averaging(part == config.accumulate - 1):
+                with self.autocast:
+                    loss, items = self.criterion(self.parallel(pixels_bchw), batch)
+                (loss.sum() * self.ranks.world_size).backward()  # type: ignore[no-untyped-call]  # the mean over ranks becomes the sum
+            total += torch.stack([*items.values()]) / config.accumulate
+        norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.optimiser.clip_norm)
+        self._check(norm)
+        if norm.isfinite():
+            state.optimiser.step()
+            _average_statistics(state.network, self.ranks.world_size)
+            state.ema.update()
+        return total
+
+    def _check(self, norm: torch.Tensor) -> None:
+        """Skip a step without a finite gradient; the norm is that of the averaged gradient, the same on every rank."""
+        self.fruitless_steps = 0 if norm.isfinite() else self.fruitless_steps + 1
+        if self.fruitless_steps:
+            logger.warning("epoch %d: gradient norm %s, step skipped", self.state.epoch + 1, norm.item())
+        if self.fruitless_steps >= FRUITLESS_STEPS:
+            raise TrainingError(
+                f"diverged in epoch {self.state.epoch + 1}: no finite gradient in {FRUITLESS_STEPS} steps; "
+                f"lower optimiser.lr (got {self.config.optimiser.lr:g}) or set precision=full"
+            )
+
+    def _averaging(self, is_last: bool) -> AbstractContextManager[None]:
+        """Gradients are averaged over ranks once a step, with its last part."""
+        if is_last or not isinstance(self.parallel, DistributedDataParallel):
+            return nullcontext()
+        return self.parallel.no_sync()
+
+    def _show(self, step: int, steps: int, items: torch.Tensor) -> None:
+        losses = dict(zip(self.criterion.loss_names, items.tolist(), strict=True))
+        self.ranks.progress(Progress(self.state.epoch, self.config.epochs, step, steps, losses))
+
+    def validate(self) -> None:
+        """Score the average on the validation split, where it is due; keep it if it is the best so far."""
+        state, config = self.state, self.config
+        if state.epoch % config.validate_every and state.epoch != config.epochs:
+            return
+        metrics = validate(state.ema.weights, self.dataset, config, self.ranks)
+        state.history[-1] |= metrics
+        earlier = [row["fitness"] for row in state.history[:-1] if "fitness" in row]
+        if metrics["fitness"] > max(earlier, default=-1.0):
+            state.best_epoch = state.epoch
+            state.best = {name: tensor.cpu().clone() for name, tensor in state.ema.weights.items()}
+
+    def save(self) -> None:
+        """Report the epoch, with a checkpoint."""
+        with tempfile.TemporaryDirectory(prefix="roadscan-checkpoint-") as folder:
+            checkpoint = Path(folder) if self.ranks.rank == 0 else None
+            if checkpoint:
+                self.state.save(checkpoint)
+            last = max((row["fitness"] for row in self.state.history[-1:] if "fitness" in row), default=-1.0)
+            self.ranks.report({**self.state.history[-1], "fitness": last}, checkpoint)
+
+    def is_fruitless(self) -> bool:
+        """Whether validation has not become better for too long."""
+        state = self.state
+        return state.best_epoch > 0 and state.epoch - state.best_epoch >= self.config.patience
+
+
+def _parallel(network: nn.Module, ranks: Ranks) -> nn.Module:
+    if ranks.world_size == 1:
+        return network
+    devices = [ranks.device] if ranks.device.type == "cuda" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 renames the option; 2.6 has no other name for it
+        # Statistics are averaged over ranks after each step, which says more than taking rank 0's.
+        return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+
+
+def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW, with weight decay on convolution weights alone."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.optimiser.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.optimiser.lr, betas=(config.optimiser.beta1, 0.999))
+
+
+def _set_training(network: nn.Module, *, frozen: bool) -> None:
+    network.train()
+    if frozen:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+@torch.no_grad()
+def _average_statistics(network: nn.Module, world_size: int) -> None:
+    """Make BatchNorm's running statistics those of all ranks' images."""
+    if world_size > 1:
+        buffers = [b for b in network.buffers() if b.is_floating_point()]
+        flat = _mean_over_ranks(torch.cat([b.flatten() for b in buffers]))
+        for buffer, mean in zip(buffers, torch.split(flat, [b.numel() for b in buffers]), strict=True):
+            buffer.copy_(mean.view_as(buffer))
+
+
+def _mean_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        tensor = tensor.clone()
+        dist.all_reduce(tensor)
+        tensor /= dist.get_world_size()
+    return tensor

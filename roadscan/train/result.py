@@ -1,0 +1,150 @@
+"""What a run leaves: the model file with its card, and a summary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from roadscan import __version__
+from roadscan.dataset.records import Dataset, Task
+from roadscan.dataset.staging import dataset_digest
+from roadscan.evaluate.detection.matching import Matches, match
+from roadscan.evaluate.detection.overlap import Kind
+from roadscan.evaluate.detection.results import ImageResult
+from roadscan.evaluate.detection.scores import Scores, score
+from roadscan.evaluate.detection.thresholds import calibration, thresholds_for_recall
+from roadscan.evaluate.predict import measuring_detector, predict
+from roadscan.evaluate.run import surest
+from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
+from roadscan.report.predictions import samples
+from roadscan.report.training import confusion, curves, precision_recall
+from roadscan.storage import Store, sha256_hex
+from roadscan.train.config import TrainConfig
+from roadscan.train.state import State
+
+MODEL = "model.zip"
+SUMMARY = "summary.json"
+COLUMNS = ("map50", "map50_95", "precision", "recall", "f1", "confidence")
+KINDS: dict[Task, tuple[Kind, ...]] = {"detect": ("box",), "segment": ("box", "mask")}
+RECALL = 0.9  # for which the card says the confidence of each class
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        run: address of its folder.
+        epochs: done; `best_epoch` is the one whose weights are the model.
+        model_sha256: of the model file.
+        metrics: by split, of the model file itself in float32: `COLUMNS`.
+    """
+
+    run: str
+    epochs: int
+    best_epoch: int
+    model_sha256: str
+    metrics: dict[str, dict[str, float]]
+
+    @staticmethod
+    def read(store: Store) -> Summary:
+        """The summary of the run in that folder."""
+        return Summary(**json.loads(store.read(SUMMARY)))
+
+
+def write_result(
+    state: State, dataset: Dataset, config: TrainConfig, origin: str, store: Store, device: torch.device
+) -> Summary:
+    """Measure the best weights as they will be used, and write the model file, pictures and summary.
+
+    Args:
+        state: of the finished run.
+        dataset: staged; splits val and, where there is one, test are measured.
+        config: of the run.
+        origin: of its first weights, in words.
+        store: the run's folder.
+        device: to measure on.
+    """
+    weights: StateDict = {n: t.half().float() if t.is_floating_point() else t for n, t in state.best.items()}
+    card = _card(state, dataset, config, origin)
+    metrics: dict[str, Any] = {}
+    for split in ("val", "test"):
+        if not dataset.splits.get(split):
+            continue
+        found = _predictions(Bundle(card, weights, ""), dataset, split, device)
+        for kind in KINDS[dataset.task]:
+            matches = match(found, dataset.names, kind=kind)
+            scores = score(found, dataset.names, kind=kind, matches=matches)
+            name = split if kind == "box" else f"{split} masks"
+            metrics[name] = _metrics(scores)
+            if split == "val":
+                metrics[name] |= _choices(matches)
+            _draw(scores, found, dataset, store, name.replace(" ", "-"), kind)
+    store.write("curves.png", curves(state.history))
+    data = pack(card.model_copy(update={"metrics": metrics}), weights)
+    columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
+    summary = Summary(store.uri, state.epoch, state.best_epoch, sha256_hex(data), columns)
+    store.write(MODEL, data)
+    store.write(SUMMARY, json.dumps(asdict(summary), indent=1).encode())
+    return summary
+
+
+def _draw(scores: Scores, found: list[ImageResult], dataset: Dataset, store: Store, name: str, kind: Kind) -> None:
+    """Precision against recall, the confusion matrix, and some images with truth and detections side by side."""
+    store.write(f"{name}-precision-recall.png", precision_recall(scores))
+    store.write(f"{name}-confusion.png", confusion(scores))
+    sure = surest(found, scores.confidence)
+    store.write(f"{name}-samples.png", samples(dataset.root, {"detected": sure}, dataset.names, kind=kind))
+
+
+def _card(state: State, dataset: Dataset, config: TrainConfig, origin: str) -> ModelCard:
+    images = ", ".join(f"{len(images)} {split}" for split, images in dataset.splits.items())
+    return ModelCard(
+        task=dataset.task,
+        variant=config.variant,
+        activation=config.activation,
+        classes=dataset.names,
+        image_size_px=config.image_size_px,
+        initialised_from=origin,
+        trained_on=f"{config.trained_on or config.data}; images: {images}; digest {dataset_digest(dataset)[:16]}",
+        training={**config.identity(), "best_epoch": state.best_epoch, "epochs_done": state.epoch},
+        limits=config.limits,
+        code_version=__version__,
+    )
+
+
+def _predictions(bundle: Bundle, dataset: Dataset, split: str, device: torch.device) -> list[ImageResult]:
+    detector = measuring_detector(bundle, device=str(device))
+    size = bundle.card.image_size_px
+    found = predict(detector, Path(dataset.root), dataset.splits[split], dataset.names, image_size_px=size)
+    return sorted(found, key=lambda result: result.key)
+
+
+def _metrics(scores: Scores) -> dict[str, Any]:
+    """The published columns, and each class; rounded, for the card."""
+    values = (scores.map50, scores.map50_95, scores.precision, scores.recall, scores.f1_of_means, scores.confidence)
+    return {
+        "images": scores.images,
+        "instances": scores.instances,
+        **{name: round(float(value), 4) for name, value in zip(COLUMNS, values, strict=True)},
+        "per_class": {
+            one.name: {"ap50": round(one.ap50, 4), "ap50_95": round(one.ap50_95, 4), "instances": one.instances}
+            for one in scores.classes
+            if one.instances
+        },
+    }
+
+
+def _choices(matches: Matches) -> dict[str, Any]:
+    """What a user of the model may choose by: confidences for a recall, and how far its scores can be believed."""
+    thresholds = thresholds_for_recall(matches, RECALL)
+    return {
+        f"confidence_for_recall_{RECALL:g}": {
+            name: one.confidence for name, one in {"all": thresholds.overall, **thresholds.classes}.items()
+        },
+        "calibration_error": round(calibration(matches).error, 4),
+    }

@@ -1,0 +1,68 @@
+"""When what happens in a run: the learning rate of a step, the images of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from roadscan.model.yolo import Item
+from roadscan.train.config import OptimiserConfig
+
+
+def learning_rate(step: int, config: OptimiserConfig, steps_per_epoch: int, epochs: int) -> float:
+    """The learning rate of a step, counted from 0 over the whole run.
+
+    Linear growth over the warm-up (at most all but the last epoch), times a cosine or line from 1 to the final share.
+    """
+    total = steps_per_epoch * epochs
+    warmup = min(config.warmup_epochs, max(epochs - 1, 0)) * steps_per_epoch
+    done = min(step / total, 1.0)
+    left = (1 + math.cos(math.pi * done)) / 2 if config.schedule == "cosine" else 1 - done
+    growth = min((step + 1) / warmup, 1.0) if warmup else 1.0
+    return config.lr * growth * (config.final_lr + (1 - config.final_lr) * left)
+
+
+def steps_per_epoch(images: int, batch: int) -> int:
+    """Optimiser steps an epoch; the last batch is filled up with images from the epoch's beginning."""
+    return math.ceil(images / batch)
+
+
+def epoch_order(images: int, batch: int, seed: int, epoch: int) -> list[Item]:
+    """All items of an epoch in order, `steps_per_epoch` times `batch` of them."""
+    order = np.random.default_rng((seed, epoch)).permutation(images)
+    filled = np.resize(order, steps_per_epoch(images, batch) * batch)
+    return [Item(epoch, place, int(index)) for place, index in enumerate(filled)]
+
+
+class RankBatches(Sampler[list[Item]]):
+    """The parts of each batch that one rank computes.
+
+    The batch is the same for any number of ranks; a rank takes a run of neighbours of it, in `accumulate` parts.
+
+    Attributes:
+        epoch: the epoch that the next iteration is of.
+    """
+
+    def __init__(self, images: int, batch: int, accumulate: int, seed: int, rank: int, world_size: int) -> None:
+        self._images, self._batch, self._accumulate = images, batch, accumulate
+        self._seed, self._rank, self._world_size = seed, rank, world_size
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return steps_per_epoch(self._images, self._batch) * self._accumulate
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        items = epoch_order(self._images, self._batch, self._seed, self.epoch)
+        for start in range(0, len(items), self._batch):
+            share = _split(items[start : start + self._batch], self._world_size)[self._rank]
+            yield from _split(share, self._accumulate)
+
+
+def _split(items: list[Item], parts: int) -> list[list[Item]]:
+    """Neighbours together, sizes equal or one apart."""
+    bounds = [len(items) * i // parts for i in range(parts + 1)]
+    return [items[start:stop] for start, stop in pairwise(bounds)]

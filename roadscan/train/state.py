@@ -1,0 +1,121 @@
+"""All that a run is made of between two epochs, and its checkpoint: float32, exact, loaded without pickle."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from roadscan.errors import ConfigError
+from roadscan.model.bundle import StateDict
+
+TAU = 2000  # updates over which the average becomes slow: it would else keep the fresh weights for thousands of steps
+FILE = "state.pt"
+
+
+class Ema:
+    """An exponential moving average of weights and BatchNorm statistics, which is the model that a run gives.
+
+    The decay grows as ultralytics' does: decay (1 - exp(-updates / 2000)).
+
+    Attributes:
+        weights: the average, by name.
+        updates: how many there were.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._decay, self._of = decay, network.state_dict()
+        self.weights: StateDict = {name: tensor.detach().clone() for name, tensor in self._of.items()}
+        self.updates = 0
+        self._floats = [name for name, tensor in self._of.items() if tensor.is_floating_point()]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the network's weights as they are now."""
+        self.updates += 1
+        new = 1 - self._decay * (1 - math.exp(-self.updates / TAU))
+        torch._foreach_lerp_([self.weights[n] for n in self._floats], [self._of[n] for n in self._floats], new)
+        for name in self._of.keys() - set(self._floats):
+            self.weights[name].copy_(self._of[name])
+
+
+@dataclass
+class State:
+    """A run between two epochs.
+
+    Attributes:
+        network: the trained network.
+        optimiser: of it.
+        ema: average of it.
+        identity: `TrainConfig.identity` of the run.
+        epoch: epochs done.
+        history: one row an epoch.
+        best_epoch: the epoch (from 1) with the best validation; 0 before the first.
+        best: the average's weights then.
+    """
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    ema: Ema
+    identity: dict[str, Any]
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best: StateDict = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint."""
+        tree = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "ema": {"weights": self.ema.weights, "updates": self.ema.updates},
+            "facts": json.dumps([self.identity, self.epoch, self.history, self.best_epoch]),
+            "best": self.best,
+        }
+        torch.save(tree, folder / FILE)
+
+    def load(self, folder: Path) -> None:
+        """Take on a checkpoint.
+
+        Raises:
+            ConfigError: it is of a run with other settings.
+        """
+        tree = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+        identity, self.epoch, self.history, self.best_epoch = json.loads(tree["facts"])
+        check_identity(identity, self.identity)
+        self.network.load_state_dict(tree["network"])
+        self.optimiser.load_state_dict(tree["optimiser"])
+        for name, tensor in tree["ema"]["weights"].items():
+            self.ema.weights[name].copy_(tensor)
+        self.ema.updates, self.best = tree["ema"]["updates"], tree["best"]
+
+
+def check_identity(stored: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with a run under other settings.
+
+    Raises:
+        ConfigError: names every setting that differs.
+    """
+    a, b = _flat(stored), _flat(json.loads(json.dumps(now)))
+    differing = [
+        f"  {key}: the run has {a.get(key)!r}, got {b.get(key)!r}"
+        for key in sorted(a.keys() | b.keys())
+        if a.get(key) != b.get(key)
+    ]
+    if differing:
+        raise ConfigError(
+            "the run of this name was started with other settings; set another name, or the same settings:\n"
+            + "\n".join(differing)
+        )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

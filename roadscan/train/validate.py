@@ -1,0 +1,56 @@
+"""Scoring a run's weights on a split, shared out over the ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from roadscan.dataset.records import Dataset
+from roadscan.evaluate.detection.results import ImageResult
+from roadscan.evaluate.detection.scores import score
+from roadscan.evaluate.predict import measuring_detector, predict
+from roadscan.model.bundle import Bundle, ModelCard, StateDict
+from roadscan.train.config import TrainConfig
+from roadscan.train.ranks import Ranks, everyone, of_first
+
+
+def validate(weights: StateDict, dataset: Dataset, config: TrainConfig, ranks: Ranks) -> dict[str, float]:
+    """Scores of weights on the validation split, the same on every rank.
+
+    Returns:
+        ``map50``, ``map50_95``, ``precision``, ``recall``, ``f1`` of boxes, ``mask_map50`` and ``mask_map50_95`` in
+        segmentation, and ``fitness``: mAP50-95 of masks, or else of boxes.
+    """
+    card = ModelCard(
+        task=dataset.task,
+        variant=config.variant,
+        activation=config.activation,
+        classes=dataset.names,
+        image_size_px=config.image_size_px,
+    )
+    detector = measuring_detector(
+        Bundle(card, weights, ""),
+        precision="half" if config.precision == "bf16" else "full",
+        device=str(ranks.device),
+    )
+    own = dataset.splits["val"][ranks.rank :: ranks.world_size]
+    results = list(predict(detector, Path(dataset.root), own, dataset.names, image_size_px=config.image_size_px))
+    gathered = [result for part in everyone(results) for result in part]
+    metrics: dict[str, float] = of_first(_metrics(gathered, dataset) if ranks.rank == 0 else None)
+    return metrics
+
+
+def _metrics(results: list[ImageResult], dataset: Dataset) -> dict[str, float]:
+    results = sorted(results, key=lambda result: result.key)
+    boxes = score(results, dataset.names)
+    metrics = {
+        "map50": boxes.map50,
+        "map50_95": boxes.map50_95,
+        "precision": boxes.precision,
+        "recall": boxes.recall,
+        "f1": boxes.f1_of_means,
+        "fitness": boxes.map50_95,
+    }
+    if dataset.task == "segment":
+        masks = score(results, dataset.names, kind="mask")
+        metrics |= {"mask_map50": masks.map50, "mask_map50_95": masks.map50_95, "fitness": masks.map50_95}
+    return {name: round(float(value), 6) for name, value in metrics.items()}

@@ -1,0 +1,74 @@
+"""Training processes that work together, for tests: gloo on this machine, without Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import labelled
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from roadscan.demo.server import free_ports
+from roadscan.train import loop
+from roadscan.train.config import TrainConfig
+from roadscan.train.ranks import Alone
+from roadscan.train.state import State
+
+QUIET = {"mosaic": 0.0, "fliplr": 0.0, "scale": 0.2}
+
+
+def config_of(data: Path, **fields: Any) -> TrainConfig:
+    """A run of seconds: shapes of 160x96 pixels, full precision."""
+    base: dict[str, Any] = {
+        "data": str(data), "epochs": 2, "batch": 4, "image_size_px": 160, "aspect": "dataset", "precision": "full",
+        "augment": QUIET, "optimiser": {"lr": 1e-3, "warmup_epochs": 0.5},
+    }  # fmt: skip
+    return TrainConfig.model_validate(base | fields)
+
+
+def digest(network: torch.nn.Module) -> str:
+    """SHA-256 of all weights and statistics."""
+    state = network.state_dict()
+    return hashlib.sha256(b"".join(state[name].contiguous().numpy().tobytes() for name in sorted(state))).hexdigest()
+
+
+def gradient(state: State) -> torch.Tensor:
+    """What AdamW averaged of the gradients: after one step a tenth of the clipped gradient."""
+    return torch.cat([moments["exp_avg"].flatten() for moments in state.optimiser.state.values()])
+
+
+def train_together(world_size: int, config: TrainConfig, images: dict[str, int], folder: Path) -> list[dict[str, Any]]:
+    """Train in so many processes; what each rank saw: digests after each step, and the history."""
+    (port,) = free_ports(1)
+    mp.spawn(_rank, (world_size, port, config.model_dump_json(), images, str(folder)), nprocs=world_size)
+    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(world_size)]
+
+
+def _rank(rank: int, world_size: int, port: int, config: str, images: dict[str, int], folder: str) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=world_size)
+    settings = TrainConfig.model_validate_json(config)
+    dataset = labelled.draw_dataset(Path(folder) / f"data-{rank}", images)
+    steps: list[list[str]] = []
+    stock_step = loop._Run._step
+
+    def step(run: Any, parts: Any) -> torch.Tensor:
+        items = stock_step(run, parts)
+        steps.append([digest(run.state.network), hashlib.sha256(b"".join(
+            run.state.ema.weights[name].numpy().tobytes() for name in sorted(run.state.ema.weights)
+        )).hexdigest()])  # fmt: skip
+        return items
+
+    loop._Run._step = step  # type: ignore[method-assign]
+    ranks = Alone(Path(folder) / "run", torch.device("cpu"), rank, world_size)
+    state = loop.train(settings, dataset, None, ranks)
+    torch.save(gradient(state), Path(folder) / f"gradient-{rank}.pt")
+    seen = {"steps": steps, "history": state.history}
+    (Path(folder) / f"rank-{rank}.json").write_text(json.dumps(seen))
+    dist.destroy_process_group()

@@ -1,0 +1,172 @@
+"""Training in one process and in two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import labelled
+import pytest
+import torch
+from together import config_of, digest, gradient, train_together
+
+from roadscan.errors import ConfigError, TrainingError
+from roadscan.train import loop
+from roadscan.train.ranks import Alone
+
+CPU = torch.device("cpu")
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 24, "val": 8})
+    config = config_of(tmp_path, epochs=8, batch=4, validate_every=8, optimiser={"lr": 3e-3, "warmup_epochs": 1})
+    state = loop.train(config, dataset, None, Alone(tmp_path / "run", CPU))
+    first, last = state.history[0], state.history[-1]
+    assert last["cls_loss"] > 0  # the stock trainer in a worker multiplies its loss by 0
+    for name in ("box_loss", "dfl_loss"):
+        assert 0 < last[name] < first[name], name
+    assert [row["epoch"] for row in state.history] == list(range(1, 9))
+    assert state.best_epoch == 8
+    assert 0 <= last["fitness"] == last["map50_95"] <= last["map50"] <= 1
+
+
+def test_segmentation_trains_masks(tmp_path: Path) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 8, "val": 2}, task="segment")
+    state = loop.train(config_of(tmp_path, epochs=3), dataset, None, Alone(tmp_path / "run", CPU))
+    assert 0 < state.history[-1]["seg_loss"] < state.history[0]["seg_loss"]
+    assert state.history[-1]["fitness"] == state.history[-1]["mask_map50_95"]
+
+
+@pytest.mark.parametrize("loader_workers", [0, 2])
+def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
+    loader_workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 10, "val": 2})
+    augment = {"mosaic": 1.0, "close_mosaic": 1}
+    config = config_of(tmp_path, epochs=3, augment=augment, execution={"loader_workers": loader_workers})
+    whole = loop.train(config, dataset, None, Alone(tmp_path / "whole", CPU))
+    stock_step, steps = loop._Run._step, []
+
+    def step(run: Any, parts: Any) -> torch.Tensor:
+        steps.append(1)
+        if len(steps) == 5:  # in the middle of the second epoch of three steps
+            raise Stopped
+        return stock_step(run, parts)
+
+    monkeypatch.setattr(loop._Run, "_step", step)
+    with pytest.raises(Stopped):
+        loop.train(config, dataset, None, Alone(tmp_path / "cut", CPU))
+    monkeypatch.undo()
+    torch.manual_seed(123)  # where the program's random numbers are must not matter
+    resumed = loop.train(config, dataset, None, Alone(tmp_path / "cut", CPU))
+    assert digest(resumed.network) == digest(whole.network)
+    assert all(torch.equal(resumed.ema.weights[name], whole.ema.weights[name]) for name in whole.ema.weights)
+    timeless = [[{k: v for k, v in row.items() if "seconds" not in k} for row in s.history] for s in (resumed, whole)]
+    assert timeless[0] == timeless[1]
+
+
+def test_a_run_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
+    loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    with pytest.raises(ConfigError, match=r"(?s)started with other settings.*loss\.gamma: the run has 2\.0, got 1\.5"):
+        loop.train(config_of(tmp_path, epochs=1, loss={"gamma": 1.5}), dataset, None, Alone(tmp_path / "run", CPU))
+
+
+def test_a_step_without_a_finite_gradient_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 12, "val": 2})
+    before, after = _poison(monkeypatch, lambda step: step == 1)
+    state = loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    assert before[1] == after[1]  # weights stayed
+    assert before[2] != after[2]
+    assert all(tensor.isfinite().all() for tensor in state.ema.weights.values())
+
+
+def test_a_run_that_diverges_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 12, "val": 2})
+    monkeypatch.setattr(loop, "FRUITLESS_STEPS", 2)
+    _poison(monkeypatch, lambda step: step >= 1)
+    with pytest.raises(TrainingError, match=r"diverged in epoch 1: no finite gradient in 2 steps; lower optimiser\.lr"):
+        loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+
+
+def _poison(monkeypatch: pytest.MonkeyPatch, chosen: Callable[[int], bool]) -> tuple[list[str], list[str]]:
+    """Make the loss of chosen steps NaN; digests of the trained weights before and after each step."""
+    before: list[str] = []
+    after: list[str] = []
+    stock_step = loop._Run._step
+
+    def parameters(run: Any) -> str:
+        return str(sum(float(p.detach().double().sum()) for p in run.state.network.parameters()))
+
+    def step(run: Any, parts: Any) -> torch.Tensor:
+        before.append(parameters(run))
+        criterion = run.criterion
+        if chosen(len(before) - 1):
+            run.criterion = lambda *given: (lambda parts, items: (parts * torch.nan, items))(*criterion(*given))
+            run.criterion.loss_names = criterion.loss_names
+        try:
+            return stock_step(run, parts)
+        finally:
+            run.criterion = criterion
+            after.append(parameters(run))
+
+    monkeypatch.setattr(loop._Run, "_step", step)
+    return before, after
+
+
+def test_it_stops_early_when_validation_gets_no_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
+    scores = iter([0.3, 0.5, 0.4, 0.4, 0.4, 0.4])
+    monkeypatch.setattr(loop, "validate", lambda *_: {"fitness": next(scores)})
+    state = loop.train(config_of(tmp_path, epochs=9, patience=2), dataset, None, Alone(tmp_path / "run", CPU))
+    assert (state.best_epoch, state.epoch) == (2, 4)
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a loss that is a sum over images, in two parts the gradient is the same sum in another order."""
+
+    def additive(output: Any, _: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        loss = output["scores"].square().sum() / 1000
+        return loss[None], {"cls_loss": loss.detach()}
+
+    additive.loss_names = ("cls_loss",)  # type: ignore[attr-defined]
+    monkeypatch.setattr(loop.yolo, "criterion", lambda *_: additive)
+    dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
+    fields = {"epochs": 1, "batch_norm": "frozen"}
+    once, twice = (
+        gradient(loop.train(config_of(tmp_path, **fields, accumulate=n), dataset, None, Alone(tmp_path / f"{n}", CPU)))
+        for n in (1, 2)
+    )
+    assert once.abs().max() > 0
+    assert (once - twice).abs().max() < 1e-5 * once.abs().max()
+
+
+def test_two_ranks_have_the_same_weights_after_every_step(tmp_path: Path) -> None:
+    config = config_of(tmp_path, epochs=2, batch=4)
+    first, second = train_together(2, config, {"train": 10, "val": 3}, tmp_path)
+    assert len(first["steps"]) == 6
+    assert first["steps"] == second["steps"]
+    assert len({network for network, _ in first["steps"]}) == 6  # and every step changed them
+    assert first["history"] == second["history"]
+    assert first["history"][-1]["cls_loss"] > 0
+
+
+def test_two_ranks_of_half_a_batch_have_the_gradient_of_one(tmp_path: Path) -> None:
+    """Frozen BatchNorm and the global normaliser make the sum over ranks the same sum; only its order differs."""
+    fields = {"epochs": 1, "batch": 4, "batch_norm": "frozen", "loss": {"normaliser": "global"}}
+    histories = []
+    for world_size in (1, 2):
+        folder = tmp_path / str(world_size)
+        folder.mkdir()
+        seen = train_together(world_size, config_of(tmp_path, **fields), {"train": 4, "val": 2}, folder)
+        histories.append(seen[0]["history"][0])
+    alone, together = (torch.load(tmp_path / f"{n}" / "gradient-0.pt") for n in (1, 2))
+    assert alone.abs().max() > 0
+    assert (alone - together).abs().max() < 1e-5 * alone.abs().max()
+    for name in ("box_loss", "cls_loss", "dfl_loss"):
+        assert histories[0][name] == pytest.approx(histories[1][name], rel=1e-4)
