@@ -444,8 +444,9 @@ def open_file(uri: str) -> tuple[Store, str]:
     Raises:
         StorageError: as `open_store`, or the address ends in a slash.
     """
-    folder, slash, name = uri.rpartition("/")
-    return open_store(folder or slash or "."), check_key(name)
+    scheme, separator, rest = uri.rpartition("://")
+    folder, slash, name = rest.rpartition("/")
+    return open_store(f"{scheme}{separator}{folder or slash}" or "."), check_key(name)
 
 
 def arrow_filesystem(uri: str) -> tuple[Any, str]:

@@ -44,7 +44,7 @@ def check_alpha(alpha: Alpha) -> Alpha:
     Raises:
         ConfigError: a value is outside 0..1.
     """
-    if alpha is not None:
+    if alpha is not None and torch.as_tensor(alpha).device.type == "cpu":  # a look elsewhere would make a GPU wait
         values = torch.as_tensor(alpha, dtype=torch.float64)
         if not bool(((values >= 0) & (values <= 1)).all()):
             raise ConfigError(
@@ -129,7 +129,9 @@ class LossConfig(Config):
     """The training loss: one kind for class scores and, in segmentation, for mask pixels; and its parts' gains."""
 
     kind: Literal["gfl", "bce", "varifocal", "focal_hard"] = Field("gfl", description="of class scores and mask pixels")
-    gamma: float = Field(2.0, description="focusing exponent: 0, or at least 1; not used by bce")
+    gamma: float = Field(
+        0.0, description="focusing exponent: 0 is cross-entropy, else at least 1; a sweep finds what the data want"
+    )
     alpha: float | dict[str, float] | None = Field(
         None, description="weight of positives, in 0..1: one value, or one a class by name; empty for no weights"
     )

@@ -11,6 +11,10 @@ from roadscan.model.bundle import Activation, Variant
 from roadscan.model.losses import LossConfig
 from roadscan.model.yolo import STRIDE_PX, AugmentConfig
 
+NOT_IDENTITY = {
+    "data", "out", "runs", "name", "initial", "execution", "tracking", "keep_checkpoints", "trained_on", "limits",
+}  # fmt: skip  # of data and initial the contents count
+
 
 class OptimiserConfig(Config):
     """AdamW and its learning rate over the run."""
@@ -25,7 +29,7 @@ class OptimiserConfig(Config):
 
 
 class ExecutionConfig(Config):
-    """Where a run is computed. It may change between a run and its continuation; the result should not."""
+    """Where a run is computed. It may change between a run and its continuation."""
 
     workers: int | tuple[int, int] = Field(
         1, description="workers; or [fewest, most], to go on with fewer when a node is lost"
@@ -61,7 +65,7 @@ class TrackingConfig(Config):
 
 
 class TrainConfig(Config):
-    """One training run: data, network, loss, schedule. Same config, same result."""
+    """One training run: data, network, loss, schedule."""
 
     data: str = Field(description="labelled dataset: YOLO or COCO, a folder or s3:// address")
     out: str = Field("model.zip", description="the model file to write, a path or s3:// address")
@@ -99,10 +103,8 @@ class TrainConfig(Config):
     tracking: TrackingConfig = Field(TrackingConfig(), description="experiment tracking")
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to go on: all but where it is computed and followed."""
-        return self.model_dump(
-            mode="json", exclude={"execution", "tracking", "out", "keep_checkpoints", "trained_on", "limits"}
-        )
+        """What must be the same for a run to go on: all but where things lie, and how it is computed and followed."""
+        return self.model_dump(mode="json", exclude=NOT_IDENTITY)
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:

@@ -1,6 +1,7 @@
 """A run's epochs where people look for them: JSON, CSV, TensorBoard, and MLflow for those who have it.
 
-Everything is written anew from the whole history, so a run that was interrupted leaves no gap and no double.
+Files are written anew from the whole history, and MLflow gets the epochs that it has not: a run that was interrupted
+leaves no gap and no double.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ from typing import Any
 from tensorboardX import SummaryWriter
 
 from roadscan.errors import ConfigError
+from roadscan.evaluate.detection.scores import jsonable
 from roadscan.storage import Store
 from roadscan.train.config import TrackingConfig, TrainConfig
+
+logger = logging.getLogger(__name__)
 
 History = list[dict[str, Any]]
 TENSORBOARD = "tensorboard/events.out.tfevents.0.roadscan"  # the name by which TensorBoard knows its files
@@ -31,11 +36,14 @@ def write_history(history: History, config: TrainConfig, store: Store) -> None:
         config: the run.
         store: its folder.
     """
-    store.write("history.json", json.dumps(history, indent=1).encode())
+    store.write("history.json", json.dumps(jsonable(history), indent=1, allow_nan=False).encode())
     store.write("history.csv", _csv(history).encode())
     store.write(TENSORBOARD, _tensorboard(history))
     if config.tracking.mlflow_uri:
-        _log_mlflow(history[-1], config, config.tracking)
+        try:
+            _log_mlflow(history, config, config.tracking)
+        except Exception as error:  # noqa: BLE001 - whatever ails the tracker, the training goes on
+            logger.warning("MLflow at %s: %s", config.tracking.mlflow_uri, error)
 
 
 def _csv(history: History) -> str:
@@ -56,19 +64,35 @@ def _tensorboard(history: History) -> bytes:
         return next(Path(folder).iterdir()).read_bytes()
 
 
-def _log_mlflow(row: dict[str, Any], config: TrainConfig, tracking: TrackingConfig) -> None:
-    """Add one epoch to the MLflow run of this name."""
-    try:
-        from mlflow import MlflowClient  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        raise ConfigError("tracking.mlflow_uri: MLflow is not installed; pip install mlflow-skinny") from None
+def check_tracking(tracking: TrackingConfig) -> None:
+    """Refuse what cannot be tracked before anything starts.
+
+    Raises:
+        ConfigError: MLflow is wanted, and is not installed.
+    """
+    if tracking.mlflow_uri:
+        try:
+            import mlflow  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "tracking.mlflow_uri: MLflow is not installed; pip install 'roadscan[mlflow]', or leave it empty"
+            ) from None
+
+
+def _log_mlflow(history: History, config: TrainConfig, tracking: TrackingConfig) -> None:
+    """Add to the MLflow run of this name the epochs that it does not have."""
+    from mlflow import MlflowClient
+
     client = MlflowClient(tracking_uri=tracking.mlflow_uri)
     experiment = client.get_experiment_by_name(tracking.experiment)
     identifier = experiment.experiment_id if experiment else client.create_experiment(tracking.experiment)
     found = client.search_runs([identifier], f"tags.`{RUN_TAG}` = '{config.name}'", max_results=1)
     run = found[0] if found else client.create_run(identifier, tags={RUN_TAG: config.name}, run_name=config.name)
-    for name, value in _numbers(row).items():
-        client.log_metric(run.info.run_id, name, value, step=row["epoch"])
+    logged = max((metric.step for metric in client.get_metric_history(run.info.run_id, "lr")), default=0)
+    for row in history:
+        for name, value in _numbers(row).items():
+            if row["epoch"] > logged:
+                client.log_metric(run.info.run_id, name, value, step=row["epoch"])
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import safetensors
@@ -18,6 +19,7 @@ from roadscan.errors import DatasetError, ModelError
 from roadscan.model import yolo
 from roadscan.model.bundle import StateDict, load, read_bytes
 from roadscan.model.decode import decode, plan_letterbox
+from roadscan.storage import sha256_hex
 from roadscan.train.config import TrainConfig
 
 SAMPLE = 64  # images on which the activations of weights with folded BatchNorm are measured
@@ -27,7 +29,7 @@ def check_splits(dataset: Dataset, uri: str) -> None:
     """Refuse a dataset that cannot be trained on.
 
     Raises:
-        DatasetError: it has no images in train or val, no objects in train, or one drive in two splits.
+        DatasetError: train or val has no images or no objects, or one drive is in two splits.
     """
     refuse(drive_leaks(dataset), uri)
     for split in ("train", "val"):
@@ -36,8 +38,8 @@ def check_splits(dataset: Dataset, uri: str) -> None:
                 f"data {uri}: no images in split {split}; got {', '.join(dataset.splits) or 'no splits'}; "
                 "expected train to learn from and val to choose the best epoch by"
             )
-    if not any(len(image.classes) for image in dataset.splits["train"]):
-        raise DatasetError(f"data {uri}: no objects in split train; are the labels beside the images?")
+        if not any(len(image.classes) for image in dataset.splits[split]):
+            raise DatasetError(f"data {uri}: no objects in split {split}; are the labels beside the images?")
 
 
 def input_shape(images: Sequence[LabelledImage], config: TrainConfig) -> tuple[int, int]:
@@ -51,8 +53,15 @@ def input_shape(images: Sequence[LabelledImage], config: TrainConfig) -> tuple[i
     return int(height), int(width)
 
 
-def read_initial(uri: str) -> tuple[StateDict, str]:
-    """Weights to start from, and where they come from in words.
+class Initial(NamedTuple):
+    """Weights to start from, and where they come from in words."""
+
+    weights: StateDict
+    origin: str
+
+
+def read_initial(uri: str) -> Initial:
+    """Read weights to start from.
 
     Args:
         uri: a model file, ``demo``, or a state dict in ``.safetensors``; a path or ``s3://`` address.
@@ -62,11 +71,12 @@ def read_initial(uri: str) -> tuple[StateDict, str]:
     """
     if uri.endswith(".safetensors"):
         try:
-            return safetensors.torch.load(read_bytes(uri)), uri.rpartition("/")[2]
+            data = read_bytes(uri)
+            return Initial(safetensors.torch.load(data), f"{uri.rpartition('/')[2]}, sha256 {sha256_hex(data)[:12]}")
         except safetensors.SafetensorError as error:
             raise ModelError(f"initial {uri}: not a .safetensors file ({error})") from None
     bundle = load(uri)
-    return bundle.weights, f"{uri.rpartition('/')[2]}, sha256 {bundle.sha256[:12]}"
+    return Initial(bundle.weights, f"{uri.rpartition('/')[2]}, sha256 {bundle.sha256[:12]}")
 
 
 def initialise(

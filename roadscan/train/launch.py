@@ -6,8 +6,11 @@ shows progress, and copies the finished model to where it was asked for.
 
 from __future__ import annotations
 
+import logging
+import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,17 +25,21 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from roadscan.cluster import connect
 from roadscan.dataset.staging import stage
-from roadscan.errors import ConfigError, RoadscanError, TrainingError
-from roadscan.model.bundle import StateDict
+from roadscan.errors import AccessDenied, ConfigError, NotFound, RoadscanError, StorageError, TrainingError
 from roadscan.storage import arrow_filesystem, open_file, open_store
 from roadscan.train.config import TrainConfig
-from roadscan.train.history import write_history
-from roadscan.train.initial import check_splits, read_initial
+from roadscan.train.history import check_tracking, write_history
+from roadscan.train.initial import Initial, check_splits, read_initial
 from roadscan.train.loop import train
 from roadscan.train.ranks import Progress, everyone
 from roadscan.train.result import MODEL, Summary, write_result
 
 POLL_S = 0.5
+PATIENCE_S = 60  # without news, after which the driver says what it waits for
+STAGING_S = 6 * 3600
+RESIZE_S = 900  # between looks for room for more workers; to take it costs the epoch under way
+logger = logging.getLogger(__name__)
+
 OnProgress = Callable[[Progress], None]
 
 
@@ -63,6 +70,7 @@ def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> 
         DatasetError, ModelError, StorageError: as their names say.
         TrainingError: workers were lost more often than `max_failures`, or the loss is not finite any more.
     """
+    check_tracking(config.tracking)
     initial = read_initial(config.initial) if config.initial else None
     runs = open_store(config.runs)
     out, name = open_file(config.out)  # an address that is none is an error now, not after hours
@@ -80,9 +88,13 @@ def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> 
             "cpus": places.cpus,
             "watch": watch,
         },
-        torch_config=TorchConfig(backend="nccl" if places.gpu else "gloo"),
+        # Nodes that have the dataset wait in a collective for one that fetches it.
+        torch_config=TorchConfig(backend="nccl" if places.gpu else "gloo", timeout_s=STAGING_S),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=places.workers, use_gpu=places.gpu, resources_per_worker=_resources(places)
+            num_workers=places.workers,
+            use_gpu=places.gpu,
+            resources_per_worker=_resources(places),
+            elastic_resize_monitor_interval_s=RESIZE_S,
         ),
         run_config=ray.train.RunConfig(
             name=config.name,
@@ -97,7 +109,7 @@ def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> 
         ),
     )
     failure = None
-    with _shown(watch, on_progress):
+    with _shown(watch, on_progress), _interruptible():
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
@@ -132,7 +144,7 @@ def find_places(config: TrainConfig) -> Places:
     if wanted.cpus_per_worker is not None:
         return Places(workers, gpu, wanted.cpus_per_worker)
     largest = int(max(node.get("CPU", 0) for node in nodes))
-    for count in (most, fewest):
+    for count in range(most, fewest - 1, -1):
         for cpus in range(largest, 0, -1):
             if sum(_fitting(node, cpus, gpu) for node in nodes) >= count:
                 return Places(workers, gpu, cpus)
@@ -160,6 +172,8 @@ def _work(spec: dict[str, Any]) -> None:
     try:
         _train(TrainConfig.model_validate(spec["config"]), spec)
     except RoadscanError as error:
+        if isinstance(error, StorageError) and not isinstance(error, AccessDenied | NotFound):
+            raise  # a store that is down may come back: Ray tries again
         ray.get(watch.fail.remote(error))
         if ray.train.get_context().get_world_size() > 1:
             raise  # the others may be waiting for this one; Ray ends them, and when it tries again all return above
@@ -178,11 +192,11 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
     for one in everyone(error):
         if one is not None:
             raise one
-    initial: tuple[StateDict, str] | None = ray.get(spec["initial"])
+    initial: Initial | None = ray.get(spec["initial"])
     store = open_store(config.runs).child(config.name)
-    state = train(config, dataset, initial and initial[0], ranks, lambda history: write_history(history, config, store))
+    state = train(config, dataset, initial, ranks, lambda history: write_history(history, config, store))
     if ranks.rank == 0:
-        write_result(state, dataset, config, initial[1] if initial else "scratch", store, ranks.device)
+        write_result(state, dataset, config, initial.origin if initial else "scratch", store, ranks.device)
 
 
 class _RayRanks:
@@ -233,17 +247,35 @@ def _watch() -> Any:
 
 
 @contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C be one. Ray Train makes it an exit with code 0, and keeps its handler when it is done."""
+    ours = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, ours)
+
+
+@contextmanager
 def _shown(watch: Any, on_progress: OnProgress | None) -> Iterator[None]:
     """Hand progress on while the block runs."""
     done = threading.Event()
 
     def poll() -> None:
-        seen = None
+        seen, since = None, time.monotonic()
         while not done.wait(POLL_S):
             progress = ray.get(watch.progress.remote())
-            if progress is not None and progress != seen and on_progress:
-                on_progress(progress)
-            seen = progress
+            if progress != seen:
+                seen, since = progress, time.monotonic()
+                if on_progress:
+                    on_progress(progress)
+            elif seen is None and time.monotonic() - since > PATIENCE_S:
+                since = time.monotonic()
+                free = {name: n for name, n in ray.available_resources().items() if name in ("CPU", "GPU")}
+                logger.warning("waiting for workers to start; free in the cluster: %s", free or "nothing")
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()

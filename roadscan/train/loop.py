@@ -9,7 +9,6 @@ Names: b images, h and w input pixels.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
 import warnings
@@ -27,26 +26,24 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from roadscan.dataset.records import Dataset
-from roadscan.errors import TrainingError
+from roadscan.dataset.staging import dataset_digest
+from roadscan.errors import ConfigError, DatasetError, TrainingError
 from roadscan.model import yolo
-from roadscan.model.bundle import StateDict
 from roadscan.train.config import TrainConfig
-from roadscan.train.initial import initialise, input_shape
-from roadscan.train.ranks import Progress, Ranks, of_first
+from roadscan.train.initial import Initial, initialise, input_shape
+from roadscan.train.ranks import Progress, Ranks, everyone, of_first
 from roadscan.train.schedule import RankBatches, learning_rate, steps_per_epoch
 from roadscan.train.state import Ema, State
 from roadscan.train.validate import validate
 
-logger = logging.getLogger(__name__)
-
-FRUITLESS_STEPS = 20  # in a row without a finite gradient, after which a run has diverged
+SKIPPED_STEPS = 20  # in a row without a finite gradient, after which a run has diverged
 PROGRESS_S = 1.0
 
 
 def train(
     config: TrainConfig,
     dataset: Dataset,
-    initial: StateDict | None,
+    initial: Initial | None,
     ranks: Ranks,
     on_epoch: Callable[[list[dict[str, Any]]], None] = lambda _: None,
 ) -> State:
@@ -60,11 +57,12 @@ def train(
         on_epoch: called by rank 0 with the history after each epoch, before its checkpoint.
 
     Raises:
-        ConfigError: the checkpoint is of other settings.
+        ConfigError: the checkpoint is of other settings, or the device has no bfloat16.
+        DatasetError: an image cannot be decoded, or the ranks have different datasets.
         TrainingError: the loss is not finite any more.
     """
     run = _Run(config, dataset, initial, ranks)
-    while run.state.epoch < config.epochs and not run.is_fruitless():
+    while run.state.epoch < config.epochs and not run.has_stalled():
         run.train_epoch()
         run.validate()
         if ranks.rank == 0:
@@ -76,21 +74,25 @@ def train(
 class _Run:
     """A run in one process."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, initial: StateDict | None, ranks: Ranks) -> None:
+    def __init__(self, config: TrainConfig, dataset: Dataset, initial: Initial | None, ranks: Ranks) -> None:
         self.config, self.dataset, self.ranks = config, dataset, ranks
         images, names = dataset.splits["train"], dataset.names
         input_hw = input_shape(images, config)
         torch.manual_seed(config.seed)
         network = yolo.build(dataset.task, config.variant, len(names), config.activation)
         if initial is not None:
-            initialise(network, initial, Path(dataset.root), images, config)
+            initialise(network, initial.weights, Path(dataset.root), images, config)
         network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
         if config.batch_norm == "sync" and ranks.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.parallel = _parallel(network, ranks)
         self.criterion = yolo.criterion(network, names, config.loss)
-        self.autocast = torch.autocast(ranks.device.type, torch.bfloat16, enabled=config.precision == "bf16")
-        identity = config.identity() | {"images": {split: len(images) for split, images in dataset.splits.items()}}
+        self.autocast = _autocast(ranks.device, config)
+        identity = {
+            **config.identity(),
+            "dataset": _agreed(dataset_digest(dataset), config.data),
+            "initial": initial.origin if initial else "scratch",
+        }
         self.state = State(network, _optimiser(network, config), Ema(network, config.ema_decay), identity)
         if (checkpoint := ranks.latest()) is not None:
             self.state.load(checkpoint)
@@ -107,7 +109,7 @@ class _Run:
             pixels, batch_sampler=self.batches, collate_fn=yolo.collate, num_workers=workers,
             persistent_workers=workers > 0, pin_memory=ranks.device.type == "cuda",
         )  # fmt: skip
-        self.fruitless_steps = 0
+        self.skipped = 0  # steps in a row without a finite gradient
 
     def train_epoch(self) -> None:
         """All steps of the next epoch; adds its row to the history."""
@@ -116,56 +118,66 @@ class _Run:
         self.batches.epoch = state.epoch
         torch.manual_seed(config.seed + state.epoch)
         _set_training(state.network, frozen=config.batch_norm == "frozen")
-        parts, totals, shown, ends = iter(self.loader), None, 0.0, [time.monotonic()]
+        parts, shown, ends = iter(self.loader), 0.0, [time.monotonic()]
+        totals, counted = torch.zeros(len(self.criterion.loss_names), device=self.ranks.device), 0
         for step in range(steps):
             rate = learning_rate(state.epoch * steps + step, config.optimiser, steps, config.epochs)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
             items = self._step(parts)
-            totals = items if totals is None else totals + items
+            if items is not None:
+                totals, counted = totals + items, counted + 1
             ends.append(time.monotonic())
             if self.ranks.rank == 0 and ends[-1] - shown > PROGRESS_S:
                 shown = ends[-1]
-                self._show(step + 1, steps, items)
-        assert totals is not None
-        mean = _mean_over_ranks(totals / steps)
+                self._show(step + 1, steps, totals / max(counted, 1))
+        mean = _mean_over_ranks(totals / max(counted, 1))
         losses = dict(zip(self.criterion.loss_names, (round(v, 6) for v in mean.tolist()), strict=True))
         times = {"seconds": round(ends[-1] - ends[0], 1), "step_seconds": round(median(np.diff(ends)), 4)}
-        row = {"epoch": state.epoch + 1, "workers": self.ranks.world_size, "lr": rate, **times, **losses}
+        facts = {"workers": self.ranks.world_size, "skipped_steps": steps - counted}
         state.epoch += 1
-        state.history.append(of_first(row))
+        state.history.append(of_first({"epoch": state.epoch, "lr": rate, **facts, **times, **losses}))
 
-    def _step(self, parts: Iterator[dict[str, torch.Tensor]]) -> torch.Tensor:
-        """One optimiser step; the mean of each loss over this rank's images."""
+    def _step(self, parts: Iterator[dict[str, torch.Tensor]]) -> torch.Tensor | None:
+        """One optimiser step; the mean of each loss over this rank's images, or None if the step was skipped."""
         state, config, device = self.state, self.config, self.ranks.device
         state.optimiser.zero_grad()
+        statistics = [buffer.clone() for buffer in _statistics(state.network)]
         total = torch.zeros(len(self.criterion.loss_names), device=device)
         for part in range(config.accumulate):
-            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in next(parts).items()}
+            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in _next(parts).items()}
             pixels_bchw = batch.pop("img").to(torch.float32, memory_format=torch.channels_last).div_(255)
             with self._averaging(part == config.accumulate - 1):
                 with self.autocast:
-                    loss, items = self.criterion(self.parallel(pixels_bchw), batch)
-                (loss.sum() * self.ranks.world_size).backward()  # type: ignore[no-untyped-call]  # the mean over ranks becomes the sum
+                    raw = self.parallel(pixels_bchw)
+                loss, items = self.criterion(yolo.to_float32(raw), batch)
+                sum_over_ranks = loss.sum() * self.ranks.world_size  # of which gradients are averaged
+                sum_over_ranks.backward()  # type: ignore[no-untyped-call]
             total += torch.stack([*items.values()]) / config.accumulate
         norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.optimiser.clip_norm)
-        self._check(norm)
-        if norm.isfinite():
-            state.optimiser.step()
+        if not self._is_finite(norm):
+            torch._foreach_copy_(_statistics(state.network), statistics)
+            return None
+        state.optimiser.step()
+        if config.batch_norm == "local":
             _average_statistics(state.network, self.ranks.world_size)
-            state.ema.update()
+        state.ema.update()
         return total
 
-    def _check(self, norm: torch.Tensor) -> None:
-        """Skip a step without a finite gradient; the norm is that of the averaged gradient, the same on every rank."""
-        self.fruitless_steps = 0 if norm.isfinite() else self.fruitless_steps + 1
-        if self.fruitless_steps:
-            logger.warning("epoch %d: gradient norm %s, step skipped", self.state.epoch + 1, norm.item())
-        if self.fruitless_steps >= FRUITLESS_STEPS:
+    def _is_finite(self, norm: torch.Tensor) -> bool:
+        """Whether the step can be taken. The norm is of the averaged gradient: every rank says the same.
+
+        Raises:
+            TrainingError: too many steps in a row could not.
+        """
+        finite = bool(norm.isfinite())
+        self.skipped = 0 if finite else self.skipped + 1
+        if self.skipped >= SKIPPED_STEPS:
             raise TrainingError(
-                f"diverged in epoch {self.state.epoch + 1}: no finite gradient in {FRUITLESS_STEPS} steps; "
+                f"diverged in epoch {self.state.epoch + 1}: no finite gradient in {SKIPPED_STEPS} steps; "
                 f"lower optimiser.lr (got {self.config.optimiser.lr:g}) or set precision=full"
             )
+        return finite
 
     def _averaging(self, is_last: bool) -> AbstractContextManager[None]:
         """Gradients are averaged over ranks once a step, with its last part."""
@@ -195,13 +207,41 @@ class _Run:
             checkpoint = Path(folder) if self.ranks.rank == 0 else None
             if checkpoint:
                 self.state.save(checkpoint)
-            last = max((row["fitness"] for row in self.state.history[-1:] if "fitness" in row), default=-1.0)
-            self.ranks.report({**self.state.history[-1], "fitness": last}, checkpoint)
+            row = self.state.history[-1]
+            self.ranks.report({**row, "fitness": row.get("fitness", -1.0)}, checkpoint)
 
-    def is_fruitless(self) -> bool:
-        """Whether validation has not become better for too long."""
+    def has_stalled(self) -> bool:
+        """Whether the validation that was just made is the last of too many without a better one."""
         state = self.state
-        return state.best_epoch > 0 and state.epoch - state.best_epoch >= self.config.patience
+        validated = bool(state.history) and "fitness" in state.history[-1]
+        return validated and state.epoch - state.best_epoch >= self.config.patience
+
+
+def _next(parts: Iterator[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The next batch; an error of a loader process without the traceback that torch puts before its message."""
+    try:
+        return next(parts)
+    except DatasetError as error:
+        raise DatasetError(str(error).rpartition("DatasetError: ")[2].strip()) from None
+
+
+def _agreed(digest: str, uri: str) -> str:
+    """The digest of every rank's dataset.
+
+    Raises:
+        DatasetError: they are not the same.
+    """
+    if len(set(everyone(digest))) > 1:
+        raise DatasetError(f"data {uri}: nodes have different contents under this address; expected one shared dataset")
+    return digest
+
+
+def _autocast(device: torch.device, config: TrainConfig) -> torch.autocast:
+    if config.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
+        raise ConfigError(
+            f"precision: got bf16, which {torch.cuda.get_device_name()} does not have; set precision=full"
+        )
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def _parallel(network: nn.Module, ranks: Ranks) -> nn.Module:
@@ -232,12 +272,17 @@ def _set_training(network: nn.Module, *, frozen: bool) -> None:
                 module.eval()
 
 
+def _statistics(network: nn.Module) -> list[torch.Tensor]:
+    """BatchNorm's running means and variances."""
+    return [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+
+
 @torch.no_grad()
 def _average_statistics(network: nn.Module, world_size: int) -> None:
     """Make BatchNorm's running statistics those of all ranks' images."""
     if world_size > 1:
-        buffers = [b for b in network.buffers() if b.is_floating_point()]
-        flat = _mean_over_ranks(torch.cat([b.flatten() for b in buffers]))
+        buffers = _statistics(network)
+        flat = _mean_over_ranks(torch.cat([buffer.flatten() for buffer in buffers]))
         for buffer, mean in zip(buffers, torch.split(flat, [b.numel() for b in buffers]), strict=True):
             buffer.copy_(mean.view_as(buffer))
 

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 
+from roadscan.storage import open_store
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -59,11 +61,10 @@ class Alone:
 
     def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:  # noqa: ARG002 - nobody watches
         if checkpoint is not None:
-            target = self.folder / "latest"
-            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "latest").mkdir(parents=True, exist_ok=True)
             for file in checkpoint.iterdir():
-                target.mkdir(exist_ok=True)
-                (target / file.name).write_bytes(file.read_bytes())
+                store = open_store(self.folder / "latest")
+                store.write(file.name, file.read_bytes())
 
     def progress(self, progress: Progress) -> None:
         pass

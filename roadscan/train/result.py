@@ -11,11 +11,10 @@ import torch
 
 from roadscan import __version__
 from roadscan.dataset.records import Dataset, Task
-from roadscan.dataset.staging import dataset_digest
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.results import ImageResult
-from roadscan.evaluate.detection.scores import Scores, score
+from roadscan.evaluate.detection.scores import Scores, jsonable, score
 from roadscan.evaluate.detection.thresholds import calibration, thresholds_for_recall
 from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.evaluate.run import surest
@@ -89,7 +88,7 @@ def write_result(
     columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
     summary = Summary(store.uri, state.epoch, state.best_epoch, sha256_hex(data), columns)
     store.write(MODEL, data)
-    store.write(SUMMARY, json.dumps(asdict(summary), indent=1).encode())
+    store.write(SUMMARY, json.dumps(jsonable(asdict(summary)), indent=1, allow_nan=False).encode())
     return summary
 
 
@@ -110,8 +109,8 @@ def _card(state: State, dataset: Dataset, config: TrainConfig, origin: str) -> M
         classes=dataset.names,
         image_size_px=config.image_size_px,
         initialised_from=origin,
-        trained_on=f"{config.trained_on or config.data}; images: {images}; digest {dataset_digest(dataset)[:16]}",
-        training={**config.identity(), "best_epoch": state.best_epoch, "epochs_done": state.epoch},
+        trained_on=f"{config.trained_on or config.data}; images: {images}; digest {state.identity['dataset'][:16]}",
+        training={**state.identity, "best_epoch": state.best_epoch, "epochs_done": state.epoch},
         limits=config.limits,
         code_version=__version__,
     )

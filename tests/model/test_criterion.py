@@ -99,23 +99,33 @@ def test_one_alpha_for_every_class_is_the_same_as_one_alpha(tmp_path: Path) -> N
     assert torch.allclose(single, each, rtol=1e-6)
 
 
-def test_alpha_of_a_class_reaches_the_masks_of_that_class(tmp_path: Path) -> None:
-    """With alpha 0 for positives of every class but one, only that class's masks are pulled up."""
-    batch, network = batch_of(tmp_path, "segment"), network_of("segment")
+def test_alpha_of_a_class_reaches_the_masks_of_that_class_alone(tmp_path: Path) -> None:
+    """At gamma 0 the mask loss is linear in each class's alpha: sum over classes of (alpha a_c + (1 - alpha) b_c).
+
+    So moving one class's alpha moves the loss as much as it does when the other classes' alphas are elsewhere, and
+    moving all of them moves it by the sum.
+    """
+    batch, network = batch_of(tmp_path, "segment", 8), network_of("segment")
+    assert set(batch["cls"].view(-1).long().tolist()) == {0, 1, 2}
     output = network(batch["img"].float() / 255)
-    chosen = int(batch["cls"][0])
-    weights = dict.fromkeys(labelled.NAMES, 0.5)
 
-    def mask_loss(alpha: dict[str, float]) -> float:
-        return float(
-            yolo.criterion(network, labelled.NAMES, LossConfig(gamma=0, alpha=alpha))(output, batch)[1]["seg_loss"]
-        )
+    def mask_loss(*alphas: float) -> float:
+        config = LossConfig(gamma=0, alpha=dict(zip(labelled.NAMES, alphas, strict=True)))
+        return float(yolo.criterion(network, labelled.NAMES, config)(output, batch)[1]["seg_loss"])
 
-    base = mask_loss(weights)
-    absent = [name for i, name in enumerate(labelled.NAMES) if i not in batch["cls"].view(-1).long().tolist()]
-    for name in absent:
-        assert mask_loss(weights | {name: 0.9}) == base
-    assert mask_loss(weights | {labelled.NAMES[chosen]: 0.9}) != base
+    base = mask_loss(0.5, 0.5, 0.5)
+    alone = [mask_loss(*(0.9 if c == moved else 0.5 for c in range(3))) - base for moved in range(3)]
+    assert len({round(difference, 6) for difference in alone}) == 3  # each class has a part of its own
+    assert mask_loss(0.9, 0.9, 0.9) - base == pytest.approx(sum(alone), rel=1e-3)
+    # What a class's part is can be told by hand: with only its images in the batch the others' alphas change nothing.
+    for kind in range(3):
+        own = {"cls": torch.full_like(batch["cls"], kind)}
+        alphas = [0.1] * 3
+        alphas[kind] = 0.5
+        config = LossConfig(gamma=0, alpha=dict(zip(labelled.NAMES, alphas, strict=True)))
+        got = yolo.criterion(network, labelled.NAMES, config)(output, batch | own)[1]["seg_loss"]
+        half = yolo.criterion(network, labelled.NAMES, LossConfig(gamma=0))(output, batch | own)[1]["seg_loss"] / 2
+        assert float(got) == pytest.approx(float(half), rel=1e-5)
 
 
 def test_smooth_l1_replaces_ciou_and_leaves_the_rest(tmp_path: Path) -> None:

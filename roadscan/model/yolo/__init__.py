@@ -25,7 +25,7 @@ os.environ.update(
 _image_open = Image.open
 
 from roadscan.model.yolo.augment import AugmentConfig, Item, TrainingImages, collate
-from roadscan.model.yolo.criterion import criterion
+from roadscan.model.yolo.loss import criterion
 from roadscan.model.yolo.network import (
     MAX_DETECTIONS,
     STRIDE_PX,
@@ -36,6 +36,7 @@ from roadscan.model.yolo.network import (
     restore,
     split_output,
     suppress,
+    to_float32,
 )
 
 # ultralytics replaces Pillow's open, for every program in the process, by one that goes looking for a HEIF package
@@ -57,4 +58,5 @@ __all__ = [
     "restore",
     "split_output",
     "suppress",
+    "to_float32",
 ]

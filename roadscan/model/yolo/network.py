@@ -60,7 +60,27 @@ def restore(
         )
     network.load_state_dict(weights)
     fused: torch.nn.Module = network.eval().fuse(verbose=False)  # type: ignore[operator]
+    _decode_in_float32(fused.model[-1])  # type: ignore[index, arg-type]
     return fused.requires_grad_(False)
+
+
+def to_float32(raw: dict[str, Any]) -> dict[str, Any]:
+    """The head's raw output in float32, whatever precision the network computes in.
+
+    What follows from it are pixels: bfloat16 has 8 bits, so at pixel 600 a box would move in steps of 4, and the loss
+    of a small object there would point anywhere.
+    """
+    return {name: [one.float() for one in x] if isinstance(x, list) else x.float() for name, x in raw.items()}
+
+
+def _decode_in_float32(head: torch.nn.Module) -> None:
+    stock = head._inference
+
+    def inference(raw: dict[str, Any]) -> torch.Tensor:
+        with torch.autocast(raw["boxes"].device.type, enabled=False):
+            return cast(torch.Tensor, stock(to_float32(raw)))  # type: ignore[operator]
+
+    head._inference = inference  # type: ignore[assignment]
 
 
 def adapt(network: torch.nn.Module, initial: StateDict, batches: Iterable[torch.Tensor]) -> None:

@@ -46,34 +46,37 @@ class DetectionCriterion(v8DetectionLoss):  # type: ignore[misc]
 
     def __init__(self, network: torch.nn.Module, classes: tuple[str, ...], config: LossConfig) -> None:
         super().__init__(network)
-        self.bce = config.elementwise(config.alpha_of(classes))
+        alpha = config.alpha_of(classes)
+        self._alpha = alpha.to(self.device) if isinstance(alpha, torch.Tensor) else alpha
+        self.bce = config.elementwise(self._alpha)
         if config.box == "smooth_l1":
             self.bbox_loss = SmoothL1BoxLoss(self.reg_max).to(self.device)
         self._shared = config.normaliser == "global" and dist.is_initialized() and dist.get_world_size() > 1
         self._stock_assigner: Any = self.assigner
         self.assigner: Any = self._assign
-        self._assigned = torch.zeros(2)
+        self._assigned = torch.zeros(3)
 
     def __call__(self, preds: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Items]:
         parts, items = super().__call__(preds, batch)
         if not self._shared:
             return parts, items
-        scale = self._to_global()
-        return parts * scale, {name: item * s for (name, item), s in zip(items.items(), scale, strict=True)}
+        scale, share = self._to_global()
+        return parts * scale / share, {n: item * s for (n, item), s in zip(items.items(), scale, strict=True)}
 
     def _assign(self, *arguments: Any) -> tuple[torch.Tensor, ...]:
-        """The stock assignment; notes the sums that losses are divided by: target scores, and positive anchors."""
+        """The stock assignment; notes what losses are divided and multiplied by: scores, positive anchors, images."""
         assigned: tuple[torch.Tensor, ...] = self._stock_assigner(*arguments)
         if self._shared:
-            self._assigned = torch.stack([assigned[2].sum(), assigned[3].sum()]).float()
+            images = torch.full((), len(assigned[2]), device=self.device)
+            self._assigned = torch.stack([assigned[2].sum(), assigned[3].sum(), images]).float()
         return assigned
 
-    def _to_global(self) -> torch.Tensor:
-        """Factors (parts,) from losses divided by this rank's sums to losses divided by the mean over ranks."""
+    def _to_global(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Factors (parts,) to losses divided by the ranks' mean sums; this rank's images as a share of their mean."""
         total = self._assigned.clone()
         dist.all_reduce(total)
-        factor = self._assigned.clamp(min=1) / (total.clamp(min=1) / dist.get_world_size())
-        return factor[[1 if name == "seg_loss" else 0 for name in self.loss_names]]
+        own_of_mean = self._assigned.clamp(min=1) / (total.clamp(min=1) / dist.get_world_size())
+        return own_of_mean[[1 if name == "seg_loss" else 0 for name in self.loss_names]], own_of_mean[2]
 
 
 class SegmentationCriterion(DetectionCriterion, v8SegmentationLoss):  # type: ignore[misc]
@@ -82,7 +85,6 @@ class SegmentationCriterion(DetectionCriterion, v8SegmentationLoss):  # type: ig
     def __init__(self, network: torch.nn.Module, classes: tuple[str, ...], config: LossConfig) -> None:
         super().__init__(network, classes, config)
         self._config = config
-        self._alpha = config.alpha_of(classes)
         self._labels = torch.zeros(0)
         self._alphas: Iterator[Alpha] = iter(())
 
@@ -94,10 +96,10 @@ class SegmentationCriterion(DetectionCriterion, v8SegmentationLoss):  # type: ig
         self, fg_mask: torch.Tensor, masks: torch.Tensor, target_gt_idx: torch.Tensor, *rest: torch.Tensor
     ) -> torch.Tensor:
         if isinstance(self._alpha, torch.Tensor):
-            by_class, image_of = self._alpha.to(self.device), rest[1].view(-1)
+            image_of = rest[1].view(-1)
             self._alphas = iter(
                 [
-                    by_class[self._labels[image_of == image][target_gt_idx[image][positive]]]
+                    self._alpha[self._labels[image_of == image][target_gt_idx[image][positive]]]
                     for image, positive in enumerate(fg_mask)
                     if positive.any()
                 ]
