@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from roadscan.config import Config, dump_config
@@ -20,60 +28,54 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class progress:  # noqa: N801 - used as a function: with progress("frames") as bar: bar(3, 10)
-    """A progress bar in a terminal; elsewhere, a line every tenth of the way."""
+class _Live:
+    """A progress bar where there is a terminal, and none elsewhere."""
 
-    def __init__(self, unit: str, to: Console = console) -> None:
-        self._unit, self._tenth, self._to = unit, -1, to
-        columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=to, transient=True) if to.is_terminal else None
-        self._task = self._bar.add_task(unit, total=None) if self._bar else None
+    def __init__(self, text: str, to: Console, *columns: ProgressColumn) -> None:
+        self._to = to
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=to, transient=True)
+        self._task = self._bar.add_task(text, total=None)
 
-    def __enter__(self) -> progress:
-        if self._bar:
+    def __enter__(self) -> Self:
+        if self._to.is_terminal:
             self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar:
+        if self._to.is_terminal:
             self._bar.stop()
+
+
+class progress(_Live):  # noqa: N801 - used as a function: with progress("frames") as bar: bar(3, 10)
+    """A progress bar in a terminal; elsewhere, a line every tenth of the way."""
+
+    def __init__(self, unit: str, to: Console = console) -> None:
+        super().__init__(unit, to, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._unit, self._tenth = unit, -1
 
     def __call__(self, done: int, total: int) -> None:
         """Show that `done` of `total` are done."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
-        elif total and done * 10 // total > self._tenth:
+        self._bar.update(self._task, completed=done, total=total)
+        if not self._to.is_terminal and total and done * 10 // total > self._tenth:
             self._tenth = done * 10 // total
             self._to.print(f"{done}/{total} {self._unit}")
 
 
-class epoch_progress:  # noqa: N801 - used as a function, as `progress` is
+class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
     """The steps of the epoch under way, and its losses; outside of a terminal, a line an epoch."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
-        self._task = self._bar.add_task("starting workers", total=None) if self._bar else None
+        super().__init__("starting workers", console, MofNCompleteColumn(), TimeElapsedColumn())
         self._epoch = -1
-
-    def __enter__(self) -> epoch_progress:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def __call__(self, now: EpochProgress) -> None:
         """Show how far the run is."""
         losses = " ".join(f"{name.removesuffix('_loss')} {value:.3f}" for name, value in now.losses.items())
         text = f"epoch {now.epoch + 1}/{now.epochs}  {losses}"
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=text, completed=now.step, total=now.steps)
-        elif now.epoch > self._epoch:
+        self._bar.update(self._task, description=text, completed=now.step, total=now.steps)
+        if not self._to.is_terminal and now.epoch > self._epoch:
             self._epoch = now.epoch
-            console.print(text)
+            self._to.print(text)
 
 
 def print_tables(tables: Sequence[ScoreTable], notes: Sequence[str]) -> None:
