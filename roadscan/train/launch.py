@@ -35,7 +35,7 @@ from roadscan.train.ranks import Progress, everyone
 from roadscan.train.result import MODEL, Summary, write_result
 
 POLL_S = 0.5
-PATIENCE_S = 60  # without news, after which the driver says what it waits for
+PATIENCE_S = 300  # without news, after which the driver says what it waits for
 STAGING_S = 6 * 3600
 RESIZE_S = 900  # between looks for room for more workers; to take it costs the epoch under way
 logger = logging.getLogger(__name__)
