@@ -118,9 +118,10 @@ def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> 
     if told is not None:
         raise told
     if failure is not None:
+        last = ray.get(watch.setback.remote()) or failure
         raise TrainingError(
             f"workers failed more than max_failures={config.execution.max_failures} times; the run's checkpoints are "
-            f"kept, and the same command goes on from them. The last failure: {failure}"
+            f"kept, and the same command goes on from them. The last failure: {last}"
         )
     store = runs.child(config.name)
     out.write(name, store.read(MODEL))
@@ -169,10 +170,12 @@ def _work(spec: dict[str, Any]) -> None:
     watch = spec["watch"]
     if ray.get(watch.failure.remote()) is not None:
         return
+    ray.get(watch.set_back.remote(None))
     try:
         _train(TrainConfig.model_validate(spec["config"]), spec)
     except RoadscanError as error:
         if isinstance(error, StorageError) and not isinstance(error, AccessDenied | NotFound):
+            ray.get(watch.set_back.remote(error))
             raise  # a store that is down may come back: Ray tries again
         ray.get(watch.fail.remote(error))
         if ray.train.get_context().get_world_size() > 1:
@@ -221,11 +224,12 @@ class _RayRanks:
 
 
 class _Watch:
-    """What the workers tell the driver: the newest progress, and the first mistake of the user's."""
+    """What the workers tell the driver: the newest progress, the first mistake of the user's, and the last setback."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._failure: RoadscanError | None = None
+        self._setback: RoadscanError | None = None
 
     def show(self, progress: Progress) -> None:
         self._progress = progress
@@ -238,6 +242,12 @@ class _Watch:
 
     def failure(self) -> RoadscanError | None:
         return self._failure
+
+    def set_back(self, error: RoadscanError | None) -> None:
+        self._setback = error
+
+    def setback(self) -> RoadscanError | None:
+        return self._setback
 
 
 def _watch() -> Any:
