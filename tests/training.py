@@ -1,0 +1,154 @@
+"""Run `roadscan train` as a user would, and look at what it does and leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil  # comes with ultralytics
+import torch
+import yaml
+from commands import PROGRAM
+
+DEADLINE_S = 600  # of a whole run, against hanging
+WORKER = "ray::RayTrainWorker"
+SETTINGS: dict[str, Any] = {
+    "data": "data", "image_size_px": 160, "aspect": "dataset", "epochs": 4, "batch": 4, "precision": "full",
+    "augment": {"close_mosaic": 1}, "loss": {"gamma": 1.5},
+    "execution": {"workers": 2, "gpu": False, "cpus_per_worker": 1},
+}  # fmt: skip
+
+
+def write_config(folder: Path, **fields: Any) -> None:
+    """run.yaml: a run of seconds on two processors, with the given settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.yaml").write_text(yaml.safe_dump(SETTINGS | fields))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that nothing disturbed.
+
+    Attributes:
+        folder: where run.yaml, the dataset and model.zip lie.
+        run: the run's own folder.
+        code, out, err: of the command.
+    """
+
+    folder: Path
+    run: Path
+    code: int
+    out: str
+    err: str
+
+
+class Training:
+    """`roadscan train run.yaml` in a folder, in a session of its own, by which its processes are known.
+
+    Attributes:
+        process: the command.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, within: Sequence[str] = (), **environment: str) -> None:
+        """Start it; `within` are words before the command."""
+        log = Path(tempfile.mkdtemp(prefix="log-", dir=folder))
+        self._out, self._err = log / "out", log / "err"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                [*within, PROGRAM, "train", "run.yaml", *arguments], cwd=folder, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, "COLUMNS": "200", **environment},
+            )  # fmt: skip
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while found := self.running():
+            for one in found:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            self.process.poll()
+
+    @property
+    def out(self) -> str:
+        """What it printed so far."""
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        """What it printed as errors so far, but for the line in which Ray confirms its log level."""
+        return "\n".join(line for line in self._err.read_text().splitlines() if "logging.cc" not in line)
+
+    def end(self) -> int:
+        """Wait for its end; its exit code."""
+        return self.process.wait(DEADLINE_S)
+
+    def wait_for_epoch(self, number: int) -> None:
+        """Wait until it has done steps of an epoch."""
+        wait_until(lambda: f"epoch {number}/" in self.out, lambda: f"no epoch {number}: {self.out}{self.err}")
+
+    def running(self) -> list[psutil.Process]:
+        """All its processes that live."""
+        found = []
+        for one in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if os.getsid(one.pid) == self.process.pid and one.status() != psutil.STATUS_ZOMBIE:
+                    found.append(one)
+        return found
+
+    def workers(self) -> list[psutil.Process]:
+        """Those of its processes that train."""
+        found = []
+        for one in self.running():
+            with suppress(psutil.NoSuchProcess):
+                if "".join(one.cmdline()[:1]).startswith(WORKER):
+                    found.append(one)
+        return found
+
+    def wait_until_nothing_runs(self) -> None:
+        """Wait for the processes that it started to follow it."""
+        wait_until(lambda: not self.running(), lambda: f"left running: {self.running()}")
+
+
+def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + DEADLINE_S / 2
+    while not holds():
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.1)
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    """The rows of a run's history without times, which differ from run to run."""
+    rows = json.loads((run / "history.json").read_text())
+    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
+
+
+def last_state(run: Path) -> dict[str, torch.Tensor]:
+    """All that a run's newest checkpoint holds, by name: weights, optimiser, averages."""
+    newest = max(run.glob("checkpoint_*/state.pt"))  # named by time
+    return dict(_leaves(torch.load(newest, weights_only=True)))
+
+
+def _leaves(tree: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
+    if isinstance(tree, torch.Tensor):
+        return [(name, tree)]
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [leaf for key, value in pairs for leaf in _leaves(value, f"{name}/{key}")]
+
+
+def assert_same_bits(run: Path, other: Path) -> None:
+    """Two runs ended with the same weights, moments of the optimiser and averages, and measured the same."""
+    one, two = last_state(run), last_state(other)
+    assert one.keys() == two.keys()
+    assert len(one) > 1000  # YOLOv8n's 355 tensors in the network, its average and the best, and two moments of most
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+    assert history(run) == history(other)
