@@ -20,7 +20,18 @@ from roadscan import __version__
 from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, RoadscanError
 from roadscan.storage import open_store
-from roadscan.terminal import console, epoch_progress, errors, print_config, print_facts, print_tables, progress
+from roadscan.terminal import (
+    console,
+    epoch_progress,
+    errors,
+    print_config,
+    print_facts,
+    print_plan,
+    print_sweep,
+    print_tables,
+    progress,
+    sweep_progress,
+)  # fmt: skip
 
 app = typer.Typer(
     help="Survey drives in, a register of road assets out.",
@@ -171,6 +182,22 @@ def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRu
     with epoch_progress() as bar:
         summary = run_training(settings, bar)
     print_facts({"model": settings.out, **asdict(summary)})
+    return 0
+
+
+@app.command()
+def tune(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+    """Search loss, variant and more with Ray Tune and Optuna. Run again, it goes on where it stopped."""
+    from roadscan.tune.config import TuneConfig
+    from roadscan.tune.launch import plan_sweep, run_sweep
+
+    settings = load_config(TuneConfig, config, overrides or [])
+    if dry_run:
+        print_plan(settings, plan_sweep(settings))
+        return print_config(settings)
+    with sweep_progress(settings.trials) as bar:
+        summary = run_sweep(settings, bar)
+    print_sweep(bar.rows, summary, settings.metric)
     return 0
 
 

@@ -6,7 +6,7 @@ config: they come from the usual AWS environment or profile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,21 @@ def load_config(model: type[ConfigT], path: str | Path | None = None, overrides:
         raise ConfigError(_explain(error, model, path)) from None
 
 
+def replace_fields(config: ConfigT, fields: Mapping[str, Any]) -> ConfigT:
+    """The config with other values for some fields, by dotted name: ``{"loss.gamma": 2.0}``.
+
+    Raises:
+        ConfigError: a field is unknown, or its value is out of bounds.
+    """
+    tree = config.model_dump(mode="json")
+    for name, value in fields.items():
+        _put(tree, name.split("."), value, name)
+    try:
+        return type(config).model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, type(config), None)) from None
+
+
 def dump_config(config: Config) -> str:
     """The resolved config as YAML, as ``--dry-run`` prints it."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -74,13 +89,16 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         raise ConfigError(f"--set {override}: the value is not valid YAML; quote it") from None
-    node = tree
+    _put(tree, keys, value, f"--set {override}")
+
+
+def _put(tree: dict[str, Any], keys: Sequence[str], value: Any, what: str) -> None:
     for key in keys[:-1]:
-        child = node[key] = node.get(key) or {}
+        child = tree[key] = tree.get(key) or {}
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {override}: {key!r} is a value, not a group of fields")
-        node = child
-    node[keys[-1]] = value
+            raise ConfigError(f"{what}: {key!r} is a value, not a group of fields")
+        tree = child
+    tree[keys[-1]] = value
 
 
 def _explain(error: ValidationError, model: type[Config], path: str | Path | None) -> str:

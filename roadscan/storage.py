@@ -140,15 +140,15 @@ class Store(ABC):
         """Write the object whole, replacing what was there. Readers see the old bytes or the new ones."""
 
     @abstractmethod
-    def create(self, key: str, data: bytes) -> None:
-        """Write the object only if it does not exist, else raise `Conflict`.
+    def create(self, key: str, data: bytes) -> str:
+        """Write the object only if it does not exist, else raise `Conflict`; its tag.
 
         An object that exists with these very bytes is success: it is our own write whose acknowledgement was lost.
         """
 
     @abstractmethod
-    def swap(self, key: str, data: bytes, *, tag: str) -> None:
-        """Replace the object only if its tag is still the one that was read, else raise `Conflict`."""
+    def swap(self, key: str, data: bytes, *, tag: str) -> str:
+        """Replace the object only if its tag is still the one that was read, else raise `Conflict`; its new tag."""
 
     @abstractmethod
     def keys(self, prefix: str = "") -> Iterator[str]:
@@ -186,19 +186,21 @@ class DiskStore(Store):
         with self._staged(key, data) as staged:
             staged.replace(self.path(key))
 
-    def create(self, key: str, data: bytes) -> None:
+    def create(self, key: str, data: bytes) -> str:
         with self._staged(key, data) as staged:
             try:
                 os.link(staged, self.path(key))  # fails if the name exists, unlike a rename
             except FileExistsError:
                 if self.path(key).read_bytes() != data:
                     raise Conflict(f"{self.uri_of(key)}: exists already, written by another run") from None
+        return sha256_hex(data)
 
-    def swap(self, key: str, data: bytes, *, tag: str) -> None:
+    def swap(self, key: str, data: bytes, *, tag: str) -> str:
         with self._locked(key):
             if self.read_tagged(key)[1] != tag:
                 raise Conflict(f"{self.uri_of(key)}: changed by another run since it was read")
             self.write(key, data)
+        return sha256_hex(data)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         start = self.root / prefix
@@ -285,11 +287,11 @@ class S3Store(Store):
     def write(self, key: str, data: bytes) -> None:
         self._put(key, data)
 
-    def create(self, key: str, data: bytes) -> None:
-        self._put_if(key, data, IfNoneMatch="*")
+    def create(self, key: str, data: bytes) -> str:
+        return self._put_if(key, data, IfNoneMatch="*")
 
-    def swap(self, key: str, data: bytes, *, tag: str) -> None:
-        self._put_if(key, data, IfMatch=tag)
+    def swap(self, key: str, data: bytes, *, tag: str) -> str:
+        return self._put_if(key, data, IfMatch=tag)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         for page in self._pages(Prefix=f"{self.prefix}/{prefix}".lstrip("/")):
@@ -309,19 +311,21 @@ class S3Store(Store):
         with _s3_errors(self.uri):
             yield from _client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query)
 
-    def _put(self, key: str, data: bytes, **condition: Any) -> None:
+    def _put(self, key: str, data: bytes, **condition: Any) -> str:
         with _s3_errors(self.uri_of(key)):
-            _client().put_object(Bucket=self.bucket, Key=self._key(key), Body=data, **condition)
+            answer = _client().put_object(Bucket=self.bucket, Key=self._key(key), Body=data, **condition)
+            return answer["ETag"]
 
-    def _put_if(self, key: str, data: bytes, **condition: str) -> None:
+    def _put_if(self, key: str, data: bytes, **condition: str) -> str:
         for number in range(1, BUSY_TRIES + 1):
             try:
                 return self._put(key, data, **condition)
             except Conflict as error:
                 # Our own earlier try may have won and lost its acknowledgement: then the object is ours, a success.
                 with suppress(NotFound):
-                    if self.read(key) == data:
-                        return None
+                    found, tag = self.read_tagged(key)
+                    if found == data:
+                        return tag
                 if not isinstance(error, _Busy) or number == BUSY_TRIES:
                     raise
                 time.sleep(random.uniform(0, 0.1 * 2**number))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -19,10 +21,15 @@ from rich.progress import (
 from rich.table import Table
 
 from roadscan.config import Config, dump_config
+from roadscan.tune.space import describe
 
 if TYPE_CHECKING:
     from roadscan.evaluate.tables import ScoreTable
     from roadscan.train.ranks import Progress as EpochProgress
+    from roadscan.tune.config import TuneConfig
+    from roadscan.tune.launch import Plan
+    from roadscan.tune.results import SweepSummary
+    from roadscan.tune.sweep import TrialRow
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -78,6 +85,38 @@ class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` i
             self._to.print(text)
 
 
+class sweep_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
+    """A line for each trial that ended; in a terminal, also how far those are that run."""
+
+    def __init__(self, trials: int) -> None:
+        super().__init__("starting trials", console, MofNCompleteColumn(), TimeElapsedColumn())
+        self._trials, self._shown = trials, dict[int, str]()
+        self.rows: Sequence[TrialRow] = ()
+
+    def __call__(self, rows: Sequence[TrialRow]) -> None:
+        """Show how far the sweep is."""
+        self.rows = rows
+        for row in rows:
+            if self._shown.get(row.number) != row.state:
+                self._shown[row.number] = row.state
+                self._to.print(f"trial {row.number:>3} {trial_in_words(row)}", markup=False, soft_wrap=True)
+        running = ", ".join(f"{row.number} at epoch {row.epochs}" for row in rows if row.state == "running")
+        ended = sum(row.state != "running" for row in rows)
+        self._bar.update(self._task, description=f"running: {running}", completed=ended, total=self._trials)
+
+
+def trial_in_words(row: TrialRow) -> str:
+    """A trial in one line."""
+    settings = " ".join(f"{field}={_short(value)}" for field, value in row.settings.items())
+    value = "" if row.value is None else f" {row.value:.4f}"
+    after = f" after {row.epochs} epochs" if row.state in ("complete", "pruned") else ""
+    return f"{row.state:<8}{value}{after}  {settings}{f'  {row.failure}' if row.failure else ''}"
+
+
+def _short(value: Any) -> str:
+    return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def print_tables(tables: Sequence[ScoreTable], notes: Sequence[str]) -> None:
     """Scores, and what a reader of them should know."""
     for table in tables:
@@ -102,3 +141,39 @@ def print_facts(facts: dict[str, Any]) -> None:
         shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
         table.add_row(name.replace("_", " "), escape(str(shown)))
     console.print(table)
+
+
+def print_plan(config: TuneConfig, plan: Plan) -> None:
+    """What a sweep will search, and what it asks of the cluster."""
+    space = Table("field", "values", box=SIMPLE_HEAD)
+    for field, dimension in config.space.items():
+        space.add_row(field, escape(describe(dimension)))
+    console.print(space)
+    room = Table("variant", "workers of a trial", "trials at once, if all have it", box=SIMPLE_HEAD)
+    for variant, places in plan.places.items():
+        room.add_row(variant, str(places), str(plan.at_once[variant]))
+    console.print(room)
+    epochs = config.train.epochs
+    console.print(f"{config.trials} trials of at most {epochs} epochs: at most {config.trials * epochs} epochs")
+
+
+def print_sweep(rows: Sequence[TrialRow], summary: SweepSummary, metric: str) -> None:
+    """A sweep's trials, best first, and what it came to."""
+    table = Table("trial", "state", metric, "epochs", *_latency_header(rows), "settings", box=SIMPLE_HEAD)
+    for row in sorted(rows, key=lambda row: (row.state != "complete", -(row.value or 0), row.number)):
+        name = f"{row.number}{' *' if row.number in (summary.pareto or [summary.best]) else ''}"
+        latency = ["" if row.latency_ms is None else f"{row.latency_ms:.1f}"] if _latency_header(rows) else []
+        value = "" if row.value is None else f"{row.value:.4f}"
+        settings = " ".join(f"{field}={_short(one)}" for field, one in row.settings.items())
+        what = f"{settings}{f' ({row.start})' if row.start else ''}{f': {row.failure}' if row.failure else ''}"
+        table.add_row(name, row.state, value, str(row.epochs), *latency, escape(what))
+    console.print(table)
+    console.print("* best" if not summary.pareto else "* no other trial is both better and faster")
+    facts = asdict(summary)
+    replay = facts.pop("replay")
+    print_facts(facts)
+    console.print(f"the best again: {replay}", markup=False, soft_wrap=True)
+
+
+def _latency_header(rows: Sequence[TrialRow]) -> list[str]:
+    return ["ms an image"] if any(row.latency_ms is not None for row in rows) else []

@@ -60,7 +60,8 @@ def test_a_wrong_digest_is_refused(store: Store) -> None:
 
 
 def test_create_writes_once_and_takes_its_own_bytes_as_success(store: Store) -> None:
-    store.create("commit", b"mine")
+    tag = store.create("commit", b"mine")
+    assert tag == store.stat("commit").tag
     store.create("commit", b"mine")  # an acknowledgement that was lost on the way
     with pytest.raises(Conflict):
         store.create("commit", b"theirs")
@@ -70,7 +71,8 @@ def test_create_writes_once_and_takes_its_own_bytes_as_success(store: Store) -> 
 def test_swap_needs_the_tag_that_was_read(store: Store) -> None:
     store.write("pointer", b"1")
     _, tag = store.read_tagged("pointer")
-    store.swap("pointer", b"2", tag=tag)
+    new = store.swap("pointer", b"2", tag=tag)
+    assert new == store.stat("pointer").tag != tag
     with pytest.raises(Conflict):
         store.swap("pointer", b"3", tag=tag)
     assert store.read("pointer") == b"2"

@@ -24,6 +24,7 @@ from roadscan.train.config import TrackingConfig, TrainConfig
 logger = logging.getLogger(__name__)
 
 History = list[dict[str, Any]]
+HISTORY = "history.json"
 TENSORBOARD = "tensorboard/events.out.tfevents.0.roadscan"  # the name by which TensorBoard knows its files
 RUN_TAG = "roadscan.run"
 
@@ -36,7 +37,7 @@ def write_history(history: History, config: TrainConfig, store: Store) -> None:
         config: the run.
         store: its folder.
     """
-    store.write("history.json", json.dumps(jsonable(history), indent=1, allow_nan=False).encode())
+    store.write(HISTORY, json.dumps(jsonable(history), indent=1, allow_nan=False).encode())
     store.write("history.csv", _csv(history).encode())
     store.write(TENSORBOARD, _tensorboard(history))
     if config.tracking.mlflow_uri:

@@ -28,7 +28,7 @@ from roadscan.dataset.staging import stage
 from roadscan.errors import AccessDenied, ConfigError, NotFound, RoadscanError, StorageError, TrainingError
 from roadscan.storage import arrow_filesystem, open_file, open_store
 from roadscan.train.config import TrainConfig
-from roadscan.train.history import check_tracking, write_history
+from roadscan.train.history import History, check_tracking, write_history
 from roadscan.train.initial import Initial, check_splits, read_initial
 from roadscan.train.loop import train
 from roadscan.train.ranks import Progress, everyone
@@ -41,6 +41,7 @@ RESIZE_S = 900  # between looks for room for more workers; to take it costs the 
 logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[Progress], None]
+OnHistory = Callable[[History], None]
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,24 @@ class Places:
     gpu: bool
     cpus: int
 
+    @property
+    def most(self) -> int:
+        """The greatest number of workers."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
-def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> Summary:
+    def __str__(self) -> str:
+        return f"{self.most} x ({self.cpus} CPU{'s' * (self.cpus > 1)}{', 1 GPU' * self.gpu})"
+
+
+def run_training(
+    config: TrainConfig, on_progress: OnProgress | None = None, on_history: OnHistory | None = None
+) -> Summary:
     """Train on the Ray cluster, from the run's newest checkpoint if there is one, and write the model file.
 
     Args:
         config: the run.
         on_progress: called about once a second while it trains.
+        on_history: called with the history when there are new epochs; as `on_progress`, from another thread.
 
     Raises:
         ConfigError: the cluster has no room for the workers, or the run was started with other settings.
@@ -109,7 +121,7 @@ def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> 
         ),
     )
     failure = None
-    with _shown(watch, on_progress), _interruptible():
+    with _shown(watch, on_progress, on_history), _interruptible():
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
@@ -128,10 +140,14 @@ def run_training(config: TrainConfig, on_progress: OnProgress | None = None) -> 
     return Summary.read(store)
 
 
-def find_places(config: TrainConfig) -> Places:
+def find_places(config: TrainConfig, copies: int = 1) -> Places:
     """Settle what the config leaves to the cluster, and check that there is room.
 
     What the config states is believed, since an autoscaling cluster makes room when it is asked to.
+
+    Args:
+        config: the run.
+        copies: of it that should find places at once, if there is room.
 
     Raises:
         ConfigError: fewer places than the fewest workers.
@@ -145,7 +161,7 @@ def find_places(config: TrainConfig) -> Places:
     if wanted.cpus_per_worker is not None:
         return Places(workers, gpu, wanted.cpus_per_worker)
     largest = int(max(node.get("CPU", 0) for node in nodes))
-    for count in range(most, fewest - 1, -1):
+    for count in range(most * copies, fewest - 1, -1):
         for cpus in range(largest, 0, -1):
             if sum(_fitting(node, cpus, gpu) for node in nodes) >= count:
                 return Places(workers, gpu, cpus)
@@ -197,7 +213,12 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
             raise one
     initial: Initial | None = ray.get(spec["initial"])
     store = open_store(config.runs).child(config.name)
-    state = train(config, dataset, initial, ranks, lambda history: write_history(history, config, store))
+
+    def on_epoch(history: History) -> None:
+        write_history(history, config, store)
+        spec["watch"].tell.remote(history)
+
+    state = train(config, dataset, initial, ranks, on_epoch)
     if ranks.rank == 0:
         write_result(state, dataset, config, initial.origin if initial else "scratch", store, ranks.device)
 
@@ -224,10 +245,11 @@ class _RayRanks:
 
 
 class _Watch:
-    """What the workers tell the driver: the newest progress, the first mistake of the user's, and the last setback."""
+    """What workers tell the driver: the newest progress and history, the user's first mistake, and the last setback."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
+        self._history: History = []
         self._failure: RoadscanError | None = None
         self._setback: RoadscanError | None = None
 
@@ -236,6 +258,12 @@ class _Watch:
 
     def progress(self) -> Progress | None:
         return self._progress
+
+    def tell(self, history: History) -> None:
+        self._history = history
+
+    def history(self) -> History:
+        return self._history
 
     def fail(self, error: RoadscanError) -> None:
         self._failure = self._failure or error
@@ -270,13 +298,16 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _shown(watch: Any, on_progress: OnProgress | None) -> Iterator[None]:
-    """Hand progress on while the block runs."""
+def _shown(watch: Any, on_progress: OnProgress | None, on_history: OnHistory | None) -> Iterator[None]:
+    """Hand progress and history on while the block runs."""
     done = threading.Event()
 
     def poll() -> None:
-        seen, since = None, time.monotonic()
+        seen, since, epochs = None, time.monotonic(), 0
         while not done.wait(POLL_S):
+            if on_history and len(history := ray.get(watch.history.remote())) > epochs:
+                epochs = len(history)
+                on_history(history)
             progress = ray.get(watch.progress.remote())
             if progress != seen:
                 seen, since = progress, time.monotonic()

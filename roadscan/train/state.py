@@ -95,21 +95,21 @@ class State:
         self.ema.updates, self.best = tree["ema"]["updates"], tree["best"]
 
 
-def check_identity(stored: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to go on with a run under other settings.
+def check_identity(stored: dict[str, Any], now: dict[str, Any], what: str = "run") -> None:
+    """Refuse to go on with a run, or what else it is, under other settings.
 
     Raises:
         ConfigError: names every setting that differs.
     """
     a, b = _flat(stored), _flat(json.loads(json.dumps(now)))
     differing = [
-        f"  {key}: the run has {a.get(key)!r}, got {b.get(key)!r}"
+        f"  {key}: the {what} has {a.get(key)!r}, got {b.get(key)!r}"
         for key in sorted(a.keys() | b.keys())
         if a.get(key) != b.get(key)
     ]
     if differing:
         raise ConfigError(
-            "the run of this name was started with other settings; set another name, or the same settings:\n"
+            f"the {what} of this name was started with other settings; set another name, or the same settings:\n"
             + "\n".join(differing)
         )
 

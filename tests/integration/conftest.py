@@ -1,6 +1,9 @@
-"""A finished training run, which several tests look at."""
+"""A finished training run, which several tests look at, and the secret of a cluster."""
 
 from __future__ import annotations
+
+import secrets
+from pathlib import Path
 
 import labelled
 import pytest
@@ -17,3 +20,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         code = training.end()
         training.wait_until_nothing_runs()
         return Trained(folder, folder / "runs" / "train", code, training.out, training.err)
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever connects to a cluster must know a secret."""
+    (tmp_path / "token").write_text(secrets.token_hex(32))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("RAY_num_prestart_python_workers", "0")

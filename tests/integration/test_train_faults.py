@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import labelled
-import psutil
 import pytest
+from clusters import BIN, HEAD, NODE, kill_all, kill_node, start_node, wait_for_nodes, wait_for_port
 from commands import sets
 from hosts import Host, separate_hosts, why_not
 from training import SETTINGS, Trained, Training, assert_same_bits, history, wait_until, write_config
@@ -28,16 +26,6 @@ from roadscan.storage import Store, create_bucket, open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-BIN = Path(sys.executable).parent
-NODE = (str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--object-store-memory=157286400")
-HEAD = ("--head", "--num-cpus=0", "--include-dashboard=false")
-READY = """
-import sys, time, ray
-ray.init(sys.argv[1], logging_level="ERROR")
-while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
-    time.sleep(0.2)
-"""
-
 
 def assert_same_model(one: Path, other: Path) -> None:
     """Two model files have the same weights, and cards that differ in addresses alone."""
@@ -48,19 +36,6 @@ def assert_same_model(one: Path, other: Path) -> None:
         assert getattr(first.card, field_) == getattr(second.card, field_), field_
     settings, others = first.card.training, second.card.training
     assert {name for name in settings if settings[name] != others[name]} <= {"data", "runs"}
-
-
-def wait_for_nodes(address: str, count: int, within: Sequence[str] = ()) -> None:
-    """Wait until a Ray cluster has so many nodes."""
-    subprocess.run([*within, sys.executable, "-c", READY, address, str(count)], check=True, timeout=120)
-
-
-def wait_for_port(host: str, port: int) -> None:
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((host, port)) == 0
-
-    wait_until(answers, lambda: f"nothing answers at {host}:{port}")
 
 
 def test_a_run_that_loses_a_worker_ends_with_the_same_bits(trained: Trained, tmp_path: Path) -> None:
@@ -105,15 +80,6 @@ def test_the_workers_of_a_driver_that_is_no_more_end(trained: Trained, tmp_path:
         wait_until(lambda: not killed.workers(), lambda: "the workers go on")
 
 
-@pytest.fixture
-def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever connects to a cluster must know a secret."""
-    (tmp_path / "token").write_text(secrets.token_hex(32))
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setenv("RAY_num_prestart_python_workers", "0")
-
-
 @dataclass
 class Cluster:
     """Ray nodes on this machine.
@@ -125,30 +91,6 @@ class Cluster:
 
     address: str
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-
-def start_node(folder: str, address: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start a node that has addresses, ports and sockets of its own."""
-    http, grpc = free_ports(2)
-    own = (
-        f"--node-ip-address={address}", f"--temp-dir={folder}/{address}",
-        f"--dashboard-agent-listen-port={http}", f"--dashboard-agent-grpc-port={grpc}",
-    )  # fmt: skip
-    with Path(folder, f"{address}.log").open("wb") as log:
-        return subprocess.Popen([*NODE, *own, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
-def kill_node(node: subprocess.Popen[bytes]) -> None:
-    """What a node that loses power does: all of it is gone at once."""
-    with suppress(psutil.NoSuchProcess):
-        kill_all([psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)])
-    node.wait()
-
-
-def kill_all(processes: Iterable[psutil.Process]) -> None:
-    for one in processes:
-        with suppress(psutil.NoSuchProcess):
-            one.kill()
 
 
 @pytest.fixture

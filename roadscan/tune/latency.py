@@ -1,0 +1,34 @@
+"""How long a network takes for one image, on the machine that this runs on."""
+
+from __future__ import annotations
+
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from roadscan.dataset.records import Task
+from roadscan.model import yolo
+from roadscan.model.bundle import Activation, Bundle, ModelCard, Variant
+from roadscan.model.detector import Detector
+
+WARM_UP, MEASURED = 3, 15
+
+
+def measure_latency(task: Task, variant: Variant, activation: Activation, image_size_px: int, cpus: int) -> float:
+    """Milliseconds from one square image in memory to its detections, the median of 15; on the GPU where there is one.
+
+    The weights are random: the time does not depend on them, but for what few detections they give.
+    """
+    torch.set_num_threads(cpus)
+    card = ModelCard(task=task, variant=variant, activation=activation, classes=("a",), image_size_px=image_size_px)
+    weights = yolo.build(task, variant, len(card.classes), activation).state_dict()
+    detector = Detector(Bundle(card, weights, ""))
+    image = np.random.default_rng(0).integers(0, 256, (1, image_size_px, image_size_px, 3), np.uint8)
+    seconds = []
+    for _ in range(WARM_UP + MEASURED):
+        start = perf_counter()
+        detector.infer(image)
+        seconds.append(perf_counter() - start)
+    return round(1000 * median(seconds[WARM_UP:]), 3)

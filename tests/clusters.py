@@ -1,0 +1,62 @@
+"""Ray nodes on this machine, as an operator starts them; ended by their own pids."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from training import wait_until
+
+from roadscan.demo.server import free_ports
+
+BIN = Path(sys.executable).parent
+NODE = (str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--object-store-memory=157286400")
+HEAD = ("--head", "--num-cpus=0", "--include-dashboard=false")
+READY = """
+import sys, time, ray
+ray.init(sys.argv[1], logging_level="ERROR")
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    time.sleep(0.2)
+"""
+
+
+def wait_for_nodes(address: str, count: int, within: Sequence[str] = ()) -> None:
+    """Wait until a Ray cluster has so many nodes."""
+    subprocess.run([*within, sys.executable, "-c", READY, address, str(count)], check=True, timeout=120)
+
+
+def wait_for_port(host: str, port: int) -> None:
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((host, port)) == 0
+
+    wait_until(answers, lambda: f"nothing answers at {host}:{port}")
+
+
+def start_node(folder: str, address: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a node that has addresses, ports and sockets of its own."""
+    http, grpc = free_ports(2)
+    own = (
+        f"--node-ip-address={address}", f"--temp-dir={folder}/{address}",
+        f"--dashboard-agent-listen-port={http}", f"--dashboard-agent-grpc-port={grpc}",
+    )  # fmt: skip
+    with Path(folder, f"{address}.log").open("wb") as log:
+        return subprocess.Popen([*NODE, *own, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def kill_node(node: subprocess.Popen[bytes]) -> None:
+    """What a node that loses power does: all of it is gone at once."""
+    with suppress(psutil.NoSuchProcess):
+        kill_all([psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)])
+    node.wait()
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()

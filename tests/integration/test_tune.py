@@ -1,0 +1,195 @@
+"""`roadscan tune` as an operator runs it: submitted as a job to a Ray cluster, with all that it keeps on S3."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import labelled
+import optuna
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from clusters import BIN, kill_node, start_node, wait_for_nodes, wait_for_port
+from commands import PROGRAM, ROOT
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from training import SETTINGS, wait_until
+
+from roadscan.demo.server import S3Server, free_ports
+from roadscan.model.bundle import load
+from roadscan.storage import Store, open_store
+from roadscan.tune.journal import JOURNAL
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+TRIALS = 5
+SPACE: dict[str, Any] = {
+    "loss.gamma": [0, {"low": 1, "high": 3}],
+    "optimiser.lr": {"low": 5e-4, "high": 5e-3, "log": True},
+}
+
+
+def train_settings(data: str, cache: Path | None = None) -> dict[str, Any]:
+    """A training of seconds on one processor, which comes to something."""
+    execution = {"workers": 1, "gpu": False, "cpus_per_worker": 1, **({"cache_dir": str(cache)} if cache else {})}
+    return SETTINGS | {"data": data, "epochs": 3, "initial": "demo", "execution": execution}
+
+
+def write_sweep(folder: Path, **fields: Any) -> None:
+    """tune.yaml: trials of seconds on one processor each, with the given settings."""
+    tree = {
+        "train": train_settings("data"),
+        "space": SPACE,
+        "trials": TRIALS,
+        "pruning": {"first_epoch": 1, "factor": 3},
+    }
+    (folder / "tune.yaml").write_text(yaml.safe_dump(tree | fields))
+
+
+@dataclass
+class Head:
+    """A cluster of one node, with two processors and the API that takes jobs."""
+
+    process: subprocess.Popen[bytes]
+    api: str
+
+    def submit(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Submit the sweep of a folder, and follow it."""
+        command = [
+            str(BIN / "ray"), "job", "submit", f"--address={self.api}", f"--working-dir={folder}",
+            "--", sys.executable, "tune.py", "tune.yaml",
+        ]  # fmt: skip
+        log = (folder.parent / "job.log").open("ab")
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+
+    def drivers(self) -> list[psutil.Process]:
+        """Processes that drive a sweep."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [one for one in children if one.is_running() and one.cmdline()[1:3] == ["tune.py", "tune.yaml"]]
+
+
+@pytest.fixture
+def head(token: None, s3: S3Server) -> Iterator[Head]:
+    port, client, api = free_ports(3)
+    with ExitStack() as stack:  # a short path, for sockets
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True))
+        arguments = (
+            "--head", "--num-cpus=2", f"--port={port}", f"--ray-client-server-port={client}",
+            "--include-dashboard=true", f"--dashboard-port={api}",
+        )  # fmt: skip
+        process = start_node(folder, "127.0.0.1", *arguments)
+        stack.callback(kill_node, process)
+        wait_for_nodes(f"127.0.0.1:{port}", 1)
+        wait_for_port("127.0.0.1", api)
+        yield Head(process, f"http://127.0.0.1:{api}")
+
+
+def test_a_submitted_sweep_that_is_killed_goes_on_and_ends_with_every_trial_once(head: Head, tmp_path: Path) -> None:
+    labelled.draw_dataset(tmp_path / "data", {"train": 24, "val": 8})
+    raw = open_store(f"s3://raw/{tmp_path.name}")
+    for path in (tmp_path / "data").rglob("*.*"):
+        raw.write(path.relative_to(tmp_path).as_posix(), path.read_bytes())
+    house = open_store(f"s3://warehouse/{tmp_path.name}")
+    (tmp_path / "job").mkdir()
+    write_sweep(
+        tmp_path / "job", name="swept", sweeps=house.uri, train=train_settings(raw.uri_of("data"), tmp_path / "cache")
+    )
+    shutil.copy(ROOT / "jobs" / "tune.py", tmp_path / "job")
+    store = house.child("swept")
+
+    def log() -> str:
+        return (tmp_path / "job.log").read_text()
+
+    first = head.submit(tmp_path / "job")
+    wait_until(lambda: ended(store) >= 2 or first.poll() is not None, log)
+    assert first.poll() is None, log()
+    before = trials(store)
+    (driver,) = head.drivers()
+    driver.kill()
+    assert first.wait(120) != 0
+    assert not store.exists("sweep.json")
+    assert head.submit(tmp_path / "job").wait(600) == 0, log()
+
+    summary = json.loads(store.read("sweep.json"))
+    table = pq.read_table(io.BytesIO(store.read("trials.parquet"))).to_pylist()
+    assert [row["trial"] for row in table] == list(range(TRIALS))
+    assert [row["start"] for row in table] == ["baseline", "published", None, None, None]
+    assert {row["state"] for row in table} <= {"complete", "pruned"}
+    for trial in before:
+        if trial.state.is_finished():
+            assert trials(store)[trial.number].datetime_complete == trial.datetime_complete  # not run again
+        else:
+            assert trials(store)[trial.number].params == trial.params
+    for row in table:
+        epochs = [one["epoch"] for one in json.loads(store.read(f"trials/trial-{row['trial']:04d}/history.json"))]
+        assert epochs == list(range(1, len(epochs) + 1))
+        assert row["epochs"] <= len(epochs) <= 3
+    best = table[summary["best"]]
+    assert best["state"] == "complete"
+    assert 0 < best["map50_95"] == max(row["map50_95"] for row in table if row["state"] == "complete")
+    assert summary["replay"] == best["replay"]
+    assert load(store.uri_of("best.zip")).sha256 == best["model_sha256"]
+    assert {"learning-curves.png", "parallel-coordinates.png"} <= set(store.keys())
+    assert "trial   0 complete" in log()
+    replays_exactly(best, tmp_path)
+
+
+def replays_exactly(best: dict[str, Any], folder: Path) -> None:
+    """The best trial's line, run alone, comes to the same metric, to the last digit."""
+    (folder / "replay").mkdir()
+    command = [PROGRAM, *shlex.split(best["replay"])[1:]]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        command, cwd=folder / "replay", capture_output=True, text=True, check=False, env=environment, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    history = json.loads((folder / "replay/runs" / f"trial-{best['trial']:04d}" / "history.json").read_text())
+    assert max(row["map50_95"] for row in history) == best["map50_95"]
+
+
+def trials(store: Store) -> list[optuna.trial.FrozenTrial]:
+    """Those of the study, as Optuna itself reads its journal."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / JOURNAL
+        path.write_bytes(store.read(JOURNAL))
+        return optuna.load_study(study_name="swept", storage=JournalStorage(JournalFileBackend(str(path)))).trials
+
+
+def ended(store: Store) -> int:
+    return sum(trial.state.is_finished() for trial in trials(store)) if store.exists(JOURNAL) else 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"metric": "mask_map50"}, "metric: got mask_map50, but"),
+        ({"train": train_settings("nowhere")}, "nowhere: expected data.yaml"),
+        ({"sweeps": "gs://bucket"}, "scheme 'gs' is not supported"),
+        ({"space": {"loss.gamma": [0.5]}}, "gamma"),
+        (
+            {"by_variant": {"n": {"execution.workers": 3, "execution.cpus_per_worker": 1}}},
+            "variant n: a trial needs 3 x (1 CPU), which the cluster has not",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+    labelled.draw_dataset(tmp_path / "data", {"train": 4, "val": 2})
+    write_sweep(tmp_path, **fields)
+    done = subprocess.run([PROGRAM, "tune", "tune.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "sweeps").exists()
