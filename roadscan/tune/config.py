@@ -69,7 +69,7 @@ class TuneConfig(Config):
         return {field: _get(tree, field) for field in fields}
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a sweep to go on: all but where things lie and how much is done at once."""
+        """What must be the same for a sweep to go on: all but where it is kept, and how much is done, and at once."""
         left_out = {"name", "sweeps", "train", "trials", "max_concurrent", "max_failures"}
         own = self.model_dump(mode="json", exclude=left_out)
         return {**own, "train": {**self.train.identity(), "data": self.train.data, "initial": self.train.initial}}

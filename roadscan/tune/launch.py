@@ -157,19 +157,21 @@ class _Run:
         self._sweep, self._plan, self._store, self._on_rows = sweep, plan, store, on_rows
         self._held: Assignment | None = None  # asked for, and too large for what is free
         self._running: dict[str, Assignment] = {}
-        self._hours: dict[str, float] = {}
+        self._hours: dict[str, dict[int, float]] = {}  # of all workers together, by epoch
 
     def start(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's spec; None while there is no room, ``FINISHED`` if there is none."""
-        if self.error is not None or not any(map(self._has_room, self._plan.places)):
-            return FINISHED if self.error is not None else None
+        if self.error is not None:
+            return FINISHED
+        if not any(map(self._has_room, self._plan.places)):
+            return None
         self._held = self._held or self._sweep.next()
         if self._held is None:
             return FINISHED
         if not self._has_room(self._held.train.variant):
             return None
         assignment, self._held = self._held, None
-        self._running[trial_id], self._hours[trial_id] = assignment, 0.0
+        self._running[trial_id], self._hours[trial_id] = assignment, {}
         self._show()
         return {"train": self._kept_in_sweep(assignment).model_dump_json()}
 
@@ -180,7 +182,7 @@ class _Run:
             return True
         if "epoch" not in result:
             return False
-        self._hours[trial_id] += result["seconds"] * result["workers"] / 3600
+        self._hours[trial_id][result["epoch"]] = result["seconds"] * result["workers"] / 3600
         metric = self._sweep.config.metric
         give_up = metric in result and self._sweep.report(number, result["epoch"], result[metric])
         self._show()
@@ -191,7 +193,7 @@ class _Run:
         assignment, hours = self._running.pop(trial_id), self._hours.pop(trial_id)
         if self.error is not None:
             return  # it is still under way for the next driver
-        facts = {"worker_hours": round(hours, 4)}
+        facts: dict[str, Any] = {"worker_hours": round(sum(hours.values()), 4)}
         result = result or {}
         if error:
             self._sweep.fail(assignment.number, "its process was lost more than max_failures times", facts)

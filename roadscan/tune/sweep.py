@@ -150,7 +150,8 @@ class Sweep:
             curve[epoch] = max([value, *curve.values()])
             if not self.config.latency:  # Optuna has no intermediate values for two objectives
                 trial.report(curve[epoch], epoch)
-        return not self.config.latency and trial.should_prune() and trial.user_attrs.get("start") != BASELINE
+        is_kept = trial.user_attrs.get("start") == BASELINE or epoch >= self.config.train.epochs
+        return not self.config.latency and trial.should_prune() and not is_kept
 
     def complete(self, number: int, facts: Mapping[str, Any], latency_ms: float | None = None) -> None:
         """A trial has had all its epochs, or stopped by itself since it got no better."""
@@ -176,24 +177,22 @@ class Sweep:
     def importances(self) -> tuple[dict[str, float], int]:
         """How much each parameter decides whether a trial is among the best: shares of 1; and after how many epochs.
 
-        Trials are held against each other after the same number of epochs: the greatest that half of them had. By
-        PED-ANOVA (Watanabe et al. 2023, https://arxiv.org/abs/2304.10255); empty while there are too few trials.
+        Trials are held against each other after as many epochs as all of them had: later, survivors alone would tell
+        what survives. PED-ANOVA (Watanabe et al. 2023, https://arxiv.org/abs/2304.10255); empty while there are too few
+        trials.
         """
-        curves = [(trial, self._curve(trial)) for trial in self._study.get_trials(deepcopy=False)]
-        lasts = sorted((max(curve) for _, curve in curves if curve), reverse=True)
-        if len(lasts) < FEWEST_COMPARED:
+        ended = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if len(ended) < FEWEST_COMPARED:
             return {}, 0
-        epochs = lasts[(len(lasts) - 1) // 2]
+        epochs = min(max(self._curve(trial)) for trial in ended)
         compared = optuna.create_study(direction="maximize")
-        for trial, curve in curves:
-            if epochs in curve:
-                compared.add_trial(
-                    optuna.trial.create_trial(
-                        params=trial.params, distributions=trial.distributions, value=curve[epochs]
-                    )
-                )
+        for trial in ended:
+            value = max(value for epoch, value in self._curve(trial).items() if epoch <= epochs)
+            compared.add_trial(
+                optuna.trial.create_trial(params=trial.params, distributions=trial.distributions, value=value)
+            )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore")  # it is experimental, and warns where trials do not differ
             evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
             return optuna.importance.get_param_importances(compared, evaluator=evaluator), epochs
 

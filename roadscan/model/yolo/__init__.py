@@ -6,7 +6,6 @@ pickled code, and no settings shared with other programs on the machine.
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import tempfile
@@ -14,7 +13,6 @@ import tempfile
 from PIL import Image
 
 _settings = tempfile.mkdtemp(prefix="roadscan-yolo-")
-atexit.register(shutil.rmtree, _settings, ignore_errors=True)
 os.environ.update(
     YOLO_OFFLINE="1",  # otherwise it looks for fonts, weights and updates, and sends events
     YOLO_AUTOINSTALL="false",  # otherwise a missing module runs pip
@@ -42,6 +40,7 @@ from roadscan.model.yolo.network import (
 # ultralytics replaces Pillow's open, for every program in the process, by one that goes looking for a HEIF package
 # when a file is no image.
 Image.open = _image_open
+shutil.rmtree(_settings)  # read and written by the import alone; a worker that is killed would leave it behind
 
 __all__ = [
     "MAX_DETECTIONS",
