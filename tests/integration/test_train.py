@@ -125,17 +125,6 @@ def test_a_config_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert "not valid YAML" in refused(tmp_path)
 
 
-def test_a_dataset_that_is_not_there_is_refused(folder: Path) -> None:
-    assert "dataset " in (message := refused(folder, *sets(name="nowhere", data="nowhere")))
-    assert "nowhere: expected data.yaml" in message
-
-
-def test_a_dataset_without_validation_images_is_refused(folder: Path, tmp_path: Path) -> None:
-    labelled.draw_dataset(tmp_path / "data", {"train": 4})
-    message = refused(folder, *sets(name="unvalidated", data=tmp_path / "data", **{"execution.workers": 1}))
-    assert "no images in split val; got train" in message
-
-
 def test_a_fault_that_only_the_first_worker_meets_ends_the_run(folder: Path) -> None:
     """The other one waits for it, and would for ever. A store may recover, so it is tried again first."""
     (folder / "runs" / "blocked" / "history.json").mkdir(parents=True)
