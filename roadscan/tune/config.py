@@ -41,7 +41,9 @@ class TuneConfig(Config):
     latency: bool = Field(
         False, description="search the trade-off with latency, which is measured before; without pruning"
     )
-    pruning: PruningConfig | None = Field(PruningConfig(), description="empty: every trial has all its epochs")
+    pruning: PruningConfig | None = Field(
+        None, description="give poor trials up early; worth it where all variants learn about as fast"
+    )
     max_concurrent: int | None = Field(
         None, ge=1, description="trials at once; empty: what the cluster has room for. Needed where it grows on demand"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -204,5 +205,5 @@ def _differing(tree: dict[str, Any], default: dict[str, Any], prefix: str = "") 
 
 
 def _yaml(value: Any) -> str:
-    """As --set reads it; JSON is YAML, and keeps every digit of a number."""
-    return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
+    """On one line, as --set reads it."""
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()

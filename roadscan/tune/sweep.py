@@ -1,9 +1,8 @@
 """A sweep as a study: what to try next, what to give up, what came of it. Knows nothing of Ray or of training.
 
 The study is the sweep's only record, so whoever opens it again goes on: with the trials that were under way, by their
-numbers, and then with new ones. A trial that is given up enters the study as pruned, with all the values that it
-reported. As complete, with the value it was cut off at, it would tell the search that its settings are worse than they
-are.
+numbers, and then with new ones. A trial that is given up enters the study as pruned, with all that it reported. As
+complete, its score so far would stand beside those of whole trainings.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 Start = Literal["baseline", "published"]
 BASELINE: Start = "baseline"
 PUBLISHED: Start = "published"
-FEWEST_COMPARED = 10  # trials from which importances mean something
+FEWEST_COMPARED = 30  # trials from which importances mean something
 BEST_SHARE = 0.25  # of the trials, whose settings importances explain
 State = Literal["complete", "pruned", "failed", "running"]
 STATES: dict[TrialState, State] = {
@@ -253,7 +252,8 @@ class Sweep:
         for start, variant, settings in starts(self.config):
             if (start, variant) not in there:
                 attrs = {"start": start, "variant": variant}
-                params = params_of(self.config.space, settings)
+                inside = settings.keys() <= self.config.space.keys()
+                params = params_of(self.config.space, settings) if inside else None
                 if params is None:  # the search cannot learn from them, but they are in the table
                     self._study.enqueue_trial({}, user_attrs={**attrs, "settings": settings})
                 else:

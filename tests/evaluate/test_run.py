@@ -71,7 +71,8 @@ def test_an_evaluation_is_json(demo: Evaluation) -> None:
     assert (tree["split"], tree["images"], tree["drives"], tree["images_without_drive"]) == ("test", 9, 3, 0)
     assert tree["boxes"]["map50"] == pytest.approx(demo.measured["box"].scores.map50)
     assert tree["boxes"]["thresholds"]["target"] == 0.9
-    assert tree["boxes"]["frozen_from"] == {"confidence": 0.25, "source": "card"}
+    chosen = demo.card.metrics["val"]["confidence"]
+    assert tree["boxes"]["frozen_from"] == {"confidence": chosen, "source": "val"}
 
 
 def test_the_order_of_the_classes_does_not_matter(demo: Evaluation, changed: Callable[..., str]) -> None:
@@ -162,7 +163,7 @@ def test_tables_say_all_classes_and_conditions(demo: Evaluation) -> None:
     overall, sizes, points, classes, conditions = evaluation_tables(demo)
     scores = demo.measured["box"].scores
     assert f"{100 * scores.map50:.2f} (" in overall.markdown()
-    assert "with which the model scans" in points.markdown()
+    assert "from the model's validation" in points.markdown()
     assert [row[0] for row in classes.rows] == [*HIGHWAY.names]
     assert {row[0] for row in conditions.rows} <= {"day", "rain"}
     assert all("percent" in table.caption for table in (overall, sizes, points, classes, conditions))
