@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roadscan.config import dump_config, load_config
+from roadscan.config import dump_config, load_config, replace_fields
 from roadscan.demo.run import DemoConfig
 from roadscan.errors import ConfigError
 from roadscan.scan.config import ScanConfig
@@ -74,3 +74,25 @@ def test_an_override_of_one_field_leaves_the_others(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("roads:\n")
     assert load_config(DemoConfig, file, ["roads.length_km=1"]).roads.length_km == 1
+
+
+def test_fields_are_replaced_by_dotted_name() -> None:
+    base = load_config(DemoConfig, None, ["roads.length_km=1"])
+    other = replace_fields(base, {"roads.seed": 9, "roads.nights": 3})
+    assert (other.roads.seed, other.roads.nights, other.roads.length_km) == (9, 3, 1)
+    assert base.roads.seed == 5
+    assert replace_fields(base, {}) == base
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"roads.sed": 1}, "roads.sed: unknown field; known fields: .*seed"),
+        ({"colour": 1}, "colour: unknown field; known fields: .*roads"),
+        ({"roads.length_km": -1}, "roads.length_km: got -1; "),
+        ({"roads.length_km.x": 1}, "roads.length_km.x: 'length_km' is a value, not a group of fields"),
+    ],
+)
+def test_a_replaced_field_is_checked(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        replace_fields(DemoConfig(), fields)

@@ -65,9 +65,10 @@ class TuneConfig(Config):
         variant = settings.get("variant", self.train.variant)
         return replace_fields(self.train, {**self.by_variant.get(variant, {}), **settings})
 
-    def of_base(self, fields: Sequence[str]) -> Settings:
-        """What the base has for some fields."""
-        tree = self.train.model_dump(mode="json")
+    def of_base(self, fields: Sequence[str], variant: str | None = None) -> Settings:
+        """What trials have for some fields before they differ; those of one variant, or as ``train`` has it."""
+        base = self.train if variant is None else self.trial({"variant": variant})
+        tree = base.model_dump(mode="json")
         return {field: _get(tree, field) for field in fields}
 
     def identity(self) -> dict[str, Any]:
@@ -91,6 +92,12 @@ class TuneConfig(Config):
                 )
             if taken := fields.keys() & {"variant", "data", "runs", "name", "out", "epochs"}:
                 raise ValueError(f"by_variant.{variant}.{min(taken)}: trials cannot differ in that here")
+            if both := fields.keys() & self.space.keys():
+                raise ValueError(f"by_variant.{variant}.{min(both)}: it is searched; leave it out here or in space")
+        if self.trials < len(self.variants):
+            raise ValueError(
+                f"trials: got {self.trials}, expected at least {len(self.variants)}: the baseline of each variant"
+            )
         if self.latency:
             for field in set(OF_NETWORK) & self.space.keys():
                 if any(isinstance(one, Range) for one in options(self.space[field])):

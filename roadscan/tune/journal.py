@@ -35,6 +35,8 @@ class StoreJournal(BaseJournalBackend):
             data = b""
         try:
             self._logs: list[dict[str, Any]] = [json.loads(line) for line in data.splitlines()]
+            if not all(isinstance(log, dict) and log.keys() >= {"op_code", "worker_id"} for log in self._logs):
+                raise ValueError
         except ValueError:
             raise StorageError(f"{store.uri_of(JOURNAL)}: not a journal of Optuna; rename it, or the sweep") from None
 

@@ -130,6 +130,7 @@ def replay(train: TrainConfig, name: str) -> str:
 def table(config: TuneConfig, rows: list[TrialRow], store: Store, settle: Settle) -> pa.Table:
     """One row a trial, with a column for each field of the space."""
     fields = list(dict.fromkeys([*config.space, *(field for row in rows for field in row.settings)]))
+    all_settings = [config.of_base(fields, row.settings.get("variant")) | row.settings for row in rows]
     columns: dict[str, pa.Array] = {
         "trial": pa.array([row.number for row in rows], pa.int32()),
         "state": pa.array([row.state for row in rows]),
@@ -142,7 +143,7 @@ def table(config: TuneConfig, rows: list[TrialRow], store: Store, settle: Settle
     if config.latency:
         columns["latency_ms"] = pa.array([row.latency_ms for row in rows], pa.float64())
     for field in fields:
-        columns[field] = _column([row.settings.get(field) for row in rows])
+        columns[field] = _column([settings[field] for settings in all_settings])
     trials = store.child(TRIALS)
     columns["failure"] = pa.array([row.failure for row in rows], pa.string())
     columns["model_sha256"] = pa.array([row.model_sha256 for row in rows], pa.string())

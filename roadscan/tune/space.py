@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from roadscan.config import Config
 
@@ -23,8 +23,8 @@ Params = dict[str, Value]  # by name of the parameter in the study
 class Range(Config):
     """All numbers between two."""
 
-    low: float
-    high: float
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
     log: bool = Field(False, description="search factors instead of differences")
     whole: bool = Field(False, description="whole numbers only")
 
@@ -51,8 +51,20 @@ def _kind(given: object) -> str:
     return "range" if isinstance(given, dict | Range) else "values" if isinstance(given, list | tuple) else "value"
 
 
-Option = Annotated[Annotated[Range, Tag("range")] | Annotated[Value, Tag("value")], Discriminator(_kind)]
-Options = Annotated[tuple[Option, ...], Field(min_length=1)]
+def _distinct(given: tuple[Value | Range, ...]) -> tuple[Value | Range, ...]:
+    """Of two equal options a trial could not say which it has."""
+    if not given:
+        raise ValueError("expected at least 1 value")
+    if len({_label(one) for one in given}) < len(given):
+        raise ValueError("expected each value once")
+    return given
+
+
+Option = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Value, Tag("value")],
+    Discriminator(_kind, custom_error_type="option", custom_error_message="expected a value or {low: , high: }"),
+]
+Options = Annotated[tuple[Option, ...], AfterValidator(_distinct)]
 Dimension = Annotated[
     Annotated[Range, Tag("range")] | Annotated[Options, Tag("values")],
     Discriminator(_kind, custom_error_type="dimension", custom_error_message="expected [values] or {low: , high: }"),

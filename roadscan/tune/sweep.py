@@ -200,12 +200,20 @@ class Sweep:
         made = [trial for trial in trials if trial.state != TrialState.WAITING]
         for trial in made:
             if trial.state == TrialState.RUNNING and trial.number not in self._open:
-                return optuna.Trial(self._study, trial._trial_id)
+                return self._taken_up(trial)
         if len(made) >= self.config.trials:
             return None
-        # By number: from one seed, a process that goes on with a sweep would draw the first numbers again.
-        self._study.sampler = _sampler(self.config.seed * 1_000_003 + len(made))
+        self._seed(len(made))
         return self._study.ask()
+
+    def _taken_up(self, trial: FrozenTrial) -> optuna.Trial:
+        """A trial under way. What a process that was killed had not drawn yet is drawn now."""
+        self._seed(trial.number)
+        return optuna.Trial(self._study, trial._trial_id)
+
+    def _seed(self, number: int) -> None:
+        """By number: from one seed, a process that goes on with a sweep would draw the first numbers again."""
+        self._study.sampler = _sampler(self.config.seed * 1_000_003 + number)
 
     def _settings(self, trial: optuna.Trial) -> Settings:
         fixed: Settings | None = trial.user_attrs.get("settings")
@@ -224,7 +232,7 @@ class Sweep:
         if settings is None and trial.state.is_finished():
             settings = choose(self.config.space, FixedTrial(trial.params))
         elif settings is None:
-            settings = choose(self.config.space, optuna.Trial(self._study, trial._trial_id))
+            settings = choose(self.config.space, self._taken_up(trial))
         facts = trial.user_attrs.get("facts", {})
         return TrialRow(
             number=trial.number,
@@ -276,7 +284,7 @@ def starts(config: TuneConfig) -> list[tuple[Start, Variant, Settings]]:
     for start, loss in losses.items():
         for variant in config.variants:
             settings = config.of_base([*config.space]) | loss | {"variant": variant}
-            base = config.of_base([*settings])
+            base = config.of_base([*settings], variant)
             needed = {
                 field: value for field, value in settings.items() if field in config.space or value != base[field]
             }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,12 @@ class Head:
 
     def drivers(self) -> list[psutil.Process]:
         """Processes that drive a sweep."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in children if one.is_running() and one.cmdline()[1:3] == ["tune.py", "tune.yaml"]]
+        found = []
+        for one in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if one.cmdline()[1:3] == ["tune.py", "tune.yaml"]:
+                    found.append(one)
+        return found
 
 
 @pytest.fixture

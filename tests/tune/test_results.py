@@ -95,6 +95,16 @@ def test_the_table_has_a_row_a_trial_and_a_column_a_field(tmp_path: Path) -> Non
     assert made.column("map50_95").to_pylist()[5] is None
 
 
+def test_what_only_the_baseline_differs_in_has_a_column_too(tmp_path: Path) -> None:
+    swept = config(train={"data": "d", "loss": {"alpha": 0.3}}, space={"variant": ["n", "s"], "loss.gamma": [0, 2.5]})
+    rows = [row(0, 0.1), row(1, 0.2)]
+    rows[0].settings.update({"loss.gamma": 0, "loss.alpha": None})
+    rows[1].settings.update({"loss.gamma": 2.5})
+    made = table(swept, rows, open_store(tmp_path), lambda train: train)
+    assert made.column("loss.gamma").to_pylist() == [0, 2.5]
+    assert made.column("loss.alpha").to_pylist() == [None, 0.3]
+
+
 def test_a_sweep_of_failures_says_why(tmp_path: Path) -> None:
     sweep = Sweep(config(trials=2), InMemoryStorage())
     while (trial := sweep.next()) is not None:

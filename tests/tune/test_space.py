@@ -66,6 +66,8 @@ def test_a_grid_has_the_points_of_all_dimensions() -> None:
     [
         ({"space": {}}, r"space: got \{\}; .*at least 1"),
         ({"space": {"variant": []}}, "at least 1"),
+        ({"space": {"loss.gamma": [0, 0.0]}}, r"space\.loss\.gamma.*: got \[0, 0\.0\]; expected each value once"),
+        ({"space": {"loss.gamma": [0, [1, 3]]}}, r"space\.loss\.gamma.*: got \[1, 3\]; expected a value or \{low"),
         ({"space": {"variant": "s"}}, r"expected \[values\] or \{low: , high: \}"),
         ({"space": {"loss.gamma": {"low": 3, "high": 1}}}, "expected low < high, got low 3.0 and high 1.0"),
         ({"space": {"optimiser.lr": {"low": 0, "high": 1, "log": True}}}, "log: expected low > 0, got 0"),
@@ -79,6 +81,9 @@ def test_a_grid_has_the_points_of_all_dimensions() -> None:
         ({"train": {"data": "d", "name": "a"}}, r"train\.name: the sweep names and keeps its trials itself"),
         ({"by_variant": {"x": {"batch": 8}}}, r"by_variant\.x: no trial has that variant; expected n, s"),
         ({"by_variant": {"s": {"epochs": 8}}}, r"by_variant\.s\.epochs: trials cannot differ in that here"),
+        ({"by_variant": {"s": {"loss.gamma": 2}}}, r"by_variant\.s\.loss\.gamma: it is searched; leave it out"),
+        ({"by_variant": {"s": {"bach": 8}}}, "variant s: .*bach: unknown field; known fields: .*batch"),
+        ({"trials": 1}, r"trials: got 1, expected at least 2: the baseline of each variant"),
         ({"by_variant": {"s": {"execution.workers": 32}}}, r"variant s: .*batch: got 16 images for 32 parts"),
         (
             {"latency": True, "space": {"image_size_px": {"low": 64, "high": 640}}},
@@ -91,6 +96,12 @@ def test_a_grid_has_the_points_of_all_dimensions() -> None:
 def test_what_cannot_be_searched_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"(?s){message}"):
         config(**fields)
+
+
+def test_a_range_has_an_end() -> None:
+    overrides = ["train={data: d}", "space={optimiser.weight_decay: {low: 0, high: .inf}}"]
+    with pytest.raises(ConfigError, match=r"weight_decay\.range\.high: got inf; .*finite"):
+        load_config(TuneConfig, None, overrides)
 
 
 def test_a_trial_has_the_fields_of_its_variant() -> None:

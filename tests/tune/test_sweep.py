@@ -76,6 +76,16 @@ def test_known_good_settings_outside_of_the_space_are_run_too() -> None:
     assert swept.trial(rows[1].settings).loss.alpha == 0.25
 
 
+def test_the_baseline_is_that_of_its_variant() -> None:
+    """Where a variant has another loss than the base, its baseline has cross-entropy all the same."""
+    swept = config(space={"variant": ["n", "s"]}, by_variant={"s": {"loss.gamma": 2.0, "batch": 8}})
+    sweep = Sweep(swept, InMemoryStorage())
+    first, second, third = sweep.next(), sweep.next(), sweep.next()
+    assert (first.train.variant, first.train.loss.gamma, first.train.batch) == ("n", 0, 16)
+    assert (second.train.variant, second.train.loss.gamma, second.train.batch) == ("s", 0, 8)
+    assert third.train.loss.gamma == {"n": 0, "s": 2}[third.train.variant]
+
+
 def test_poor_trials_are_given_up_but_for_the_baseline() -> None:
     sweep = Sweep(config(trials=8), InMemoryStorage())
     baseline, other = sweep.next(), sweep.next()
@@ -148,6 +158,20 @@ def test_a_kill_between_asking_and_settling_leaves_nothing_half_done() -> None:
     assert trials[4].number == 4
     assert trials[4].settings["variant"] == gone_on
     assert set(trials[4].settings) == set(SPACE)
+
+
+def test_what_was_not_drawn_before_a_kill_is_drawn_from_the_seed() -> None:
+    drawn = []
+    for _ in range(2):
+        storage = InMemoryStorage()
+        first = Sweep(config(), storage)
+        for _ in range(4):
+            first.next()
+        study_of(storage).ask().suggest_categorical("variant", ("n", "s"))
+        drawn.append(Sweep(config(), storage).rows()[4].settings | {"variant": "n"})  # rows first, as for a display
+        taken_up = Sweep(config(), storage)
+        assert [taken_up.next() for _ in range(5)][4].settings | {"variant": "n"} == drawn[-1]
+    assert drawn[0] == drawn[1]
 
 
 def test_a_sweep_that_goes_on_does_not_draw_the_same_again() -> None:
