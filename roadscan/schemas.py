@@ -92,26 +92,75 @@ ASSETS = _schema(
     ("cov_nn_m2", pa.float64()),
     ("length_m", pa.float64(), True),  # line assets
     ("side", pa.string(), True),  # left | right | overhead, seen along the direction of travel
-    ("state", pa.string()),  # candidate | confirmed | missing
+    ("state", pa.string()),  # candidate | confirmed | suspect (missed once) | missing | rejected (by a reviewer)
     ("score", pa.float64()),
     ("n_observations", pa.int32()),
     ("n_nights", pa.int32()),
     ("first_seen", _UTC),
     ("last_seen", _UTC),
     ("evidence_uri", pa.string()),
-    ("evidence_box_px", _BOX),
-    ("model_sha256", pa.string()),
+    ("evidence_box_px", _BOX, True),
+    ("model_sha256", pa.string(), True),
+    ("existence", pa.float64(), True),  # probability that it stands
+    ("azimuth_deg", pa.float64(), True),  # from the asset to the cameras that saw it, clockwise from north
+    ("route_code", pa.string(), True),  # linear reference, where one is given: which route and section …
+    ("section_code", pa.string(), True),
+    ("district", pa.string(), True),
+    ("km_m", pa.int32(), True),  # … chainage in metres (25430 is km 25+430); of a line its smaller end
+    ("km_end_m", pa.int32(), True),  # line assets: the larger end
+    ("offset_m", pa.float64(), True),  # from the centreline, to the right of growing km positive
+    ("carriageway", pa.string(), True),
+    ("lrs_version", pa.string(), True),  # of the reference that these columns came from
 )
 
 #: One row a change of the register.
 ASSET_CHANGES = _schema(
     ("asset_id", pa.string()),
     ("class", pa.string()),
-    ("change", pa.string()),  # new | missing | reappeared
+    ("change", pa.string()),  # new | suspect | missing | reappeared | moved | damaged
     ("drive_id", pa.string()),  # the drive that showed it
     ("changed_at", _UTC),
     ("lon", pa.float64()),
     ("lat", pa.float64()),
+)
+
+#: One row an asset and a drive that saw it, or that should have seen it and did not.
+ASSET_HISTORY = _schema(
+    ("asset_id", pa.string()),
+    ("class", pa.string()),
+    ("drive_id", pa.string()),
+    ("seen", pa.bool_()),
+    ("at", _UTC),  # of the drive's best look, or of the end of a drive that missed it
+    ("lon", pa.float64(), True),  # where this drive alone puts it; of a line its middle
+    ("lat", pa.float64(), True),
+    ("pos_sigma_m", pa.float64(), True),  # without the bias of the drive's GNSS
+    ("hits", pa.int32()),  # frames that detected it
+    ("covering", pa.int32()),  # frames that should have shown it
+    ("score", pa.float64(), True),  # mean of the detections
+)
+
+#: One row an asset id that is no longer given: the asset it is part of now.
+ASSET_ALIAS = _schema(
+    ("alias_id", pa.string()),
+    ("asset_id", pa.string()),
+    ("reason", pa.string()),  # merged (two ids were one asset) | review (a reviewer said so)
+    ("since", _UTC),  # end of the drive, or time of the review, that showed it
+)
+
+#: One row a kilometre of a section and a drive that surveyed it; one row without a drive where none did.
+COVERAGE = _schema(
+    ("route_code", pa.string()),
+    ("section_code", pa.string()),
+    ("district", pa.string(), True),
+    ("km", pa.int32()),  # 25 is from km 25+000 to 26+000
+    ("length_m", pa.float64()),  # of the section within this kilometre
+    ("lon", pa.float64()),  # of its middle
+    ("lat", pa.float64()),
+    ("drive_id", pa.string(), True),
+    ("first_at", _UTC, True),
+    ("last_at", _UTC, True),
+    ("frames", pa.int32()),
+    ("lrs_version", pa.string()),
 )
 
 #: One row a scanned drive.
@@ -137,4 +186,7 @@ TABLES = {
     "runs": RUNS,
     "assets": ASSETS,
     "asset_changes": ASSET_CHANGES,
+    "asset_history": ASSET_HISTORY,
+    "asset_alias": ASSET_ALIAS,
+    "coverage": COVERAGE,
 }

@@ -18,7 +18,7 @@ VIEWS = {
     "surveyed_frames": """
         SELECT drive_id, frame_id, captured_at, camera_lon, camera_lat, heading_deg, fov_deg, n_detections
         FROM frames WHERE status = 'ok' AND camera_lon IS NOT NULL AND camera_lat IS NOT NULL""",
-    "coverage": """
+    "drive_coverage": """
         SELECT drive_id, min(captured_at) AS started_at, max(captured_at) AS ended_at, count(*) AS frames,
             count(*) FILTER (status = 'ok') AS frames_ok, sum(n_detections)::BIGINT AS detections
         FROM frames GROUP BY drive_id ORDER BY started_at, drive_id""",

@@ -39,7 +39,7 @@ def test_views_agree_with_the_tables(uri, warehouse):
     assert sum(row["assets"] for row in per_class) == assets.num_rows
     (row,) = query(uri, "SELECT sum(length_km) AS km FROM guardrail_km").to_pylist()
     assert 0.2 < row["km"] < 0.6  # the world has 160 + 60 + 170 m
-    (row,) = query(uri, "SELECT * FROM coverage").to_pylist()
+    (row,) = query(uri, "SELECT * FROM drive_coverage").to_pylist()
     assert (row["drive_id"], row["frames"], row["frames_ok"]) == ("night-01", 90, 90)
 
 
@@ -176,4 +176,4 @@ def test_equal_names_never_become_another_columns_name():
 
 
 def test_sums_of_views_are_plain_numbers(uri):
-    assert query(uri, "SELECT detections FROM coverage").schema.field("detections").type == pa.int64()
+    assert query(uri, "SELECT detections FROM drive_coverage").schema.field("detections").type == pa.int64()
