@@ -27,6 +27,7 @@ from roadscan.terminal import (
     print_config,
     print_facts,
     print_plan,
+    print_register_scores,
     print_sweep,
     print_tables,
     progress,
@@ -202,11 +203,55 @@ def tune(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
 
 
 @app.command()
-def inventory(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
-    """Turn a warehouse's observations into its register of assets."""
+def inventory(
+    config: ConfigFile = None,
+    observations: Annotated[
+        str | None,
+        typer.Option(
+            help="Another detector's table, or a folder of them: Parquet or CSV with drive_id, frame_id, captured_at, "
+            "camera_lon, camera_lat, class, score and bearing_deg (clockwise from north); if known also range_m, "
+            "range_sigma_m, heading_deg, fov_deg, box_px, image_uri, and for lines near_ and far_ ends.",
+            show_default=False,
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="With --observations: its frames, also those without any.", show_default=False)
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="The warehouse; instead of --set warehouse=.", show_default=False)
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="With --observations: replace drives that have other content.")
+    ] = False,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
     from roadscan.inventory import InventoryConfig, update_inventory
+    from roadscan.inventory.foreign import commit_observations, explain, new_drives, read_observations, rejected_key
+    from roadscan.warehouse import Warehouse
 
-    settings = load_config(InventoryConfig, config, overrides or [])
+    if observations is None and (frames is not None or replace):
+        raise ConfigError("--frames and --replace go with --observations, which is not given")
+    given = [f"warehouse={json.dumps(out)}"] if out else []
+    settings = load_config(InventoryConfig, config, [*given, *(overrides or [])])
+    if observations is not None:
+        with console.status("reading observations"), read_observations(observations, frames) as found:
+            facts = asdict(found.summary)
+            notes, rejected = facts.pop("notes"), facts.pop("rejected")
+            print_facts(facts)
+            for reason, count in rejected.items():
+                console.print(f"rejected: {count} {reason} ({explain(reason)})", markup=False, soft_wrap=True)
+            for note in notes:
+                console.print(f"note: {note}", markup=False, soft_wrap=True)
+            warehouse = Warehouse(settings.warehouse)
+            new = new_drives(warehouse, warehouse.current(), found, replace=replace)
+            console.print(f"{len(new)} drives to commit, {len(found.keys) - len(new)} already there")
+            if not dry_run:
+                commit_observations(warehouse, found, replace=replace)
+                if new and found.rejected is not None:
+                    where = warehouse.store.uri_of(rejected_key(found.rejected))
+                    console.print(f"rejected rows: {where}", markup=False, soft_wrap=True)
     if dry_run:
         return print_config(settings)
     with console.status("locating and matching assets"):
@@ -248,6 +293,35 @@ def report(
     made = make_report(load_config(ReportConfig, None, [*pairs, *(overrides or [])]))
     console.print(made.inventory.table())
     console.print(f"report: {made.page}")
+    return 0
+
+
+@app.command()
+def score(
+    warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
+    truth: Annotated[
+        str, typer.Argument(help="Known assets: a simulation's truth folder, or .geojson, .parquet or .csv.")
+    ],
+    class_field: Annotated[str, typer.Option(help="Where a file has the class of an asset.")] = "class",
+    radius: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Metres within which a found asset is a known one; several times: 2 and 5.", show_default=False
+        ),
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(min=0, help="Of 1 km blocks of road (or drives), for the intervals.")
+    ] = 2000,
+    as_json: JsonOption = False,
+) -> int:
+    """Score the register against known assets: precision, recall, F1 and distances, with intervals."""
+    from roadscan.evaluate.register import RADII_M, evaluate_register
+
+    made = evaluate_register(warehouse, truth, class_field=class_field, radii_m=radius or RADII_M, resamples=resamples)
+    if as_json:
+        console.print_json(json.dumps(made.to_dict()))
+    else:
+        print_register_scores(made)
     return 0
 
 

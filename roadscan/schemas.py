@@ -36,13 +36,13 @@ DRIVE_FRAMES = _schema(
 FRAMES = _schema(
     ("drive_id", pa.string()),
     ("frame_id", pa.string()),
-    ("image_uri", pa.string()),
+    ("image_uri", pa.string(), True),
     ("captured_at", _UTC, True),
     ("camera_lon", pa.float64(), True),
     ("camera_lat", pa.float64(), True),
     ("heading_deg", pa.float64(), True),  # of the camera: vehicle heading plus mount yaw
     ("camera_id", pa.string()),
-    ("fov_deg", pa.float64()),  # horizontal field of view
+    ("fov_deg", pa.float64(), True),  # horizontal field of view
     ("status", pa.string()),  # ok | quarantined (the input is unusable) | failed (the store did not give it)
     ("reason", pa.string(), True),
     ("width_px", pa.int32(), True),
@@ -56,14 +56,14 @@ OBSERVATIONS = _schema(
     ("observation_id", pa.string()),
     ("drive_id", pa.string()),
     ("frame_id", pa.string()),
-    ("image_uri", pa.string()),
+    ("image_uri", pa.string(), True),
     ("captured_at", _UTC, True),
     ("camera_lon", pa.float64()),
     ("camera_lat", pa.float64()),
     ("heading_deg", pa.float64(), True),  # of the camera
     ("class", pa.string()),
     ("score", pa.float32()),
-    ("box_px", _BOX),  # xyxy, pixels of the original image
+    ("box_px", _BOX, True),  # xyxy, pixels of the original image
     ("mask_rle", pa.string(), True),  # COCO compressed RLE of the original image's size
     ("bearing_deg", pa.float64(), True),  # to the box's centre, clockwise from north
     ("range_m", pa.float64(), True),
@@ -98,7 +98,7 @@ ASSETS = _schema(
     ("n_nights", pa.int32()),
     ("first_seen", _UTC),
     ("last_seen", _UTC),
-    ("evidence_uri", pa.string()),
+    ("evidence_uri", pa.string(), True),
     ("evidence_box_px", _BOX, True),
     ("model_sha256", pa.string(), True),
     ("existence", pa.float64(), True),  # probability that it stands
@@ -147,6 +147,20 @@ ASSET_ALIAS = _schema(
     ("since", _UTC),  # end of the drive, or time of the review, that showed it
 )
 
+#: One row a reviewer's decision. Every run of the inventory applies all of them.
+REVIEWS = _schema(
+    ("asset_id", pa.string()),
+    ("action", pa.string()),  # accept | reject | merge (into target_id) | split (a second asset stands at lon, lat)
+    ("target_id", pa.string(), True),  # merge: the asset that stays; split: the id of the second asset
+    ("reviewed_at", _UTC),
+    ("reviewer", pa.string(), True),
+    ("note", pa.string(), True),
+    ("class", pa.string()),  # of the asset, as it was when the review was taken in …
+    ("geometry", pa.binary()),  # … and where it stood; of a split where the second one stands
+    ("length_m", pa.float64(), True),
+    ("first_seen", _UTC),
+)
+
 #: One row a kilometre of a section and a drive that surveyed it; one row without a drive where none did.
 COVERAGE = _schema(
     ("route_code", pa.string()),
@@ -189,4 +203,5 @@ TABLES = {
     "asset_history": ASSET_HISTORY,
     "asset_alias": ASSET_ALIAS,
     "coverage": COVERAGE,
+    "reviews": REVIEWS,
 }

@@ -33,6 +33,7 @@ from roadscan.storage import DiskStore, Store, open_store, sha256_hex
 
 POINTER = "current.json"
 FORMAT = "roadscan.release/1"
+ROW_GROUP = 131_072  # rows: a query about one section reads the few groups in which it lies, not the whole file
 PUBLISH_TRIES = 20  # of two concurrent publishers one loses each round, so 20 rounds serve 20 publishers
 
 
@@ -157,7 +158,8 @@ class Warehouse:
         metadata = {**(rows.schema.metadata or {}), **schema.metadata}
         cast = rows.select(schema.names).cast(schema).replace_schema_metadata(metadata)
         buffer = io.BytesIO()
-        pq.write_table(cast, buffer, compression="zstd")
+        words = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers hardly repeat
+        pq.write_table(cast, buffer, compression="zstd", row_group_size=ROW_GROUP, use_dictionary=words)
         data = buffer.getvalue()
         digest = sha256_hex(data)
         path = "/".join(part for part in (table, folder, f"{name}-{digest[:16]}.parquet") if part)

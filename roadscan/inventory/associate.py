@@ -23,92 +23,99 @@ GATE_CHI2 = 13.8  # 99.9 % of a chi-square with two degrees of freedom
 
 
 class _Tracks:
-    """The landmarks of one class during one drive; row i is track i."""
+    """The landmarks of one drive; row i is track i."""
 
     def __init__(self, capacity: int) -> None:
         self.state = np.zeros((capacity, 3))  # east, north, stretch
         self.cov = np.zeros((capacity, 3, 3))
         self.last_s = np.zeros(capacity)
+        self.kind = np.zeros(capacity, np.int64)
         self.size = 0
+        self._oldest = 0  # tracks before it have ended
 
     def alive(self, s: float, gap_m: float) -> Ints:
         """Tracks that were seen within the last `gap_m` driven."""
-        return np.flatnonzero(s - self.last_s[: self.size] <= gap_m)
+        alive = self._oldest + np.flatnonzero(s - self.last_s[self._oldest : self.size] <= gap_m)
+        self._oldest = int(alive[0]) if len(alive) else self.size
+        return alive
 
-    def start(self, state: Floats, cov: Floats, s: float) -> int:
+    def start(self, state: Floats, cov: Floats, s: float, kind: int) -> int:
         """A new track; its number."""
         self.state[self.size], self.cov[self.size], self.last_s[self.size] = state, cov, s
+        self.kind[self.size] = kind
         self.size += 1
         return self.size - 1
 
 
 def track_landmarks(drive: DrivePass, detections: Detections, config: InventoryConfig) -> Ints:
-    """The track of each detection of one class, numbered from 0.
+    """The track of each detection, numbered from 0; a track has one class.
 
     Args:
         drive: whose cameras saw them.
-        detections: of one class, in time order.
+        detections: in time order.
         config: sigmas and `track_gap_m`.
     """
     label = np.full(len(detections.frame), -1, np.int64)
     if len(label) == 0:
         return label
     tracks = _Tracks(len(label))
+    kinds = np.unique(detections.class_name, return_inverse=True)[1]
     frames, starts = np.unique(detections.frame, return_index=True)
     for frame, chosen in zip(frames.tolist(), np.split(np.arange(len(label)), starts[1:]), strict=True):
         seen = detections.where(chosen)
         camera = np.array([drive.poses.x[frame], drive.poses.y[frame]])
         s = float(drive.poses.s[frame])
         alive = tracks.alive(s, config.track_gap_m)
-        for track, k in _assign_frame(tracks, alive, camera, seen, config):
+        for track, k in _assign_frame(tracks, alive, camera, seen, kinds[chosen], config):
             label[chosen[k]] = track
             tracks.last_s[track] = s
         for k in np.flatnonzero(label[chosen] < 0).tolist():
-            label[chosen[k]] = tracks.start(*_place(camera, seen, k, config), s)
+            label[chosen[k]] = tracks.start(*_place(camera, seen, k, config), s, int(kinds[chosen[k]]))
     return label
 
 
 def _assign_frame(
-    tracks: _Tracks, alive: Ints, camera: Floats, seen: Detections, config: InventoryConfig
+    tracks: _Tracks, alive: Ints, camera: Floats, seen: Detections, kinds: Ints, config: InventoryConfig
 ) -> list[tuple[int, int]]:
     """Pairs of track and detection; the tracks are updated."""
-    if len(alive) == 0:
+    i, k = np.nonzero(tracks.kind[alive][:, None] == kinds[None])
+    if len(i) == 0:
         return []
-    dx, dy = (tracks.state[alive, :2] - camera).T
+    track = alive[i]
+    dx, dy = (tracks.state[track, :2] - camera).T
     r = np.maximum(np.hypot(dx, dy), MIN_RANGE_M)
-    slope = np.stack([np.stack([dy, -dx, 0 * r], 1), np.stack([dx, dy, r**2], 1)], axis=1) / (r**2)[:, None, None]
-    predicted = np.stack([np.arctan2(dx, dy), np.log(r) + tracks.state[alive, 2]], axis=1)
-    measured = np.stack([seen.bearing, seen.log_range], axis=1)
-    innovation = measured[None] - predicted[:, None]
-    innovation[..., 0] = wrap(innovation[..., 0])
-    spread = (slope @ tracks.cov[alive] @ slope.transpose(0, 2, 1))[:, None] + _noise(r, seen, config)
-    distance = np.einsum("tdi,tdij,tdj->td", innovation, np.linalg.inv(spread), innovation)
-    rows, columns = linear_sum_assignment(np.minimum(distance, GATE_CHI2 + 1))
-    pairs = []
-    for i, k in zip(rows.tolist(), columns.tolist(), strict=True):
-        if distance[i, k] <= GATE_CHI2:
-            _update(tracks, int(alive[i]), slope[i], spread[i, k], innovation[i, k])
-            pairs.append((int(alive[i]), int(k)))
-    return pairs
-
-
-def _noise(r: Floats, seen: Detections, config: InventoryConfig) -> Floats:
-    """Covariance of bearing and log range for each track and detection, (tracks, detections, 2, 2)."""
-    noise = np.zeros((len(r), len(seen.frame), 2, 2))
+    slope = np.zeros((len(i), 2, 3))  # of bearing and log range by east, north and stretch
+    slope[:, 0, 0], slope[:, 0, 1] = dy / r**2, -dx / r**2
+    slope[:, 1, 0], slope[:, 1, 1], slope[:, 1, 2] = dx / r**2, dy / r**2, 1.0
+    innovation = np.empty((len(i), 2))
+    innovation[:, 0] = wrap(seen.bearing[k] - np.arctan2(dx, dy))
+    innovation[:, 1] = seen.log_range[k] - np.log(r) - tracks.state[track, 2]
+    spread = slope @ tracks.cov[track] @ slope.transpose(0, 2, 1)
+    noise = seen.where(k)
     yaw = np.radians(config.yaw_sigma_deg) / 2  # what calibration leaves
-    for track, distance in enumerate(r):
-        at = np.full(len(seen.frame), distance)
-        noise[track, :, 0, 0] = bearing_sigma(seen, at, config) ** 2 + yaw**2
-        noise[track, :, 1, 1] = range_jitter(seen, at, config) ** 2
-    return noise
+    spread[:, 0, 0] += bearing_sigma(noise, r, config) ** 2 + yaw**2
+    spread[:, 1, 1] += range_jitter(noise, r, config) ** 2
+    distance = np.full((len(alive), len(kinds)), GATE_CHI2 + 1)
+    distance[i, k] = np.minimum(
+        (innovation * np.linalg.solve(spread, innovation[..., None])[..., 0]).sum(1), GATE_CHI2 + 1
+    )
+    pair = np.zeros(distance.shape, np.int64)
+    pair[i, k] = np.arange(len(i))
+    rows, columns = linear_sum_assignment(distance)
+    good = distance[rows, columns] <= GATE_CHI2
+    rows, columns = rows[good], columns[good]
+    n = pair[rows, columns]
+    _update(tracks, alive[rows], slope[n], spread[n], innovation[n])
+    return list(zip(alive[rows].tolist(), columns.tolist(), strict=True))
 
 
-def _update(tracks: _Tracks, track: int, slope: Floats, spread: Floats, innovation: Floats) -> None:
-    """Kalman update of one landmark."""
-    gain = tracks.cov[track] @ slope.T @ np.linalg.inv(spread)
-    tracks.state[track] += gain @ innovation
-    cov = (np.eye(3) - gain @ slope) @ tracks.cov[track]
-    tracks.cov[track] = (cov + cov.T) / 2
+def _update(tracks: _Tracks, track: Ints, slope: Floats, spread: Floats, innovation: Floats) -> None:
+    """Kalman update of landmarks (n,), each with one detection."""
+    cov = tracks.cov[track]
+    gain = cov @ slope.transpose(0, 2, 1) @ np.linalg.inv(spread)
+    tracks.state[track] += (gain @ innovation[..., None])[..., 0]
+    cov = (np.eye(3) - gain @ slope) @ cov
+    tracks.cov[track] = (cov + cov.transpose(0, 2, 1)) / 2
 
 
 def _place(camera: Floats, seen: Detections, k: int, config: InventoryConfig) -> tuple[Floats, Floats]:

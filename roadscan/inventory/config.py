@@ -5,12 +5,18 @@ from __future__ import annotations
 from pydantic import Field
 
 from roadscan.config import Config
+from roadscan.inventory.reference import ReferenceConfig
 
 
 class InventoryConfig(Config):
     """Config of `roadscan.inventory.update_inventory`. Lengths in metres, angles in degrees."""
 
     warehouse: str = Field(min_length=1, description="the warehouse's root, s3://bucket/prefix or a folder")
+    reviews: str | None = Field(
+        None, description="Parquet file of reviewers' decisions to take in; later runs keep them"
+    )
+    reference: ReferenceConfig | None = Field(None, description="centrelines with kilometres; none to go without")
+    workers: int = Field(1, ge=1, le=256, description="processes that build cells of the register side by side")
     min_score: float = Field(0.25, ge=0, le=1, description="observations with a lower score are ignored")
     bearing_sigma_deg: float = Field(0.8, gt=0, le=10, description="error of one bearing, without the yaw error")
     yaw_sigma_deg: float = Field(
@@ -23,19 +29,28 @@ class InventoryConfig(Config):
     confirm_hits: int = Field(
         3, ge=1, le=50, description="frames of one drive that confirm an asset; two drives do as well"
     )
-    confirm_sigma_m: float = Field(12.0, gt=0, le=200, description="an estimate less sure than this confirms nothing")
+    confirm_sigma_m: float = Field(6.0, gt=0, le=200, description="an estimate less sure than this confirms nothing")
     match_gate_m: float = Field(
         6.0, gt=0, le=50, description="an asset is looked for within this distance of an estimate"
     )
     overhead_gate_m: float = Field(25.0, gt=0, le=100, description="the same for assets that span the road")
     shift_window_m: float = Field(
-        400.0, gt=0, le=5000, description="neighbourhood over which a drive's bias is one shift"
+        400.0, gt=0, le=5000, description="neighbourhood over which a drive's bias is one shift, at first"
+    )
+    gnss_memory_m: float = Field(
+        2500.0, gt=0, le=100_000, description="distance driven after which a drive's position bias is another one"
+    )
+    move_m: float = Field(
+        25.0, ge=0, le=200, description="what went and what came within this distance is one asset that was moved"
     )
     coverage_near_m: float = Field(6.0, ge=0, le=100, description="an asset nearer than this need not be in the image")
     coverage_far_m: float = Field(50.0, gt=0, le=150, description="an asset farther than this need not be detected")
-    coverage_frames: int = Field(2, ge=1, le=50, description="frames that must cover an asset for its absence to count")
-    miss_probability: float = Field(
-        0.05, gt=0, lt=1, description="absent only where a standing asset would be overlooked less often than this"
+    coverage_frames: int = Field(2, ge=1, le=50, description="frames that must cover a line for its absence to count")
+    occlusion_probability: float = Field(
+        0.03, gt=0, lt=1, description="chance that all of a drive is hidden from a standing asset, as by a parked lorry"
+    )
+    change_probability: float = Field(
+        0.01, gt=0, lt=0.5, description="chance that an asset is removed, or put back, between two drives"
     )
     line_bin_m: float = Field(2.0, gt=0, le=20, description="step along the road in which lines are collected")
     line_far_m: float = Field(45.0, gt=0, le=150, description="how far ahead a line's boxes are trusted")

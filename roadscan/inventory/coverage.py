@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from roadscan.inventory.associate import nearby_pairs
 from roadscan.inventory.config import InventoryConfig
@@ -10,48 +11,88 @@ from roadscan.inventory.drive_pass import DrivePass, Ints
 from roadscan.inventory.locate import wrap
 from roadscan.survey.geodesy import Floats
 
+LOOK_M = 5.0  # of travel that is one look: what hides an asset from a camera that stands still hides it in every frame
+SECTORS = 12  # of the compass
 FOV_MARGIN_RAD = np.radians(2.0)  # a box whose middle is this near to the image's edge may be cut in half
-POINTING_M = 2.5  # how far beside the place a detection may point, from the drive's own bias …
+POINTING_M = 2.5  # how far beside the place a detection may point …
 POINTING_RAD = np.radians(1.5)  # … and from its bearing
 POINTING_SIGMAS = 2.0  # of its range
 
 
-def covering_frames(drive: DrivePass, places: Floats, config: InventoryConfig) -> list[Ints]:
-    """For each place the frames that should show it: in the field of view, between the near and the far limit.
+def sector_of(heading: Floats) -> Ints:
+    """The sector of each heading in radians, 0 being about north."""
+    sector: Ints = np.remainder(np.round(heading / (2 * np.pi) * SECTORS), SECTORS).astype(np.int64)
+    return sector
+
+
+def look_steps(drive: DrivePass) -> Ints:
+    """The number of the look that each frame belongs to, from 0."""
+    step = np.floor(drive.poses.s / LOOK_M).astype(np.int64)
+    return np.asarray(step - step.min())
+
+
+def covering(
+    drive: DrivePass,
+    camera: Floats,
+    heading: Floats,
+    xy: Floats,
+    sectors: npt.NDArray[np.bool_],
+    config: InventoryConfig,
+) -> tuple[Ints, Ints]:
+    """Pairs of asset and frame that should have shown it.
+
+    The asset is in the field of view, neither too near nor too far, and the camera looks about the way in which some
+    camera saw it: a sign has a back.
 
     Args:
         drive: whose frames.
-        places: (n, 2) in its metres.
+        camera: (f, 2) where they were taken, metres.
+        heading: (f,) of the camera, radians clockwise from north.
+        xy: (n, 2) of the assets.
+        sectors: (n, `SECTORS`) the headings of cameras that saw each, see `sector_of`.
         config: `coverage_near_m`, `coverage_far_m`.
-
-    Returns:
-        n ascending arrays of indices of the drive's poses.
     """
-    poses = drive.poses
-    cameras = np.stack([poses.x, poses.y], axis=1)
-    place, frame, distance = nearby_pairs(places, cameras, config.coverage_far_m)
-    dx, dy = (places[place] - cameras[frame]).T
-    angle = np.abs(wrap(np.arctan2(dx, dy) - poses.heading[frame]))
-    good = (distance >= config.coverage_near_m) & (angle <= poses.half_fov[frame] - FOV_MARGIN_RAD)
-    order = np.lexsort((frame[good], place[good]))
-    place, frame = place[good][order], frame[good][order]
-    return np.split(frame, np.searchsorted(place, np.arange(1, len(places))))
+    asset, frame, distance = nearby_pairs(xy, camera, config.coverage_far_m)
+    dx, dy = (xy[asset] - camera[frame]).T
+    angle = np.abs(wrap(np.arctan2(dx, dy) - heading[frame]))
+    good = (distance >= config.coverage_near_m) & (angle <= drive.poses.half_fov[frame] - FOV_MARGIN_RAD)
+    asset, frame = asset[good], frame[good]
+    way = np.arange(SECTORS) * 2 * np.pi / SECTORS
+    faces = ((np.cos(heading[frame][:, None] - way) > 0) & sectors[asset]).any(axis=1)
+    return asset[faces], frame[faces]
 
 
-def any_pointing(drive: DrivePass, class_name: str, place: Floats, frames: Ints, explained: Ints) -> bool:
-    """Whether any detection of the class in these frames points at a place, with a range that fits.
+def pointed(
+    drive: DrivePass,
+    camera: Floats,
+    free: Ints,
+    asset: Ints,
+    frame: Ints,
+    xy: Floats,
+    kind: Ints,
+    code: dict[str, int],
+) -> Ints:
+    """The assets to which a detection that shows no asset points, with a range that fits.
 
     Args:
         drive: whose detections.
-        class_name: their class.
-        place: (2,) in the drive's metres.
-        frames: indices of its poses.
-        explained: rows of its observations that are known to show other assets.
+        camera: (f, 2) where its frames were taken, metres.
+        free: those that show no asset, ascending.
+        asset: (p,) first members of the pairs of asset and frame to look at.
+        frame: (p,) second members.
+        xy: (n, 2) of the assets.
+        kind: (n,) their classes.
+        code: the number of each class's name.
     """
-    seen = drive.detections.where(drive.detections.class_name == class_name)
-    seen = seen.where(np.isin(seen.frame, frames) & ~np.isin(seen.row, explained))
-    dx, dy = place[0] - drive.poses.x[seen.frame], place[1] - drive.poses.y[seen.frame]
+    seen = drive.detections.where(free)
+    begin, end = np.searchsorted(seen.frame, frame), np.searchsorted(seen.frame, frame, side="right")
+    pair = np.repeat(np.arange(len(frame)), end - begin)
+    row = np.arange(len(pair)) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin) + begin[pair]
+    asset = asset[pair]
+    same = np.array([code.get(str(name), -1) for name in seen.class_name], int)[row] == kind[asset]
+    asset, row = asset[same], row[same]
+    dx, dy = (xy[asset] - camera[seen.frame[row]]).T
     r = np.maximum(np.hypot(dx, dy), 1.0)
-    beside = np.abs(wrap(seen.bearing - np.arctan2(dx, dy))) <= POINTING_RAD + POINTING_M / r
-    fits = np.abs(seen.log_range - np.log(r)) <= POINTING_SIGMAS * seen.log_sigma + POINTING_M / r
-    return bool(np.any(beside & fits))
+    beside = np.abs(wrap(seen.bearing[row] - np.arctan2(dx, dy))) <= POINTING_RAD + POINTING_M / r
+    fits = np.abs(seen.log_range[row] - np.log(r)) <= POINTING_SIGMAS * seen.log_sigma[row] + POINTING_M / r
+    return np.asarray(np.unique(asset[beside & fits]))

@@ -123,6 +123,11 @@ class Detections:
         """Some of the detections."""
         return Detections(**{name: value[chosen] for name, value in vars(self).items()})
 
+    @staticmethod
+    def joined(parts: list[Detections]) -> Detections:
+        """The detections of several, one after the other; at least one."""
+        return Detections(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
     def turned(self, yaw: float) -> Detections:
         """The detections with every bearing turned clockwise by an angle in radians."""
         base = self.base + np.array([np.degrees(yaw), 0, np.degrees(yaw), 0])
@@ -160,6 +165,11 @@ class DrivePass:
         return moment(self.poses.time_us[-1])
 
     @cached_property
+    def camera(self) -> Floats:
+        """Where the camera was in each frame, (n, 2) local metres."""
+        return np.stack([self.poses.x, self.poses.y], axis=1)
+
+    @cached_property
     def ahead(self) -> npt.NDArray[np.bool_]:
         """Which of the poses look along the direction of travel, as a line's base along the path needs."""
         return np.asarray(np.cos(self.poses.heading - self.path.course_at(self.poses.s)) > AHEAD_COS)
@@ -171,7 +181,9 @@ class DrivePass:
         return lon.min() - 0.002, lat.min() - 0.002, lon.max() + 0.002, lat.max() + 0.002
 
 
-def read_pass(drive_id: str, frames: pa.Table, observations: pa.Table, min_score: float = 0.0) -> DrivePass | None:
+def read_pass(
+    drive_id: str, frames: pa.Table, observations: pa.Table, min_score: float = 0.0, frame: LocalFrame | None = None
+) -> DrivePass | None:
     """A drive's committed rows as arrays in local metres.
 
     Args:
@@ -179,6 +191,7 @@ def read_pass(drive_id: str, frames: pa.Table, observations: pa.Table, min_score
         frames: its rows of `schemas.FRAMES`.
         observations: its rows of `schemas.OBSERVATIONS`.
         min_score: detections with a lower score are left out.
+        frame: the metric frame; None for one in the middle of the drive.
 
     Returns:
         The pass, or None when fewer than two frames are usable: status ok, with a time and a position.
@@ -189,7 +202,7 @@ def read_pass(drive_id: str, frames: pa.Table, observations: pa.Table, min_score
     if frames.num_rows < 2:
         return None
     lon, lat = _floats(frames, "camera_lon"), _floats(frames, "camera_lat")
-    local = LocalFrame(float(np.median(lon)), float(np.median(lat)))
+    local = frame or LocalFrame(float(np.median(lon)), float(np.median(lat)))
     x, y = local.to_xy(lon, lat)
     path, s = _path(x, y)
     heading = np.radians(_floats(frames, "heading_deg"))
@@ -245,7 +258,8 @@ def _detections(frames: pa.Table, observations: pa.Table, min_score: float) -> D
     with np.errstate(invalid="ignore", divide="ignore"):
         log_range = np.where(known, np.log(range_m), np.log(UNKNOWN_RANGE_M))
         log_sigma = np.where(known, np.clip(sigma_m / range_m, 0.02, UNKNOWN_LOG_SIGMA), UNKNOWN_LOG_SIGMA)
-    box = np.array(observations["box_px"].combine_chunks().flatten().to_numpy(), float).reshape(-1, 4)
+    boxes = pc.fill_null(observations["box_px"].cast(pa.list_(pa.float32(), 4)), [np.nan] * 4).combine_chunks()
+    box = np.array(boxes.flatten().to_numpy(), float).reshape(-1, 4)
     width = _floats(frames, "width_px")[frame]
     cut = (box[:, 0] <= 1) | (box[:, 2] >= np.where(np.isnan(width), np.inf, width - 1))
     names = ("near_bearing_deg", "near_range_m", "far_bearing_deg", "far_range_m")
@@ -259,6 +273,6 @@ def _detections(frames: pa.Table, observations: pa.Table, min_score: float) -> D
         log_range=log_range,
         log_sigma=log_sigma,
         base=np.stack([_floats(observations, name) for name in names], axis=1),
-        box_height_px=box[:, 3] - box[:, 1],
+        box_height_px=np.nan_to_num(box[:, 3] - box[:, 1]),
     )
     return everything.where(row)

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.drive_pass import Detections, DrivePass, Ints
+from roadscan.inventory.drive_pass import Detections, Ints
 from roadscan.survey.geodesy import Floats
 
 ITERATIONS = 12
@@ -63,23 +63,26 @@ def range_jitter(detections: Detections, range_m: Floats, config: InventoryConfi
     return np.asarray(np.hypot(own, config.pose_jitter_m / np.maximum(range_m, MIN_RANGE_M)))
 
 
-def solve(drive: DrivePass, detections: Detections, track: Ints, config: InventoryConfig) -> Fixes:
+def solve(
+    camera: Floats, detections: Detections, track: Ints, config: InventoryConfig, start: Floats | None = None
+) -> Fixes:
     """Positions of all tracks by iteratively reweighted Gauss-Newton steps with soft-L1 weights.
 
     Args:
-        drive: whose cameras saw the detections.
+        camera: (m, 2) where each detection was made, local metres.
         detections: (m,).
         track: (m,) number of the track, 0..n-1, each at least once.
         config: the sigmas.
+        start: (n, 2) first guess; None to place each track by its surest range.
 
     Source: soft-L1 loss 2(sqrt(1 + r²) - 1), whose weight is 1/sqrt(1 + r²). The covariance is the inverse of the
     weighted normal matrix, grown where the residuals are larger than their sigmas say.
     """
     n = int(track.max()) + 1 if len(track) else 0
-    camera = np.stack([drive.poses.x, drive.poses.y], axis=1)[detections.frame]
     count = np.bincount(track, minlength=n)
     prior = np.sqrt(count / np.maximum(np.bincount(track, detections.log_sigma**-2, n), 1e-9))
-    unknown = np.concatenate([_first_guess(camera, detections, track, n), np.zeros((n, 1))], axis=1)
+    guess = _first_guess(camera, detections, track, n) if start is None else start
+    unknown = np.concatenate([guess, np.zeros((n, 1))], axis=1)
     ridge = np.zeros((n, 3, 3)) + np.diag([1e-6, 1e-6, 0])  # keeps a track of one bearing without a range solvable
     ridge[:, 2, 2] = prior**-2
     for _ in range(ITERATIONS):
@@ -99,7 +102,7 @@ def solve(drive: DrivePass, detections: Detections, track: Ints, config: Invento
     return Fixes(unknown[:, :2], np.asarray(np.linalg.inv(normal)[:, :2, :2] * growth), float(loss.sum()))
 
 
-def calibrate_yaw(drive: DrivePass, detections: Detections, track: Ints, config: InventoryConfig) -> float:
+def calibrate_yaw(camera: Floats, detections: Detections, track: Ints, config: InventoryConfig) -> float:
     """The one angle, in radians, by which turning all bearings of a drive makes its tracks fit best.
 
     A prior of `yaw_sigma_deg` keeps a drive with few tracks near zero.
@@ -109,7 +112,7 @@ def calibrate_yaw(drive: DrivePass, detections: Detections, track: Ints, config:
     sigma = np.radians(config.yaw_sigma_deg)
 
     def cost(yaw: float) -> float:
-        return solve(drive, detections.turned(yaw), track, config).cost + float(yaw / sigma) ** 2
+        return solve(camera, detections.turned(yaw), track, config).cost + float(yaw / sigma) ** 2
 
     limit = YAW_LIMIT_SIGMAS * sigma
     found = minimize_scalar(cost, bounds=(-limit, limit), method="bounded", options={"xatol": np.radians(0.05)})
@@ -144,6 +147,6 @@ def _residuals(
 
 def _sum_by(track: Ints, values: Floats, n: int) -> Floats:
     """Sums of rows over equal track numbers, (n, ...)."""
-    total = np.zeros((n, *values.shape[1:]))
-    np.add.at(total, track, values)
-    return total
+    flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
+    total = np.stack([np.bincount(track, column, n) for column in flat.T], axis=1)
+    return np.asarray(total.reshape(n, *values.shape[1:]), float)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from scipy.spatial import cKDTree
 from shapely.ops import substring
@@ -20,10 +19,11 @@ def sample(line: Floats, step_m: float) -> Floats:
     return np.asarray(shapely.get_coordinates(shapely.segmentize(shapely.LineString(line), step_m)))
 
 
-def beside(places: Floats, lines: list[Floats], width_m: float) -> npt.NDArray[np.bool_]:
-    """Which of the places lie beside one of the lines, not beyond its ends."""
-    strips = shapely.union_all([shapely.buffer(shapely.LineString(xy), width_m, cap_style="flat") for xy in lines])
-    return np.asarray(shapely.intersects_xy(strips, places[:, 0], places[:, 1]), bool)
+def strip(lines: list[Floats], width_m: float) -> shapely.Geometry:
+    """What lies beside lines (n, 2) each, within `width_m` and not beyond their ends."""
+    area = shapely.union_all([shapely.buffer(shapely.LineString(xy), width_m, cap_style="flat") for xy in lines])
+    shapely.prepare(area)
+    return area
 
 
 def vote(lines: list[Floats], unseen: list[Floats]) -> Floats:
@@ -39,7 +39,7 @@ def vote(lines: list[Floats], unseen: list[Floats]) -> Floats:
     >>> vote([part, whole, part], []).tolist()
     [[0.0, 0.0], [100.0, 0.0]]
     """
-    line = shapely.LineString(_union(lines))
+    line = shapely.LineString(union(lines))
     at = np.append(np.arange(0.0, line.length, VOTE_STEP_M), line.length)
     votes = np.zeros(len(at))
     for xy in lines:
@@ -53,7 +53,7 @@ def vote(lines: list[Floats], unseen: list[Floats]) -> Floats:
     return np.asarray(shapely.get_coordinates(substring(line, kept[0], kept[-1])))
 
 
-def _union(lines: list[Floats]) -> Floats:
+def union(lines: list[Floats]) -> Floats:
     """The longest line, made longer at both ends by what the others show beyond them."""
     order = sorted(lines, key=lambda xy: -shapely.LineString(xy).length)
     whole = order[0]

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import feather
 from ulid import ULID
 
-from roadscan.errors import Conflict
+from roadscan.errors import ConfigError, Conflict
 from roadscan.inventory.build import Built, DriveTables, build
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.reference import read_reference
+from roadscan.inventory.referencing import Surveyed
+from roadscan.inventory.regions import Cell, owned, split, together, within
+from roadscan.inventory.reviews import apply, take_in, with_ghosts
 from roadscan.schemas import OBSERVATIONS
+from roadscan.storage import open_file
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
-TABLES = ("assets", "asset_changes")
+TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews")
 OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
 
 
@@ -57,9 +71,18 @@ def update_inventory(config: InventoryConfig, on_drive: Callable[[str], None] | 
     warehouse = Warehouse(config.warehouse)
     base = warehouse.current()
     drive_ids = committed_drives(warehouse, base)
-    previous = warehouse.read(base, "assets")
-    built = build(_tables(warehouse, base, drive_ids), previous, HIGHWAY, config, lambda: str(ULID()), on_drive)
-    release = _publish(warehouse, base, built, f"inventory of {len(drive_ids)} drives")
+    previous, aliases = (warehouse.read(base, name) for name in ("assets", "asset_alias"))
+    surveyed = Surveyed(read_reference(config.reference)) if config.reference else None
+    drives = _tables(warehouse, base, drive_ids)
+    reviews = warehouse.read(base, "reviews")
+    if config.reviews:
+        given = _reviews_file(config.reviews)
+        reviews = take_in(given, previous, aliases, reviews, datetime.now(UTC), _ulid)
+    built = _built(_placed(drives, surveyed), with_ghosts(previous, reviews), aliases, config, on_drive)
+    built = apply(built, previous, reviews)
+    if surveyed:
+        built = replace(built, assets=surveyed.place(built.assets, built.history), coverage=surveyed.coverage())
+    release = _publish(warehouse, base, built, reviews, f"inventory of {len(drive_ids)} drives")
     LOG.info("release %d: %d assets from %d drives", release.number, built.assets.num_rows, len(drive_ids))
     return InventorySummary(
         release=release.number,
@@ -68,6 +91,68 @@ def update_inventory(config: InventoryConfig, on_drive: Callable[[str], None] | 
         assets=_by_class(built),
         changes=dict(Counter(built.changes["change"].to_pylist())),
     )
+
+
+def _reviews_file(uri: str) -> pa.Table:
+    store, key = open_file(uri)
+    try:
+        return pq.read_table(io.BytesIO(store.read(key)))
+    except pa.ArrowInvalid as error:
+        raise ConfigError(f"reviews: {uri} is no Parquet file: {error}") from None
+
+
+def _placed(drives: Iterable[DriveTables], surveyed: Surveyed | None) -> Iterator[DriveTables]:
+    for tables in drives:
+        if surveyed:
+            surveyed.add(tables.drive_id, tables.frames)
+        yield tables
+
+
+def _built(
+    drives: Iterable[DriveTables],
+    previous: pa.Table,
+    aliases: pa.Table,
+    config: InventoryConfig,
+    on_drive: Callable[[str], None] | None,
+) -> Built:
+    """The register, cell by cell; of each cell no more than its own rows are in memory."""
+    with tempfile.TemporaryDirectory(prefix="roadscan-inventory-") as folder:
+        cells: dict[Cell, list[Path]] = {}
+        for number, tables in enumerate(drives):
+            for cell, part in split(tables):
+                path = Path(folder) / f"{cell[0]}_{cell[1]}" / f"{number:06d}"
+                _spill(path, part)
+                cells.setdefault(cell, []).append(path)
+            if on_drive is not None:
+                on_drive(tables.drive_id)
+        jobs = [(cell, cells[cell], within(previous, cell), aliases, config) for cell in sorted(cells)]
+        if config.workers == 1 or len(jobs) == 1:
+            parts = [_cell(*job) for job in jobs]
+        else:
+            with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
+                parts = list(pool.map(_cell, *zip(*jobs, strict=True)))
+    return together(parts, HIGHWAY, _ulid)
+
+
+def _cell(cell: Cell, paths: list[Path], previous: pa.Table, aliases: pa.Table, config: InventoryConfig) -> Built:
+    """The register of one cell."""
+    return owned(build(map(_fetch, paths), previous, HIGHWAY, config, _ulid, aliases=aliases), cell, _ulid)
+
+
+def _ulid() -> str:
+    return str(ULID())
+
+
+def _spill(path: Path, tables: DriveTables) -> None:
+    path.mkdir(parents=True)
+    (path / "drive_id").write_text(tables.drive_id)
+    for name in ("frames", "observations"):
+        feather.write_feather(getattr(tables, name), path / name, compression="lz4")
+
+
+def _fetch(path: Path) -> DriveTables:
+    frames, observations = (feather.read_table(path / name, memory_map=False) for name in ("frames", "observations"))
+    return DriveTables((path / "drive_id").read_text(), frames, observations)
 
 
 def committed_drives(warehouse: Warehouse, release: Release) -> list[str]:
@@ -87,12 +172,17 @@ def _tables(warehouse: Warehouse, release: Release, drive_ids: list[str]) -> Ite
         yield DriveTables(drive_id, frames, observations)
 
 
-def _publish(warehouse: Warehouse, base: Release, built: Built, note: str) -> Release:
-    """Write both tables and publish them together, unless the current release has them already."""
-    files = [
-        warehouse.write("assets", built.assets, folder="", name="assets"),
-        warehouse.write("asset_changes", built.changes, folder="", name="asset-changes"),
-    ]
+def _publish(warehouse: Warehouse, base: Release, built: Built, reviews: pa.Table, note: str) -> Release:
+    """Write the tables and publish them together, unless the current release has them already."""
+    tables = {
+        "assets": built.assets,
+        "asset_changes": built.changes,
+        "asset_history": built.history,
+        "asset_alias": built.aliases,
+        "coverage": built.coverage,
+        "reviews": reviews,
+    }
+    files = [warehouse.write(name, table, folder="", name=name.replace("_", "-")) for name, table in tables.items()]
 
     def change(release: Release) -> Release:
         if _register_files(release) != _register_files(base):

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from roadscan.inventory.associate import merge_tracks, track_landmarks
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive_pass import Detections, DrivePass, Ints, moment
 from roadscan.inventory.lines import find_lines
-from roadscan.inventory.locate import OVERHEAD_BEARING_FACTOR, Fixes, calibrate_yaw, solve
+from roadscan.inventory.locate import OVERHEAD_BEARING_FACTOR, calibrate_yaw, solve
 from roadscan.survey.geodesy import Floats
 from roadscan.taxonomy import AssetClass, Geometry, Taxonomy
 
@@ -26,8 +27,8 @@ class Evidence:
         weight: score times the square root of the box's height; larger is better.
     """
 
-    image_uri: str
-    box_px: tuple[float, ...]
+    image_uri: str | None
+    box_px: list[float] | None
     model_sha256: str
     weight: float
 
@@ -71,61 +72,89 @@ class Sighting:
         return len(self.frames)
 
 
-def find_sightings(drive: DrivePass, taxonomy: Taxonomy, config: InventoryConfig) -> list[Sighting]:
-    """All assets that one drive saw at least `candidate_hits` times, in a fixed order."""
-    classes = [taxonomy.get(str(name)) for name in np.unique(drive.detections.class_name)]
-    per_class = {asset: _of_class(drive, asset) for asset in classes}
-    yaw = _drive_yaw(drive, per_class, config)
-    found: list[Sighting] = []
-    for asset, detections in per_class.items():
-        turned = detections.turned(yaw)
-        if asset.geometry is Geometry.LINE:
-            found += _line_sightings(drive, asset, turned, config)
-        else:
-            found += _landmark_sightings(drive, asset, turned, config)
-    return found
+@dataclass(frozen=True)
+class Landmarks:
+    """One drive's estimates of its point and overhead assets, (n,) each, in the drive's metres.
+
+    Attributes:
+        class_name: what each is.
+        xy: (n, 2) position.
+        cov: (n, 2, 2) of the drive's own errors.
+        s, offset_m: chainage along the drive, and distance to the right of travel.
+        course: direction of travel there, radians clockwise from north.
+        frames: the frames that detected it, a frozenset each.
+        label: (m,) of each of the drive's detections the landmark that it shows, -1 for a line's.
+        yaw: by which the drive's bearings were turned, radians.
+    """
+
+    class_name: npt.NDArray[np.str_]
+    xy: Floats
+    cov: Floats
+    s: Floats
+    offset_m: Floats
+    course: Floats
+    frames: list[frozenset[int]]
+    label: Ints
+    yaw: float
+
+    @property
+    def hits(self) -> Ints:
+        """How many frames detected each."""
+        return np.array([len(frames) for frames in self.frames], np.int64)
 
 
-def _of_class(drive: DrivePass, asset: AssetClass) -> Detections:
-    detections = drive.detections.where(drive.detections.class_name == asset.name)
-    if asset.geometry is Geometry.OVERHEAD:
-        detections.bearing_factor[:] = OVERHEAD_BEARING_FACTOR
-    return detections
+def find_landmarks(drive: DrivePass, taxonomy: Taxonomy, config: InventoryConfig) -> Landmarks:
+    """All point and overhead assets that one drive saw, also those that it saw once."""
+    every = drive.detections
+    geometry = {name: taxonomy.get(str(name)).geometry for name in np.unique(every.class_name)}
+    kind = np.array([geometry[name] for name in every.class_name], dtype=object)
+    chosen = np.flatnonzero(kind != Geometry.LINE)
+    seen = every.where(chosen)
+    seen.bearing_factor[kind[chosen] == Geometry.OVERHEAD] = OVERHEAD_BEARING_FACTOR
+    camera = drive.camera[seen.frame]
+    track = track_landmarks(drive, seen, config)
+    yaw = _drive_yaw(camera, seen, track, kind[chosen] == Geometry.POINT, config)
+    seen = seen.turned(yaw)
+    fixes = solve(camera, seen, track, config)
+    track = _merged(fixes.xy, seen, track, taxonomy)
+    fixes = solve(camera, seen, track, config)
+    n = len(fixes.xy)
+    names = np.empty(n, seen.class_name.dtype)
+    names[track] = seen.class_name
+    off = np.hypot(*(camera - fixes.xy[track]).T)
+    order = np.argsort(-off, kind="stable")  # the nearest frame last: it overwrites the others
+    hint = np.zeros(n)
+    hint[track[order]] = drive.poses.s[seen.frame[order]]
+    s, offset = drive.path.locate(fixes.xy[:, 0], fixes.xy[:, 1], hint) if n else (hint, hint)
+    label = np.full(len(every.frame), -1)
+    label[chosen] = track
+    frames = [frozenset(part.tolist()) for part in _split(seen.frame, track)]
+    return Landmarks(names, fixes.xy, fixes.cov, s, offset, drive.path.course_at(s), frames, label, yaw)
 
 
-def _drive_yaw(drive: DrivePass, per_class: dict[AssetClass, Detections], config: InventoryConfig) -> float:
+def _drive_yaw(
+    camera: Floats, seen: Detections, track: Ints, points: npt.NDArray[np.bool_], config: InventoryConfig
+) -> float:
     """Yaw error of the drive's camera, from the tracks of all point assets."""
-    parts, tracks, n = [], [], 0
-    for asset, detections in per_class.items():
-        if asset.geometry is Geometry.POINT and len(detections.frame):
-            label = track_landmarks(drive, detections, config)
-            often = np.bincount(label)[label] >= config.confirm_hits
-            label = np.unique(label[often], return_inverse=True)[1] + n
-            n += int(often.any()) and int(label.max()) + 1 - n
-            parts.append(detections.where(often))
-            tracks.append(label)
-    if not n:
+    often = points & (np.bincount(track)[track] >= config.confirm_hits) if len(track) else points
+    if not often.any():
         return 0.0
-    together = Detections(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Detections.__annotations__}
-    )
-    return calibrate_yaw(drive, together, np.concatenate(tracks), config)
+    label = np.unique(track[often], return_inverse=True)[1]
+    return calibrate_yaw(camera[often], seen.where(often), label, config)
 
 
-def _landmark_sightings(
-    drive: DrivePass, asset: AssetClass, detections: Detections, config: InventoryConfig
-) -> list[Sighting]:
-    if len(detections.frame) == 0:
-        return []
-    label = track_landmarks(drive, detections, config)
-    fixes = solve(drive, detections, label, config)
-    frames = [frozenset(part.tolist()) for part in _split(detections.frame, label)]
-    label = merge_tracks(fixes.xy, frames, asset.merge_m)[label]
-    enough = np.bincount(label)[label] >= config.candidate_hits
-    detections, label = detections.where(enough), np.unique(label[enough], return_inverse=True)[1]
-    fixes = solve(drive, detections, label, config)
-    members = _split(np.arange(len(label)), label)
-    return [_landmark(drive, asset, detections.where(m), fixes, i, config) for i, m in enumerate(members)]
+def _merged(xy: Floats, seen: Detections, track: Ints, taxonomy: Taxonomy) -> Ints:
+    """The tracks, those of one asset made one."""
+    label = np.arange(len(xy))
+    names = np.empty(len(xy), seen.class_name.dtype)
+    names[track] = seen.class_name
+    frames = [frozenset(part.tolist()) for part in _split(seen.frame, track)]
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        merge_m = taxonomy.get(str(name)).merge_m
+        group = merge_tracks(xy[rows], [frames[row] for row in rows], merge_m)
+        label[rows] = rows[np.unique(group, return_index=True)[1][group]]
+    return np.unique(label[track], return_inverse=True)[1]
 
 
 def _split(values: Ints, label: Ints) -> list[Ints]:
@@ -134,14 +163,15 @@ def _split(values: Ints, label: Ints) -> list[Ints]:
     return np.split(values[order], np.flatnonzero(np.diff(label[order])) + 1) if len(label) else []
 
 
-def _landmark(
-    drive: DrivePass, asset: AssetClass, seen: Detections, fixes: Fixes, index: int, config: InventoryConfig
-) -> Sighting:
-    xy = fixes.xy[index]
-    nearest = np.argmin(np.hypot(drive.poses.x[seen.frame] - xy[0], drive.poses.y[seen.frame] - xy[1]))
-    hint = drive.poses.s[seen.frame[[nearest]]]
-    s, offset = drive.path.locate(xy[:1], xy[1:], hint)
-    return _sighting(drive, asset, seen, xy, fixes.cov[index], None, float(s[0]), float(offset[0]), config)
+def find_lines_of(drive: DrivePass, yaw: float, taxonomy: Taxonomy, config: InventoryConfig) -> list[Sighting]:
+    """All line assets that one drive saw, its bearings turned by `yaw` radians; in a fixed order."""
+    found: list[Sighting] = []
+    for name in np.unique(drive.detections.class_name):
+        asset = taxonomy.get(str(name))
+        if asset.geometry is Geometry.LINE:
+            mine = drive.detections.where(drive.detections.class_name == name).turned(yaw)
+            found += _line_sightings(drive, asset, mine, config)
+    return found
 
 
 def _line_sightings(
@@ -193,4 +223,4 @@ def _evidence(drive: DrivePass, seen: Detections) -> Evidence:
     weight = seen.score * np.sqrt(np.maximum(seen.box_height_px, 1))
     best = int(np.argmax(weight))
     row = drive.observations.slice(int(seen.row[best]), 1).to_pylist()[0]
-    return Evidence(row["image_uri"], tuple(row["box_px"]), row["model_sha256"], float(weight[best]))
+    return Evidence(row["image_uri"], row["box_px"], row["model_sha256"], float(weight[best]))

@@ -1,19 +1,123 @@
-"""The SQL views that every query sees beside the tables, by name."""
+"""The SQL views that every query sees beside the tables, by name: plain DuckDB, no extensions.
 
+A class is data: no view knows one. An asset without a linear reference is in every count, with null for its route; it
+is only left out where there is no order without kilometres. A kilometre that no drive surveyed is unsurveyed, which is
+not missing: a missing asset was looked for. An id that is no longer given stands for the asset that it is part of now.
+"""
+
+# ruff: noqa: S608 - statements are put together from the constants of this file alone
 from __future__ import annotations
+
+# Metres of a line that lie in its first kilometre: it is counted where it begins, and measured where it is.
+_FIRST_KM_LENGTH = """coalesce(
+    length_m * (least(km_end_m, km_m // 1000 * 1000 + 1000) - km_m) / nullif(km_end_m - km_m, 0), length_m)"""
+
+# By state, without those that a reviewer rejected; `length_km` is of the confirmed ones.
+_COUNTS = """
+    count(*) FILTER (state = 'confirmed') AS confirmed, count(*) FILTER (state = 'suspect') AS suspect,
+    count(*) FILTER (state = 'candidate') AS candidate, count(*) FILTER (state = 'missing') AS missing"""
+
+_CHANGES = """
+    SELECT coalesce(l.asset_id, c.asset_id) AS asset_id, c.class, c.change, c.drive_id, c.changed_at, c.lon, c.lat
+    FROM asset_changes AS c LEFT JOIN asset_alias AS l ON l.alias_id = c.asset_id"""
+
+_KILOMETRES = """
+    SELECT route_code, section_code, district, km, any_value(length_m) AS length_m, any_value(lon) AS lon,
+        any_value(lat) AS lat, count(drive_id) AS drives, min(first_at) AS first_at, max(last_at) AS last_at,
+        (epoch_us(now()) - epoch_us(max(last_at))) // 86400000000 AS days
+    FROM coverage GROUP BY route_code, section_code, district, km"""
 
 VIEWS = {
     # What stands today as far as the drives tell; `state` says how sure that is.
-    "assets_current": "SELECT * FROM assets WHERE state <> 'missing'",
+    "assets_current": "SELECT * FROM assets WHERE state NOT IN ('missing', 'rejected')",
     "assets_per_class": """
         SELECT class, state, count(*) AS assets, round(sum(length_m) / 1000, 3) AS length_km
         FROM assets GROUP BY ALL ORDER BY class, state""",
+    "assets_per_km": f"""
+        SELECT route_code, section_code, km, class,
+            count(*) FILTER (counts AND state = 'confirmed') AS confirmed,
+            count(*) FILTER (counts AND state = 'suspect') AS suspect,
+            count(*) FILTER (counts AND state = 'candidate') AS candidate,
+            count(*) FILTER (counts AND state = 'missing') AS missing,
+            sum(length_m) FILTER (state = 'confirmed') AS length_m
+        FROM (
+            SELECT route_code, section_code, km_m // 1000 AS km, class, state, true AS counts,
+                {_FIRST_KM_LENGTH} AS length_m
+            FROM assets WHERE state <> 'rejected'
+            UNION ALL
+            SELECT route_code, section_code, km, class, state, false,
+                length_m * (least(km_end_m, km * 1000 + 1000) - km * 1000) / (km_end_m - km_m)
+            FROM (
+                SELECT *, unnest(range(km_m // 1000 + 1, (km_end_m - 1) // 1000 + 1))::INTEGER AS km
+                FROM assets WHERE state <> 'rejected' AND km_end_m > km_m // 1000 * 1000 + 1000))
+        GROUP BY route_code, section_code, km, class ORDER BY ALL""",
+    "assets_per_district": f"""
+        SELECT district, class, {_COUNTS}, round(sum(length_m) FILTER (state = 'confirmed') / 1000, 3) AS length_km
+        FROM assets WHERE state <> 'rejected' GROUP BY district, class ORDER BY district, class""",
+    # Of every class of lines.
+    "guardrail_km": """
+        SELECT class, route_code, section_code, side, count(*) AS lines, round(sum(length_m) / 1000, 3) AS length_km
+        FROM assets WHERE length_m IS NOT NULL AND state = 'confirmed' GROUP BY ALL ORDER BY ALL""",
+    # From one confirmed asset of a class to the next on the same side. A gap that no drive saw whole proves nothing.
+    "asset_gaps": """
+        SELECT gap.*, coalesce(len(list_intersect(never.kms, range(from_m // 1000, to_m // 1000 + 1))), 0)
+            AS unsurveyed_km
+        FROM (
+            SELECT class, route_code, section_code, carriageway, side, from_m, km_m AS to_m, km_m - from_m AS gap_m,
+                asset_id AS to_id, lon AS to_lon, lat AS to_lat
+            FROM (
+                SELECT class, route_code, section_code, carriageway, side, km_m, asset_id, lon, lat,
+                    max(coalesce(km_end_m, km_m)) OVER (
+                        PARTITION BY class, route_code, section_code, carriageway, side ORDER BY km_m, asset_id
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS from_m
+                FROM assets WHERE state = 'confirmed' AND km_m IS NOT NULL)
+            WHERE km_m > from_m) AS gap
+        LEFT JOIN (
+            SELECT route_code, section_code, list(km::BIGINT) AS kms
+            FROM coverage WHERE drive_id IS NULL GROUP BY route_code, section_code) AS never
+        USING (route_code, section_code)""",
     "changes": """
         SELECT c.changed_at, c.change, c.class, c.asset_id, c.lon, c.lat, c.drive_id, a.state, a.evidence_uri
         FROM asset_changes AS c LEFT JOIN assets AS a USING (asset_id) ORDER BY c.changed_at, c.change, c.asset_id""",
-    "guardrail_km": """
-        SELECT class, side, count(*) AS lines, round(sum(length_m) / 1000, 3) AS length_km
-        FROM assets WHERE length_m IS NOT NULL AND state = 'confirmed' GROUP BY ALL ORDER BY class, side""",
+    # The same with where on the network, under the ids of now.
+    "changes_since": f"""
+        SELECT c.changed_at, c.change, c.class, c.asset_id, a.route_code, a.section_code, a.district, a.km_m, a.side,
+            c.lon, c.lat, c.drive_id, a.state, a.evidence_uri
+        FROM ({_CHANGES}) AS c LEFT JOIN assets AS a USING (asset_id)
+        ORDER BY c.changed_at, c.change, c.asset_id""",
+    # Looked for, and not found.
+    "missing_assets": f"""
+        SELECT a.asset_id, a.class, a.route_code, a.section_code, a.district, a.km_m, a.side, a.lon, a.lat,
+            a.last_seen, m.missing_since, m.drive_id, a.existence, a.evidence_uri
+        FROM assets AS a
+        LEFT JOIN (
+            SELECT asset_id, max(changed_at) AS missing_since, arg_max(drive_id, changed_at) AS drive_id
+            FROM ({_CHANGES}) WHERE change = 'missing' GROUP BY asset_id) AS m USING (asset_id)
+        WHERE a.state = 'missing'""",
+    # Every id that was ever given and still means something, and the asset that it means now.
+    "asset_ids": """
+        SELECT asset_id AS id, asset_id, NULL AS reason, NULL AS since FROM assets
+        UNION ALL SELECT alias_id, asset_id, reason, since FROM asset_alias""",
+    # What each drive had to say of an asset.
+    "asset_timeline": f"""
+        SELECT h.asset_id, h.class, h."at" AS looked_at, h.drive_id, h.seen, h.hits, h.covering, h.score, c.changes,
+            h.lon, h.lat, h.pos_sigma_m, a.route_code, a.section_code, a.km_m, a.state
+        FROM (
+            SELECT * FROM asset_history WHERE asset_id NOT IN (SELECT alias_id FROM asset_alias)
+            UNION ALL BY NAME
+            SELECT l.asset_id, h.* EXCLUDE (asset_id)
+            FROM asset_alias AS l JOIN asset_history AS h ON h.asset_id = l.alias_id) AS h
+        LEFT JOIN (
+            SELECT asset_id, drive_id, list(change ORDER BY change) AS changes
+            FROM ({_CHANGES}) GROUP BY asset_id, drive_id) AS c USING (asset_id, drive_id)
+        LEFT JOIN assets AS a USING (asset_id)
+        ORDER BY asset_id, looked_at, drive_id""",
+    # Every kilometre of the network: `days` since the last drive, null where there never was one.
+    "survey_age": f"SELECT * FROM ({_KILOMETRES}) ORDER BY route_code, section_code, km, district",
+    # Where no drive was, so that nothing is known: neither what stands there nor what is missing.
+    "unsurveyed_km": """
+        SELECT route_code, section_code, district, km, length_m, lon, lat FROM coverage WHERE drive_id IS NULL
+        ORDER BY route_code, section_code, km, district""",
     # Places and times that a camera really looked at: what is not here is unsurveyed, which is not missing.
     "surveyed_frames": """
         SELECT drive_id, frame_id, captured_at, camera_lon, camera_lat, heading_deg, fov_deg, n_detections

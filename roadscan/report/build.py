@@ -23,7 +23,7 @@ from roadscan.storage import open_store
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import Release, Warehouse
 
-STATES = ("confirmed", "candidate", "missing")
+STATES = ("confirmed", "candidate", "suspect", "missing")
 
 
 class ReportConfig(Config):
@@ -127,6 +127,7 @@ def _axis(warehouse: Warehouse, release: Release) -> Path:
 def _frames(warehouse: Warehouse, release: Release, count: int) -> list[Picture]:
     columns = ["image_uri", "drive_id", "frame_id", "class", "score", "box_px"]
     observations = warehouse.read(release, "observations", columns=columns)
+    observations = observations.filter(pc.field("image_uri").is_valid() & pc.field("box_px").is_valid())
     pictures = []
     for uri in choose_frames(observations, count):
         rows = observations.filter(pc.equal(observations["image_uri"], uri)).to_pylist()
@@ -141,5 +142,6 @@ def _changes(warehouse: Warehouse, release: Release, assets: pa.Table, count: in
     for row in rows[-count:] if count else []:
         asset = evidence[row["asset_id"]]
         caption = f"{row['change']}: {row['class']}, {row['lat']:.5f} {row['lon']:.5f}"
-        pictures.append(Picture(crop(asset["evidence_uri"], asset["evidence_box_px"]), caption))
+        if asset["evidence_uri"] and asset["evidence_box_px"]:  # another detector's need not have them
+            pictures.append(Picture(crop(asset["evidence_uri"], asset["evidence_box_px"]), caption))
     return pictures

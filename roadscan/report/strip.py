@@ -65,14 +65,15 @@ def draw_strip(path: Path, assets: pa.Table, taxonomy: Taxonomy, truth: pa.Table
 
     Args:
         path: the axis.
-        assets: rows of `schemas.ASSETS`. Confirmed ones are filled, candidates pale, missing ones crossed out.
+        assets: rows of `schemas.ASSETS`. Confirmed ones are filled, candidates pale, suspects ringed, missing ones
+            crossed out, rejected ones left out.
         taxonomy: colours and kinds.
         truth: known assets (the simulator's ``truth/assets.parquet``), drawn as open rings; None to leave them out.
     """
     rows = max(round(path.length_m / ROW_M), 1)
     row_m = path.length_m / rows
     figure, axes = plt.subplots(rows, 1, figsize=(15, 1.2 + 1.75 * rows), squeeze=False, facecolor=PAPER)
-    found = _located(path, assets)
+    found = _located(path, assets.filter(pc.not_equal(assets["state"], "rejected")))
     known = _located(path, truth) if truth is not None else []
     for index, axis in enumerate(axes[:, 0]):
         start, stop = index * row_m, (index + 1) * row_m
@@ -148,9 +149,9 @@ def _draw_assets(axis: Axes, shapes: Sequence[Shape], taxonomy: Taxonomy) -> Non
             axis.plot(*shape.places.T, color=color, linewidth=2.2, alpha=alpha, zorder=3)
         else:
             axis.plot(*shape.places.T, MARKERS[asset.geometry], markersize=6, color=color, alpha=alpha, zorder=4)
-        if shape.row["state"] == "missing":
+        if shape.row["state"] in DOUBTS:
             middle = shape.places.mean(0, keepdims=True)
-            axis.plot(*middle.T, "x", markersize=12, color=MISSING, markeredgewidth=2.5, zorder=5)
+            axis.plot(*middle.T, zorder=5, **DOUBTS[shape.row["state"]])
 
 
 def _legend(names: Sequence[str], taxonomy: Taxonomy, with_truth: bool) -> list[Line2D]:
@@ -162,7 +163,7 @@ def _legend(names: Sequence[str], taxonomy: Taxonomy, with_truth: bool) -> list[
             handles.append(Line2D([], [], color=color, label=name))
         else:
             handles.append(Line2D([], [], color=color, marker=MARKERS[asset.geometry], linestyle="", label=name))
-    handles.append(Line2D([], [], color=MISSING, marker="x", linestyle="", markeredgewidth=2.5, label="missing"))
+    handles += [Line2D([], [], label=state, **style) for state, style in DOUBTS.items()]
     if with_truth:
         ring = Line2D([], [], marker="o", linestyle="", markersize=10, label="truth")
         ring.set_markerfacecolor("none")

@@ -49,16 +49,16 @@ def test_two_nights_give_the_assets_that_stand_there(seed):
     assert scores.position_p50_m <= 2.5
 
 
-def test_changes_between_two_nights_are_found():
+def test_changes_between_nights_are_found_once_a_second_night_shows_them():
     reported: list[tuple[str, str]] = []
     known: list[tuple[str, str]] = []
     for seed in range(200, 206):
         world = with_changes(seed)
-        built = run(drive(world, 0), drive(world, 1))
+        built = run(drive(world, 0), drive(world, 1), drive(world, 2))
         before = score_assets(built.assets, world.truth(0)).matches
-        after = score_assets(built.assets, world.truth(1)).matches
-        for row in built.changes.to_pylist():
-            kind, names = {"missing": ("removed", before), "new": ("added", after)}[row["change"]]
+        after = score_assets(built.assets, world.truth(2)).matches
+        for row in (row for row in built.changes.to_pylist() if row["change"] != "suspect"):
+            kind, names = {"missing": ("removed", before), "new": ("added", after)}.get(row["change"], ("wrong", after))
             reported.append((f"{seed}/{names.get(row['asset_id'], row['asset_id'])}", kind))
         points = [a for a in world.assets if a.class_name in POINTS]
         known += [(f"{seed}/{a.asset_id}", "removed") for a in points if a.last_night == 0]
@@ -115,18 +115,21 @@ def test_frames_that_were_not_scanned_cover_nothing():
     assert "missing" not in built.assets["state"].to_pylist()
 
 
-def test_a_drive_that_saw_nothing_makes_everything_missing_and_the_next_brings_it_back():
+def test_drives_that_saw_nothing_make_everything_suspect_then_missing_and_the_next_brings_it_back():
     world = make_world(213, length_m=700.0)
-    blind = drive(world, 1)
-    blind = DriveTables(blind.drive_id, blind.frames, blind.observations.slice(0, 0))
-    gone = run(drive(world, 0), blind)
+    blind = [drive(world, night) for night in (1, 2)]
+    blind = [DriveTables(one.drive_id, one.frames, one.observations.slice(0, 0)) for one in blind]
+    there = confirmed(run(drive(world, 0))).num_rows
+    doubted = run(drive(world, 0), blind[0])
+    assert set(doubted.changes["change"].to_pylist()) == {"suspect"}
+    assert doubted.changes.num_rows > 0.6 * there
+    gone = run(drive(world, 0), *blind)
     missing = gone.assets.filter(pc.equal(gone.assets["state"], "missing")).num_rows
-    assert missing > 0.6 * confirmed(run(drive(world, 0))).num_rows
-    assert set(gone.changes["change"].to_pylist()) == {"missing"}
-    back = run(drive(world, 0), blind, drive(world, 2))
+    assert missing > 0.6 * there
+    back = run(drive(world, 0), *blind, drive(world, 3))
     changes = back.changes["change"].to_pylist()
-    assert changes.count("reappeared") >= 0.9 * missing
-    assert changes.count("missing") == missing
+    assert changes.count("reappeared") >= 0.8 * missing
+    assert changes.count("missing") == pytest.approx(missing, abs=2)
 
 
 def test_a_drive_the_other_way_finds_the_same_assets():

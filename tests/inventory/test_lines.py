@@ -88,8 +88,14 @@ def test_lines_are_matched_to_the_line_they_run_beside():
 
 def test_pieces_of_a_longer_line():
     lines = [("rail", np.array(xy, float)) for xy in ([[0, 0], [40, 0]], [[0, 1], [100, 1]], [[200, 0], [240, 0]])]
-    assert pieces(lines, 4.0, share=0.6) == [(0, 1)]
-    assert pieces([("kerb", lines[0][1]), lines[1]], 4.0, share=0.6) == []
+    assert pieces(lines, 4.0, share=0.6, enough_m=15) == [(0, 1)]
+    assert pieces([("kerb", lines[0][1]), lines[1]], 4.0, share=0.6, enough_m=15) == []
+
+
+@pytest.mark.parametrize(("overlap_m", "one"), [(14, False), (16, True)])
+def test_lines_that_overlap_for_long_enough_are_one(overlap_m, one):
+    lines = [("rail", np.array(xy, float)) for xy in ([[0, 0], [100, 0]], [[100 - overlap_m, 1], [180, 1]])]
+    assert pieces(lines, 4.0, share=0.6, enough_m=15) == ([(1, 0)] if one else [])
 
 
 def test_shared_length_counts_only_what_runs_side_by_side():

@@ -47,9 +47,13 @@ def look(places, frames_of, drive=None, n_frames=None, stretch=1.0) -> Detection
     )
 
 
+def place(drive: DrivePass, seen: Detections, track, config):
+    return solve(drive.camera[seen.frame], seen, track, config)
+
+
 def test_no_detections_have_no_positions():
     drive = straight_north()
-    fixes = solve(drive, look([], [], drive), np.zeros(0, np.int64), CONFIG)
+    fixes = place(drive, look([], [], drive), np.zeros(0, np.int64), CONFIG)
     assert fixes.xy.shape == (0, 2)
     assert fixes.cov.shape == (0, 2, 2)
 
@@ -57,7 +61,7 @@ def test_no_detections_have_no_positions():
 def test_exact_bearings_and_ranges_give_the_exact_place():
     drive = straight_north()
     seen = look([(6.0, 60.0)], [range(1, 5)], drive)
-    fixes = solve(drive, seen, np.zeros(4, np.int64), CONFIG)
+    fixes = place(drive, seen, np.zeros(4, np.int64), CONFIG)
     assert fixes.xy[0] == pytest.approx([6.0, 60.0], abs=0.01)
     assert fixes.cost == pytest.approx(0, abs=1e-6)
 
@@ -67,7 +71,7 @@ def test_bearings_correct_a_size_that_is_wrong():
     # 40 m against 20 m of lateral lever, so bearings alone place it to a few metres and pull the range back.
     drive = straight_north()
     seen = look([(8.0, 60.0)], [range(5)], drive, stretch=1.25)
-    fixes = solve(drive, seen, np.zeros(5, np.int64), CONFIG)
+    fixes = place(drive, seen, np.zeros(5, np.int64), CONFIG)
     ranges_only_error_m = 0.25 * np.hypot(8, 20)
     assert np.linalg.norm(fixes.xy[0] - [8.0, 60.0]) < 0.5 * ranges_only_error_m
 
@@ -76,16 +80,16 @@ def test_one_wild_bearing_moves_it_little():
     drive = straight_north()
     seen = look([(6.0, 60.0)], [range(6)], drive)
     wild = replace(seen, bearing=seen.bearing + np.radians([0, 0, 20, 0, 0, 0]))
-    fixes = solve(drive, wild, np.zeros(6, np.int64), CONFIG)
+    fixes = place(drive, wild, np.zeros(6, np.int64), CONFIG)
     assert fixes.xy[0] == pytest.approx([6.0, 60.0], abs=1.5)
-    assert np.trace(fixes.cov[0]) > np.trace(solve(drive, seen, np.zeros(6, np.int64), CONFIG).cov[0])
+    assert np.trace(fixes.cov[0]) > np.trace(place(drive, seen, np.zeros(6, np.int64), CONFIG).cov[0])
 
 
 def test_a_bearing_without_a_range_is_placed_with_a_wide_covariance():
     drive = straight_north()
     seen = look([(0.1, 30.0)], [[0]], drive)
     blind = replace(seen, log_range=np.log([30.0]), log_sigma=np.ones(1))
-    cov = solve(drive, blind, np.zeros(1, np.int64), CONFIG).cov[0]
+    cov = place(drive, blind, np.zeros(1, np.int64), CONFIG).cov[0]
     assert np.sqrt(cov[1, 1]) > 20  # along the view: one standard deviation is a factor of e of 30 m
     assert np.sqrt(cov[0, 0]) < 2  # across it: 0.8° at 30 m
 
@@ -98,7 +102,7 @@ def test_yaw_is_found_from_the_tracks(yaw_deg):
     seen = look(places, frames, drive).turned(np.radians(-yaw_deg))  # the camera reads that much too little
     track = track_landmarks(drive, seen, CONFIG)
     assert len(set(track.tolist())) == len(places)
-    assert np.degrees(calibrate_yaw(drive, seen, track, CONFIG)) == pytest.approx(yaw_deg, abs=0.35)
+    assert np.degrees(calibrate_yaw(drive.camera[seen.frame], seen, track, CONFIG)) == pytest.approx(yaw_deg, abs=0.35)
 
 
 def test_wrap_keeps_angles_near_zero():

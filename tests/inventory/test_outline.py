@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 
-from roadscan.inventory.outline import SAMPLE_M, beside, sample, vote
+from roadscan.inventory.outline import SAMPLE_M, sample, strip, vote
 
 
 def along(start: float, end: float, y: float = 0.0) -> np.ndarray:
@@ -34,4 +35,5 @@ def test_when_all_are_against_it_the_line_stays():
 
 def test_beside_ends_where_the_line_ends():
     places = np.array([[5.0, 3.0], [11.0, 0.0], [5.0, 5.0]])
-    assert beside(places, [along(0, 10)], 4.0).tolist() == [True, False, False]
+    beside = shapely.intersects_xy(strip([along(0, 10)], 4.0), places[:, 0], places[:, 1])
+    assert beside.tolist() == [True, False, False]

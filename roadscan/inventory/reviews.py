@@ -1,0 +1,198 @@
+"""What reviewers decided about assets: taken in once, applied by every run after, undone by none.
+
+A file of reviews has the columns `asset_id` and `action`, and as the action needs `target_id` (merge) or `lon` and
+`lat` (split); also `reviewed_at`, `reviewer` and `note`, where known.
+
+    accept   the asset is there: it is confirmed, until a later drive looks and misses it
+    reject   it is no asset: its state is rejected
+    merge    it is the same as the target: its id becomes an alias
+    split    a second asset of its class stands at lon, lat
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from roadscan.errors import ConfigError
+from roadscan.inventory.build import Built
+from roadscan.inventory.geoparquet import CORNERS
+from roadscan.inventory.regions import in_order, renamed
+from roadscan.schemas import ASSET_ALIAS, ASSETS, REVIEWS
+
+ACTIONS = ("accept", "reject", "merge", "split")
+SHOWN = 10  # problems named at once
+RANK = {"confirmed": 0, "suspect": 1, "candidate": 2, "missing": 3, "rejected": 4}
+
+
+def take_in(
+    given: pa.Table, assets: pa.Table, aliases: pa.Table, known: pa.Table, now: datetime, mint: Callable[[], str]
+) -> pa.Table:
+    """All reviews: those known, and the given ones with what they need to be applied again later.
+
+    Args:
+        given: the rows of a file.
+        assets: the register that the reviewers saw.
+        aliases: its aliases; a review may name an id that has become another.
+        known: `schemas.REVIEWS` of before.
+        now: time of a review that has none.
+        mint: ids for the second assets of splits.
+
+    Raises:
+        ConfigError: which rows cannot be applied, and why.
+    """
+    lacking = [name for name in ("asset_id", "action") if name not in given.column_names]
+    if lacking:
+        raise ConfigError(f"reviews: no column {lacking[0]}; got {', '.join(given.column_names)}")
+    standing = {row["asset_id"]: row for row in assets.to_pylist()}
+    now_is = dict(zip(aliases["alias_id"].to_pylist(), aliases["asset_id"].to_pylist(), strict=True))
+    seen = {(row["asset_id"], row["action"], row["target_id"], row["reviewed_at"]) for row in known.to_pylist()}
+    places = {(row["asset_id"], row["geometry"]) for row in known.to_pylist() if row["action"] == "split"}
+    problems, rows = [], []
+    for number, row in enumerate(given.to_pylist(), start=1):
+        row["asset_id"] = now_is.get(row["asset_id"], row["asset_id"])
+        row["target_id"] = now_is.get(row.get("target_id"), row.get("target_id"))
+        problem = _problem(row, standing)
+        if problem:
+            problems.append(f"row {number}: {problem}")
+            continue
+        asset = standing[row["asset_id"]]
+        shape = shapely.to_wkb(shapely.Point(row["lon"], row["lat"])) if row["action"] == "split" else asset["geometry"]
+        key = (row["asset_id"], row["action"], row["target_id"], row.get("reviewed_at"))
+        if key in seen or (row["asset_id"], shape) in places:
+            continue
+        rows.append(
+            {name: row.get(name) for name in ("asset_id", "action", "target_id", "reviewer", "note")}
+            | {name: asset[name] for name in ("class", "length_m", "first_seen")}
+            | {"geometry": shape, "reviewed_at": row.get("reviewed_at") or now}
+        )
+        if row["action"] == "split":
+            rows[-1] |= {"target_id": mint(), "length_m": None}
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise ConfigError("\n  ".join(["reviews: nothing was taken in", *problems[:SHOWN], *more]))
+    return pa.concat_tables([known, pa.Table.from_pylist(rows, schema=REVIEWS)]).sort_by("reviewed_at")
+
+
+def _problem(row: dict[str, Any], standing: dict[str, dict[str, Any]]) -> str | None:
+    if row["action"] not in ACTIONS:
+        return f"action: got {row['action']!r}; expected one of {', '.join(ACTIONS)}"
+    for name in ("asset_id", "target_id") if row["action"] == "merge" else ("asset_id",):
+        if row[name] not in standing:
+            return f"{name}: got {row[name]!r}; expected the id of an asset of the register"
+    if row["action"] == "merge":
+        asset, target = standing[row["asset_id"]], standing[row["target_id"]]
+        if row["asset_id"] == row["target_id"]:
+            return f"target_id: got {row['target_id']!r}, the asset itself; expected another one"
+        if asset["class"] != target["class"]:
+            return f"target_id: got a {target['class']}; expected a {asset['class']}, as the asset is"
+    if row["action"] == "split":
+        lon, lat = row.get("lon"), row.get("lat")
+        if lon is None or lat is None or not (-180 <= lon <= 180 and -90 <= lat <= 90):
+            return f"lon, lat: got {lon}, {lat}; expected where the second asset stands, in degrees"
+    return None
+
+
+def with_ghosts(previous: pa.Table, reviews: pa.Table) -> pa.Table:
+    """The register of before with the ids that reviews gave or took away, so that what stands there gets them again."""
+    there = set(previous["asset_id"].to_pylist())
+    rows = []
+    for review in reviews.to_pylist():
+        ghost = {"merge": review["asset_id"], "split": review["target_id"]}.get(review["action"])
+        if ghost and ghost not in there:
+            shape = shapely.from_wkb(review["geometry"])
+            middle = shape if shape.geom_type == "Point" else shape.interpolate(0.5, normalized=True)
+            rows.append(
+                {name: review[name] for name in ("class", "geometry", "length_m", "first_seen")}
+                | {"asset_id": ghost, "lon": middle.x, "lat": middle.y}
+                | {"bbox": dict(zip(CORNERS, shape.bounds, strict=True))}
+            )
+            there.add(ghost)
+    ghosts = pa.Table.from_pylist([dict.fromkeys(ASSETS.names) | row for row in rows], schema=ASSETS)
+    return pa.concat_tables([previous.cast(ASSETS), ghosts]) if rows else previous
+
+
+def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
+    """The register as the reviewers have it.
+
+    Args:
+        built: what the drives say.
+        previous: the assets published before: what was accepted stays, also when the drives no longer show it.
+        reviews: `schemas.REVIEWS`, in the order of their time.
+    """
+    if not reviews.num_rows:
+        return built
+    rows = {row["asset_id"]: row for row in built.assets.to_pylist()}
+    before = {row["asset_id"]: row for row in previous.to_pylist()}
+    same: dict[str, str] = {}
+    changed = built.changes.filter(pc.is_in(built.changes["change"], pa.array(["suspect", "missing"]))).to_pylist()
+    doubted: dict[str, datetime] = {}
+    for change in changed:
+        doubted[change["asset_id"]] = max(change["changed_at"], doubted.get(change["asset_id"], change["changed_at"]))
+    for review in reviews.to_pylist():
+        asset_id = _now(review["asset_id"], same)
+        if review["action"] == "merge":
+            target = _now(review["target_id"], same)
+            if asset_id != target:
+                same[review["asset_id"]] = target
+                if asset_id in rows:
+                    gone = rows.pop(asset_id)
+                    rows[target] = _both(rows[target], gone) if target in rows else gone | {"asset_id": target}
+            continue
+        row = rows.get(asset_id) or before.get(asset_id)
+        if row is None:
+            continue
+        rows[asset_id] = row
+        if review["action"] == "reject":
+            rows[asset_id] = row | {"state": "rejected", "existence": 0.0}
+        elif review["action"] == "split" and review["target_id"] not in rows:
+            rows[review["target_id"]] = _second(row, review)
+        elif review["action"] == "accept" and not doubted.get(asset_id, review["reviewed_at"]) > review["reviewed_at"]:
+            rows[asset_id] = row | {"state": "confirmed", "existence": max(row["existence"] or 0.0, 0.99)}
+    assets = pa.Table.from_pylist(list(rows.values()), schema=ASSETS)
+    since = {review["asset_id"]: review["reviewed_at"] for review in reviews.to_pylist()}
+    told = [row for row in built.aliases.to_pylist() if row["alias_id"] not in same]
+    told += [
+        {"alias_id": one, "asset_id": _now(target, same), "reason": "review", "since": since[one]}
+        for one, target in same.items()
+    ]
+    aliases = renamed(pa.Table.from_pylist(told, schema=ASSET_ALIAS), same).sort_by("alias_id")
+    return replace(
+        built,
+        assets=in_order(assets),
+        aliases=aliases,
+        changes=renamed(built.changes, same),
+        history=renamed(built.history, same),
+    )
+
+
+def _now(asset_id: str, same: dict[str, str]) -> str:
+    while asset_id in same:
+        asset_id = same[asset_id]
+    return asset_id
+
+
+def _both(stays: dict[str, Any], goes: dict[str, Any]) -> dict[str, Any]:
+    """The row of two assets that are one."""
+    return stays | {
+        "n_observations": stays["n_observations"] + goes["n_observations"],
+        "n_nights": max(stays["n_nights"], goes["n_nights"]),
+        "first_seen": min(stays["first_seen"], goes["first_seen"]),
+        "last_seen": max(stays["last_seen"], goes["last_seen"]),
+        "existence": max(stays["existence"] or 0.0, goes["existence"] or 0.0),
+        "state": min(stays["state"], goes["state"], key=RANK.__getitem__),
+    }
+
+
+def _second(row: dict[str, Any], review: dict[str, Any]) -> dict[str, Any]:
+    """The row of the second asset of a split: the first one's evidence, at its own place."""
+    point = shapely.from_wkb(review["geometry"])
+    place = {"lon": point.x, "lat": point.y, "geometry": review["geometry"]}
+    box = {"bbox": dict(zip(CORNERS, point.bounds, strict=True))}
+    return row | place | box | {"asset_id": review["target_id"], "state": "confirmed"}

@@ -1,0 +1,100 @@
+"""What the register costs per observation, from a hundred thousand to ten million, and the memory it needs.
+
+    python tests/benchmarks/bench_inventory_scale.py                       # 100 thousand and 1 million observations
+    python tests/benchmarks/bench_inventory_scale.py --observations 10e6   # also 10 million: about 40 min on 2 cores
+
+Highways of 100 km, ten nights each, as `inventory.survey` draws them, are committed to a warehouse on disk; then
+`update_inventory` runs in a process of its own. Time is of its processor, with that of its workers; memory is the
+largest sum of what the process and its workers held at one moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from inventory.survey import Highway, drive
+
+from roadscan.inventory import InventoryConfig, update_inventory
+from roadscan.warehouse import DataFile, Warehouse
+
+NIGHTS = 10
+ROAD_M = 100_000.0
+PER_ROAD = 250_000  # observations of ten nights, about
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--observations", type=float, default=1e6, help="the largest number")
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    wanted = [n for n in (1e5, 1e6, 1e7) if n <= arguments.observations]
+    table = Table("observations", "assets", "wall s", "processor µs an observation", "ratio to the first", "memory GB")
+    first = None
+    for number in wanted:
+        with tempfile.TemporaryDirectory(prefix="bench-inventory-") as folder:
+            rows = _commit(folder, number)
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                assets, wall, cpu, memory = pool.submit(_measure, folder, arguments.workers).result()
+        cost = cpu / rows * 1e6
+        first = first or cost
+        table.add_row(f"{rows:,}", f"{assets:,}", f"{wall:.0f}", f"{cost:.0f}", f"{cost / first:.2f}", f"{memory:.2f}")
+        Console().print(table)
+
+
+def _commit(folder: str, observations: float) -> int:
+    """Leave in a warehouse what scans of that many observations, about, leave; how many there are."""
+    warehouse = Warehouse(folder)
+    roads = max(1, round(observations / PER_ROAD))
+    length = ROAD_M * min(1.0, observations / PER_ROAD)
+    files: list[DataFile] = []
+    rows = 0
+    for road in range(roads):
+        highway = Highway(road, length, lon=98.0 + 1.5 * (road % 5), lat=8.0 + 1.5 * (road // 5), nights=NIGHTS)
+        for night in range(1, NIGHTS + 1):
+            tables = drive(highway, night)
+            rows += tables.observations.num_rows
+            for name, part in (("frames", tables.frames), ("observations", tables.observations)):
+                where = {"folder": "survey_month=2026-03", "name": tables.drive_id, "drive_id": tables.drive_id}
+                files.append(warehouse.write(name, part, **where))
+    warehouse.publish(lambda release: release.replaced(lambda file: False, files, "scans"))
+    return rows
+
+
+def _measure(folder: str, workers: int) -> tuple[int, float, float, float]:
+    """Assets, wall seconds, processor seconds and gigabytes of one run."""
+    me = psutil.Process()
+    peak, cpu = [0.0], {}
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            try:
+                everyone = [me, *me.children(recursive=True)]
+                peak[0] = max(peak[0], sum(process.memory_info().rss for process in everyone) / 1e9)
+                cpu.update({p.pid: sum(p.cpu_times()[:2]) for p in everyone})
+            except psutil.NoSuchProcess:
+                continue
+
+    threading.Thread(target=watch, daemon=True).start()
+    before, started = sum(me.cpu_times()[:2]), time.monotonic()
+    summary = update_inventory(InventoryConfig(warehouse=folder, workers=workers))
+    wall = time.monotonic() - started
+    done.set()
+    cpu[me.pid] = sum(me.cpu_times()[:2])
+    return sum(sum(states.values()) for states in summary.assets.values()), wall, sum(cpu.values()) - before, peak[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""A run that dies at any write to the warehouse: readers see what was before or what comes next, and nothing else.
+
+Of a run with n writes each one is made the last, once before it reaches the store and once after: a killed program
+knows no other moments, since a write is one rename or one PUT. After each death the warehouse is read as a reader
+would, every file of it, and the run is started again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from inventory.conftest import commit
+from inventory.world import World, drive, make_world
+
+from roadscan import warehouse as module
+from roadscan.inventory import InventoryConfig, update_inventory
+from roadscan.inventory.build import DriveTables
+from roadscan.inventory.publish import TABLES as REGISTER
+from roadscan.scan import ledger
+from roadscan.schemas import DRIVE_FRAMES
+from roadscan.storage import Stat, Store, open_store
+from roadscan.survey.drive import Drive
+from roadscan.warehouse import Release, Warehouse
+
+BEFORE, AFTER = "before", "after"
+
+
+class Killed(BaseException):
+    """Not an `Exception`: like a kill, nothing in the program gets over it."""
+
+
+class Dying(Store):
+    """A store that passes everything on, until its last write.
+
+    Args:
+        store: the real one.
+        last: number of the write, from 0, in which the program dies.
+        moment: before the write reaches the store, or after.
+    """
+
+    def __init__(self, store: Store, last: int, moment: str) -> None:
+        self.store, self.uri, self.last, self.moment, self.writes = store, store.uri, last, moment, 0
+
+    def _written(self, write: Callable[[], Any]) -> Any:
+        number, self.writes = self.writes, self.writes + 1
+        assert number <= self.last, "the program went on after its death"
+        if (number, self.moment) == (self.last, BEFORE):
+            raise Killed
+        answer = write()
+        if (number, self.moment) == (self.last, AFTER):
+            raise Killed
+        return answer
+
+    def write(self, key: str, data: bytes) -> None:
+        self._written(lambda: self.store.write(key, data))
+
+    def create(self, key: str, data: bytes) -> str:
+        return self._written(lambda: self.store.create(key, data))
+
+    def swap(self, key: str, data: bytes, *, tag: str) -> str:
+        return self._written(lambda: self.store.swap(key, data, tag=tag))
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        return self.store.read_tagged(key)
+
+    def stat(self, key: str) -> Stat:
+        return self.store.stat(key)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        return self.store.keys(prefix)
+
+    def folders(self) -> list[str]:
+        return self.store.folders()
+
+
+@dataclass
+class Death:
+    """One run that died: the warehouse it left, and what a reader now sees there."""
+
+    warehouse: Warehouse
+    number: int
+    moment: str
+
+
+@pytest.fixture(params=["disk", pytest.param("s3", marks=[pytest.mark.s3, pytest.mark.slow])])
+def places(request: pytest.FixtureRequest, tmp_path) -> Callable[[str], str]:
+    """Where a warehouse of some name lies."""
+    if request.param == "disk":
+        return lambda name: str(tmp_path / name)
+    request.getfixturevalue("s3")
+    return lambda name: f"s3://warehouse/{tmp_path.name}/{name}"
+
+
+def deaths(
+    start: str, places: Callable[[str], str], run: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Death]:
+    """The run from the same start, dying at its first write, then at its second …, until it lives."""
+    for moment in (BEFORE, AFTER):
+        number = 0
+        while True:
+            uri = places(f"{moment}-{number}")
+            _copy(start, uri)
+            dying = Dying(open_store(uri), number, moment)
+            with monkeypatch.context() as patched:
+                patched.setattr(module, "open_store", lambda at, uri=uri, dying=dying: _same(at, uri, dying))
+                try:
+                    run(uri)
+                except Killed:
+                    pass
+                else:
+                    break
+            yield Death(Warehouse(uri), number, moment)
+            number += 1
+        assert dying.writes == number > 0
+
+
+def _same(at: str, uri: str, store: Store) -> Store:
+    assert at == uri
+    return store
+
+
+def _copy(start: str, uri: str) -> None:
+    old, new = open_store(start), open_store(uri)
+    for key in old.keys():  # noqa: SIM118 - a store is no dictionary
+        new.write(key, old.read(key))
+
+
+def checked(warehouse: Warehouse) -> Release:
+    """The current release, of which every file is whole and every manifest before it can be read."""
+    release = warehouse.current()
+    for file in release.files:
+        data = warehouse.store.read(file.path, sha256=file.sha256)
+        assert len(data) == file.bytes
+        assert pq.read_metadata(pa.BufferReader(data)).num_rows == file.rows
+    older = release
+    while older.parent:
+        assert json.loads(warehouse.store.read(older.parent))["number"] == older.number - 1
+        older = warehouse._manifest(older.parent)
+    return release
+
+
+# The register ---------------------------------------------------------------------------------------------------------
+
+
+def register(warehouse: Warehouse, release: Release) -> dict[str, list[dict[str, Any]]]:
+    """Every table of the register, with a new asset named by what it is instead of by its random id.
+
+    Assets without a row would stay named by their ids, so changes or history of another release are different.
+    """
+    tables = {name: warehouse.read(release, name).to_pylist() for name in REGISTER}
+    names = {row["asset_id"]: f"{row['class']} {row['lon']} {row['lat']}" for row in tables["assets"]}
+    for rows in tables.values():
+        for row in rows:
+            row.update({key: names.get(row[key], row[key]) for key in ("asset_id",) if key in row})
+    return {name: sorted(rows, key=repr) for name, rows in tables.items()}
+
+
+def ids(warehouse: Warehouse) -> set[str]:
+    return set(warehouse.read(warehouse.current(), "assets")["asset_id"].to_pylist())
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world(seed=3, length_m=400.0)
+
+
+def test_an_inventory_that_dies_at_any_write(places, world, monkeypatch):
+    """The register of one drive is brought up to date with a second one."""
+    start, calm = places("start"), places("calm")
+    update(places("start"), commit_of=drive(world, 0))
+    commit(Warehouse(start), drive(world, 1))
+    _copy(start, calm)
+    update(calm)
+    before, after = (register(w, checked(w)) for w in (Warehouse(start), Warehouse(calm)))
+    assert before != after
+    kept = ids(Warehouse(start)) & ids(Warehouse(calm))
+    assert kept
+    seen = []
+    for death in deaths(start, places, update, monkeypatch):
+        found, release = register(death.warehouse, checked(death.warehouse)), death.warehouse.current()
+        assert found in (before, after), (death.number, death.moment)
+        seen.append((death.moment, found == after))
+        summary = update(death.warehouse.store.uri)
+        assert summary.published == (found == before)
+        assert register(death.warehouse, checked(death.warehouse)) == after
+        assert ids(death.warehouse) >= kept
+        assert death.warehouse.current().number == release.number + summary.published
+    # Five tables or more, the manifest and the pointer; only the pointer moves readers on.
+    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * (len(seen) // 2)
+    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * (len(seen) // 2 - 1) + [True]
+    assert len(seen) // 2 >= len(REGISTER) + 2
+
+
+def test_the_first_inventory_that_dies_at_any_write(places, world, monkeypatch):
+    """Nothing was published before but a scan: readers see an empty register or the whole one."""
+    start, calm = places("start"), places("calm")
+    commit(Warehouse(start), drive(world, 0))
+    _copy(start, calm)
+    update(calm)
+    after = register(Warehouse(calm), checked(Warehouse(calm)))
+    for death in deaths(start, places, update, monkeypatch):
+        found = register(death.warehouse, checked(death.warehouse))
+        assert found == after or not any(found.values()), (death.number, death.moment)
+        update(death.warehouse.store.uri)
+        assert register(death.warehouse, checked(death.warehouse)) == after
+
+
+def update(uri: str, commit_of: DriveTables | None = None):
+    if commit_of is not None:
+        commit(Warehouse(uri), commit_of)
+    return update_inventory(InventoryConfig(warehouse=uri))
+
+
+# A scan ---------------------------------------------------------------------------------------------------------------
+
+
+def scan(uri: str, tables: DriveTables, key: str) -> None:
+    """What `roadscan.scan.pipeline` commits of a drive, without Ray: what is done is not done again."""
+    warehouse = Warehouse(uri)
+    manifest = pa.table(
+        {f.name: tables.frames[f.name] if f.name in tables.frames.column_names else pa.nulls(len(tables.frames), f.type)
+         for f in DRIVE_FRAMES}
+    )  # fmt: skip
+    whole = Drive(tables.drive_id, "drives/d", "drives/d", {}, manifest, "d" * 64)
+    shards = ledger.plan(whole, key, shard_frames=32)
+    done = ledger.commits(warehouse, key)
+    for shard in shards:
+        if shard.index not in done:
+            frames = tables.frames.slice(shard.start, shard.stop - shard.start)
+            mine = pc.is_in(tables.observations["frame_id"], frames["frame_id"].combine_chunks())
+            ledger.commit(warehouse, shard, whole, tables.observations.filter(mine), frames)
+    if key not in warehouse.read(warehouse.current(), "runs")["run_key"].to_pylist():
+        ledger.publish(warehouse, ledger.collect(warehouse, whole, shards, "m" * 64))
+
+
+def scanned(warehouse: Warehouse, release: Release) -> dict[str, list[dict[str, Any]]]:
+    """Every row of the scans, but for when they were made."""
+    tables = {name: warehouse.read(release, name).to_pylist() for name in ("frames", "observations", "runs")}
+    for row in tables["runs"]:
+        row["finished_at"] = None
+    return {name: sorted(rows, key=repr) for name, rows in tables.items()}
+
+
+@pytest.mark.parametrize("scanned_before", [False, True], ids=["new drive", "drive scanned again"])
+def test_a_scan_that_dies_at_any_write(places, scanned_before, monkeypatch):
+    """Three shards of a drive: none was there, or those of another model."""
+    world = make_world(seed=3, length_m=900.0)
+    old, new = drive(world, 0, recall=0.3, drive_id="d"), drive(world, 0, drive_id="d")
+    start, calm = places("start"), places("calm")
+    scan(start, drive(world, 1), "other")  # another drive, which must stay
+    if scanned_before:
+        scan(start, old, "old")
+    _copy(start, calm)
+
+    def run(uri: str) -> None:
+        scan(uri, new, "new")
+
+    run(calm)
+    before, after = (scanned(w, checked(w)) for w in (Warehouse(start), Warehouse(calm)))
+    assert before != after
+    assert {row["drive_id"] for row in before["frames"]} == {"night-02", *(["d"] if scanned_before else [])}
+    seen = []
+    for death in deaths(start, places, run, monkeypatch):
+        found = scanned(death.warehouse, checked(death.warehouse))
+        assert found in (before, after), (death.number, death.moment)
+        seen.append((death.moment, found == after))
+        run(death.warehouse.store.uri)
+        assert scanned(death.warehouse, checked(death.warehouse)) == after
+        assert death.warehouse.current().number == Warehouse(calm).current().number
+    # Of three shards the observations, the frames and the commit; the run, the manifest and the pointer.
+    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * 12
+    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * 11 + [True]
+
+
+def test_the_first_scan_of_a_warehouse_that_dies_at_any_write(places, monkeypatch):
+    """The pointer is made, not moved."""
+    tables = drive(make_world(seed=3, length_m=200.0), 0)
+    start, calm = places("start"), places("calm")
+
+    def run(uri: str) -> None:
+        scan(uri, tables, "new")
+
+    run(calm)
+    after = scanned(Warehouse(calm), checked(Warehouse(calm)))
+    for death in deaths(start, places, run, monkeypatch):
+        release = checked(death.warehouse)
+        assert release == Release() or scanned(death.warehouse, release) == after
+        run(death.warehouse.store.uri)
+        assert scanned(death.warehouse, checked(death.warehouse)) == after

@@ -1,0 +1,83 @@
+"""The register on the department's own map."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from inventory.conftest import commit
+from inventory.world import HOME, LINE, World, drive, make_world
+
+from roadscan.inventory import InventoryConfig, update_inventory
+from roadscan.inventory.reference import ReferenceConfig
+from roadscan.warehouse import Warehouse
+
+
+def centreline(world: World, path, *, start_s: float = 0.0, km_start: float = 12.0, offset_m: float = 0.0) -> str:
+    """The world's road as GeoJSON of one section, kilometre `km_start` at `start_s`."""
+    s = np.arange(start_s, world.length_m + 1, 10.0)
+    lon, lat = HOME.to_lonlat(*world.xy(s, offset_m))
+    properties = {"route_code": 9, "section_code": "203", "km_start": km_start, "district": "Nan"}
+    properties["km_end"] = km_start + (s[-1] - s[0]) / 1000
+    line = {"type": "LineString", "coordinates": np.stack([lon, lat], 1).tolist()}
+    feature = {"type": "Feature", "properties": properties, "geometry": line}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return str(path)
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world(seed=3, length_m=1500.0)
+
+
+def test_assets_have_route_section_and_kilometre(tmp_path, world, warehouse, config):
+    commit(warehouse, drive(world, 1, bias_m=0.0))
+    reference = ReferenceConfig(uri=centreline(world, tmp_path / "lines.geojson"))
+    update_inventory(config.model_copy(update={"reference": reference}))
+    rows = warehouse.read(warehouse.current(), "assets").to_pylist()
+    assert {(row["route_code"], row["section_code"], row["district"]) for row in rows} == {("0009", "0203", "Nan")}
+    for row in (row for row in rows if row["class"] not in (LINE, "Pedestrian Bridge") and row["state"] == "confirmed"):
+        s, side = row["km_m"] - 12_000, np.sign(row["offset_m"])
+        nearest = min(abs(a.s - s) for a in world.assets if a.class_name == row["class"])
+        assert nearest < 12, row
+        assert side == (-1 if row["side"] == "left" else 1)
+    rails = sorted(
+        (row["km_m"], row["km_end_m"]) for row in rows if row["class"] == LINE and row["state"] == "confirmed"
+    )
+    known = sorted((12_000 + a.s, 12_000 + a.end_s) for a in world.assets if a.end_s is not None)
+    assert np.array(rails) == pytest.approx(np.array(known), abs=12)
+
+
+def test_a_new_version_of_the_reference_moves_the_kilometres_and_keeps_the_ids(tmp_path, world, warehouse, config):
+    def register(km_start: float):
+        uri = centreline(world, tmp_path / f"{km_start}.geojson", km_start=km_start)
+        update_inventory(config.model_copy(update={"reference": ReferenceConfig(uri=uri)}))
+        rows = warehouse.read(warehouse.current(), "assets").to_pylist()
+        return {row["asset_id"]: (row["km_m"], row["lrs_version"]) for row in rows}
+
+    old, new = register(12.0), register(40.5)
+    assert old.keys() == new.keys()
+    assert {new[one][0] - old[one][0] for one in old} == {28_500}
+    assert len({version for _, version in [*old.values(), *new.values()]}) == 2
+
+
+def test_what_no_drive_surveyed_is_listed_as_such(tmp_path, world, warehouse, config):
+    reference = ReferenceConfig(uri=centreline(world, tmp_path / "lines.geojson"))
+    update_inventory(config.model_copy(update={"reference": reference}))
+    rows = warehouse.read(warehouse.current(), "coverage").to_pylist()
+    assert [(row["km"], row["drive_id"]) for row in rows] == [(12, "night-01"), (13, "night-01")]
+    assert sum(row["length_m"] for row in rows) == pytest.approx(1500, abs=3)
+    commit(warehouse)  # and of a road that nobody drove
+    far = World(9, 3000.0)
+    far.xy = lambda s, offset: (s, np.full(len(s), 50_000.0))
+    uri = centreline(far, tmp_path / "far.geojson", km_start=100.0)
+    update_inventory(config.model_copy(update={"reference": ReferenceConfig(uri=uri)}))
+    release = warehouse.current()
+    assert {row["drive_id"] for row in warehouse.read(release, "coverage").to_pylist()} == {None}
+    assert warehouse.read(release, "assets")["route_code"].null_count == warehouse.read(release, "assets").num_rows
+
+
+def test_assets_of_a_register_without_a_reference_have_none(warehouse: Warehouse, config: InventoryConfig):
+    update_inventory(config)
+    assert set(warehouse.read(warehouse.current(), "assets")["km_m"].to_pylist()) == {None}
