@@ -11,7 +11,7 @@ BENCHMARKS := $(sort $(wildcard tests/benchmarks/bench_*.py))
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-demo: $(READY) ## two survey nights in a real S3 store become an inventory with pictures, in demo-out/
+demo: $(READY) ## three survey nights in a real S3 store become an inventory with pictures, in demo-out/
 	rm -rf demo-out
 	$(BIN)/roadscan demo demo-out
 

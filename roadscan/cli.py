@@ -331,7 +331,7 @@ def demo(
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
-    """Two survey nights in a real S3 store become an inventory, scored against the truth, with pictures."""
+    """Three survey nights in a real S3 store become an inventory, scored against the truth, with pictures."""
     from roadscan.demo.run import DemoConfig, run_demo
 
     settings = load_config(DemoConfig, None, overrides or [])

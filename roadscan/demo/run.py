@@ -40,7 +40,7 @@ ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]
 
 
 #: The road of the demonstration, which is none of those that the demo model was trained on.
-ROADS = {"seed": 5, "length_km": 3.0, "nights": 2, "conditions": ("day", "dusk", "rain")}
+ROADS = {"seed": 5, "length_km": 3.0, "nights": 3, "conditions": ("day", "dusk", "rain")}
 
 
 class DemoConfig(Config):

@@ -369,7 +369,8 @@ def _shifts(pool: Pool, asset: Ints, shift: Floats, start: Floats, config: Inven
     if n == 0:
         return result
     xy, _ = means(asset[known], pool.xy[known] + shift[known], pool.cov[known], n)
-    often = np.bincount(asset[known], minlength=n) >= 2
+    seen = np.unique(np.stack([asset[known], pool.drive[known]]), axis=1)[0]  # a track in two parts is one drive's
+    often = np.bincount(seen, minlength=n) >= 2
     variance = np.trace(pool.cov, axis1=1, axis2=2) / 2 + ALIGNED_SIGMA_M**2
     for rows in np.split(np.arange(len(asset)), np.flatnonzero(np.diff(pool.drive)) + 1):
         good = rows[(asset[rows] >= 0) & ~pool.overhead[rows]]

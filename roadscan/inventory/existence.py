@@ -94,7 +94,8 @@ def evidence(looks: Looks, kind: Ints, config: InventoryConfig) -> Floats:
     for_it = looks.hits * np.log(rate / FALSE_LOOK) + missed * np.log((1 - rate) / (1 - FALSE_LOOK))
     hidden = config.occlusion_probability
     against = np.log(hidden + (1 - hidden) * (1 - rate) ** looks.looks)
-    return np.where(seen, np.maximum(SEEN_MAX * -np.expm1(-np.maximum(for_it, 0) / SEEN_MAX), 0.5), np.where(looks.unclear, 0.0, against))
+    damped = np.maximum(SEEN_MAX * -np.expm1(-np.maximum(for_it, 0) / SEEN_MAX), 0.5)
+    return np.where(seen, damped, np.where(looks.unclear, 0.0, against))
 
 
 def follow(looks: Looks, evidence: Floats, place_known: npt.NDArray[np.bool_], config: InventoryConfig) -> Standing:

@@ -58,7 +58,9 @@ def carried_ids(
     old_xy = np.stack(frame.to_xy(previous["lon"].to_numpy(), previous["lat"].to_numpy()), axis=1)
     new_xy = np.stack(frame.to_xy(rows.assets["lon"].to_numpy(), rows.assets["lat"].to_numpy()), axis=1)
     gate = {Geometry.POINT: config.match_gate_m, Geometry.OVERHEAD: config.overhead_gate_m, Geometry.LINE: 0.0}
-    gates = np.array([gate[classes[name].geometry] for name in old_class])
+    merge_m = np.array([classes[name].merge_m for name in old_class])
+    is_line = np.array([classes[name].geometry is Geometry.LINE for name in old_class], bool)
+    gates = np.where(is_line, 0.0, np.maximum([gate[classes[name].geometry] for name in old_class], merge_m))
     i, j, distance = nearby_pairs(new_xy, old_xy, float(gates.max()))
     i, j, distance = _with_former(rows, i, j, distance, frame, old_xy, float(gates.max()))
     good = (distance <= gates[j]) & (gates[j] > 0) & (new_class[i] == old_class[j])
@@ -75,7 +77,7 @@ def carried_ids(
     merged: dict[int, int] = {}
     for pair in np.argsort(distance, kind="stable").tolist():
         before = int(j[pair])
-        if before not in used and distance[pair] <= classes[old_class[before]].merge_m:
+        if before not in used and distance[pair] <= merge_m[before]:
             merged.setdefault(before, int(i[pair]))
     _carry_lines(rows, previous, frame, config, ids, merged)
     return Carried(ids, sorted(merged.items()))
@@ -141,6 +143,12 @@ def alias_table(carried: Carried, ids: list[str], previous: pa.Table, aliases: p
     for before, now in carried.merged:
         if old[before] not in given | told:
             rows.append({"alias_id": old[before], "asset_id": ids[now], "reason": "merged", "since": since})
+    return resolved(pa.Table.from_pylist(rows, schema=ASSET_ALIAS))
+
+
+def resolved(aliases: pa.Table) -> pa.Table:
+    """The aliases (`schemas.ASSET_ALIAS`), each followed to its end, by alias."""
+    rows = aliases.to_pylist()
     target = {row["alias_id"]: row["asset_id"] for row in rows}
     for row in rows:
         while row["asset_id"] in target:

@@ -64,12 +64,17 @@ class LineLook:
     width_m: float
 
     @cached_property
-    def _strip(self) -> shapely.Geometry:
-        return strip(self.lines, self.width_m)
+    def _strips(self) -> dict[AssetClass, shapely.Geometry]:
+        """What lies beside its lines of each class."""
+        classes = {sighting.asset_class for sighting in self.sightings}
+        pairs = list(zip(self.sightings, self.lines, strict=True))
+        return {one: strip([xy for s, xy in pairs if s.asset_class == one], self.width_m) for one in classes}
 
-    def saw(self, places: Floats) -> npt.NDArray[np.bool_]:
-        """Beside which places (n, 2) it saw a line."""
-        return np.asarray(shapely.intersects_xy(self._strip, places[:, 0], places[:, 1]), bool)
+    def saw(self, asset_class: AssetClass, places: Floats) -> npt.NDArray[np.bool_]:
+        """Beside which places (n, 2) it saw a line of a class."""
+        if asset_class not in self._strips:
+            return np.zeros(len(places), bool)
+        return np.asarray(shapely.intersects_xy(self._strips[asset_class], places[:, 0], places[:, 1]), bool)
 
 
 def find_line_assets(looks: list[LineLook], config: InventoryConfig) -> list[LineAsset]:
@@ -103,7 +108,7 @@ def line_looks(assets: list[LineAsset], looks: list[LineLook], config: Inventory
                 continue
             places = sample(asset.outline, 2 * SAMPLE_M)
             looked = _looked(look, asset, places, config)
-            share = float((look.saw(places) & looked).sum() / max(1, looked.sum()))
+            share = float((look.saw(asset.asset_class, places) & looked).sum() / max(1, looked.sum()))
             frames = sum(sighting.hits for by, sighting in asset.sightings if by == number)
             if frames or (looked.any() and share >= ABSENT_SHARE):
                 rows.append((n, number, min(max(frames, 1), LINE_LOOKS), LINE_LOOKS))
@@ -135,7 +140,7 @@ def _unseen(looks: list[LineLook], asset: LineAsset, config: InventoryConfig) ->
     places = sample(asset.outline, SAMPLE_M)
     found = []
     for number in sorted({number for number, _ in asset.sightings}):
-        absent = _looked(looks[number], asset, places, config) & ~looks[number].saw(places)
+        absent = _looked(looks[number], asset, places, config) & ~looks[number].saw(asset.asset_class, places)
         if absent.any():
             found.append(places[absent])
     return found

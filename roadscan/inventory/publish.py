@@ -131,7 +131,7 @@ def _built(
         else:
             with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
                 parts = list(pool.map(_cell, *zip(*jobs, strict=True)))
-    return together(parts, HIGHWAY, _ulid)
+    return together(parts, _ulid)
 
 
 def _cell(cell: Cell, paths: list[Path], previous: pa.Table, aliases: pa.Table, config: InventoryConfig) -> Built:

@@ -21,15 +21,16 @@ from roadscan.inventory.associate import nearby_pairs
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.drive_pass import Ints
 from roadscan.inventory.geoparquet import geo_metadata, geometry_columns, hilbert_distance
+from roadscan.inventory.identity import resolved
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS
 from roadscan.survey.geodesy import WGS84, Floats
-from roadscan.taxonomy import Taxonomy
 
 Cell: TypeAlias = tuple[int, int]
 
 CELL_DEG = 0.1  # 11 km
 MARGIN_DEG = 0.006  # 650 m: what bears on an asset is within the camera's reach and its drive's bias nearby
 STRIP_DEG = 2e-5  # 2 m: an asset this near to a border may have been placed on either side of it
+SAME_M = 3.0  # between what two cells make of one asset
 SEAM_M = 10.0  # between the ends of two pieces of a line that was cut at a border
 EDGE_DEG = 1e-7
 M_PER_DEG = 111_195.0
@@ -113,21 +114,22 @@ def _reshaped(table: pa.Table, shapes: list[shapely.Geometry], ids: list[str]) -
     return table
 
 
-def together(parts: list[Built], taxonomy: Taxonomy, mint: Callable[[], str]) -> Built:
+def together(parts: list[Built], mint: Callable[[], str]) -> Built:
     """One register of the cells' own: lines sewn together, and what two cells keep made one."""
     assets = pa.concat_tables([ASSETS.empty_table(), *(part.assets.cast(ASSETS) for part in parts)])
+    cell = np.repeat(np.arange(len(parts)), [part.assets.num_rows for part in parts])
+    assets, same = _sewn(*_once(assets, cell))
+    assets = in_order(_distinct(assets, mint))
     changes = pa.concat_tables([ASSET_CHANGES.empty_table(), *(part.changes for part in parts)])
     history = pa.concat_tables([ASSET_HISTORY.empty_table(), *(part.history for part in parts)])
     aliases = pa.concat_tables([ASSET_ALIAS.empty_table(), *(part.aliases for part in parts)])
-    assets, same = _sewn(*_once(assets, taxonomy))
-    assets = _distinct(assets, mint)
-    if same:
-        changes, history = renamed(changes, same), renamed(history, same)
-    assets = in_order(assets)
-    given = assets["asset_id"]
-    aliases = aliases.filter(pc.invert(pc.is_in(aliases["alias_id"], given)))
-    aliases = _first_of(aliases.sort_by([("alias_id", "ascending"), ("since", "ascending")]), ["alias_id"])
-    return Built(assets, _sorted(changes, "changed_at"), _sorted(history, "at"), renamed(aliases, same))
+    aliases = aliases.filter(pc.invert(pc.is_in(aliases["alias_id"], assets["asset_id"]))).sort_by("since")
+    return Built(
+        assets,
+        _sorted(renamed(changes, same), "changed_at"),
+        _sorted(renamed(history, same), "at"),
+        resolved(renamed(aliases, same)),
+    )
 
 
 def in_order(assets: pa.Table) -> pa.Table:
@@ -161,37 +163,42 @@ def _first_of(table: pa.Table, columns: list[str]) -> pa.Table:
 
 
 def renamed(table: pa.Table, same: dict[str, str]) -> pa.Table:
-    """The table with ids that are another asset's now; what both said is said once."""
-    if not same or not table.num_rows:
-        return table
-    ids = pa.array([same.get(one, one) for one in table["asset_id"].to_pylist()], pa.string())
-    index = table.schema.get_field_index("asset_id")
-    table = table.set_column(index, table.schema.field(index), ids)
-    key = ["asset_id", *(name for name in ("drive_id", "change", "alias_id") if name in table.column_names)]
-    return _first_of(table, key)
+    """The table with ids that are another asset's now; what is then said twice is said once, by the first."""
+    if same:
+        ids = pa.array([same.get(one, one) for one in table["asset_id"].to_pylist()], pa.string())
+        index = table.schema.get_field_index("asset_id")
+        table = table.set_column(index, table.schema.field(index), ids)
+    if "alias_id" in table.column_names:
+        return _first_of(table, ["alias_id"])
+    return _first_of(table, ["asset_id", *(name for name in ("drive_id", "change") if name in table.column_names)])
 
 
-def _once(assets: pa.Table, taxonomy: Taxonomy) -> tuple[pa.Table, dict[str, str]]:
-    """The assets without those that a neighbouring cell keeps as well; from an id that goes to the one that stays."""
+def _once(assets: pa.Table, cell: Ints) -> tuple[pa.Table, dict[str, str]]:
+    """The assets without those that a neighbouring cell keeps as well; from an id that goes to the one that stays.
+
+    Args:
+        assets: of all cells.
+        cell: (n,) which cell keeps each.
+    """
     lon, lat = assets["lon"].to_numpy(), assets["lat"].to_numpy()
-    near = assets["length_m"].is_null().to_numpy() & (_to_border(lon) <= 2 * STRIP_DEG) | (
-        assets["length_m"].is_null().to_numpy() & (_to_border(lat) <= 2 * STRIP_DEG)
-    )
-    rows = np.flatnonzero(near)
+    at_border = np.minimum(_to_border(lon), _to_border(lat)) <= 2 * STRIP_DEG
+    rows = np.flatnonzero(assets["length_m"].is_null().to_numpy() & at_border)
     xy = np.stack([lon[rows] * np.cos(np.radians(lat[rows])), lat[rows]], axis=1) * M_PER_DEG
-    i, j, distance = nearby_pairs(xy, xy, max((c.merge_m for c in taxonomy.classes), default=0.0))
+    i, j, distance = nearby_pairs(xy, xy, SAME_M)
     names = np.array(assets["class"].to_pylist(), dtype=object)
     first = assets["first_seen"].cast(pa.int64()).to_numpy()
     ids = assets["asset_id"].to_pylist()
     same: dict[str, str] = {}
+    paired: set[int] = set()
     gone: set[int] = set()
-    for a, b, off in sorted(
-        zip(rows[i].tolist(), rows[j].tolist(), distance.tolist(), strict=True), key=lambda p: p[2]
-    ):
-        if a < b and names[a] == names[b] and off <= 4 * STRIP_DEG * M_PER_DEG and not gone & {a, b}:
+    for pair in np.argsort(distance, kind="stable").tolist():
+        a, b = int(rows[i[pair]]), int(rows[j[pair]])
+        if a < b and names[a] == names[b] and cell[a] != cell[b] and not paired & {a, b}:
             stays, goes = (a, b) if (first[a], ids[a]) <= (first[b], ids[b]) else (b, a)
+            paired |= {a, b}
             gone.add(goes)
-            same[ids[goes]] = ids[stays]
+            if ids[goes] != ids[stays]:
+                same[ids[goes]] = ids[stays]
     kept = np.setdiff1d(np.arange(assets.num_rows), np.array(sorted(gone), np.int64))
     return assets.take(kept), same
 

@@ -108,7 +108,7 @@ VIEWS = {
             SELECT l.asset_id, h.* EXCLUDE (asset_id)
             FROM asset_alias AS l JOIN asset_history AS h ON h.asset_id = l.alias_id) AS h
         LEFT JOIN (
-            SELECT asset_id, drive_id, list(change ORDER BY change) AS changes
+            SELECT asset_id, drive_id, list_sort(list(change)) AS changes
             FROM ({_CHANGES}) GROUP BY asset_id, drive_id) AS c USING (asset_id, drive_id)
         LEFT JOIN assets AS a USING (asset_id)
         ORDER BY asset_id, looked_at, drive_id""",

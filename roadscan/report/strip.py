@@ -18,6 +18,7 @@ matplotlib.use("Agg")  # no screen is needed
 import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -31,6 +32,10 @@ AHEAD_M = 60.0  # the last frame still looks this far
 FAR_M = 60.0  # an asset farther from the path than this is not of this road
 MARKERS = {Geometry.POINT: "o", Geometry.OVERHEAD: "s", Geometry.LINE: "_"}  # a line too short to draw
 INK, PAPER, ROAD, RING, MISSING = "#1d2733", "#ffffff", "#d9dde2", "#9aa4af", "#d62728"
+DOUBTS: dict[str, dict[str, Any]] = {  # how states that ask for a look are marked
+    "suspect": {"color": MISSING, "marker": "o", "markersize": 13, "markerfacecolor": "none", "linestyle": ""},
+    "missing": {"color": MISSING, "marker": "x", "markersize": 12, "markeredgewidth": 2.5, "linestyle": ""},
+}
 
 
 class Path:

@@ -39,7 +39,7 @@ def test_the_demo_ends_with_an_inventory_and_a_report(demo: Path) -> None:
 
 def test_the_copied_warehouse_answers_after_the_server_is_gone(demo: Path) -> None:
     (row,) = answer(demo, "SELECT count(*) AS frames, count(DISTINCT drive_id) AS drives FROM frames")
-    assert row["drives"] == 2
+    assert row["drives"] == 3
     (twice,) = answer(demo, "SELECT count(*) - count(DISTINCT observation_id) AS n FROM observations")
     assert twice["n"] == 0
     found = answer(demo, "SELECT class, count(*) AS n FROM assets_current GROUP BY class")

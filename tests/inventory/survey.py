@@ -160,7 +160,7 @@ def _row_of(kind: Kind, number: int, length_m: float, rng) -> tuple[np.ndarray, 
     return np.full(len(s), number), s, side * rng.uniform(*kind.offset_m, len(s))
 
 
-def drive(highway: Highway, night: int, noise: Noise = Noise(), speed_mps: float = 22.0) -> DriveTables:  # noqa: B008
+def drive(highway: Highway, night: int, noise: Noise = Noise(), speed_mps: float = 22.0) -> DriveTables:
     """One night's drive along the whole road, two frames a second; nights counted from 1."""
     rng = np.random.default_rng((highway.seed, night, 11))
     drive_id = f"r{highway.seed:04d}-n{night:02d}"

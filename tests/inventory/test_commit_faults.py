@@ -168,7 +168,7 @@ def ids(warehouse: Warehouse) -> set[str]:
 
 @pytest.fixture
 def world() -> World:
-    return make_world(seed=3, length_m=400.0)
+    return make_world(seed=3, length_m=250.0)
 
 
 def test_an_inventory_that_dies_at_any_write(places, world, monkeypatch):
@@ -251,7 +251,7 @@ def scanned(warehouse: Warehouse, release: Release) -> dict[str, list[dict[str, 
 @pytest.mark.parametrize("scanned_before", [False, True], ids=["new drive", "drive scanned again"])
 def test_a_scan_that_dies_at_any_write(places, scanned_before, monkeypatch):
     """Three shards of a drive: none was there, or those of another model."""
-    world = make_world(seed=3, length_m=900.0)
+    world = make_world(seed=3, length_m=660.0)
     old, new = drive(world, 0, recall=0.3, drive_id="d"), drive(world, 0, drive_id="d")
     start, calm = places("start"), places("calm")
     scan(start, drive(world, 1), "other")  # another drive, which must stay

@@ -164,10 +164,12 @@ def test_evidence_by_hand():
     p = 10 / 14
     said = evidence(looks_of([SEEN, (0, 2), AWAY]), np.zeros(1, np.int64), CONFIG)
     unseen = np.log(0.03 + 0.97 * (1 - p) ** 2)  # -2.2
-    assert said == pytest.approx([SEEN_MAX, unseen])  # 7 log(p/0.05) alone is 18
+    strong = 7 * np.log(p / 0.05) + 3 * np.log((1 - p) / 0.95)
+    assert said == pytest.approx([5 * (1 - np.exp(-strong / 5)), unseen])
     weak = evidence(looks_of([(2, 8)]), np.zeros(1, np.int64), CONFIG)
     p = (2 + 4 * (10 / 18)) / 12
-    assert weak == pytest.approx([2 * np.log(p / 0.05) + 6 * np.log((1 - p) / 0.95)])
+    weakly = 2 * np.log(p / 0.05) + 6 * np.log((1 - p) / 0.95)
+    assert weak == pytest.approx([max(0.5, 5 * (1 - np.exp(-weakly / 5)))])
 
 
 def test_a_class_that_is_detected_rarely_is_missed_less():

@@ -61,7 +61,7 @@ def test_nothing_before_and_nothing_now():
 
 @pytest.mark.parametrize(
     ("name", "off_m", "expected"),
-    [(POLE, 0.0, "a"), (POLE, 5.9, "a"), (POLE, 6.1, None), (BRIDGE, 24.9, "a"), (BRIDGE, 25.1, None)],
+    [(POLE, 0.0, "a"), (POLE, 7.9, "a"), (POLE, 8.1, None), (BRIDGE, 29.9, "a"), (BRIDGE, 30.1, None)],
 )
 def test_an_asset_keeps_the_id_of_what_stood_there(name, off_m, expected):
     found = carried([asset(off_m, 0, name=name)], [asset(0, 0, name=name, asset_id="a")])

@@ -73,7 +73,7 @@ def by_cell(drives: list[DriveTables], mint: Mint, before: Built | None = None) 
     for cell, part in sorted(parts_of(drives).items()):
         made = build(part, within(old, cell), HIGHWAY, CONFIG, mint, aliases=aliases)
         parts.append(owned(made, cell, mint))
-    return together(parts, HIGHWAY, mint)
+    return together(parts, mint)
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +303,7 @@ def kept_ids(built: Built) -> list[str]:
 
 
 def joined(*parts: Built) -> Built:
-    return together(list(parts), HIGHWAY, Mint("m"))
+    return together(list(parts), Mint("m"))
 
 
 def test_nothing_put_together():
