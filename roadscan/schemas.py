@@ -130,7 +130,7 @@ ASSET_HISTORY = _schema(
     ("class", pa.string()),
     ("drive_id", pa.string()),
     ("seen", pa.bool_()),
-    ("at", _UTC),  # of the drive's best look, or of the end of a drive that missed it
+    ("looked_at", _UTC),  # end of the drive
     ("lon", pa.float64(), True),  # where this drive alone puts it; of a line its middle
     ("lat", pa.float64(), True),
     ("pos_sigma_m", pa.float64(), True),  # without the bias of the drive's GNSS

@@ -34,6 +34,7 @@ from roadscan.storage import DiskStore, Store, open_store, sha256_hex
 POINTER = "current.json"
 FORMAT = "roadscan.release/1"
 ROW_GROUP = 131_072  # rows: a query about one section reads the few groups in which it lies, not the whole file
+LOOKED_UP = ("asset_id", "alias_id")  # columns whose Bloom filters tell which row groups an id may be in
 PUBLISH_TRIES = 20  # of two concurrent publishers one loses each round, so 20 rounds serve 20 publishers
 
 
@@ -159,7 +160,15 @@ class Warehouse:
         cast = rows.select(schema.names).cast(schema).replace_schema_metadata(metadata)
         buffer = io.BytesIO()
         words = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers hardly repeat
-        pq.write_table(cast, buffer, compression="zstd", row_group_size=ROW_GROUP, use_dictionary=words)
+        looked_up = {name: {"ndv": max(1, min(cast.num_rows, ROW_GROUP))} for name in LOOKED_UP if name in schema.names}
+        pq.write_table(
+            cast,
+            buffer,
+            compression="zstd",
+            row_group_size=ROW_GROUP,
+            use_dictionary=words,
+            bloom_filter_options=looked_up,
+        )
         data = buffer.getvalue()
         digest = sha256_hex(data)
         path = "/".join(part for part in (table, folder, f"{name}-{digest[:16]}.parquet") if part)

@@ -294,8 +294,8 @@ def _with_drives(warehouse: Warehouse, release: Release, found: pa.Table, standi
     """The found assets with the drive that saw each last, where the truth is by drive."""
     if "drive_id" not in standing.column_names or standing["drive_id"].null_count:
         return found
-    history = warehouse.read(release, "asset_history", columns=["asset_id", "drive_id", "seen", "at"])
-    rows = history.filter(pc.field("seen")).sort_by("at").select(["asset_id", "drive_id"])
+    history = warehouse.read(release, "asset_history", columns=["asset_id", "drive_id", "seen", "looked_at"])
+    rows = history.filter(pc.field("seen")).sort_by("looked_at").select(["asset_id", "drive_id"])
     last = dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
     drives = [last.get(asset_id) for asset_id in found["asset_id"].to_pylist()]
     return found.append_column("drive_id", pa.array(drives, pa.string()))

@@ -304,7 +304,7 @@ def _joined(pool: Pool, asset: Ints, shift: Floats) -> Ints:
     members = [part.tolist() for part in np.split(*_grouped(asset[known], known))]
     i, j, distance = nearby_pairs(xy, xy, float(pool.merge_m.max()) * TWIN_REACH)
     merge_m = pool.merge_m[first]
-    good = (i < j) & (pool.kind[first[i]] == pool.kind[first[j]]) & ~pool.overhead[first[i]]
+    good = (i < j) & (pool.kind[first[i]] == pool.kind[first[j]])
     good &= ~_opposite(pool, first[i], first[j])
     i, j, distance = i[good], j[good], distance[good]
     off = xy[i] - xy[j]
@@ -313,7 +313,9 @@ def _joined(pool: Pool, asset: Ints, shift: Floats) -> Ints:
     new = np.arange(n)
     for pair in np.flatnonzero(near)[np.argsort(distance[near], kind="stable")].tolist():
         older, younger = sorted((_root(new, int(i[pair])), _root(new, int(j[pair]))), key=lambda a: first[a])
-        if older != younger and not _two(pool, members[older], members[younger]):
+        # A bridge is seen at both its stairs, side by side, and is one.
+        apart = not pool.overhead[first[older]] and _two(pool, members[older], members[younger])
+        if older != younger and not apart:
             new[younger] = older
             members[older] += members[younger]
     roots = np.array([_root(new, a) for a in range(n)])

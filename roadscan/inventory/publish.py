@@ -33,6 +33,7 @@ from roadscan.warehouse import DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
 TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews")
+WORKER_ROWS = 250_000  # observations that are worth the start of one more process
 OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
 
 
@@ -118,18 +119,21 @@ def _built(
     """The register, cell by cell; of each cell no more than its own rows are in memory."""
     with tempfile.TemporaryDirectory(prefix="roadscan-inventory-") as folder:
         cells: dict[Cell, list[Path]] = {}
+        rows = 0
         for number, tables in enumerate(drives):
             for cell, part in split(tables):
                 path = Path(folder) / f"{cell[0]}_{cell[1]}" / f"{number:06d}"
                 _spill(path, part)
+                rows += part.observations.num_rows
                 cells.setdefault(cell, []).append(path)
             if on_drive is not None:
                 on_drive(tables.drive_id)
         jobs = [(cell, cells[cell], within(previous, cell), aliases, config) for cell in sorted(cells)]
-        if config.workers == 1 or len(jobs) == 1:
+        workers = min(config.workers, len(jobs), 1 + rows // WORKER_ROWS)
+        if workers == 1:
             parts = [_cell(*job) for job in jobs]
         else:
-            with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
                 parts = list(pool.map(_cell, *zip(*jobs, strict=True)))
     return together(parts, _ulid)
 

@@ -71,7 +71,7 @@ class Surveyed:
 
     def _centrelines(self, assets: pa.Table, history: pa.Table) -> Ints:
         """The number of each asset's centreline, -1 for none."""
-        seen = history.filter(history["seen"]).sort_by([("at", "ascending"), ("drive_id", "ascending")])
+        seen = history.filter(history["seen"]).sort_by([("looked_at", "ascending"), ("drive_id", "ascending")])
         last = dict(zip(seen["asset_id"].to_pylist(), seen["drive_id"].to_pylist(), strict=True))
         drive = np.array([last.get(one, "") for one in assets["asset_id"].to_pylist()], dtype=object)
         lonlat = np.stack([assets["lon"].to_numpy(), assets["lat"].to_numpy()], axis=1)

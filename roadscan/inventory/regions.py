@@ -127,7 +127,7 @@ def together(parts: list[Built], mint: Callable[[], str]) -> Built:
     return Built(
         assets,
         _sorted(renamed(changes, same), "changed_at"),
-        _sorted(renamed(history, same), "at"),
+        _sorted(renamed(history, same), "looked_at"),
         resolved(renamed(aliases, same)),
     )
 

@@ -200,7 +200,7 @@ def _history(
         "asset": pa.array(asset, pa.int64()),
         "drive_id": pa.array([d.drive_id for d in drives], pa.string()).take(pa.array(drive)),
         "seen": pa.array(hits > 0),
-        "at": pa.array(ends[drive]).cast(ASSET_HISTORY.field("at").type),
+        "looked_at": pa.array(ends[drive]).cast(ASSET_HISTORY.field("looked_at").type),
         "lon": pa.array(np.where(known, lon, np.nan), from_pandas=True),
         "lat": pa.array(np.where(known, lat, np.nan), from_pandas=True),
         "pos_sigma_m": pa.array(np.where(known, sigma, np.nan), from_pandas=True),
@@ -300,7 +300,7 @@ def event_table(events: dict[str, pa.Array], rows: Rows, ids: list[str], schema:
     place = {name: rows.assets[name].take(asset) for name in ("lon", "lat")}
     columns = place | events | known
     table = pa.Table.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
-    time = "changed_at" if "changed_at" in schema.names else "at"
+    time = "changed_at" if "changed_at" in schema.names else "looked_at"
     return table.take(
         pc.sort_indices(table, [(time, "ascending"), ("drive_id", "ascending"), ("asset_id", "ascending")])
     )

@@ -100,7 +100,7 @@ VIEWS = {
         UNION ALL SELECT alias_id, asset_id, reason, since FROM asset_alias""",
     # What each drive had to say of an asset.
     "asset_timeline": f"""
-        SELECT h.asset_id, h.class, h."at" AS looked_at, h.drive_id, h.seen, h.hits, h.covering, h.score, c.changes,
+        SELECT h.asset_id, h.class, h.looked_at, h.drive_id, h.seen, h.hits, h.covering, h.score, c.changes,
             h.lon, h.lat, h.pos_sigma_m, a.route_code, a.section_code, a.km_m, a.state
         FROM (
             SELECT * FROM asset_history WHERE asset_id NOT IN (SELECT alias_id FROM asset_alias)

@@ -40,7 +40,7 @@ from roadscan.schemas import ASSETS
 from roadscan.taxonomy import HIGHWAY, Geometry
 
 CONFIG = InventoryConfig(warehouse="unused")
-HELD_SEEDS = (7101, 7102, 7103)  # nothing was tuned on these
+HELD_SEEDS = (8101, 8102, 8103)  # nothing was tuned on these
 NIGHTS = 10
 STANDING = pa.array(["confirmed", "suspect"])
 
@@ -56,6 +56,7 @@ def main() -> None:
     changes = Table(
         "seed", "removed found", "false alarms", "one id", "guardrail P", "guardrail R", title="After ten nights"
     )
+    figures: dict[tuple[int, str], list[list[float]]] = {}
     for seed in arguments.seeds:
         highway = Highway(seed, arguments.km * 1000, nights=NIGHTS)
         drives = [drive(highway, night) for night in range(1, NIGHTS + 1)]
@@ -64,8 +65,12 @@ def main() -> None:
             standing = _standing(highway.truth(), nights)
             found = _known_to_stand(registers[nights - 1])
             for name, table in (("roadscan", found), ("by hand", by_hand(drives[:nights]))):
-                accuracy.add_row(str(seed), str(nights), name, *_figures(score_assets(table, standing)))
+                figure = _figures(score_assets(table, standing))
+                figures.setdefault((nights, name), []).append(figure)
+                accuracy.add_row(str(seed), str(nights), name, *_cells(figure))
         changes.add_row(str(seed), *_over_time(highway, registers))
+    for (nights, name), rows in sorted(figures.items()):
+        accuracy.add_row("mean", str(nights), name, *_cells(np.mean(rows, axis=0).tolist()))
     Console().print(accuracy, changes)
 
 
@@ -89,14 +94,14 @@ def _standing(truth: pa.Table, night: int) -> pa.Table:
     return truth.filter((pc.field("first_night") <= night) & (pc.field("last_night") >= night))
 
 
-def _figures(scores: AssetScores) -> list[str]:
-    overall = scores.overall
-    return [
-        f"{overall.precision:.3f}",
-        f"{overall.recall:.3f}",
-        f"{scores.position_p50_m:.2f}",
-        f"{scores.position_p90_m:.2f}",
-    ]
+def _figures(scores: AssetScores) -> list[float]:
+    """Precision, recall, median and 90 % error in metres."""
+    return [scores.overall.precision, scores.overall.recall, scores.position_p50_m, scores.position_p90_m]
+
+
+def _cells(figures: list[float]) -> list[str]:
+    precision, recall, median, most = figures
+    return [f"{precision:.3f}", f"{recall:.3f}", f"{median:.2f}", f"{most:.2f}"]
 
 
 def _over_time(highway: Highway, registers: list[Built]) -> list[str]:

@@ -329,7 +329,7 @@ def _told(network: Network, asset: np.ndarray, drive: np.ndarray, rng: np.random
         "class": _chosen([c.name for c in HIGHWAY.classes], network.kind[asset]),
         "drive_id": _numbered("drive-{:05d}", drive),
         "seen": seen,
-        "at": network.drives[drive, 0],
+        "looked_at": network.drives[drive, 0],
         "lon": pa.array(network.place[asset, 0] + rng.normal(0, 1e-5, n), mask=~seen),
         "lat": pa.array(network.place[asset, 1] + rng.normal(0, 1e-5, n), mask=~seen),
         "pos_sigma_m": pa.array(rng.uniform(1, 4, n), mask=~seen),

@@ -345,7 +345,7 @@ def test_drives_are_the_blocks_where_the_truth_has_them(tmp_path):
             "class": SIGN,
             "drive_id": d,
             "seen": s,
-            "at": START + timedelta(days=n),
+            "looked_at": START + timedelta(days=n),
             "hits": 1,
             "covering": 1,
         }

@@ -384,7 +384,7 @@ def test_a_line_that_crosses_a_border_three_times_is_whole_again():
 
 def test_a_drive_says_one_thing_of_a_line_that_both_cells_know_by_its_id():
     """As it is when the register is built again and nothing else stands at the border."""
-    seen = {"asset_id": "l", "class": RAIL, "drive_id": "d", "seen": True, "at": EARLY, "hits": 4, "covering": 4}
+    seen = {"asset_id": "l", "class": RAIL, "drive_id": "d", "seen": True, "looked_at": EARLY, "hits": 4, "covering": 4}
     changed = {"asset_id": "l", "class": RAIL, "change": "suspect", "drive_id": "d", "changed_at": EARLY}
     rail = register({"asset_id": "l", "line": [(100.55, 14.098), (100.55, 14.102)]})
     history = pa.Table.from_pylist([dict.fromkeys(ASSET_HISTORY.names) | seen], schema=ASSET_HISTORY)

@@ -76,7 +76,7 @@ CHANGES = [
 
 
 def told(asset_id, drive_id, at, seen=True, hits=3):
-    row = {"asset_id": asset_id, "class": POLE, "drive_id": drive_id, "seen": seen, "at": at}
+    row = {"asset_id": asset_id, "class": POLE, "drive_id": drive_id, "seen": seen, "looked_at": at}
     return dict.fromkeys(ASSET_HISTORY.names) | row | {"hits": hits if seen else 0, "covering": 4}
 
 
