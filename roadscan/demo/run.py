@@ -129,7 +129,8 @@ def _print_scores(report: Report, frames_in: int, frames_out: int, console: Cons
     for name, line in assets.lines.items():
         console.print(f"{name}: length precision {line.precision:.3f}, recall {line.recall:.3f} of {line.known:.0f} m")
     console.print(
-        f"changes: {changes.true_positives:.0f} right of {changes.found:.0f} reported, {changes.known:.0f} true"
+        f"changes: {changes.true_positives:.0f} right of {changes.found:.0f} reported, {changes.known:.0f} true; "
+        "what only the last night missed is a suspect yet"
     )
 
 

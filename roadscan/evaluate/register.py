@@ -63,8 +63,8 @@ class RegisterScores:
     Attributes:
         assets: standing assets (`STANDING`) against what stood on the last night scanned, one to one within 5 m.
         changes: every ``missing``, ``new`` and ``reappeared`` of point and overhead assets against what was removed and
-            added, each on its own night; the truth has no reappearance, so one is always wrong. A change of a line is
-            not scored.
+            added, on its own night or later: the register waits for a second drive. The truth has no reappearance, so
+            one is always wrong. A change of a line is not scored.
         truth: the known assets that stood on the last night scanned.
     """
 
@@ -91,24 +91,23 @@ def score_register(warehouse_uri: str, truth_uri: str) -> RegisterScores:
     assets = warehouse.read(release, "assets")
     ids = score_assets(assets, truth.assets).matches  # also of what is missing, with all that ever stood
     lines = set(assets.filter(pc.is_valid(assets["length_m"]))["asset_id"].to_pylist())
-    reported = [
-        (
-            ids.get(row["asset_id"], row["asset_id"]),
-            KNOWN_AS.get(row["change"], row["change"]),
-            truth.nights[row["drive_id"]],
-        )
-        for row in warehouse.read(release, "asset_changes").to_pylist()
-        if row["asset_id"] not in lines and row["change"] in SCORED_CHANGES
-    ]
     first, last = truth.span(drives)
     points = set(truth.assets.filter(pc.field("geometry") != "line")["asset_id"].to_pylist())
-    happened = [
-        (row["asset_id"], row["change"], row["night"])
+    happened = {
+        (row["asset_id"], row["change"]): row["night"]
         for row in truth.changes.to_pylist()
         if row["asset_id"] in points and row["change"] in KNOWN_AS.values() and first < row["night"] <= last
-    ]
+    }
+    reported = []
+    for row in warehouse.read(release, "asset_changes").to_pylist():
+        if row["asset_id"] not in lines and row["change"] in SCORED_CHANGES:
+            what = (ids.get(row["asset_id"], row["asset_id"]), KNOWN_AS.get(row["change"], row["change"]))
+            night = truth.nights[row["drive_id"]]
+            reported.append((*what, min(night, happened.get(what, night))))
     found = score_assets(_in_state(assets, STANDING), known.standing, seen=known.seen)
-    return RegisterScores(found, score_changes(reported, happened), known.standing)
+    return RegisterScores(
+        found, score_changes(reported, [(*what, night) for what, night in happened.items()]), known.standing
+    )
 
 
 def evaluate_register(
