@@ -135,6 +135,5 @@ def _line_rows(
 
 def _moved(drive: DrivePass, camera: Floats, sighting: Sighting) -> Floats:
     """A sighting's line (n, 2), each vertex moved as the frame nearest to it along the way is."""
-    assert sighting.line_xy is not None
     nearest = cKDTree(drive.camera).query(sighting.line_xy)[1]
     return np.asarray(sighting.line_xy + (camera - drive.camera)[nearest])

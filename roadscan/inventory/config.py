@@ -26,9 +26,6 @@ class InventoryConfig(Config):
     gnss_sigma_m: float = Field(1.5, ge=0, le=20, description="position bias, an axis, that one drive has at one place")
     track_gap_m: float = Field(60.0, gt=0, le=500, description="a track ends when not seen for this distance driven")
     candidate_hits: int = Field(2, ge=1, le=50, description="frames of one drive that make an asset a candidate")
-    confirm_hits: int = Field(
-        3, ge=1, le=50, description="frames of one drive that confirm an asset; two drives do as well"
-    )
     confirm_sigma_m: float = Field(6.0, gt=0, le=200, description="an estimate less sure than this confirms nothing")
     match_gate_m: float = Field(
         6.0, gt=0, le=50, description="an asset is looked for within this distance of an estimate"

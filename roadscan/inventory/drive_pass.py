@@ -123,11 +123,6 @@ class Detections:
         """Some of the detections."""
         return Detections(**{name: value[chosen] for name, value in vars(self).items()})
 
-    @staticmethod
-    def joined(parts: list[Detections]) -> Detections:
-        """The detections of several, one after the other; at least one."""
-        return Detections(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
-
     def turned(self, yaw: float) -> Detections:
         """The detections with every bearing turned clockwise by an angle in radians."""
         base = self.base + np.array([np.degrees(yaw), 0, np.degrees(yaw), 0])
@@ -173,12 +168,6 @@ class DrivePass:
     def ahead(self) -> npt.NDArray[np.bool_]:
         """Which of the poses look along the direction of travel, as a line's base along the path needs."""
         return np.asarray(np.cos(self.poses.heading - self.path.course_at(self.poses.s)) > AHEAD_COS)
-
-    @cached_property
-    def bounds_lonlat(self) -> tuple[float, float, float, float]:
-        """West, south, east, north of the drive with a margin of about 200 m."""
-        lon, lat = self.frame.to_lonlat(self.poses.x, self.poses.y)
-        return lon.min() - 0.002, lat.min() - 0.002, lon.max() + 0.002, lat.max() + 0.002
 
 
 def read_pass(

@@ -63,9 +63,7 @@ def range_jitter(detections: Detections, range_m: Floats, config: InventoryConfi
     return np.asarray(np.hypot(own, config.pose_jitter_m / np.maximum(range_m, MIN_RANGE_M)))
 
 
-def solve(
-    camera: Floats, detections: Detections, track: Ints, config: InventoryConfig, start: Floats | None = None
-) -> Fixes:
+def solve(camera: Floats, detections: Detections, track: Ints, config: InventoryConfig) -> Fixes:
     """Positions of all tracks by iteratively reweighted Gauss-Newton steps with soft-L1 weights.
 
     Args:
@@ -73,7 +71,6 @@ def solve(
         detections: (m,).
         track: (m,) number of the track, 0..n-1, each at least once.
         config: the sigmas.
-        start: (n, 2) first guess; None to place each track by its surest range.
 
     Source: soft-L1 loss 2(sqrt(1 + r²) - 1), whose weight is 1/sqrt(1 + r²). The covariance is the inverse of the
     weighted normal matrix, grown where the residuals are larger than their sigmas say.
@@ -81,8 +78,7 @@ def solve(
     n = int(track.max()) + 1 if len(track) else 0
     count = np.bincount(track, minlength=n)
     prior = np.sqrt(count / np.maximum(np.bincount(track, detections.log_sigma**-2, n), 1e-9))
-    guess = _first_guess(camera, detections, track, n) if start is None else start
-    unknown = np.concatenate([guess, np.zeros((n, 1))], axis=1)
+    unknown = np.concatenate([_first_guess(camera, detections, track, n), np.zeros((n, 1))], axis=1)
     ridge = np.zeros((n, 3, 3)) + np.diag([1e-6, 1e-6, 0])  # keeps a track of one bearing without a range solvable
     ridge[:, 2, 2] = prior**-2
     for _ in range(ITERATIONS):

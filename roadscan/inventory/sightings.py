@@ -1,4 +1,4 @@
-"""What one drive says of the assets beside its road: one `Sighting` per asset, from tracks and from lines."""
+"""What one drive says of the assets beside its road: landmarks from tracks, and a `Sighting` for each line."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from roadscan.inventory.lines import find_lines
 from roadscan.inventory.locate import OVERHEAD_BEARING_FACTOR, calibrate_yaw, solve
 from roadscan.survey.geodesy import Floats
 from roadscan.taxonomy import AssetClass, Geometry, Taxonomy
+
+YAW_HITS = 3  # detections of a track that it takes to tell a yaw error
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Sighting:
-    """One drive's estimate of one asset, in the drive's metres.
+    """One drive's estimate of one line asset, in the drive's metres.
 
     Attributes:
         asset_class: what it is.
-        xy: (2,) position; of a line its middle.
-        cov: (2, 2) of the drive's own errors.
-        line_xy: (n, 2) of a line, else None.
+        xy: (2,) its middle.
+        cov: (2, 2) of the drive's own errors, of any of its places.
+        line_xy: (n, 2) its vertices.
         offset_m: to the right of travel.
         course: direction of travel there, radians clockwise from north.
-        rows: the detections' rows of the observations table.
-        frames: frames (indices of the drive's poses) that detected it.
+        hits: how many frames detected it.
         mean_score: 0..1.
-        confirmed: this drive alone is enough to believe it.
         first_seen, last_seen: times of its detections.
         evidence: the best look.
     """
@@ -55,21 +55,14 @@ class Sighting:
     asset_class: AssetClass
     xy: Floats
     cov: Floats
-    line_xy: Floats | None
+    line_xy: Floats
     offset_m: float
     course: float
-    rows: Ints
-    frames: Ints
+    hits: int
     mean_score: float
-    confirmed: bool
     first_seen: datetime
     last_seen: datetime
     evidence: Evidence
-
-    @property
-    def hits(self) -> int:
-        """How many frames detected it."""
-        return len(self.frames)
 
 
 @dataclass(frozen=True)
@@ -136,7 +129,7 @@ def _drive_yaw(
     camera: Floats, seen: Detections, track: Ints, points: npt.NDArray[np.bool_], config: InventoryConfig
 ) -> float:
     """Yaw error of the drive's camera, from the tracks of all point assets."""
-    often = points & (np.bincount(track)[track] >= config.confirm_hits) if len(track) else points
+    often = points & (np.bincount(track)[track] >= YAW_HITS) if len(track) else points
     if not often.any():
         return 0.0
     label = np.unique(track[often], return_inverse=True)[1]
@@ -180,43 +173,25 @@ def _line_sightings(
     found = []
     for line in find_lines(drive, detections, config):
         middle = (line.start_s + line.end_s) / 2
-        xy = np.array(drive.path.at(middle, np.interp(middle, line.s, line.offset_m)))
-        line_xy = np.stack(drive.path.at(line.s, line.offset_m), axis=1)
-        cov = np.eye(2) * line.offset_sigma_m**2
         seen = detections.where(line.members)
-        offset = float(np.median(line.offset_m))
-        found.append(_sighting(drive, asset, seen, xy, cov, line_xy, middle, offset, config))
+        frames = np.unique(seen.frame)
+        times = drive.poses.time_us[frames]
+        found.append(
+            Sighting(
+                asset_class=asset,
+                xy=np.array(drive.path.at(middle, np.interp(middle, line.s, line.offset_m))),
+                cov=np.eye(2) * line.offset_sigma_m**2,
+                line_xy=np.stack(drive.path.at(line.s, line.offset_m), axis=1),
+                offset_m=float(np.median(line.offset_m)),
+                course=float(drive.path.course_at(middle)),
+                hits=len(frames),
+                mean_score=float(seen.score.mean()),
+                first_seen=moment(times.min()),
+                last_seen=moment(times.max()),
+                evidence=_evidence(drive, seen),
+            )
+        )
     return found
-
-
-def _sighting(
-    drive: DrivePass,
-    asset: AssetClass,
-    seen: Detections,
-    xy: Floats,
-    cov: Floats,
-    line_xy: Floats | None,
-    s: float,
-    offset_m: float,
-    config: InventoryConfig,
-) -> Sighting:
-    frames = np.unique(seen.frame)
-    times = drive.poses.time_us[frames]
-    return Sighting(
-        asset_class=asset,
-        xy=xy,
-        cov=cov,
-        line_xy=line_xy,
-        offset_m=offset_m,
-        course=float(drive.path.course_at(s)),
-        rows=seen.row,
-        frames=frames,
-        mean_score=float(seen.score.mean()),
-        confirmed=len(frames) >= config.confirm_hits and np.trace(cov) <= config.confirm_sigma_m**2,
-        first_seen=moment(times.min()),
-        last_seen=moment(times.max()),
-        evidence=_evidence(drive, seen),
-    )
 
 
 def _evidence(drive: DrivePass, seen: Detections) -> Evidence:

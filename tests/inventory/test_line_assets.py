@@ -44,13 +44,11 @@ def sighting(xy: np.ndarray, name: str = LINE, course: float = 0.0) -> Sighting:
         line_xy=xy,
         offset_m=float(xy[0, 0]),
         course=course,
-        rows=np.zeros(0, np.int64),
-        frames=np.arange(5),
+        hits=5,
         mean_score=0.8,
-        confirmed=True,
         first_seen=moment(0),
         last_seen=moment(1),
-        evidence=Evidence("a.jpg", (0.0, 0.0, 1.0, 1.0), "m" * 64, 1.0),
+        evidence=Evidence("a.jpg", [0.0, 0.0, 1.0, 1.0], "m" * 64, 1.0),
     )
 
 
@@ -168,7 +166,7 @@ def test_a_third_of_a_line_is_no_absence():
 
 def test_few_frames_are_few_hits():
     seen, glance = look(line(0, 200)), look(line(0, 200))
-    glance.sightings[0] = replace(glance.sightings[0], frames=np.arange(2))
+    glance.sightings[0] = replace(glance.sightings[0], hits=2)
     assert said(seen, glance) == [(0, 0, LINE_LOOKS, LINE_LOOKS), (0, 1, 2, LINE_LOOKS)]
 
 
