@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from roadscan.inventory.associate import nearby_pairs
 from roadscan.inventory.config import InventoryConfig
@@ -11,6 +12,7 @@ from roadscan.inventory.drive_pass import DrivePass, Ints
 from roadscan.inventory.locate import wrap
 from roadscan.survey.geodesy import Floats
 
+LANES_M = 8.0  # between the lanes of one carriageway
 LOOK_M = 5.0  # of travel that is one look: what hides an asset from a camera that stands still hides it in every frame
 SECTORS = 12  # of the compass
 FOV_MARGIN_RAD = np.radians(2.0)  # a box whose middle is this near to the image's edge may be cut in half
@@ -29,6 +31,20 @@ def look_steps(drive: DrivePass) -> Ints:
     """The number of the look that each frame belongs to, from 0."""
     step = np.floor(drive.poses.s / LOOK_M).astype(np.int64)
     return np.asarray(step - step.min())
+
+
+def passed_by(drive: DrivePass, xy: Floats, reach_m: Floats) -> npt.NDArray[np.bool_]:
+    """Whether a drive's way passes places (n, 2) as near as the ways of those who saw an asset there, or a lane off.
+
+    From another road nearby, such as a frontage road, an asset need not be seen, whatever the field of view says.
+
+    Args:
+        drive: whose way.
+        xy: (n, 2) places, metres.
+        reach_m: (n,) how far beside their way it stood to those who saw it.
+    """
+    way = shapely.LineString(np.stack([drive.path.x, drive.path.y], axis=1))
+    return np.asarray(shapely.distance(way, shapely.points(xy)) <= reach_m + LANES_M, bool)
 
 
 def covering(

@@ -8,7 +8,7 @@ import numpy as np
 
 from roadscan.inventory.align import Association, Pool, associate, means, pool_of
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.coverage import SECTORS, covering, look_steps, pointed, sector_of
+from roadscan.inventory.coverage import SECTORS, covering, look_steps, passed_by, pointed, sector_of
 from roadscan.inventory.drive_pass import DrivePass, Ints
 from roadscan.inventory.existence import Looks, Standing, evidence, follow
 from roadscan.inventory.sightings import Landmarks
@@ -74,7 +74,9 @@ def find_assets(
     cameras = [_moved(drive, pool, association, k) for k, drive in enumerate(drives)]
     moved = pool.xy[known] + association.shift[known]
     xy, cov = means(association.asset[known], moved, pool.cov[known], n)
-    looks = _looks(drives, landmarks, cameras, labels, xy, pool.kind[first], names, config)
+    reach = np.zeros(n)
+    np.maximum.at(reach, association.asset[known], np.abs(pool.offset_m[known]))
+    looks = _looks(drives, landmarks, cameras, labels, xy, reach, pool.kind[first], names, config)
     said = evidence(looks, pool.kind[first], config)
     nights = np.bincount(looks.asset[looks.hits > 0], minlength=n)
     cov = cov + np.eye(2) * ((config.gnss_sigma_m**2 / np.maximum(nights, 1)) + SHARED_SIGMA_M**2)[:, None, None]
@@ -100,6 +102,7 @@ def _looks(
     cameras: list[Floats],
     labels: list[Ints],
     xy: Floats,
+    reach_m: Floats,
     kind: Ints,
     names: list[str],
     config: InventoryConfig,
@@ -114,6 +117,8 @@ def _looks(
     code = {name: number for number, name in enumerate(names)}
     for number, (drive, camera, label, heading) in enumerate(zip(drives, cameras, labels, headings, strict=True)):
         asset, frame = covering(drive, camera, heading, xy, sectors, config)
+        near = passed_by(drive, xy, reach_m)[asset]
+        asset, frame = asset[near], frame[near]
         step = look_steps(drive)
         width = int(step.max()) + 1
         shown = np.flatnonzero(label >= 0)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.coverage import SECTORS, covering, look_steps, sector_of
+from roadscan.inventory.coverage import SECTORS, covering, look_steps, passed_by, sector_of
 from roadscan.inventory.drive_pass import DrivePass
 from roadscan.inventory.existence import Looks
 from roadscan.inventory.matching import match_lines, pieces
@@ -132,7 +132,9 @@ def _looked(look: LineLook, asset: LineAsset, places: Floats, config: InventoryC
     ahead = look.drive.ahead[frame]
     step = look_steps(look.drive)[frame[ahead]]
     once = np.unique(place[ahead] * (int(step.max(initial=0)) + 1) + step) // (int(step.max(initial=0)) + 1)
-    return np.asarray(np.bincount(once, minlength=len(places)) >= config.coverage_frames)
+    often = np.bincount(once, minlength=len(places)) >= config.coverage_frames
+    reach = max(abs(sighting.offset_m) for _, sighting in asset.sightings)
+    return np.asarray(often & passed_by(look.drive, places, np.full(len(places), reach)))
 
 
 def _unseen(looks: list[LineLook], asset: LineAsset, config: InventoryConfig) -> list[Floats]:
