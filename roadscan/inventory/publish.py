@@ -130,7 +130,7 @@ def _built(
                 on_drive(tables.drive_id)
         jobs = [(cell, cells[cell], within(previous, cell), aliases, config) for cell in sorted(cells)]
         workers = min(config.workers, len(jobs), 1 + rows // WORKER_ROWS)
-        if workers == 1:
+        if workers <= 1:
             parts = [_cell(*job) for job in jobs]
         else:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
