@@ -193,6 +193,73 @@ RUNS = _schema(
     ("finished_at", _UTC),
 )
 
+#: Answers to what is often asked, computed from the tables above when a register is published (`inventory.views`).
+ASSETS_PER_KM = _schema(
+    ("route_code", pa.string(), True),
+    ("section_code", pa.string(), True),
+    ("km", pa.int32(), True),
+    ("class", pa.string()),
+    ("confirmed", pa.int64()),  # assets that begin in this kilometre, by state
+    ("suspect", pa.int64()),
+    ("candidate", pa.int64()),
+    ("missing", pa.int64()),
+    ("length_m", pa.float64(), True),  # of the confirmed lines, within this kilometre
+)
+
+#: One row a stretch between two confirmed assets of a class on one side, or up to the first of them.
+ASSET_GAPS = _schema(
+    ("class", pa.string()),
+    ("route_code", pa.string(), True),
+    ("section_code", pa.string(), True),
+    ("carriageway", pa.string(), True),
+    ("side", pa.string(), True),
+    ("from_m", pa.int32()),
+    ("to_m", pa.int32()),
+    ("gap_m", pa.int32()),
+    ("to_id", pa.string()),
+    ("to_lon", pa.float64()),
+    ("to_lat", pa.float64()),
+    ("unsurveyed_km", pa.int64()),  # kilometres of it that no drive surveyed
+)
+
+#: One row a change, with where it is on the network and under the asset's id of now.
+CHANGES_SINCE = _schema(
+    ("changed_at", _UTC),
+    ("change", pa.string()),
+    ("class", pa.string()),
+    ("asset_id", pa.string()),
+    ("route_code", pa.string(), True),
+    ("section_code", pa.string(), True),
+    ("district", pa.string(), True),
+    ("km_m", pa.int32(), True),
+    ("side", pa.string(), True),
+    ("lon", pa.float64()),
+    ("lat", pa.float64()),
+    ("drive_id", pa.string()),
+    ("state", pa.string(), True),  # of now; null where the asset has left the register
+    ("evidence_uri", pa.string(), True),
+)
+
+#: One row an asset and a drive, under the asset's id of now.
+ASSET_TIMELINE = _schema(
+    ("asset_id", pa.string()),
+    ("class", pa.string()),
+    ("looked_at", _UTC),
+    ("drive_id", pa.string()),
+    ("seen", pa.bool_()),
+    ("hits", pa.int32()),
+    ("covering", pa.int32()),
+    ("score", pa.float64(), True),
+    ("changes", pa.list_(pa.string()), True),  # what this drive changed of it
+    ("lon", pa.float64(), True),
+    ("lat", pa.float64(), True),
+    ("pos_sigma_m", pa.float64(), True),
+    ("route_code", pa.string(), True),
+    ("section_code", pa.string(), True),
+    ("km_m", pa.int32(), True),
+    ("state", pa.string(), True),
+)
+
 #: Every table of a warehouse, by name.
 TABLES = {
     "observations": OBSERVATIONS,
@@ -204,4 +271,8 @@ TABLES = {
     "asset_alias": ASSET_ALIAS,
     "coverage": COVERAGE,
     "reviews": REVIEWS,
+    "assets_per_km": ASSETS_PER_KM,
+    "asset_gaps": ASSET_GAPS,
+    "changes_since": CHANGES_SINCE,
+    "asset_timeline": ASSET_TIMELINE,
 }

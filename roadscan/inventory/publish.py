@@ -26,13 +26,14 @@ from roadscan.inventory.reference import read_reference
 from roadscan.inventory.referencing import Surveyed
 from roadscan.inventory.regions import Cell, owned, split, together, within
 from roadscan.inventory.reviews import apply, take_in, with_ghosts
+from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import OBSERVATIONS
 from roadscan.storage import open_file
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
-TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews")
+TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *STORED)
 WORKER_ROWS = 250_000  # observations that are worth the start of one more process
 OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
 
@@ -186,6 +187,7 @@ def _publish(warehouse: Warehouse, base: Release, built: Built, reviews: pa.Tabl
         "coverage": built.coverage,
         "reviews": reviews,
     }
+    tables |= stored_views(tables)
     files = [warehouse.write(name, table, folder="", name=name.replace("_", "-")) for name, table in tables.items()]
 
     def change(release: Release) -> Release:

@@ -69,15 +69,14 @@ def named(sql: str) -> tuple[set[str], set[str]]:
 
     >>> tables, views = named("SELECT * FROM Changes")
     >>> sorted(tables), sorted(views)
-    (['asset_changes', 'assets'], ['changes'])
+    (['asset_alias', 'asset_changes', 'assets', 'changes_since'], ['changes', 'changes_since'])
     """
     words = set(re.findall(r"\w+", sql.lower()))
     if words & CATALOGUE:
         return set(TABLES), set(VIEWS)
-    views = words & VIEWS.keys()
-    for view in views:
-        words |= set(re.findall(r"\w+", VIEWS[view].lower()))
-    return words & TABLES.keys(), views
+    while new := {word for view in words & VIEWS.keys() for word in re.findall(r"\w+", VIEWS[view].lower())} - words:
+        words |= new
+    return words & TABLES.keys(), words & VIEWS.keys()
 
 
 def _check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -93,7 +92,8 @@ def _define(
 ) -> None:
     """Make these tables and views, then take away every other file, the network and the settings."""
     paths: list[str] = []
-    for name in sorted(tables):
+    views = {name for name in views if not release.of(name)}  # the others were computed when it was published
+    for name in sorted(tables - views):
         files = [str(path) for path in warehouse.local_files(release.of(name))]
         if files:
             source = ", ".join(_quoted(path) for path in files)
@@ -103,7 +103,7 @@ def _define(
             connection.register(f"empty_{name}", TABLES[name].empty_table())
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
             connection.unregister(f"empty_{name}")
-    for name in sorted(views):
+    for name in (name for name in VIEWS if name in views):  # in their order: a view may read one before it
         connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
     connection.execute(f"SET allowed_paths=[{', '.join(_quoted(path) for path in paths)}]")
     connection.execute("SET enable_external_access=false")
@@ -115,7 +115,7 @@ def _quoted(text: str) -> str:
 
 
 def _names() -> str:
-    return f"tables: {', '.join(TABLES)}\nviews: {', '.join(VIEWS)}"
+    return f"tables: {', '.join(name for name in TABLES if name not in VIEWS)}\nviews: {', '.join(VIEWS)}"
 
 
 def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: A002 - the word users type

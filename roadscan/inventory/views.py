@@ -3,10 +3,20 @@
 A class is data: no view knows one. An asset without a linear reference is in every count, with null for its route; it
 is only left out where there is no order without kilometres. A kilometre that no drive surveyed is unsurveyed, which is
 not missing: a missing asset was looked for. An id that is no longer given stands for the asset that it is part of now.
+
+Those that read the whole register for any question (`STORED`) are computed once, when it is published, and are tables
+of the release; in a release without them they are views like the others.
 """
 
 # ruff: noqa: S608 - statements are put together from the constants of this file alone
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import pyarrow as pa
+
+STORED = ("assets_per_km", "asset_gaps", "changes_since", "asset_timeline")
 
 # Metres of a line that lie in its first kilometre: it is counted where it begins, and measured where it is.
 _FIRST_KM_LENGTH = """coalesce(
@@ -75,16 +85,15 @@ VIEWS = {
         LEFT JOIN (
             SELECT route_code, section_code, list(km::BIGINT) AS kms
             FROM coverage WHERE drive_id IS NULL GROUP BY route_code, section_code) AS never
-        USING (route_code, section_code)""",
-    "changes": """
-        SELECT c.changed_at, c.change, c.class, c.asset_id, c.lon, c.lat, c.drive_id, a.state, a.evidence_uri
-        FROM asset_changes AS c LEFT JOIN assets AS a USING (asset_id) ORDER BY c.changed_at, c.change, c.asset_id""",
-    # The same with where on the network, under the ids of now.
+        USING (route_code, section_code)
+        ORDER BY route_code, section_code, class, carriageway, side, from_m, to_id""",
+    # With where on the network, under the ids of now.
     "changes_since": f"""
         SELECT c.changed_at, c.change, c.class, c.asset_id, a.route_code, a.section_code, a.district, a.km_m, a.side,
             c.lon, c.lat, c.drive_id, a.state, a.evidence_uri
         FROM ({_CHANGES}) AS c LEFT JOIN assets AS a USING (asset_id)
         ORDER BY c.changed_at, c.change, c.asset_id""",
+    "changes": "SELECT changed_at, change, class, asset_id, lon, lat, drive_id, state, evidence_uri FROM changes_since",
     # Looked for, and not found.
     "missing_assets": f"""
         SELECT a.asset_id, a.class, a.route_code, a.section_code, a.district, a.km_m, a.side, a.lon, a.lat,
@@ -111,7 +120,7 @@ VIEWS = {
             SELECT asset_id, drive_id, list_sort(list(change)) AS changes
             FROM ({_CHANGES}) GROUP BY asset_id, drive_id) AS c USING (asset_id, drive_id)
         LEFT JOIN assets AS a USING (asset_id)
-        ORDER BY asset_id, looked_at, drive_id""",
+        ORDER BY route_code, section_code, km_m, asset_id, looked_at, drive_id""",
     # Every kilometre of the network: `days` since the last drive, null where there never was one.
     "survey_age": f"SELECT * FROM ({_KILOMETRES}) ORDER BY route_code, section_code, km, district",
     # Where no drive was, so that nothing is known: neither what stands there nor what is missing.
@@ -130,3 +139,15 @@ VIEWS = {
         SELECT drive_id, frame_id, image_uri, status, reason, captured_at
         FROM frames WHERE status <> 'ok' ORDER BY drive_id, frame_id""",
 }
+
+
+def stored_views(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """The views of `STORED` over a register that is about to be published.
+
+    Args:
+        tables: assets, asset_changes, asset_history, asset_alias and coverage.
+    """
+    with duckdb.connect(":memory:") as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        return {name: connection.sql(VIEWS[name]).to_arrow_table() for name in STORED}

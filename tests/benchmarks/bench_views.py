@@ -32,10 +32,10 @@ from rich.table import Table
 
 from roadscan.inventory.geoparquet import geo_metadata, geometry_columns, hilbert_distance
 from roadscan.inventory.query import OFFLINE, _check_reads, _define, named
-from roadscan.inventory.views import VIEWS
+from roadscan.inventory.views import VIEWS, stored_views
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, COVERAGE, FRAMES
 from roadscan.taxonomy import HIGHWAY, Geometry
-from roadscan.warehouse import DataFile, Warehouse
+from roadscan.warehouse import DataFile, Release, Warehouse
 
 PER_KM, SECTION_KM, SECTIONS_A_ROUTE, SECTIONS_A_DRIVE = 40, 30, 10, 3
 CHUNK = 1_000_000  # rows in memory at once
@@ -45,6 +45,7 @@ STATES, SHARES = ("confirmed", "candidate", "suspect", "missing", "rejected"), (
 CROCKFORD = np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", np.uint8)
 PEER = "SELECT count(class), count(route_code), count(section_code), sum(km_m), count(state) FROM assets"
 LIMIT_MS = 200
+SOURCES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage")
 
 ROUTE = "route_code = '0007'"
 SECTION = f"{ROUTE} AND section_code = '0102'"
@@ -166,6 +167,11 @@ def write_warehouse(uri: str, count: int) -> None:
     warehouse = Warehouse(uri)
     network = _network(count, rng)
     files = list(_all_files(warehouse, network, rng))
+    tables = {name: warehouse.read(Release(files=tuple(files)), name) for name in SOURCES}
+    started = time.perf_counter()
+    for name, table in stored_views(tables).items():
+        files.append(warehouse.write(name, table, folder="", name=name.replace("_", "-")))
+    print(f"{time.perf_counter() - started:.1f} s for what is computed when publishing", file=sys.stderr)
     warehouse.publish(lambda release: release.replaced(lambda _: False, files, f"{count} assets"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{count:,} assets written; the peak of memory was {peak:.1f} GB", file=sys.stderr)

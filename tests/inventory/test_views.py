@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from roadscan.inventory import query
-from roadscan.inventory.views import VIEWS
+from roadscan.inventory.views import VIEWS, stored_views
 from roadscan.schemas import ASSET_HISTORY, ASSETS, TABLES
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import Warehouse
@@ -108,21 +108,21 @@ KILOMETRES = [
 ]
 
 
-def publish(uri: str, **tables: list[dict]) -> Warehouse:
+def publish(uri: str, stored: bool = False, **rows: list[dict]) -> Warehouse:
     warehouse = Warehouse(uri)
-    files = [
-        warehouse.write(name, pa.Table.from_pylist(rows, TABLES[name]), folder="", name=name)
-        for name, rows in tables.items()
-    ]
+    tables = {name: pa.Table.from_pylist(some, TABLES[name]) for name, some in rows.items()}
+    if stored:
+        tables |= stored_views(tables)
+    files = [warehouse.write(name, table, folder="", name=name) for name, table in tables.items()]
     warehouse.publish(lambda release: release.replaced(lambda old: old.table in tables, files, "by hand"))
     return warehouse
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory) -> str:
+@pytest.fixture(scope="module", params=[True, False], ids=["stored", "computed"])
+def uri(tmp_path_factory, request) -> str:
     uri = str(tmp_path_factory.mktemp("by-hand"))
     tables = {"assets": REGISTER, "asset_changes": CHANGES, "asset_history": HISTORY, "asset_alias": ALIASES}
-    publish(uri, **tables, coverage=KILOMETRES)
+    publish(uri, request.param, **tables, coverage=KILOMETRES)
     return uri
 
 
