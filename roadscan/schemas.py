@@ -117,8 +117,8 @@ ASSETS = _schema(
 ASSET_CHANGES = _schema(
     ("asset_id", pa.string()),
     ("class", pa.string()),
-    ("change", pa.string()),  # new | suspect | missing | reappeared | moved | damaged
-    ("drive_id", pa.string()),  # the drive that showed it
+    ("change", pa.string()),  # new | suspect | missing | reappeared | moved; by a reviewer damaged | repaired
+    ("drive_id", pa.string(), True),  # the drive that showed it; null for a reviewer's
     ("changed_at", _UTC),
     ("lon", pa.float64()),
     ("lat", pa.float64()),
@@ -150,7 +150,8 @@ ASSET_ALIAS = _schema(
 #: One row a reviewer's decision. Every run of the inventory applies all of them.
 REVIEWS = _schema(
     ("asset_id", pa.string()),
-    ("action", pa.string()),  # accept | reject | merge (into target_id) | split (a second asset stands at lon, lat)
+    # accept | reject | merge (into target_id) | split (a second asset stands at lon, lat) | damaged | repaired
+    ("action", pa.string()),
     ("target_id", pa.string(), True),  # merge: the asset that stays; split: the id of the second asset
     ("reviewed_at", _UTC),
     ("reviewer", pa.string(), True),
@@ -235,7 +236,7 @@ CHANGES_SINCE = _schema(
     ("side", pa.string(), True),
     ("lon", pa.float64()),
     ("lat", pa.float64()),
-    ("drive_id", pa.string()),
+    ("drive_id", pa.string(), True),
     ("state", pa.string(), True),  # of now; null where the asset has left the register
     ("evidence_uri", pa.string(), True),
 )

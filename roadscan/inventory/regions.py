@@ -126,8 +126,8 @@ def together(parts: list[Built], mint: Callable[[], str]) -> Built:
     aliases = aliases.filter(pc.invert(pc.is_in(aliases["alias_id"], assets["asset_id"]))).sort_by("since")
     return Built(
         assets,
-        _sorted(renamed(changes, same), "changed_at"),
-        _sorted(renamed(history, same), "looked_at"),
+        in_time(renamed(changes, same), "changed_at"),
+        in_time(renamed(history, same), "looked_at"),
         resolved(renamed(aliases, same)),
     )
 
@@ -151,7 +151,8 @@ def _distinct(assets: pa.Table, mint: Callable[[], str]) -> pa.Table:
     return assets.set_column(0, ASSETS.field("asset_id"), pa.array(ids, pa.string()))
 
 
-def _sorted(table: pa.Table, time: str) -> pa.Table:
+def in_time(table: pa.Table, time: str) -> pa.Table:
+    """The rows of changes or of history in the order of their time."""
     return table.sort_by([(time, "ascending"), ("drive_id", "ascending"), ("asset_id", "ascending")])
 
 

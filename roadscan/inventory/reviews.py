@@ -7,6 +7,7 @@ A file of reviews has the columns `asset_id` and `action`, and as the action nee
     reject   it is no asset: its state is rejected
     merge    it is the same as the target: its id becomes an alias
     split    a second asset of its class stands at lon, lat
+    damaged, repaired    a change of it at `reviewed_at`; a detector cannot tell, who looks at its evidence can
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import shapely
 from roadscan.errors import ConfigError
 from roadscan.inventory.build import Built
 from roadscan.inventory.geoparquet import CORNERS
-from roadscan.inventory.regions import in_order, renamed
-from roadscan.schemas import ASSET_ALIAS, ASSETS, REVIEWS
+from roadscan.inventory.regions import in_order, in_time, renamed
+from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSETS, REVIEWS
 
-ACTIONS = ("accept", "reject", "merge", "split")
+CONDITIONS = ("damaged", "repaired")
+ACTIONS = ("accept", "reject", "merge", "split", *CONDITIONS)
 SHOWN = 10  # problems named at once
 RANK = {"confirmed": 0, "suspect": 1, "candidate": 2, "missing": 3, "rejected": 4}
 
@@ -131,6 +133,7 @@ def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
     rows = {row["asset_id"]: row for row in built.assets.to_pylist()}
     before = {row["asset_id"]: row for row in previous.to_pylist()}
     same: dict[str, str] = {}
+    noted: list[dict[str, Any]] = []
     changed = built.changes.filter(pc.is_in(built.changes["change"], pa.array(["suspect", "missing"]))).to_pylist()
     doubted: dict[str, datetime] = {}
     for change in changed:
@@ -149,7 +152,9 @@ def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
         if row is None:
             continue
         rows[asset_id] = row
-        if review["action"] == "reject":
+        if review["action"] in CONDITIONS:
+            noted.append(_change(row, review))
+        elif review["action"] == "reject":
             rows[asset_id] = row | {"state": "rejected", "existence": 0.0}
         elif review["action"] == "split" and review["target_id"] not in rows:
             rows[review["target_id"]] = _second(row, review)
@@ -163,11 +168,12 @@ def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
         for one, target in same.items()
     ]
     aliases = renamed(pa.Table.from_pylist(told, schema=ASSET_ALIAS), same).sort_by("alias_id")
+    conditions = pa.Table.from_pylist([row | {"asset_id": _now(row["asset_id"], same)} for row in noted], ASSET_CHANGES)
     return replace(
         built,
         assets=in_order(assets),
         aliases=aliases,
-        changes=renamed(built.changes, same),
+        changes=in_time(pa.concat_tables([renamed(built.changes, same), conditions]), "changed_at"),
         history=renamed(built.history, same),
     )
 
@@ -188,6 +194,12 @@ def _both(stays: dict[str, Any], goes: dict[str, Any]) -> dict[str, Any]:
         "existence": max(stays["existence"] or 0.0, goes["existence"] or 0.0),
         "state": min(stays["state"], goes["state"], key=RANK.__getitem__),
     }
+
+
+def _change(row: dict[str, Any], review: dict[str, Any]) -> dict[str, Any]:
+    """What a reviewer saw of an asset, as a change that no drive showed."""
+    place = {name: row[name] for name in ("asset_id", "class", "lon", "lat")}
+    return place | {"change": review["action"], "drive_id": None, "changed_at": review["reviewed_at"]}
 
 
 def _second(row: dict[str, Any], review: dict[str, Any]) -> dict[str, Any]:

@@ -124,3 +124,23 @@ def test_a_file_without_the_columns_says_so(tmp_path, config, signs):
     (tmp_path / "no.parquet").write_text("hello")
     with pytest.raises(ConfigError, match="is no Parquet file"):
         update_inventory(config.model_copy(update={"reviews": str(tmp_path / "no.parquet")}))
+
+
+def test_what_a_reviewer_saw_damaged_and_repaired_are_changes_in_every_later_run(
+    tmp_path, warehouse, config, signs, world
+):
+    one, later = signs[0], LATER + timedelta(days=9)
+    rows = [
+        {"asset_id": one["asset_id"], "action": "repaired", "reviewed_at": later},
+        {"asset_id": one["asset_id"], "action": "damaged", "reviewed_at": LATER},
+    ]
+    review(config, tmp_path, *rows)
+    commit(warehouse, drive(world, 1))
+    update_inventory(config)
+    changes = warehouse.read(warehouse.current(), "asset_changes").to_pylist()
+    told = [row for row in changes if row["change"] in ("damaged", "repaired")]
+    assert [(row["asset_id"], row["change"], row["changed_at"], row["drive_id"]) for row in told] == [
+        (one["asset_id"], "damaged", LATER, None),
+        (one["asset_id"], "repaired", later, None),
+    ]
+    assert register(warehouse)[one["asset_id"]]["state"] == "confirmed"
