@@ -227,8 +227,9 @@ def inventory(
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
-    from roadscan.inventory import InventoryConfig, update_inventory
+    from roadscan.inventory import InventoryConfig
     from roadscan.inventory.foreign import commit_observations, explain, new_drives, read_observations, rejected_key
+    from roadscan.inventory.launch import run_inventory
     from roadscan.warehouse import Warehouse
 
     if observations is None and (frames is not None or replace):
@@ -255,7 +256,7 @@ def inventory(
     if dry_run:
         return print_config(settings)
     with console.status("locating and matching assets"):
-        summary = update_inventory(settings)
+        summary = run_inventory(settings)
     print_facts(asdict(summary))
     return 0
 

@@ -1,4 +1,4 @@
-"""From observations of many drives to a register of road assets: tables in, tables out; no Ray, no images."""
+"""From observations of many drives to a register of road assets: tables in, tables out; Ray in `launch` alone."""
 
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.publish import InventorySummary, update_inventory

@@ -17,6 +17,7 @@ class InventoryConfig(Config):
     )
     reference: ReferenceConfig | None = Field(None, description="centrelines with kilometres; none to go without")
     workers: int = Field(1, ge=1, le=256, description="processes that build cells of the register side by side")
+    on_ray: bool = Field(False, description="build the cells on the Ray cluster instead, one a core")
     min_score: float = Field(0.25, ge=0, le=1, description="observations with a lower score are ignored")
     bearing_sigma_deg: float = Field(0.8, gt=0, le=10, description="error of one bearing, without the yaw error")
     yaw_sigma_deg: float = Field(

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import io
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import feather
-from ulid import ULID
 
 from roadscan.errors import ConfigError, Conflict
-from roadscan.inventory.build import Built, DriveTables, build
+from roadscan.inventory.build import Built, DriveTables
+from roadscan.inventory.cells import Before, BuildCells, new_id, on_this_machine
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.reference import read_reference
 from roadscan.inventory.referencing import Surveyed
-from roadscan.inventory.regions import Cell, owned, split, together, within
+from roadscan.inventory.regions import Cell, split, together
 from roadscan.inventory.reviews import apply, take_in, with_ghosts
 from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import OBSERVATIONS
 from roadscan.storage import open_file
-from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
 TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *STORED)
-WORKER_ROWS = 250_000  # observations that are worth the start of one more process
 OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
 
 
@@ -57,14 +50,19 @@ class InventorySummary:
     changes: dict[str, int]
 
 
-def update_inventory(config: InventoryConfig, on_drive: Callable[[str], None] | None = None) -> InventorySummary:
+def update_inventory(
+    config: InventoryConfig,
+    on_drive: Callable[[str], None] | None = None,
+    build_cells: BuildCells = on_this_machine,
+) -> InventorySummary:
     """Bring the warehouse's register up to date with all its committed drives.
 
     Running it again changes nothing: ids are carried over, and an unchanged register is not published.
 
     Args:
         config: the warehouse and the thresholds.
-        on_drive: called with each drive's id when it is done, for a progress bar.
+        on_drive: called with each drive's id when it has been read, for a progress bar.
+        build_cells: where the work is done.
 
     Raises:
         Conflict: another inventory run published in the meantime; run again.
@@ -79,9 +77,10 @@ def update_inventory(config: InventoryConfig, on_drive: Callable[[str], None] | 
     reviews = warehouse.read(base, "reviews")
     if config.reviews:
         given = _reviews_file(config.reviews)
-        reviews = take_in(given, previous, aliases, reviews, datetime.now(UTC), _ulid)
-    built = _built(_placed(drives, surveyed), with_ghosts(previous, reviews), aliases, config, on_drive)
-    built = apply(built, previous, reviews)
+        reviews = take_in(given, previous, aliases, reviews, datetime.now(UTC), new_id)
+    parts = _parts(_placed(drives, surveyed), on_drive)
+    cells = build_cells(parts, Before(with_ghosts(previous, reviews), aliases, config))
+    built = apply(together(cells, new_id), previous, reviews)
     if surveyed:
         built = replace(built, assets=surveyed.place(built.assets, built.history), coverage=surveyed.coverage())
     release = _publish(warehouse, base, built, reviews, f"inventory of {len(drive_ids)} drives")
@@ -110,54 +109,12 @@ def _placed(drives: Iterable[DriveTables], surveyed: Surveyed | None) -> Iterato
         yield tables
 
 
-def _built(
-    drives: Iterable[DriveTables],
-    previous: pa.Table,
-    aliases: pa.Table,
-    config: InventoryConfig,
-    on_drive: Callable[[str], None] | None,
-) -> Built:
-    """The register, cell by cell; of each cell no more than its own rows are in memory."""
-    with tempfile.TemporaryDirectory(prefix="roadscan-inventory-") as folder:
-        cells: dict[Cell, list[Path]] = {}
-        rows = 0
-        for number, tables in enumerate(drives):
-            for cell, part in split(tables):
-                path = Path(folder) / f"{cell[0]}_{cell[1]}" / f"{number:06d}"
-                _spill(path, part)
-                rows += part.observations.num_rows
-                cells.setdefault(cell, []).append(path)
-            if on_drive is not None:
-                on_drive(tables.drive_id)
-        jobs = [(cell, cells[cell], within(previous, cell), aliases, config) for cell in sorted(cells)]
-        workers = min(config.workers, len(jobs), 1 + rows // WORKER_ROWS)
-        if workers <= 1:
-            parts = [_cell(*job) for job in jobs]
-        else:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                parts = list(pool.map(_cell, *zip(*jobs, strict=True)))
-    return together(parts, _ulid)
-
-
-def _cell(cell: Cell, paths: list[Path], previous: pa.Table, aliases: pa.Table, config: InventoryConfig) -> Built:
-    """The register of one cell."""
-    return owned(build(map(_fetch, paths), previous, HIGHWAY, config, _ulid, aliases=aliases), cell, _ulid)
-
-
-def _ulid() -> str:
-    return str(ULID())
-
-
-def _spill(path: Path, tables: DriveTables) -> None:
-    path.mkdir(parents=True)
-    (path / "drive_id").write_text(tables.drive_id)
-    for name in ("frames", "observations"):
-        feather.write_feather(getattr(tables, name), path / name, compression="lz4")
-
-
-def _fetch(path: Path) -> DriveTables:
-    frames, observations = (feather.read_table(path / name, memory_map=False) for name in ("frames", "observations"))
-    return DriveTables((path / "drive_id").read_text(), frames, observations)
+def _parts(drives: Iterable[DriveTables], on_drive: Callable[[str], None] | None) -> Iterator[tuple[Cell, DriveTables]]:
+    """What each drive has in each cell."""
+    for tables in drives:
+        yield from split(tables)
+        if on_drive is not None:
+            on_drive(tables.drive_id)
 
 
 def committed_drives(warehouse: Warehouse, release: Release) -> list[str]:

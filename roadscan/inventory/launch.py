@@ -1,0 +1,46 @@
+"""The shell of Ray around the register: its cells are built side by side on a cluster.
+
+The driver reads the drives one after the other and hands their parts to Ray's object store, which writes to disk what
+it cannot hold; a task builds one cell. A task that dies with its worker or its node is run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import ray
+
+from roadscan.cluster import connect
+from roadscan.errors import RoadscanError
+from roadscan.inventory.build import Built, DriveTables
+from roadscan.inventory.cells import Before, build_cell, on_this_machine
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.publish import InventorySummary, update_inventory
+from roadscan.inventory.regions import Cell
+
+
+def run_inventory(config: InventoryConfig, on_drive: Callable[[str], None] | None = None) -> InventorySummary:
+    """`update_inventory` on this machine or, with `on_ray`, on the Ray cluster; both give the same register.
+
+    Raises:
+        RoadscanError: what `update_inventory` raises, or Ray ended a task more often than it tries again.
+    """
+    return update_inventory(config, on_drive, on_ray if config.on_ray else on_this_machine)
+
+
+def on_ray(parts: Iterable[tuple[Cell, DriveTables]], before: Before) -> list[Built]:
+    """Build the cells as tasks of a core each."""
+    connect()
+    cells: dict[Cell, list[ray.ObjectRef]] = {}
+    for cell, part in parts:
+        cells.setdefault(cell, []).append(ray.put(part))
+    task = ray.remote(num_cpus=1, max_retries=3)(_build)
+    try:
+        return list(ray.get([task.remote(cell, cells[cell], before.of(cell)) for cell in sorted(cells)]))
+    except ray.exceptions.RayError as error:
+        said = [line for line in str(error).splitlines() if line.strip()][-1]
+        raise RoadscanError(f"the inventory stopped: {said}; nothing was published, run again") from error
+
+
+def _build(cell: Cell, parts: list[ray.ObjectRef], before: Before) -> Built:
+    return build_cell(cell, map(ray.get, parts), before)  # one part after the other, so that one is in memory
