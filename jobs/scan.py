@@ -1,6 +1,6 @@
 """Scan survey drives.
 
-``ray job submit --working-dir . -- python jobs/scan.py jobs/configs/nightly.yaml [--set a.b=c]``
+``ray job submit --working-dir . -- python jobs/scan.py jobs/configs/scan.yaml [--set a.b=c]``
 """
 
 import sys

@@ -1,7 +1,7 @@
 """The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
 
-Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed: run it again; 130
-stopped by Ctrl-C.
+Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed: run it again; 4
+another nightly run is under way; 5 a nightly run made no progress and was ended; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,7 +18,7 @@ import typer
 
 from roadscan import __version__
 from roadscan.config import Config, load_config
-from roadscan.errors import ConfigError, RoadscanError
+from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
 from roadscan.storage import open_store
 from roadscan.terminal import (
     console,
@@ -26,6 +26,9 @@ from roadscan.terminal import (
     errors,
     print_config,
     print_facts,
+    print_findings,
+    print_night,
+    print_nights,
     print_plan,
     print_register_scores,
     print_sweep,
@@ -47,7 +50,9 @@ dataset_app = typer.Typer(help="Labelled datasets.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
 
 FAILED_FRAMES = 3
+LEASE_HELD = 4
 INTERRUPTED = 130  # what typer makes of Ctrl-C
+DAY = "%Y-%m-%d"
 ConfigT = TypeVar("ConfigT", bound=Config)
 ConfigFile = Annotated[Path | None, typer.Argument(help="YAML config.", show_default=False)]
 Overrides = Annotated[
@@ -262,6 +267,43 @@ def inventory(
 
 
 @app.command()
+def nightly(
+    config: ConfigFile = None,
+    date: Annotated[
+        datetime | None, typer.Option(formats=[DAY], help="The night; empty for today's.", show_default=False)
+    ] = None,
+    from_: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=[DAY], help="First date of a back-fill, each in turn.", show_default=False),
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option(formats=[DAY], help="Its last date; empty for today.", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Scan a night's new drives and update the register: one release, one summary. Of two runs at a time one works."""
+    from roadscan.nightly.config import NightlyConfig
+    from roadscan.nightly.dates import nights_of
+    from roadscan.nightly.plan import frames_left, plan_nights
+    from roadscan.nightly.run import nightly_lease, run_nightly
+
+    settings = load_config(NightlyConfig, config, overrides or [])
+    now = datetime.now(UTC)
+    days = [given.date() if given else None for given in (date, from_, to)]
+    nights = nights_of(*days, today=now.astimezone(settings.zone).date())
+    if dry_run:
+        plan = plan_nights(settings, nights, now)
+        print_nights(plan, frames_left(settings, plan), nightly_lease(settings).holder())
+        return print_config(settings)
+    try:
+        return run_nightly(settings, nights, now=now, tell=print_night, progress=progress)
+    except LeaseHeld as error:
+        errors.print("error:", str(error), markup=False)
+        return LEASE_HELD
+
+
+@app.command()
 def query(
     warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
     sql: Annotated[str, typer.Argument(help="DuckDB SQL over its tables and views.")],
@@ -324,6 +366,27 @@ def score(
     else:
         print_register_scores(made)
     return 0
+
+
+@app.command()
+def doctor(
+    config: ConfigFile = None,
+    warehouse: Annotated[str | None, typer.Option(help="Instead of the config's.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="Instead of the config's.", show_default=False)] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Look at Python, GPUs, Ray, the store and the model; say what to do. Exit code 1 if something cannot work."""
+    from roadscan.doctor import Subject, examine, read_subject
+
+    subject = read_subject(config) if config else Subject()
+    subject = replace(subject, warehouse=warehouse or subject.warehouse, model=model or subject.model)
+    with console.status("looking"):
+        findings = list(examine(subject))
+    if as_json:
+        console.print_json(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        print_findings(findings)
+    return int(any(finding.status == "fail" for finding in findings))
 
 
 @app.command()

@@ -18,3 +18,23 @@ def connect() -> None:
         # Ray's native code warns on this terminal of every pool whose restarts are bounded.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def describe(address: str) -> dict[str, float | str]:
+    """What a running cluster is; starts nothing.
+
+    Args:
+        address: of its head (``host:6379``, ``ray://…``), or of its dashboard (``http://…``), which tells only `ray`.
+
+    Returns:
+        ray: its version; nodes, cpus, gpus: of those alive.
+    """
+    if address.startswith(("http://", "https://")):
+        from ray.job_submission import JobSubmissionClient
+
+        JobSubmissionClient(address).list_jobs()  # asks for the secret, which its version does not
+        return {"ray": JobSubmissionClient(address).get_version()}
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    total = ray.cluster_resources()
+    return {"ray": ray.__version__, "nodes": len(alive), "cpus": total.get("CPU", 0), "gpus": total.get("GPU", 0)}

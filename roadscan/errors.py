@@ -7,6 +7,7 @@
     ├── ModelError           a model file cannot be used, or is for another task
     ├── TrainingError        a training run cannot go on
     ├── WarehouseError       a committed table, manifest or query cannot be used
+    ├── LeaseHeld            another nightly run is under way
     └── StorageError         an object store or a disk refused
         ├── NotFound         the object does not exist
         ├── AccessDenied     the credentials are missing, wrong or not enough
@@ -45,6 +46,10 @@ class TrainingError(RoadscanError):
 
 class WarehouseError(RoadscanError):
     """A committed table, a manifest or a query cannot be used."""
+
+
+class LeaseHeld(RoadscanError):
+    """Another nightly run is under way."""
 
 
 class StorageError(RoadscanError):

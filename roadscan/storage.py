@@ -24,6 +24,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -484,6 +486,15 @@ def _arrow_s3() -> Any:
         request_timeout=READ_TIMEOUT_S,
         retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES),
     )
+
+
+def server_time(store: Store) -> datetime | None:
+    """What time it is for an object store, to the second; None for a disk."""
+    if not isinstance(store, S3Store):
+        return None
+    with _s3_errors(store.uri):
+        answer = _client().head_bucket(Bucket=store.bucket)
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
 def open_store(uri: str | Path) -> Store:

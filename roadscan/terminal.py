@@ -25,8 +25,12 @@ from roadscan.config import Config, dump_config
 from roadscan.tune.space import describe
 
 if TYPE_CHECKING:
+    from roadscan.doctor import Finding
     from roadscan.evaluate.estimates import ClassEstimate, Estimate, RegisterEvaluation
     from roadscan.evaluate.tables import ScoreTable
+    from roadscan.nightly.lease import Hold
+    from roadscan.nightly.plan import NightlyPlan
+    from roadscan.nightly.summary import NightSummary
     from roadscan.train.ranks import Progress as EpochProgress
     from roadscan.tune.config import TuneConfig
     from roadscan.tune.launch import Plan
@@ -159,6 +163,25 @@ def print_plan(config: TuneConfig, plan: Plan) -> None:
     console.print(f"{config.trials} trials of at most {epochs} epochs: at most {config.trials * epochs} epochs")
 
 
+def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Hold | None) -> None:
+    """What a nightly run would do, and what would keep it from it."""
+    table = Table("night", "drives", "new", "of earlier dates", "frames", "to scan", "", box=SIMPLE_HEAD)
+    for night, left in zip(plan.nights, frames_left, strict=True):
+        drives = night.record.drives
+        counts = (len(drives), len(night.to_scan), night.late, sum(drive.frames for drive in drives), left)
+        table.add_row(night.record.night, *map(str, counts), "" if night.waits else "complete already")
+    console.print(table if plan.nights else "no drives on these dates")
+    for uri, reason in plan.left_out.items():
+        console.print(f"left out: {uri}: {reason}", markup=False, soft_wrap=True)
+    if holder:
+        console.print(f"another run is under way on {holder.host}, since {holder.taken_at}", markup=False)
+
+
+def print_night(summary: NightSummary) -> None:
+    """What a night came to."""
+    console.print(summary.text(), markup=False, soft_wrap=True)
+
+
 def print_sweep(rows: Sequence[TrialRow], summary: SweepSummary, metric: str) -> None:
     """A sweep's trials, best first, and what it came to."""
     table = Table("trial", "state", metric, "epochs", *_latency_header(rows), "settings", box=SIMPLE_HEAD)
@@ -245,3 +268,14 @@ def _of(part: float, whole: float) -> str:
     ('3 of 4 (75.0%)', 'none')
     """
     return f"{part:.0f} of {whole:.0f} ({100 * part / whole:.1f}%)" if whole else "none"
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """The lines of `roadscan doctor`; what to do stands below what was found."""
+    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+    table = Table.grid(padding=(0, 2))
+    for finding in findings:
+        advice = f"\n→ {escape(finding.advice)}" if finding.advice else ""
+        mark = f"[{colours[finding.status]}]{finding.status}[/]"
+        table.add_row(mark, finding.check, escape(finding.found) + advice)
+    console.print(table)

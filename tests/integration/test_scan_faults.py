@@ -112,6 +112,6 @@ def submit(address: str, *entry: str) -> subprocess.CompletedProcess[str]:
 def test_a_submitted_job_scans_from_s3_to_s3(cluster: str, tmp_path: Path, detect_model: str) -> None:
     drive, warehouse = make_drive(f"s3://raw/{tmp_path.name}/d1", n=8), f"s3://warehouse/{tmp_path.name}"
     fields = sets(drives=f"[{drive}]", warehouse=warehouse, model=detect_model, shard_frames=4)
-    done = submit(cluster, sys.executable, "jobs/scan.py", "jobs/configs/nightly.yaml", *fields)
+    done = submit(cluster, sys.executable, "jobs/scan.py", "jobs/configs/scan.yaml", *fields)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(logical_rows(warehouse)["frames"]) == 8

@@ -1,0 +1,78 @@
+"""Frames in, frames out: what a release holds of a night's drives, counted again from its tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from roadscan.nightly.drives import NightDrive
+from roadscan.scan import ledger
+from roadscan.scan.pipeline import ScanPlan
+from roadscan.warehouse import Release, Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Frames of some drives.
+
+    Attributes:
+        frames: in the drives' manifests.
+        frames_ok, frames_quarantined, frames_failed: in the release, each frame once.
+        frames_lost: in no release.
+        frames_twice: rows that repeat another one.
+        reasons: of those in quarantine or failed, how many.
+        missing: by drive, frames that failed or are lost.
+    """
+
+    frames: int = 0
+    frames_ok: int = 0
+    frames_quarantined: int = 0
+    frames_failed: int = 0
+    frames_lost: int = 0
+    frames_twice: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every frame is there once and none failed."""
+        return not (self.frames_failed or self.frames_lost or self.frames_twice)
+
+
+def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) -> Audit:
+    """Count the frames of drives in a release, from its tables and not from what a scan said of itself."""
+    status: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    missing: dict[str, int] = {}
+    frames = twice = 0
+    for drive in drives:
+        rows = warehouse.read(release, "frames", drive_id=drive.drive_id, columns=["frame_id", "status", "reason"])
+        once = {row["frame_id"]: row for row in rows.to_pylist()}
+        failed = sum(row["status"] == "failed" for row in once.values())
+        gone = drive.frames - len(once) + failed
+        missing |= {drive.drive_id: gone} if gone > 0 else {}
+        frames, twice = frames + drive.frames, twice + rows.num_rows - len(once)
+        status.update(row["status"] for row in once.values())
+        reasons.update(row["reason"].partition(":")[0] for row in once.values() if row["reason"])
+    return Audit(
+        frames=frames,
+        frames_ok=status["ok"],
+        frames_quarantined=status["quarantined"],
+        frames_failed=status["failed"],
+        frames_lost=sum(missing.values()) - status["failed"],
+        frames_twice=twice,
+        reasons=dict(reasons.most_common()),
+        missing=missing,
+    )
+
+
+def uncommitted(warehouse: Warehouse, plan: ScanPlan) -> dict[str, int]:
+    """Frames of a scan's drives that no commit has, by drive: what is missing while it is under way."""
+    missing: dict[str, int] = {}
+    for drive_id, shards in plan.shards.items():
+        done = ledger.commits(warehouse, shards[0].run_key)
+        failed = sum(commit.failed for commit in done.values())
+        gone = failed + sum(shard.stop - shard.start for shard in shards if shard.index not in done)
+        missing |= {drive_id: gone} if gone else {}
+    return missing

@@ -1,0 +1,66 @@
+"""What a nightly job is told."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from roadscan.config import Config
+from roadscan.inventory import InventoryConfig
+from roadscan.scan.config import ScanConfig
+
+
+class LeaseConfig(Config):
+    """The lock that keeps a second run from the same warehouse; renewed three times in its length."""
+
+    length_s: float = Field(90.0, ge=1, le=3600, description="after which a run that died no longer holds it; seconds")
+    skew_s: float = Field(
+        15.0, ge=0, le=600, description="by which clocks of two machines may differ; added before another run takes it"
+    )
+
+
+class NightlyConfig(Config):
+    """A night: which drives, with which scan, into which register."""
+
+    warehouse: str = Field(min_length=1, description="of the scan and of the register; a folder or s3://")
+    time_zone: str = Field("UTC", description="in which a date begins and ends, such as Asia/Bangkok")
+    scan: ScanConfig = Field(description="as for roadscan scan; its warehouse is the one above")
+    inventory: InventoryConfig = Field(description="as for roadscan inventory; its warehouse is the one above")
+    lease: LeaseConfig = Field(LeaseConfig(), description="how long a run that died keeps others out")
+    no_progress_s: float = Field(
+        1800.0, ge=1, le=86400, description="a scan without a committed shard for so many seconds is ended"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_warehouse(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "warehouse" not in given:
+            return given
+        parts = {name: given.get(name) or {} for name in ("scan", "inventory")}
+        inner = {
+            name: {"warehouse": given["warehouse"], **part} for name, part in parts.items() if isinstance(part, dict)
+        }
+        return {**given, **inner}
+
+    @model_validator(mode="after")
+    def _no_other_warehouse(self) -> Self:
+        others = {self.scan.warehouse, self.inventory.warehouse} - {self.warehouse}
+        if others:
+            raise ValueError(f"scan and inventory have the night's warehouse {self.warehouse}; got {sorted(others)}")
+        return self
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError):  # unknown; a folder of zones; a path
+            raise ValueError("expected a name of the IANA time zone database, such as Asia/Bangkok") from None
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone."""
+        return ZoneInfo(self.time_zone)

@@ -1,0 +1,99 @@
+"""The drives that nobody has scanned yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow.compute as pc
+
+from roadscan.errors import AccessDenied, StorageError, SurveyError, Unreachable
+from roadscan.storage import open_store, sha256_hex
+from roadscan.survey.drive import MANIFEST, Drive, find_drives, read_drive
+
+
+@dataclass(frozen=True, slots=True)
+class NightDrive:
+    """A drive as a night has it.
+
+    Attributes:
+        drive_id: unique within a warehouse.
+        uri: its folder.
+        sha256: digest of its ``drive.json``.
+        frames: of its table, also those that cannot be used.
+        began: ISO 8601 date of its first frame, in the department's time zone; None if no frame has a time.
+    """
+
+    drive_id: str
+    uri: str
+    sha256: str
+    frames: int
+    began: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies at the addresses of a config.
+
+    Attributes:
+        drives: those that no release holds with all their frames.
+        left_out: by address, why a drive cannot be scanned.
+    """
+
+    drives: tuple[NightDrive, ...]
+    left_out: dict[str, str]
+
+
+def find_new(addresses: Iterable[str], runs: Sequence[dict[str, Any]], *, zone: ZoneInfo, now: datetime) -> Found:
+    """Find the drives of which no release holds every frame.
+
+    Of a drive that is known only its manifest is read. Which model it was scanned with does not matter: a new one is
+    for new drives, and `roadscan scan` scans the old ones again. A drive that cannot be used keeps no other one back.
+
+    Args:
+        addresses: drives, or folders of drives.
+        runs: rows of the released `runs`.
+        zone: the department's time zone.
+        now: a drive that begins later has a wrong clock.
+
+    Raises:
+        SurveyError: nothing at an address.
+        AccessDenied, Unreachable: the store did not answer for what is there.
+    """
+    done = {row["drive_sha256"] for row in runs if not row["frames_failed"]}
+    owner = {row["drive_id"]: row["drive_uri"] for row in runs}
+    new: dict[str, NightDrive] = {}
+    left_out: dict[str, str] = {}
+    for address in addresses:
+        found = find_drives(address)
+        if not found:
+            raise SurveyError(f"scan.drives: no drive at {address}; expected drives, or a folder of drives")
+        for uri in found:
+            try:
+                if sha256_hex(open_store(uri).read(MANIFEST)) in done:
+                    continue
+                drive = _night_drive(read_drive(uri), zone, now)
+                if owner.setdefault(drive.drive_id, drive.uri) != drive.uri:
+                    raise SurveyError(f"drive_id {drive.drive_id!r} is taken by {owner[drive.drive_id]}")
+                new[drive.uri] = drive
+            except (AccessDenied, Unreachable):
+                raise
+            except (SurveyError, StorageError) as error:
+                left_out[uri] = str(error)
+    return Found(tuple(new.values()), left_out)
+
+
+def _night_drive(drive: Drive, zone: ZoneInfo, now: datetime) -> NightDrive:
+    first: datetime | None = pc.min(drive.frames["captured_at"]).as_py()
+    if first is not None and first > now:
+        raise SurveyError(f"its first frame is of {first.isoformat()}, which has not come; correct its clock")
+    began = None if first is None else first.astimezone(zone).date().isoformat()
+    return NightDrive(drive.drive_id, drive.uri, drive.sha256, drive.frames.num_rows, began)
+
+
+def began(drive: NightDrive) -> date | None:
+    """The date on which a drive began."""
+    return None if drive.began is None else date.fromisoformat(drive.began)

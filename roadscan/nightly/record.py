@@ -1,0 +1,101 @@
+"""What is on record of a night: ``nights/2026-11-01.json`` in the warehouse.
+
+It is written when a night begins, with its drives, and replaced when each of their frames is in a release. So a run
+that takes over from one that died knows which drives are the night's, and anyone finds the night's release by its date.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+
+from roadscan.errors import NotFound, WarehouseError
+from roadscan.nightly.drives import NightDrive
+from roadscan.storage import Store
+from roadscan.warehouse import Release
+
+FORMAT = "roadscan.night/1"
+
+
+@dataclass(frozen=True, slots=True)
+class NightRecord:
+    """A night.
+
+    Attributes:
+        night: ISO 8601 date.
+        drives: in the order of their ids.
+        release: number of the release that holds all of them and their register; None until then.
+        as_of: for ``roadscan query --as-of``: the first whole second at which that release was there; UTC.
+    """
+
+    night: str
+    drives: tuple[NightDrive, ...] = ()
+    release: int | None = None
+    as_of: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every frame of its drives is in its release."""
+        return self.release is not None
+
+    def taking(self, new: Iterable[NightDrive]) -> NightRecord:
+        """With more drives, and so open again; a drive that was ingested anew takes the place of the old one.
+
+        Without any, the record itself.
+        """
+        drives = {drive.drive_id: drive for drive in (*self.drives, *new)}
+        taken = tuple(drives[name] for name in sorted(drives))
+        return self if taken == self.drives else NightRecord(self.night, taken)
+
+    def released(self, release: Release) -> NightRecord:
+        """Complete, with this release."""
+        return replace(self, release=release.number, as_of=_whole_second(release.created_at))
+
+
+def _whole_second(moment: str) -> str | None:
+    """The second at which what happened at a moment has happened, as ``--as-of`` reads it.
+
+    >>> _whole_second("2026-11-01T19:12:44.250000+00:00")
+    '2026-11-01T19:12:45'
+    """
+    if not moment:  # of the empty warehouse
+        return None
+    second = math.ceil(datetime.fromisoformat(moment).timestamp())
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
+
+
+def read_record(store: Store, night: date) -> tuple[NightRecord, str] | None:
+    """A night's record and its tag; None where the night was never begun.
+
+    Raises:
+        WarehouseError: the object is no record, or a newer roadscan's.
+    """
+    key = _key(night.isoformat())
+    try:
+        data, tag = store.read_tagged(key)
+    except NotFound:
+        return None
+    try:
+        tree = json.loads(data)
+        if tree.pop("format") == FORMAT:
+            return NightRecord(**{**tree, "drives": tuple(NightDrive(**one) for one in tree["drives"])}), tag
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise WarehouseError(f"{store.uri_of(key)}: not a night's record that this version reads; upgrade, or remove it")
+
+
+def write_record(store: Store, record: NightRecord, tag: str | None) -> str:
+    """Write a record in place of the one that was read, or of none; its new tag.
+
+    Raises:
+        Conflict: another run wrote it meanwhile.
+    """
+    data, key = json.dumps({"format": FORMAT, **asdict(record)}, indent=1).encode(), _key(record.night)
+    return store.create(key, data) if tag is None else store.swap(key, data, tag=tag)
+
+
+def _key(night: str) -> str:
+    return f"nights/{night}.json"

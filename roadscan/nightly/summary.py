@@ -1,0 +1,110 @@
+"""What one night came to, as JSON for programs and as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["complete", "complete already", "incomplete", "no progress", "lease lost", "error"]
+
+EXIT_CODES: dict[Outcome, int] = {
+    "complete": 0, "complete already": 0, "error": 1, "incomplete": 3, "lease lost": 4, "no progress": 5,
+}  # fmt: skip
+LEFT_OUT = EXIT_CODES["incomplete"]  # a drive that cannot be read is frames that are lost
+
+
+@dataclass(frozen=True)
+class NightSummary:
+    """A night, as far as it came.
+
+    Attributes:
+        night: ISO 8601 date.
+        outcome: in one word or two.
+        started_at, seconds: of this run; a night may have had others before.
+        host, code_version, model_sha256: what ran where.
+        drives: all drives of the night.
+        frames, frames_ok, frames_quarantined, frames_failed, frames_lost, frames_twice: as `audit.Audit` has them.
+        reasons: of frames in quarantine or failed, how many.
+        missing: by drive, how many frames are in no release, or in no commit where the scan was stopped.
+        detections: in the released drives.
+        assets: of the whole register, by class and state.
+        changes: of the register, by kind, that this night's drives showed.
+        release, as_of: the night's release, and the moment to ask for it.
+        images_per_second: of this run's scan.
+        left_out: by address, why a drive could not be scanned.
+        warnings: what did not change the result.
+        error: what stopped the run.
+    """
+
+    night: str
+    outcome: Outcome
+    started_at: str
+    seconds: float
+    host: str
+    code_version: str
+    model_sha256: str | None = None
+    drives: tuple[str, ...] = ()
+    frames: int = 0
+    frames_ok: int = 0
+    frames_quarantined: int = 0
+    frames_failed: int = 0
+    frames_lost: int = 0
+    frames_twice: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    detections: int = 0
+    assets: dict[str, dict[str, int]] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    release: int | None = None
+    as_of: str | None = None
+    images_per_second: float = 0.0
+    left_out: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 1 error, 3 frames lost or failed, 4 lease lost, 5 no progress."""
+        return EXIT_CODES[self.outcome] or (LEFT_OUT if self.left_out else 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is written and posted."""
+        return {"format": "roadscan.night-summary/1", **asdict(self), "exit_code": self.exit_code}
+
+    def text(self) -> str:
+        """As people read it, in a few lines."""
+        lines = [f"night {self.night}: {self.outcome}", *self._frames(), *self._register()]
+        if self.release is not None:
+            lines.append(f"release {self.release}" + (f", --as-of {self.as_of}" if self.as_of else ""))
+        lines += [f"missing: {count} frames of {drive}" for drive, count in self.missing.items()]
+        lines += [f"left out: {uri}: {reason}" for uri, reason in self.left_out.items()]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += [f"error: {self.error}"] if self.error else []
+        if self.seconds:
+            lines.append(f"{self.seconds:.0f} s, {self.images_per_second:g} images/s, on {self.host}")
+        return "\n".join(lines)
+
+    def _frames(self) -> list[str]:
+        if not self.drives:
+            return ["no drives"]
+        counts = {
+            "ok": self.frames_ok, "quarantined": self.frames_quarantined, "failed": self.frames_failed,
+            "lost": self.frames_lost, "twice": self.frames_twice,
+        }  # fmt: skip
+        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "ok")
+        lines = [f"{len(self.drives)} drives, {self.frames} frames: {said}; {self.detections} detections"]
+        return lines + ([f"reasons: {_listed(self.reasons)}"] if self.reasons else [])
+
+    def _register(self) -> list[str]:
+        lines = [f"{name}: {_listed(states)}" for name, states in self.assets.items()]
+        return lines + ([f"changes: {_listed(self.changes)}"] if self.changes else [])
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """As a list.
+
+    >>> _listed({"new": 3, "missing": 1})
+    '3 new, 1 missing'
+    """
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

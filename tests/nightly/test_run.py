@@ -1,0 +1,304 @@
+"""Nights over a warehouse on disk, with a scan that needs no Ray."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from commands import ROOT
+from nightly.nights import FIRST, NOW, Scan, config_of, drive_of_night, run
+from training import wait_until
+
+from roadscan.errors import ConfigError, LeaseHeld, SurveyError, Unreachable
+from roadscan.inventory import query
+from roadscan.nightly.config import NightlyConfig
+from roadscan.nightly.dates import nights_of
+from roadscan.nightly.plan import frames_left, plan_nights
+from roadscan.nightly.run import nightly_lease
+from roadscan.storage import open_store
+from roadscan.warehouse import Warehouse
+
+
+def logs(config: NightlyConfig) -> list[dict[str, object]]:
+    store = open_store(config.warehouse)
+    return [json.loads(store.read(key)) for key in store.keys("logs/") if "nightly" in key]
+
+
+def objects(config: NightlyConfig) -> dict[str, bytes]:
+    store = open_store(config.warehouse)
+    return {key: store.read(key) for key in store.keys("")}
+
+
+def drives_at(config: NightlyConfig, as_of: str | None) -> list[str]:
+    assert as_of is not None
+    moment = datetime.fromisoformat(as_of).replace(tzinfo=UTC)
+    return query(config.warehouse, "SELECT DISTINCT drive_id FROM frames ORDER BY 1", as_of=moment)[0].to_pylist()
+
+
+def record(config: NightlyConfig, night: int) -> dict[str, object]:
+    return json.loads(open_store(config.warehouse).read(f"nights/{FIRST + timedelta(days=night - 1)}.json"))
+
+
+def test_a_night_ends_in_one_release_and_one_summary(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    config = config_of(tmp_path, detect_model)
+    code, (told,) = run(config, Scan(), one=1)
+    assert (code, told.outcome, told.drives) == (0, "complete", ("d1",))
+    assert (told.frames, told.frames_ok, told.frames_lost, told.missing) == (3, 3, 0, {})
+    current = Warehouse(config.warehouse).current()
+    assert (current.number, current.note) == (told.release, "night 2026-11-01")
+    assert record(config, 1)["release"] == told.release
+    (log,) = logs(config)
+    assert log == json.loads(json.dumps(told.to_dict()))
+    assert (log["exit_code"], log["night"]) == (0, "2026-11-01")
+
+
+def test_a_complete_night_run_again_changes_nothing(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    config, scan = config_of(tmp_path, detect_model), Scan()
+    _, (first,) = run(config, scan, one=1)
+    before = objects(config)
+    code, (again,) = run(config, scan, one=1)
+    after = objects(config)
+    assert (code, again.outcome, again.release, again.frames_ok) == (0, "complete already", first.release, 3)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert changed == {"leases/nightly.json"}
+    assert len(scan.scanned) == 3
+
+
+def test_a_back_fill_makes_a_release_of_each_date(tmp_path: Path, detect_model: str) -> None:
+    for night in (1, 2, 4):
+        drive_of_night(tmp_path, night)
+    config = config_of(tmp_path, detect_model)
+    code, told = run(config, Scan(), first=2, last=6)
+    assert code == 0
+    assert [(one.night, one.drives) for one in told] == [("2026-11-02", ("d2",)), ("2026-11-04", ("d4",))]
+    time.sleep(1.1)  # --as-of knows whole seconds
+    run(config, Scan(), one=1)
+    assert drives_at(config, told[1].as_of) == ["d2", "d4"]
+    code, (late,) = run(config, Scan(), one=5)
+    assert (code, late.drives, late.outcome) == (0, (), "complete")
+
+
+def test_a_late_drive_comes_with_the_next_night_that_is_run(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 2)
+    drive_of_night(tmp_path, 1, drive_id="late")
+    drive_of_night(tmp_path, 5)
+    drive_of_night(tmp_path, 1, drive_id="timeless", captured_at=None)
+    config = config_of(tmp_path, detect_model)
+    _, (told,) = run(config, Scan(), one=2)
+    assert told.drives == ("d2", "late", "timeless")
+    drive_of_night(tmp_path, 2, drive_id="later")  # a night that is complete takes one more
+    _, (told,) = run(config, Scan(), one=2)
+    assert (told.outcome, told.drives, told.frames) == ("complete", ("d2", "late", "later", "timeless"), 12)
+
+
+def test_the_date_is_that_of_the_time_zone(tmp_path: Path, detect_model: str) -> None:
+    """The drive begins at 13:00 UTC: the next day in Kiritimati, fourteen hours ahead."""
+    drive_of_night(tmp_path, 1)
+    config = config_of(tmp_path, detect_model, time_zone="Pacific/Kiritimati")
+    assert run(config, Scan(), first=1, last=1) == (0, [])
+    assert run(config, Scan(), first=2, last=2)[1][0].drives == ("d1",)
+
+
+def test_failed_frames_leave_the_night_open_until_they_are_there(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    config = config_of(tmp_path, detect_model)
+    code, (told,) = run(config, Scan(failing={"000001"}), one=1)
+    assert (code, told.outcome, told.frames_failed, told.missing, told.release) == (3, "incomplete", 1, {"d1": 1}, None)
+    assert told.reasons == {"unreachable": 1}
+    assert record(config, 1)["release"] is None
+    code, (told,) = run(config, Scan(), one=1)
+    assert (code, told.outcome, told.frames_ok) == (0, "complete", 3)
+
+
+def test_lost_frames_are_counted_in_the_release_and_not_in_what_the_scan_says(
+    tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan that leaves a shard out and says that all is well."""
+    from roadscan.scan import ledger
+
+    drive_of_night(tmp_path, 1, n=5)
+    collect = ledger.collect
+
+    def forgetful(warehouse, drive, shards, model_sha256):  # type: ignore[no-untyped-def]
+        result = collect(warehouse, drive, shards, model_sha256)
+        return ledger.Result(result.row, result.files[:-2])
+
+    monkeypatch.setattr(ledger, "collect", forgetful)
+    code, (told,) = run(config_of(tmp_path, detect_model), Scan(), one=1)
+    assert (code, told.outcome, told.frames, told.frames_ok, told.frames_lost) == (3, "incomplete", 5, 4, 1)
+
+
+def test_a_drive_that_cannot_be_read_keeps_no_other_back(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    (tmp_path / "drives/broken").mkdir()
+    (tmp_path / "drives/broken/drive.json").write_text("{")
+    drive_of_night(tmp_path, 60, drive_id="future")
+    taken = drive_of_night(tmp_path, 1, drive_id="z")
+    text = (Path(taken) / "drive.json").read_text()
+    (Path(taken) / "drive.json").write_text(text.replace('"drive_id": "z"', '"drive_id": "d1"'))
+    code, (told,) = run(config_of(tmp_path, detect_model), Scan(), one=1)
+    assert (code, told.outcome, told.drives) == (3, "complete", ("d1",))
+    reasons = {Path(uri).name: reason for uri, reason in told.left_out.items()}
+    assert set(reasons) == {"broken", "future", "z"}
+    assert "not a drive manifest" in reasons["broken"]
+    assert "has not come; correct its clock" in reasons["future"]
+    assert "'d1' is taken by" in reasons["z"]
+
+
+def test_a_night_goes_on_with_the_drives_that_it_had(tmp_path: Path, detect_model: str) -> None:
+    """The first run dies after the shards of one of two drives are committed."""
+    drive_of_night(tmp_path, 1, drive_id="a")
+    drive_of_night(tmp_path, 1, drive_id="b")
+    config = config_of(tmp_path, detect_model)
+
+    def dies(shard: int) -> None:
+        if shard == 2:
+            raise Unreachable("the power went")
+
+    with pytest.raises(Unreachable, match="the power went"):
+        run(config, Scan(hook=dies), one=1)
+    (log,) = logs(config)
+    assert (log["outcome"], log["error"], log["exit_code"]) == ("error", "the power went", 1)
+    second = Scan()
+    _, (told,) = run(config, second, one=1)
+    assert (told.drives, told.frames_ok) == (("a", "b"), 6)
+    assert len(second.scanned) == 3  # two shards of the first drive were committed
+
+
+def test_a_night_that_died_before_its_record_was_complete_has_one_release(
+    tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from roadscan.nightly import run as module
+
+    drive_of_night(tmp_path, 1)
+    config, write = config_of(tmp_path, detect_model), module.write_record
+
+    def dies(store, record, tag):  # type: ignore[no-untyped-def]
+        if record.complete:
+            raise Unreachable("the power went")
+        return write(store, record, tag)
+
+    monkeypatch.setattr(module, "write_record", dies)
+    with pytest.raises(Unreachable):
+        run(config, Scan(), one=1)
+    number = Warehouse(config.warehouse).current().number
+    monkeypatch.setattr(module, "write_record", write)
+    code, (told,) = run(config, Scan(), one=1)
+    assert (code, told.release, Warehouse(config.warehouse).current().number) == (0, number, number)
+
+
+def test_a_new_model_is_for_new_drives(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    run(config_of(tmp_path, detect_model), Scan(), one=1)
+    drive_of_night(tmp_path, 2)
+    _, (told,) = run(config_of(tmp_path, "demo"), Scan(), one=2)
+    assert told.drives == ("d2",)
+
+
+def test_a_second_run_at_a_time_loses(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    config = config_of(tmp_path, detect_model)
+    with nightly_lease(config), pytest.raises(LeaseHeld, match="another run is under way"):
+        run(config, Scan(), one=1)
+    assert run(config, Scan(), one=1)[0] == 0
+
+
+def test_nothing_at_an_address_is_an_error(tmp_path: Path, detect_model: str) -> None:
+    with pytest.raises(SurveyError, match=re.escape(f"no drive at {tmp_path / 'drives'}")):
+        run(config_of(tmp_path, detect_model), Scan(), one=1)
+
+
+def test_the_plan_counts_what_is_left(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1, n=5)
+    drive_of_night(tmp_path, 2, n=3)
+    config = config_of(tmp_path, detect_model)
+
+    def dies(shard: int) -> None:
+        if shard == 1:
+            raise Unreachable("the power went")
+
+    with pytest.raises(Unreachable):
+        run(config, Scan(hook=dies), one=1)
+    nights = nights_of(None, FIRST, date(2026, 11, 3), today=date(2026, 11, 20))
+    plan = plan_nights(config, nights, NOW)
+    assert [(one.record.night, one.record.complete, len(one.to_scan)) for one in plan.nights] == [
+        ("2026-11-01", False, 1),
+        ("2026-11-02", False, 1),
+    ]
+    assert frames_left(config, plan) == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"time_zone": "Bangkok"}, "time_zone: got 'Bangkok'; expected a name of the IANA time zone database"),
+        ({"time_zone": "../etc"}, "time_zone: got '../etc'; expected a name"),
+        ({"no_progress_s": 0}, "no_progress_s: got 0"),
+        ({"inventory": {"warehouse": "elsewhere"}}, "have the night's warehouse w; got"),
+    ],
+)
+def test_a_wrong_config_names_the_field(tmp_path: Path, fields: dict[str, object], words: str) -> None:
+    import yaml
+
+    from roadscan.config import load_config
+
+    path = tmp_path / "nightly.yaml"
+    path.write_text(yaml.safe_dump({"warehouse": "w", "scan": {"drives": ["d"]}, "inventory": {}} | fields))
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_config(NightlyConfig, path)
+
+
+HANGS = """
+import sys, time
+from pathlib import Path
+from nightly.nights import FIRST, NOW, Scan, config_of, no_bar
+from roadscan.nightly.dates import nights_of
+from roadscan.nightly.run import run_nightly
+
+folder, model, no_progress_s, length_s = sys.argv[1:]
+lease = {"length_s": float(length_s), "skew_s": 0}
+config = config_of(Path(folder), model, no_progress_s=float(no_progress_s), lease=lease)
+scan = Scan(hook=lambda shard: time.sleep(600) if shard == 1 else None)
+nights = nights_of(FIRST, None, None, today=NOW.date())
+run_nightly(config, nights, now=NOW, tell=lambda told: print(told.text()), progress=no_bar, scan=scan)
+"""
+
+
+def hanging(folder: Path, model: str, *, no_progress_s: float, length_s: float) -> subprocess.Popen[str]:
+    """A run whose second shard never ends."""
+    drive_of_night(folder, 1, n=5)
+    return subprocess.Popen(
+        [sys.executable, "-c", HANGS, str(folder), model, str(no_progress_s), str(length_s)],
+        cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_a_scan_that_hangs_is_ended_and_says_what_is_missing(tmp_path: Path, detect_model: str) -> None:
+    process = hanging(tmp_path, detect_model, no_progress_s=1, length_s=60)
+    out, _ = process.communicate()
+    assert process.returncode == 5
+    assert "night 2026-11-01: no progress" in out
+    assert "missing: 3 frames of d1" in out
+    (log,) = logs(config_of(tmp_path, detect_model))
+    assert (log["outcome"], log["missing"], log["frames"], log["exit_code"]) == ("no progress", {"d1": 3}, 5, 5)
+    assert log["error"] == "no shard was committed for 1 s"
+
+
+def test_a_run_that_loses_its_lease_is_ended(tmp_path: Path, detect_model: str) -> None:
+    process = hanging(tmp_path, detect_model, no_progress_s=600, length_s=3)
+    store = open_store(tmp_path / "warehouse")
+    wait_until(lambda: store.exists("leases/nightly.json") and list(store.keys("commits/")), lambda: "no commit")
+    hold = json.loads(store.read("leases/nightly.json"))
+    store.write("leases/nightly.json", json.dumps(hold | {"owner": "another"}).encode())
+    out, _ = process.communicate()
+    assert process.returncode == 4
+    assert "lease lost" in out
+    assert "error: another run took the lease" in out

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nightly.nights import Scan, config_of, drive_of_night, run
+
+from roadscan.errors import ConfigError
+from roadscan.nightly.webhook import post, webhook_url
+from roadscan.storage import open_store
+
+
+class Service:
+    """A web service that answers with the given codes in turn, then 204."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.got: list[dict[str, Any]] = []
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                service.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(service.answers.pop(0) if service.answers else 204)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/secret"
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    made = Service()
+    threading.Thread(target=made.server.serve_forever, daemon=True).start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "said", "asked"),
+    [
+        ([], None, 1),
+        ([503, 429, 200], None, 3),
+        ([500, 502, 503, 200], "it answered 503", 3),
+        ([404], "it answered 404", 1),
+        ([307], "it answered 307", 1),
+    ],
+)
+def test_a_busy_service_is_asked_again_and_a_refusal_is_told(
+    service: Service, answers: list[int], said: str | None, asked: int
+) -> None:
+    service.answers = answers
+    pauses: list[float] = []
+    refused = post(service.url, {"night": "2026-11-01"}, pauses.append)
+    assert service.got == [{"night": "2026-11-01"}] * asked
+    assert len(pauses) == asked - 1
+    assert (refused is None) if said is None else (refused is not None and said in refused and "secret" not in refused)
+
+
+def test_a_service_that_is_not_there_is_told() -> None:
+    refused = post("http://localhost:9/secret", {}, lambda _: None)
+    assert refused == "the webhook of ROADSCAN_WEBHOOK_URL was not told: it did not answer (ConnectionRefusedError)"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://chat.example/secret", "ftp://localhost/secret", "secret", "https://", "http://["]
+)
+def test_only_https_and_this_machine_are_told(url: str) -> None:
+    with pytest.raises(ConfigError, match="expected https://") as error:
+        webhook_url({"ROADSCAN_WEBHOOK_URL": url})
+    assert "secret" not in str(error.value)
+
+
+def test_none_is_told_where_none_is_set() -> None:
+    assert webhook_url({}) is None
+    assert webhook_url({"ROADSCAN_WEBHOOK_URL": ""}) is None
+    assert webhook_url({"ROADSCAN_WEBHOOK_URL": "https://chat.example/x"}) == "https://chat.example/x"
+
+
+def test_the_service_gets_the_summary_and_a_text(
+    service: Service, tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", service.url)
+    drive_of_night(tmp_path, 1)
+    _, (told,) = run(config_of(tmp_path, detect_model), Scan(), one=1)
+    (got,) = service.got
+    assert got.pop("text") == told.text()
+    assert got == json.loads(json.dumps(told.to_dict()))
+
+
+def test_a_service_that_refuses_is_a_warning_and_no_failure(
+    service: Service, tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", service.url)
+    service.answers = [403]
+    drive_of_night(tmp_path, 1)
+    config = config_of(tmp_path, detect_model)
+    code, (told,) = run(config, Scan(), one=1)
+    warning = "the webhook of ROADSCAN_WEBHOOK_URL was not told: it answered 403"
+    assert (code, told.outcome, told.warnings) == (0, "complete", (warning,))
+    store = open_store(config.warehouse)
+    (log,) = [key for key in store.keys("logs/") if "nightly" in key]
+    assert json.loads(store.read(log))["warnings"] == [warning]
