@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/tools/.ready
 BENCHMARKS := $(sort $(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
@@ -18,7 +19,7 @@ demo: $(READY) ## three survey nights in a real S3 store become an inventory wit
 demo-model: $(READY) ## train the demo model again (hours on a CPU)
 	$(BIN)/python jobs/demo_model.py jobs/configs/demo_model.yaml
 
-test: $(READY) ## all tests
+test: $(READY) $(TOOLS) ## all tests
 	$(BIN)/pytest
 
 check: $(READY) ## format, lint, types, layers
@@ -35,4 +36,10 @@ $(READY): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "roadscan needs Python 3.11 or newer; set PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Checkers of what runs in a cloud: programs of their own, whose pins are not those of the code.
+$(TOOLS): .ci/tools.txt | $(READY)
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/tools.txt
 	@touch $@
