@@ -338,13 +338,14 @@ class _Busy(Conflict):
     """Another write of the same object is under way; who wins is not decided yet."""
 
 
-def _client() -> S3Client:
+def _client(*, patient: bool = True) -> S3Client:
     """The client for the AWS settings of the environment; boto3's clients are thread-safe."""
-    return _client_for(tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))))
+    settings = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+    return _client_for(settings, patient)
 
 
 @lru_cache(maxsize=4)
-def _client_for(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: ARG001 - the cache's key
+def _client_for(environment: tuple[tuple[str, str], ...], patient: bool) -> S3Client:  # noqa: ARG001 - the cache's key
     from boto3.session import Session  # boto3.client() would keep the first credentials it saw
     from botocore.config import Config
 
@@ -352,8 +353,8 @@ def _client_for(environment: tuple[tuple[str, str], ...]) -> S3Client:  # noqa: 
         "s3",
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"mode": "standard", "total_max_attempts": TRIES},
+            read_timeout=READ_TIMEOUT_S if patient else CONNECT_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": TRIES if patient else 1},
             max_pool_connections=64,
             # Several S3-compatible stores reject the trailing checksums that newer SDKs send by default.
             request_checksum_calculation="when_required",
@@ -488,13 +489,47 @@ def _arrow_s3() -> Any:
     )
 
 
-def server_time(store: Store) -> datetime | None:
-    """What time it is for an object store, to the second; None for a disk."""
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An object store's answer to a request that was tried once.
+
+    Attributes:
+        endpoint: its address.
+        credentials: where they come from, as boto3 names it: env, shared-credentials-file, iam-role …
+        time: what time it is there, to the second.
+        took_s: seconds until it answered.
+    """
+
+    endpoint: str
+    credentials: str
+    time: datetime
+    took_s: float
+
+
+def reach(store: Store) -> Reached | None:
+    """Ask an object store for one key, once: an address where nobody answers is known in seconds. None for a disk.
+
+    Raises:
+        AccessDenied, Unreachable, StorageError: as their names say; also where listing is not allowed, without which a
+            store calls a missing object forbidden.
+    """
     if not isinstance(store, S3Store):
         return None
+    from boto3.session import Session
+
     with _s3_errors(store.uri):
-        answer = _client().head_bucket(Bucket=store.bucket)
-    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        client, credentials = _client(patient=False), Session().get_credentials()
+        started = time.monotonic()
+        try:
+            answer = client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix, MaxKeys=1)
+        except client.exceptions.ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "404":  # without a code of S3's
+                where = client.meta.endpoint_url
+                raise StorageError(f"{store.uri}: {where} is no object store; check AWS_ENDPOINT_URL_S3") from None
+            raise
+    there = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    took_s = time.monotonic() - started
+    return Reached(client.meta.endpoint_url, credentials.method if credentials else "nowhere", there, took_s)
 
 
 def open_store(uri: str | Path) -> Store:

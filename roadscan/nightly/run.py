@@ -8,6 +8,7 @@ What happens of a night, each step safe to die after:
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import time
@@ -38,6 +39,7 @@ from roadscan.scan.config import ScanConfig
 from roadscan.scan.pipeline import Progress, ScanPlan, ScanSummary, plan_scan, run_scan
 from roadscan.warehouse import Release, Warehouse
 
+LOG = logging.getLogger(__name__)
 LEASE = "leases/nightly.json"
 
 Scan = Callable[[ScanConfig, ScanPlan, Callable[[Progress], None]], ScanSummary]
@@ -121,21 +123,21 @@ class _Run:
         """Do one night, and return its exit code."""
         now = self._now = _Now(planned.record.night, planned.record.drives, datetime.now(UTC), time.monotonic())
         try:
-            if not planned.waits:
-                summary = self._summary(now, "complete already", **_facts(self.warehouse, planned))
-                self._tell(summary)
-                return summary.exit_code
-            summary = self._do(now, planned)
+            summary = self._do(now, planned) if planned.waits else self._done(now, planned)
         except Exception as error:
             self._deliver(self._summary(now, "error", error=str(error) or type(error).__name__))
             raise
         self._now = None
-        self._deliver(summary)
+        if planned.waits:
+            self._deliver(summary)
+        else:
+            self._tell(summary)
         return summary.exit_code
 
     def end(self, stop: Stop) -> None:
         """End this process, with a summary of the night under way. Called by the guard's thread."""
         now = self._now
+        LOG.error("%s: %s", stop.outcome, stop.reason)
 
         def last_words() -> None:
             if now is None:
@@ -169,6 +171,18 @@ class _Run:
             **_of_drives(self.warehouse, release, record.drives),
             assets=register.assets if register else {},
             images_per_second=scanned.images_per_second if scanned else 0.0,
+            release=record.release,
+            as_of=record.as_of,
+        )
+
+    def _done(self, now: _Now, planned: PlannedNight) -> NightSummary:
+        """What is there of a night that is complete; changes nothing."""
+        record, release = planned.record, self.warehouse.current()
+        return self._summary(
+            now,
+            "complete already",
+            **asdict(audit(self.warehouse, release, record.drives)),
+            **_of_drives(self.warehouse, release, record.drives),
             release=record.release,
             as_of=record.as_of,
         )
@@ -222,15 +236,6 @@ class _Run:
         except RoadscanError as error:
             return replace(summary, warnings=(*summary.warnings, f"this summary was not written: {error}"))
         return summary
-
-
-def _facts(warehouse: Warehouse, planned: PlannedNight) -> dict[str, Any]:
-    """Of a night that is complete."""
-    record, release = planned.record, warehouse.current()
-    counted = asdict(audit(warehouse, release, record.drives))
-    return {
-        **counted, **_of_drives(warehouse, release, record.drives), "release": record.release, "as_of": record.as_of
-    }  # fmt: skip
 
 
 def _of_drives(warehouse: Warehouse, release: Release, drives: Sequence[NightDrive]) -> dict[str, Any]:
