@@ -29,8 +29,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import hosts
 import psutil
+from hosts import Host, add_bridge, boot, delete_link, free_network, why_not
 from rich.console import Console
 from rich.table import Table
 
@@ -66,7 +66,7 @@ class Fleet:
     network: str
     cpus: int
     credentials: dict[str, str]
-    hosts: dict[str, hosts.Host] = field(default_factory=dict)
+    hosts: dict[str, Host] = field(default_factory=dict)
 
     @classmethod
     def up(cls, folder: Path, workers: int = 2, cpus: int = 1) -> Fleet:
@@ -75,7 +75,7 @@ class Fleet:
         Raises:
             RoadscanError: this machine cannot have hosts, the folder has some, or one does not get ready.
         """
-        if reason := hosts.why_not():
+        if reason := why_not():
             raise RoadscanError(reason)
         if folder.exists():
             raise RoadscanError(f"{folder} holds a fleet; end it with 'down', or name another folder")
@@ -84,8 +84,8 @@ class Fleet:
         (folder / "token").touch(mode=0o600)
         (folder / "token").write_text(secrets.token_hex(32))
         credentials = {"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)}
-        fleet = cls(folder, f"rs{secrets.token_hex(3)}", hosts.free_network(), cpus, credentials)
-        hosts.add_bridge(fleet.bridge, fleet.network)
+        fleet = cls(folder, f"rs{secrets.token_hex(3)}", free_network(), cpus, credentials)
+        add_bridge(fleet.bridge, fleet.network)
         fleet.save()
         for name in (STORE, HEAD, *(f"worker-{1 + i}" for i in range(workers))):
             fleet.start(name)
@@ -102,7 +102,7 @@ class Fleet:
         if not path.exists():
             raise RoadscanError(f"no fleet in {folder}; start one with 'up'")
         tree = json.loads(path.read_text())
-        found = {name: hosts.Host(**one) for name, one in tree.pop("hosts").items()}
+        found = {name: Host(**one) for name, one in tree.pop("hosts").items()}
         return cls(folder, **tree, hosts=found)
 
     def save(self) -> None:
@@ -113,7 +113,7 @@ class Fleet:
         path.touch(mode=0o600)
         path.write_text(json.dumps(tree, indent=2))
 
-    def host(self, name: str) -> hosts.Host:
+    def host(self, name: str) -> Host:
         """A host by its name.
 
         Raises:
@@ -135,7 +135,7 @@ class Fleet:
         """
         address = self.address(name)
         if name not in self.hosts or not self.hosts[name].is_on:
-            self.hosts[name], _ = hosts.boot(name, self.bridge, address, stays=True)
+            self.hosts[name], _ = boot(name, self.bridge, address, stays=True)
             self.save()
             if name != STORE:
                 self.hosts[name].close(*METRICS_PORTS)
@@ -155,8 +155,8 @@ class Fleet:
         """End all hosts, and forget all that they kept."""
         for host in self.hosts.values():
             host.kill()
-            hosts.delete_link(host.link)
-        hosts.delete_link(self.bridge)
+            delete_link(host.link)
+        delete_link(self.bridge)
         shutil.rmtree(self.folder)
 
     def environment(self) -> dict[str, str]:
@@ -209,7 +209,7 @@ class Fleet:
         ]  # fmt: skip
 
 
-def raylets(host: hosts.Host) -> list[psutil.Process]:
+def raylets(host: Host) -> list[psutil.Process]:
     """The processes by which a host takes part in Ray: one, or none."""
     found = []
     for one in host.processes():

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from commands import ROOT
 from fleet import API_PORT, BIN, GCS_PORT, HEAD, METRICS_PORTS, STORE, Fleet, raylets
-from hosts import Host, why_not
+from hosts import Host, add_bridge, boot, why_not
 from training import wait_until
 
 from roadscan.storage import open_store
@@ -194,8 +194,8 @@ def test_the_end_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     small = Fleet(folder, "rs00test", "198.18.255", 1, {"accessKey": "a", "secretKey": "b"})
     (folder / "logs").mkdir(parents=True)
-    local.hosts.add_bridge(small.bridge, small.network)
-    small.hosts[STORE], _ = local.hosts.boot(STORE, small.bridge, "198.18.255.10", stays=True)
+    add_bridge(small.bridge, small.network)
+    small.hosts[STORE], _ = boot(STORE, small.bridge, "198.18.255.10", stays=True)
     small.save()
     found = Fleet.of(folder)  # as another process does
     pids = [one.pid for one in found.hosts[STORE].processes()]
