@@ -35,11 +35,12 @@ from rich.console import Console
 from rich.table import Table
 
 from roadscan.errors import RoadscanError, StorageError
-from roadscan.storage import create_bucket
+from roadscan.storage import create_bucket, open_store
 
 BIN = Path(sys.executable).parent
 FOLDER = Path("/var/tmp/roadscan-fleet")  # not /tmp, which some systems empty
 BUCKETS = ("raw", "warehouse", "models")
+PROBE = "probe"  # a bucket to try the server with
 HEAD, STORE = "head", "store"
 GCS_PORT, API_PORT, S3_PORT = 6379, 8265, 8333
 METRICS_PORT = 8080
@@ -144,7 +145,8 @@ class Fleet:
             return
         if name == STORE:
             host.start(log, *self._weed(address), **self.environment())
-            _wait(_buckets, f"S3 does not get ready: see {log}", self.environment())
+            os.environ.update(self.environment())  # where our storage looks for its credentials
+            _wait(_serves, f"S3 does not get ready: see {log}")
         else:
             host.start(log, *self._ray(name, address), **self._ray_environment(name))
             _wait(lambda: bool(raylets(host)), f"Ray does not start on {name}: see {log}")
@@ -164,7 +166,7 @@ class Fleet:
         return {
             "RAY_ADDRESS": f"http://{self.address(HEAD)}:{API_PORT}",
             "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(self.folder / "token"),
+            "RAY_AUTH_TOKEN": (self.folder / "token").read_text(),
             "AWS_ENDPOINT_URL_S3": f"http://{self.address(STORE)}:{S3_PORT}",
             "AWS_ACCESS_KEY_ID": self.credentials["accessKey"],
             "AWS_SECRET_ACCESS_KEY": self.credentials["secretKey"],
@@ -219,8 +221,7 @@ def raylets(host: Host) -> list[psutil.Process]:
     return found
 
 
-def _wait(holds: Callable[[], bool], otherwise: str, environment: dict[str, str] | None = None) -> None:
-    os.environ.update(environment or {})
+def _wait(holds: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > deadline:
@@ -233,13 +234,16 @@ def _answers(address: str, port: int) -> bool:
         return probe.connect_ex((address, port)) == 0
 
 
-def _buckets() -> bool:
+def _serves() -> bool:
+    """Whether S3 takes and gives; after a restart it knows its buckets before it finds its disks."""
     try:
-        for bucket in BUCKETS:
+        for bucket in (*BUCKETS, PROBE):
             create_bucket(bucket)
+        store = open_store(f"s3://{PROBE}")
+        store.write("probe", b"1")
+        return store.read("probe") == b"1"
     except StorageError:
         return False
-    return True
 
 
 def show(fleet: Fleet, console: Console) -> None:

@@ -172,6 +172,15 @@ def boot(name: str, bridge: str, address: str, stays: bool = False) -> tuple[Hos
         _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
         _run("ip", "link", "set", link, "master", bridge, "up")
         there = ["nsenter", f"--target={host.pid}", "--net", "ip"]
+        # The same card as before: others remember where an address was, for minutes.
+        _run(
+            *there,
+            "link",
+            "set",
+            "eth0",
+            "address",
+            ":".join(["02:00", *(f"{int(n):02x}" for n in address.split("."))]),
+        )
         _run(*there, "address", "add", f"{address}/24", "dev", "eth0")
         _run(*there, "link", "set", "eth0", "up")
         _run(*there, "link", "set", "lo", "up")
