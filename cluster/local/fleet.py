@@ -24,8 +24,8 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,8 +145,8 @@ class Fleet:
             return
         if name == STORE:
             host.start(log, *self._weed(address), **self.environment())
-            os.environ.update(self.environment())  # where our storage looks for its credentials
-            _wait(_serves, f"S3 does not get ready: see {log}")
+            with _environment(self.environment()):  # where our storage looks for its credentials
+                _wait(_serves, f"S3 does not get ready: see {log}")
         else:
             host.start(log, *self._ray(name, address), **self._ray_environment(name))
             _wait(lambda: bool(raylets(host)), f"Ray does not start on {name}: see {log}")
@@ -219,6 +219,17 @@ def raylets(host: Host) -> list[psutil.Process]:
             if one.name() == "raylet" and one.status() != psutil.STATUS_ZOMBIE:
                 found.append(one)
     return found
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _wait(holds: Callable[[], bool], otherwise: str) -> None:

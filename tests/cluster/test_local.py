@@ -38,7 +38,9 @@ def fleet() -> Iterator[Fleet]:
     if reason := why_not():
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="rs-") as folder, pytest.MonkeyPatch.context() as patch:
+        before = dict(os.environ)
         fleet = Fleet.up(Path(folder) / "fleet", workers=1)
+        assert dict(os.environ) == before
         for name, value in fleet.environment().items():
             patch.setenv(name, value)
         try:
