@@ -12,6 +12,8 @@ INFRA = Path(__file__).parents[2] / "infra"
 TEMPLATES = sorted(INFRA.glob("*.yaml"))
 FIXED = {"AWS::Partition": "aws", "AWS::AccountId": "123456789012", "AWS::Region": "ap-southeast-1"}
 
+Template = dict[str, Any]
+
 
 class _Loader(yaml.SafeLoader):
     """Reads ``!Sub x`` as {"Sub": "x"}."""
@@ -28,9 +30,9 @@ def _tagged(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _tagged)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """A template."""
-    return yaml.load(path.read_text(), _Loader)
+def load(name: str) -> Template:
+    """A template by its name, without .yaml."""
+    return yaml.load((INFRA / f"{name}.yaml").read_text(), _Loader)
 
 
 def resolve(value: Any, values: dict[str, str]) -> Any:
@@ -46,3 +48,8 @@ def resolve(value: Any, values: dict[str, str]) -> Any:
     if value.keys() == {"Sub"}:
         return re.sub(r"\$\{([\w:]+)\}", lambda found: (FIXED | values)[found[1]], value["Sub"])
     return {key: resolve(one, values) for key, one in value.items()}
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """IAM takes one or several in most places."""
+    return [value] if isinstance(value, str) else value
