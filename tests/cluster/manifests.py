@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,10 +34,7 @@ def render(folder: Path) -> list[Manifest]:
     Raises:
         ValueError: kustomize refuses.
     """
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("needs kubectl")
-    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run([tool("kubectl"), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(done.stderr)
     return list(yaml.safe_load_all(done.stdout))

@@ -17,6 +17,7 @@ from cluster.apiserver import api_server
 from cluster.manifests import K8S, OVERLAYS, SCHEMA, Manifest, check, pods, render, tool, upstream
 
 from roadscan.config import load_config
+from roadscan.errors import ConfigError
 from roadscan.nightly.config import NightlyConfig
 from roadscan.scan.config import ScanConfig
 from roadscan.train.config import TrainConfig
@@ -70,6 +71,10 @@ def test_the_operators_own_schemas_agree(rendered: dict[str, list[Manifest]]) ->
         ("production", "jobs/base/rayjob.yaml", "readOnlyRootFilesystem", "readOnlyRootFileSystem"),
         ("production", "jobs/base/rayjob.yaml", "minReplicas: 0", "minReplica: 0"),
         ("production", "jobs/base/rayjob.yaml", "mode: token", "mode: tokn"),
+        ("production", "jobs/base/kustomization.yaml", "rayjob.yaml", "rayjobs.yaml"),
+        ("production/scan", "overlays/production/scan/kustomization.yaml", "components:", "component:"),
+        ("production/train", "overlays/production/train/kustomization.yaml", "jobs/train", "jobs/trian"),
+        ("production/tune", "overlays/production/tune/kustomization.yaml", "resources:", "resource:"),
         ("production/scan", "jobs/scan/kustomization.yaml", "/spec/entrypoint", "/spec/entrypiont"),
         ("production/train", "jobs/train/kustomization.yaml", "serviceAccountName", "serviceAcountName"),
         ("production/tune", "jobs/tune/kustomization.yaml", "/maxReplicas", "/maxReplica"),
@@ -93,14 +98,37 @@ def test_a_typo_is_caught(overlay: str, file: str, text: str, typo: str, tmp_pat
         check(render(copy / "overlays" / overlay), tmp_path)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_configs_of_the_jobs_load(name: str, tmp_path: Path) -> None:
+def config(name: str) -> str:
+    """A job's config, edited."""
     text = (K8S / "overlays/production/configs" / f"{name}.yaml").read_text()
     for marked, bucket in BUCKETS.items():
         text = text.replace(marked, bucket)
     assert "EDIT-ME" not in text
-    (tmp_path / "config.yaml").write_text(text)
-    load_config(CONFIGS[name], str(tmp_path / "config.yaml"), [])
+    return text
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_configs_of_the_jobs_load(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(config(name))
+    load_config(CONFIGS[name], str(path), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "typo"),
+    [
+        ("nightly", "no_progress_s:", "no_progres_s:"),
+        ("scan", "precision: half", "precision: hlaf"),
+        ("train", "loader_workers:", "loader_worker:"),
+        ("tune", "loss.gamma:", "loss.gama:"),
+    ],
+)
+def test_a_typo_in_a_config_is_caught(name: str, text: str, typo: str, tmp_path: Path) -> None:
+    assert text in config(name)
+    path = tmp_path / "config.yaml"
+    path.write_text(config(name).replace(text, typo))
+    with pytest.raises(ConfigError, match=typo.split(":")[0]):
+        load_config(CONFIGS[name], str(path), [])
 
 
 def test_every_pod_is_confined_and_bounded(all_pods: dict[str, Manifest]) -> None:
@@ -237,7 +265,7 @@ def test_a_night_is_created_once(rendered: dict[str, list[Manifest]], tmp_path: 
 
     def night() -> subprocess.CompletedProcess[str]:
         environment = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{Path(tool('kubectl')).parent}:/usr/bin:/bin",
             "HOME": str(tmp_path),
             "KUBECONFIG": f"{tmp_path}/kubeconfig",
         }
