@@ -1,15 +1,27 @@
-"""Joining a Ray cluster."""
+"""Joining a Ray cluster. Ray itself is imported late: an address can be tried where there is no Ray."""
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
+from urllib.parse import urlsplit
 
-import ray
+from roadscan.errors import ClusterError
+
+DASHBOARD = ("http://", "https://")
+PORTS = {"http": 80, "https": 443, "ray": 10001}
+CONNECT_S = 5
 
 
 def connect() -> None:
-    """Connect to the cluster of ``RAY_ADDRESS``, or start a local one that ends with this process."""
+    """Connect to the cluster of ``RAY_ADDRESS``, or start a local one that ends with this process.
+
+    Raises:
+        ClusterError: no cluster can be joined there.
+    """
+    import ray
+
     if ray.is_initialized():
         return
     # Without an address Ray would join any cluster that happens to run on this machine.
@@ -17,7 +29,38 @@ def connect() -> None:
     if address == "local":
         # Ray's native code warns on this terminal of every pool whose restarts are bounded.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    if address.startswith(DASHBOARD):
+        raise ClusterError(
+            f"RAY_ADDRESS: got {address}, which takes submitted jobs; expected the head's own address, such as"
+            " 10.0.0.1:6379. Submit this with 'ray job submit', or unset it to work on this machine alone"
+        )
+    if refused := unreachable(address):
+        raise ClusterError(f"RAY_ADDRESS {address}: {refused}; is the head up, and reachable from here?")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        reason = " ".join(str(error).split())
+        raise ClusterError(f"RAY_ADDRESS {address}: {reason}; 'roadscan doctor' looks closer") from error
+
+
+def unreachable(address: str) -> str | None:
+    """Why no connection can be made, in seconds, where Ray itself would try for a quarter of an hour.
+
+    Returns:
+        None where one can be made, and where Ray must look for the cluster (``auto``, ``local``).
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme)
+    except ValueError as error:
+        return str(error)
+    if host is None or port is None:
+        return None
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError as error:
+        return f"no connection ({error})"
+    return None
 
 
 def describe(address: str) -> dict[str, float | str]:
@@ -29,11 +72,13 @@ def describe(address: str) -> dict[str, float | str]:
     Returns:
         ray: its version; nodes, cpus, gpus: of those alive.
     """
-    if address.startswith(("http://", "https://")):
+    if address.startswith(DASHBOARD):
         from ray.job_submission import JobSubmissionClient
 
         JobSubmissionClient(address).list_jobs()  # asks for the secret, which its version does not
         return {"ray": JobSubmissionClient(address).get_version()}
+    import ray
+
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     alive = [node for node in ray.nodes() if node["Alive"]]
     total = ray.cluster_resources()

@@ -8,6 +8,7 @@
     ├── TrainingError        a training run cannot go on
     ├── WarehouseError       a committed table, manifest or query cannot be used
     ├── LeaseHeld            another nightly run is under way
+    ├── ClusterError         no Ray cluster can be joined, or started
     └── StorageError         an object store or a disk refused
         ├── NotFound         the object does not exist
         ├── AccessDenied     the credentials are missing, wrong or not enough
@@ -50,6 +51,10 @@ class WarehouseError(RoadscanError):
 
 class LeaseHeld(RoadscanError):
     """Another nightly run is under way."""
+
+
+class ClusterError(RoadscanError):
+    """No Ray cluster can be joined, or started."""
 
 
 class StorageError(RoadscanError):

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from roadscan.cluster import unreachable
 from roadscan.doctor.finding import Finding
 
-CONNECT_S, JOIN_S = 5, 25
-PORTS = {"http": 80, "https": 443, "ray": 10001}
+JOIN_S = 25
 OTHERS_READ = 0o004  # a group may: mounted secrets belong to one
 ASK_RAY = "import json, sys; from roadscan.cluster import describe; print(json.dumps(describe(sys.argv[1])))"
 
@@ -55,9 +53,9 @@ def ray_cluster() -> Finding:
     where = address()
     if where is None:
         return Finding("ray", "ok", "RAY_ADDRESS is not set: jobs start a cluster of this machine alone")
-    unreachable = _unreachable(where)
-    if unreachable:
-        return Finding("ray", "fail", f"{where}: {unreachable}", "is the head up, and the address reachable from here?")
+    refused = unreachable(where)
+    if refused:
+        return Finding("ray", "fail", f"{where}: {refused}", "is the head up, and the address reachable from here?")
     try:
         answer = subprocess.run(
             [sys.executable, "-c", ASK_RAY, where], capture_output=True, text=True, timeout=JOIN_S, check=False,
@@ -69,22 +67,6 @@ def ray_cluster() -> Finding:
     if answer.returncode:
         return explained(where, answer.stderr)
     return described(where, json.loads(answer.stdout.splitlines()[-1]))
-
-
-def _unreachable(where: str) -> str | None:
-    """Why no connection can be made, in seconds; None where one can, or where Ray itself must look (``auto``)."""
-    parts = urlsplit(where if "://" in where else f"//{where}")
-    try:
-        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme)
-    except ValueError as error:
-        return str(error)
-    if host is None or port is None:
-        return None
-    try:
-        socket.create_connection((host, port), CONNECT_S).close()
-    except OSError as error:
-        return f"no connection ({error})"
-    return None
 
 
 def explained(where: str, said: str) -> Finding:
