@@ -260,8 +260,8 @@ def inventory(
                     console.print(f"rejected rows: {where}", markup=False, soft_wrap=True)
     if dry_run:
         return print_config(settings)
-    with console.status("locating and matching assets"):
-        summary = run_inventory(settings)
+    with progress("drives read") as bar:
+        summary = run_inventory(settings, bar)
     print_facts(asdict(summary))
     return 0
 

@@ -66,8 +66,11 @@ class progress(_Live):  # noqa: N801 - used as a function: with progress("frames
         super().__init__(unit, to, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._unit, self._tenth = unit, -1
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
+    def __call__(self, done: int, total: int, unit: str | None = None) -> None:
+        """Show that `done` of `total` are done; from here on of another unit, where one is given."""
+        if unit not in (None, self._unit):
+            self._unit, self._tenth = unit, -1
+            self._bar.reset(self._task, description=unit)
         self._bar.update(self._task, completed=done, total=total)
         if not self._to.is_terminal and total and done * 10 // total > self._tenth:
             self._tenth = done * 10 // total

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
-from roadscan.storage import DiskStore, Store, open_store, sha256_hex
+from roadscan.storage import DiskStore, Store, arrow_file, open_store, sha256_hex
 
 POINTER = "current.json"
 FORMAT = "roadscan.release/1"
@@ -210,7 +210,7 @@ class Warehouse:
         return paths
 
     def _parquet(self, file: DataFile, columns: Sequence[str]) -> pa.Table:
-        data = pq.ParquetFile(io.BytesIO(self.store.read(file.path, sha256=file.sha256)))
+        data = pq.ParquetFile(arrow_file(self.store.read(file.path, sha256=file.sha256)))
         return data.read(columns=[name for name in columns if name in data.schema_arrow.names])
 
     def _current(self) -> tuple[Release, str | None, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from roadscan import storage
 from roadscan.demo.server import S3Server
 from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
-from roadscan.storage import Store, check_key, open_store, sha256_hex
+from roadscan.storage import Store, arrow_file, check_key, open_store, sha256_hex
 
 
 @pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
@@ -34,6 +35,14 @@ def test_what_is_written_is_read(store: Store) -> None:
     assert store.exists("a/b.bin")
     assert not store.exists("a/c.bin")
     assert store.child("a").read("b.bin") == b"two"
+
+
+def test_what_arrow_reads_from_is_its_own() -> None:
+    data = b"one" * 1000
+    held = sys.getrefcount(data)
+    file = arrow_file(data)
+    assert sys.getrefcount(data) == held  # its threads may let go of the file when Python is gone
+    assert file.read() == data
 
 
 def test_keys_and_folders_are_in_order(store: Store) -> None:

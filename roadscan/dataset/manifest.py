@@ -18,6 +18,7 @@ from roadscan.dataset.draft import Draft, DraftImage, Size
 from roadscan.dataset.files import Files
 from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import DatasetError
+from roadscan.storage import arrow_file
 
 MANIFEST = "roadscan-dataset.parquet"
 FORMAT = "roadscan.dataset/1"
@@ -64,7 +65,7 @@ def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, Held]]:
     """
     where = files.store.uri_of(MANIFEST)
     try:
-        table = pq.read_table(io.BytesIO(data)).combine_chunks()
+        table = pq.read_table(arrow_file(data)).combine_chunks()
         header = json.loads((table.schema.metadata or {}).get(HEADER, b"{}"))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DatasetError(f"{where}: damaged ({error}); remove the folder, and it is staged again") from None

@@ -14,7 +14,6 @@ Source: https://docs.ultralytics.com/datasets/detect and …/segment.
 
 from __future__ import annotations
 
-import io
 import math
 import posixpath
 from collections.abc import Iterable, Sequence
@@ -30,7 +29,7 @@ from roadscan.dataset.files import Files
 from roadscan.dataset.images import SUFFIXES
 from roadscan.dataset.records import Task
 from roadscan.errors import DatasetError
-from roadscan.storage import DiskStore, check_key
+from roadscan.storage import DiskStore, arrow_file, check_key
 
 FRAMES = "frames.parquet"
 NOT_LABELS = ("classes.txt", "notes.txt", "readme.txt")  # labelling tools put them beside the labels
@@ -268,7 +267,7 @@ def _origins(files: Files) -> dict[str, Origin]:
         return {}
     where = files.store.uri_of(FRAMES)
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(arrow_file(data))
     except pa.ArrowException as error:
         raise DatasetError(f"{where}: not a Parquet file ({error}); write it again, or remove it") from None
     if "image" not in table.column_names:

@@ -15,7 +15,6 @@ Sources: RFC 7946 (GeoJSON), https://geoparquet.org/releases/v1.1.0/.
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -34,7 +33,7 @@ from scipy.spatial import cKDTree
 
 from roadscan.errors import DatasetError, NotFound, WarehouseError
 from roadscan.evaluate.assets import seen_assets
-from roadscan.storage import Store, open_file, open_store
+from roadscan.storage import Store, arrow_file, open_file, open_store
 from roadscan.survey.geodesy import Floats, LocalFrame
 from roadscan.taxonomy import HIGHWAY, Geometry
 
@@ -307,7 +306,7 @@ def _geojson_shape(geometry: Any) -> shapely.Geometry | None:
 
 def _parquet(data: bytes, uri: str) -> Rows:
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(arrow_file(data))
         geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
         name = str(geo.get("primary_column", "geometry"))
         crs = geo.get("columns", {}).get(name, {}).get("crs")
@@ -329,7 +328,7 @@ def _csv(data: bytes, uri: str) -> Rows:
     types = {name.strip().strip('"'): pa.string() for name in names}
     try:
         options = pacsv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
-        table = pacsv.read_csv(io.BytesIO(data), convert_options=options)
+        table = pacsv.read_csv(arrow_file(data), convert_options=options)
     except pa.ArrowInvalid as error:
         raise DatasetError(f"{uri}: cannot be read as CSV ({error}); expected UTF-8 with commas") from None
     return _of_columns(table, uri)
@@ -425,4 +424,4 @@ def _checked_shapes(shapes: Shapes, uri: str) -> Shapes:
 
 
 def _read(store: Store, key: str) -> pa.Table:
-    return pq.read_table(io.BytesIO(store.read(key)))
+    return pq.read_table(arrow_file(store.read(key)))

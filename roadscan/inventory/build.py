@@ -58,7 +58,6 @@ def build(
     taxonomy: Taxonomy,
     config: InventoryConfig,
     mint: Callable[[], str],
-    on_drive: Callable[[str], None] | None = None,
     aliases: pa.Table | None = None,
 ) -> Built:
     """Build the register.
@@ -69,10 +68,9 @@ def build(
         taxonomy: what is known of the classes.
         config: thresholds.
         mint: a new id for an asset that had none.
-        on_drive: called with each drive's id when it is read.
         aliases: `schemas.ASSET_ALIAS` published before.
     """
-    passes, landmarks, lines = _read(drives, taxonomy, config, on_drive)
+    passes, landmarks, lines = _read(drives, taxonomy, config)
     before = ASSET_ALIAS.empty_table() if aliases is None else aliases
     if not passes:
         empty = ASSETS.empty_table().replace_schema_metadata({**ASSETS.metadata, **geo_metadata(np.zeros(0, object))})
@@ -94,7 +92,7 @@ def build(
 
 
 def _read(
-    drives: Iterable[DriveTables], taxonomy: Taxonomy, config: InventoryConfig, on_drive: Callable[[str], None] | None
+    drives: Iterable[DriveTables], taxonomy: Taxonomy, config: InventoryConfig
 ) -> tuple[list[DrivePass], list[Landmarks], list[list[Sighting]]]:
     """Each usable drive, and what it says alone; all in the metres of the first one."""
     passes: list[DrivePass] = []
@@ -107,8 +105,6 @@ def _read(
             passes.append(drive)
             landmarks.append(find_landmarks(drive, taxonomy, config))
             lines.append(find_lines_of(drive, landmarks[-1].yaw, taxonomy, config))
-        if on_drive is not None:
-            on_drive(tables.drive_id)
     return passes, landmarks, lines
 
 

@@ -40,8 +40,10 @@ class Before:
         return Before(within(self.assets, cell), self.aliases, self.config)
 
 
+#: Told how far the work is: how many are done, of how many, of what.
+Step = Callable[[int, int, str], None]
 #: Builds all cells from the parts of drives that lie in each, drive after drive.
-BuildCells = Callable[[Iterable[tuple[Cell, DriveTables]], Before], list[Built]]
+BuildCells = Callable[[Iterable[tuple[Cell, DriveTables]], Before, Step], list[Built]]
 
 
 def build_cell(cell: Cell, drives: Iterable[DriveTables], before: Before) -> Built:
@@ -50,7 +52,16 @@ def build_cell(cell: Cell, drives: Iterable[DriveTables], before: Before) -> Bui
     return owned(built, cell, new_id)
 
 
-def on_this_machine(parts: Iterable[tuple[Cell, DriveTables]], before: Before) -> list[Built]:
+def counted(cells: Iterable[Built], total: int, step: Step) -> list[Built]:
+    """Take cells as they are built, and tell of each."""
+    built: list[Built] = []
+    for cell in cells:
+        built.append(cell)
+        step(len(built), total, "cells built")
+    return built
+
+
+def on_this_machine(parts: Iterable[tuple[Cell, DriveTables]], before: Before, step: Step) -> list[Built]:
     """Build the cells in up to `workers` processes, from files that end with this call."""
     with tempfile.TemporaryDirectory(prefix="roadscan-inventory-") as folder:
         cells: dict[Cell, list[Path]] = {}
@@ -63,9 +74,9 @@ def on_this_machine(parts: Iterable[tuple[Cell, DriveTables]], before: Before) -
         jobs = [(cell, cells[cell], before.of(cell)) for cell in sorted(cells)]
         workers = min(before.config.workers, len(jobs), 1 + rows // WORKER_ROWS)
         if workers <= 1:
-            return [_from_files(*job) for job in jobs]
+            return counted((_from_files(*job) for job in jobs), len(jobs), step)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            return list(pool.map(_from_files, *zip(*jobs, strict=True)))
+            return counted(pool.map(_from_files, *zip(*jobs, strict=True)), len(jobs), step)
 
 
 def new_id() -> str:

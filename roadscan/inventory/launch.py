@@ -6,29 +6,29 @@ it cannot hold; a task builds one cell. A task that dies with its worker or its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import ray
 
 from roadscan.cluster import connect
 from roadscan.errors import RoadscanError
 from roadscan.inventory.build import Built, DriveTables
-from roadscan.inventory.cells import Before, build_cell, on_this_machine
+from roadscan.inventory.cells import Before, Step, build_cell, counted, on_this_machine
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.publish import InventorySummary, update_inventory
+from roadscan.inventory.publish import InventorySummary, silent, update_inventory
 from roadscan.inventory.regions import Cell
 
 
-def run_inventory(config: InventoryConfig, on_drive: Callable[[str], None] | None = None) -> InventorySummary:
+def run_inventory(config: InventoryConfig, step: Step = silent) -> InventorySummary:
     """`update_inventory` on this machine or, with `on_ray`, on the Ray cluster; both give the same register.
 
     Raises:
         RoadscanError: what `update_inventory` raises, or Ray ended a task more often than it tries again.
     """
-    return update_inventory(config, on_drive, on_ray if config.on_ray else on_this_machine)
+    return update_inventory(config, step, on_ray if config.on_ray else on_this_machine)
 
 
-def on_ray(parts: Iterable[tuple[Cell, DriveTables]], before: Before) -> list[Built]:
+def on_ray(parts: Iterable[tuple[Cell, DriveTables]], before: Before, step: Step) -> list[Built]:
     """Build the cells as tasks of a core each."""
     connect()
     cells: dict[Cell, list[ray.ObjectRef]] = {}
@@ -36,7 +36,8 @@ def on_ray(parts: Iterable[tuple[Cell, DriveTables]], before: Before) -> list[Bu
         cells.setdefault(cell, []).append(ray.put(part))
     task = ray.remote(num_cpus=1, max_retries=3)(_build)
     try:
-        return list(ray.get([task.remote(cell, cells[cell], before.of(cell)) for cell in sorted(cells)]))
+        tasks = [task.remote(cell, cells[cell], before.of(cell)) for cell in sorted(cells)]
+        return counted(map(ray.get, tasks), len(tasks), step)
     except ray.exceptions.RayError as error:
         said = [line for line in str(error).splitlines() if line.strip()][-1]
         raise RoadscanError(f"the inventory stopped: {said}; nothing was published, run again") from error

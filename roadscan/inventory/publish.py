@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from roadscan.errors import ConfigError, Conflict
 from roadscan.inventory.build import Built, DriveTables
-from roadscan.inventory.cells import Before, BuildCells, new_id, on_this_machine
+from roadscan.inventory.cells import Before, BuildCells, Step, new_id, on_this_machine
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.reference import read_reference
 from roadscan.inventory.referencing import Surveyed
@@ -23,7 +22,7 @@ from roadscan.inventory.regions import Cell, split, together
 from roadscan.inventory.reviews import apply, take_in, with_ghosts
 from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import OBSERVATIONS
-from roadscan.storage import open_file
+from roadscan.storage import arrow_file, open_file
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
@@ -50,10 +49,12 @@ class InventorySummary:
     changes: dict[str, int]
 
 
+def silent(done: int, total: int, unit: str) -> None:
+    """Tell nobody."""
+
+
 def update_inventory(
-    config: InventoryConfig,
-    on_drive: Callable[[str], None] | None = None,
-    build_cells: BuildCells = on_this_machine,
+    config: InventoryConfig, step: Step = silent, build_cells: BuildCells = on_this_machine
 ) -> InventorySummary:
     """Bring the warehouse's register up to date with all its committed drives.
 
@@ -61,7 +62,7 @@ def update_inventory(
 
     Args:
         config: the warehouse and the thresholds.
-        on_drive: called with each drive's id when it has been read, for a progress bar.
+        step: told of each drive that is read and each cell that is built, for a progress bar.
         build_cells: where the work is done.
 
     Raises:
@@ -78,8 +79,8 @@ def update_inventory(
     if config.reviews:
         given = _reviews_file(config.reviews)
         reviews = take_in(given, previous, aliases, reviews, datetime.now(UTC), new_id)
-    parts = _parts(_placed(drives, surveyed), on_drive)
-    cells = build_cells(parts, Before(with_ghosts(previous, reviews), aliases, config))
+    parts = _parts(_placed(drives, surveyed), len(drive_ids), step)
+    cells = build_cells(parts, Before(with_ghosts(previous, reviews), aliases, config), step)
     built = apply(together(cells, new_id), previous, reviews)
     if surveyed:
         built = replace(built, assets=surveyed.place(built.assets, built.history), coverage=surveyed.coverage())
@@ -97,7 +98,7 @@ def update_inventory(
 def _reviews_file(uri: str) -> pa.Table:
     store, key = open_file(uri)
     try:
-        return pq.read_table(io.BytesIO(store.read(key)))
+        return pq.read_table(arrow_file(store.read(key)))
     except pa.ArrowInvalid as error:
         raise ConfigError(f"reviews: {uri} is no Parquet file: {error}") from None
 
@@ -109,12 +110,11 @@ def _placed(drives: Iterable[DriveTables], surveyed: Surveyed | None) -> Iterato
         yield tables
 
 
-def _parts(drives: Iterable[DriveTables], on_drive: Callable[[str], None] | None) -> Iterator[tuple[Cell, DriveTables]]:
+def _parts(drives: Iterable[DriveTables], total: int, step: Step) -> Iterator[tuple[Cell, DriveTables]]:
     """What each drive has in each cell."""
-    for tables in drives:
+    for done, tables in enumerate(drives, 1):
         yield from split(tables)
-        if on_drive is not None:
-            on_drive(tables.drive_id)
+        step(done, total, "drives read")
 
 
 def committed_drives(warehouse: Warehouse, release: Release) -> list[str]:

@@ -38,10 +38,12 @@ class Watchdog:
     def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit_s, self._clock = limit_s, clock
         self._since: float | None = None
+        self._lacking = ""
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """From here to the end of the block there must be progress."""
+    def watching(self, lacking: str) -> Iterator[None]:
+        """From here to the end of the block there must be progress; what it is that lacks, for the message."""
+        self._lacking = lacking
         self.progress()
         try:
             yield
@@ -49,7 +51,7 @@ class Watchdog:
             self._since = None
 
     def progress(self) -> None:
-        """Something was committed."""
+        """Something was done."""
         self._since = self._clock()
 
     def check(self) -> Stop | None:
@@ -57,7 +59,7 @@ class Watchdog:
         since = self._since
         if since is None or self._clock() - since <= self._limit_s:
             return None
-        return Stop("no progress", f"no shard was committed for {self._limit_s:g} s")
+        return Stop("no progress", f"{self._lacking} for {self._limit_s:g} s")
 
 
 class Guard:

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from roadscan import __version__
 from roadscan.errors import RoadscanError
+from roadscan.inventory import InventorySummary
 from roadscan.inventory.launch import run_inventory
 from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
@@ -43,7 +44,7 @@ LOG = logging.getLogger(__name__)
 LEASE = "leases/nightly.json"
 
 Scan = Callable[[ScanConfig, ScanPlan, Callable[[Progress], None]], ScanSummary]
-ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int, str], None]]]
 
 
 def nightly_lease(config: NightlyConfig) -> Lease:
@@ -63,7 +64,7 @@ def run_nightly(
 ) -> int:
     """Do what is left of these nights.
 
-    A run that loses its lease, or whose scan hangs, ends the process; before that it writes its summary.
+    A run that loses its lease, or hangs in its scan or its register, writes its summary and ends the process.
 
     Args:
         config: the job.
@@ -157,7 +158,7 @@ class _Run:
         store, record, tag = self.warehouse.store, planned.record, planned.tag
         tag = write_record(store, record, tag)
         scanned = self._scan_drives(now, planned.to_scan) if planned.to_scan else None
-        register = run_inventory(self.config.inventory) if self.warehouse.current().of("runs") else None
+        register = self._register() if self.warehouse.current().of("runs") else None
         release = self.warehouse.current()
         counted = audit(self.warehouse, release, record.drives)
         if counted.clean:
@@ -190,13 +191,22 @@ class _Run:
     def _scan_drives(self, now: _Now, drives: Sequence[NightDrive]) -> ScanSummary:
         config = scan_of(self.config, drives)
         now.plan = plan_scan(config)
-        with self._progress("frames") as bar, self.watchdog.watching():
+        with self._progress("frames") as bar, self.watchdog.watching("no shard was committed"):
 
             def committed(done: Progress) -> None:
                 self.watchdog.progress()
-                bar(done.frames_done, done.frames_total)
+                bar(done.frames_done, done.frames_total, "frames")
 
             return self._scan(config, now.plan, committed)
+
+    def _register(self) -> InventorySummary:
+        with self._progress("drives read") as bar, self.watchdog.watching("no drive was read and no cell built"):
+
+            def step(done: int, total: int, unit: str) -> None:
+                self.watchdog.progress()
+                bar(done, total, unit)
+
+            return run_inventory(self.config.inventory, step)
 
     def _publish(self, night: str) -> Release:
         """The release that is the night's: what the scan and the register published, under its name."""

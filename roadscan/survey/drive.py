@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from roadscan.errors import NotFound, StorageError, SurveyError
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import Store, check_key, open_store, sha256_hex
+from roadscan.storage import Store, arrow_file, check_key, open_store, sha256_hex
 from roadscan.survey.camera import Camera
 
 FORMAT = "roadscan.drive/1"
@@ -129,7 +129,7 @@ def read_drive(uri: str) -> Drive:
     if format_ != FORMAT:
         raise SurveyError(f"{uri}/{MANIFEST}: format is {format_!r}, this version reads {FORMAT!r}")
     try:
-        table = pq.read_table(io.BytesIO(store.read(name, sha256=digest)))
+        table = pq.read_table(arrow_file(store.read(name, sha256=digest)))
     except NotFound:
         raise SurveyError(f"{uri}: {MANIFEST} names {name}, which does not exist; ingest the drive again") from None
     except pa.ArrowInvalid as error:

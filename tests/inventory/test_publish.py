@@ -39,9 +39,9 @@ def test_running_again_publishes_nothing_and_keeps_every_id(warehouse, config):
 
 
 def test_the_summary_counts_what_was_published(warehouse, config):
-    seen: list[str] = []
-    summary = update_inventory(config, seen.append)
-    assert seen == ["night-01"]
+    seen: list[tuple[int, int, str]] = []
+    summary = update_inventory(config, lambda *step: seen.append(step))
+    assert seen == [(1, 1, "drives read"), (1, 2, "cells built"), (2, 2, "cells built")]
     assert summary.drives == 1
     assert sum(sum(states.values()) for states in summary.assets.values()) == len(ids(warehouse))
 

@@ -43,8 +43,8 @@ def config_of(folder: Path, model: str, **fields: Any) -> NightlyConfig:
 
 
 @contextmanager
-def no_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
-    yield lambda done, total: None
+def no_bar(unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    yield lambda done, total, unit: None
 
 
 class Scan:
@@ -62,8 +62,8 @@ class Scan:
             ids = drive.frames["frame_id"].to_pylist()[shard.start : shard.stop]
             self.scanned += ids
             rows = [{**dict.fromkeys(FRAMES.names), "drive_id": drive.drive_id, "frame_id": name, "image_uri": "x",
-                     "camera_id": "front", "fov_deg": 70.0, "n_detections": 0, "run_key": shard.run_key,
-                     "status": "failed" if name in self.failing else "ok",
+                     "camera_id": "front", "camera_lat": 13.9, "camera_lon": 100.6, "fov_deg": 70.0, "n_detections": 0,
+                     "run_key": shard.run_key, "status": "failed" if name in self.failing else "ok",
                      "reason": "unreachable: x" if name in self.failing else None} for name in ids]  # fmt: skip
             frames = pa.Table.from_pylist(rows, FRAMES)
             ledger.commit(warehouse, shard, drive, OBSERVATIONS.empty_table(), frames)

@@ -292,6 +292,35 @@ def test_a_scan_that_hangs_is_ended_and_says_what_is_missing(tmp_path: Path, det
     assert log["error"] == "no shard was committed for 1 s"
 
 
+WAITS = """
+import sys
+from pathlib import Path
+import ray
+from nightly.nights import FIRST, NOW, Scan, config_of, no_bar
+from roadscan.nightly.dates import nights_of
+from roadscan.nightly.run import run_nightly
+
+ray.init(num_cpus=0, include_dashboard=False)
+folder, model = sys.argv[1:]
+config = config_of(Path(folder), model, no_progress_s=3, inventory={"on_ray": True})
+nights = nights_of(FIRST, None, None, today=NOW.date())
+run_nightly(config, nights, now=NOW, tell=lambda told: print(told.text()), progress=no_bar, scan=Scan())
+"""
+
+
+@pytest.mark.ray
+def test_a_register_that_waits_for_cores_that_never_come_is_ended(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1, n=5)
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS, str(tmp_path), detect_model],
+        cwd=ROOT / "tests", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 5, done.stderr
+    (log,) = logs(config_of(tmp_path, detect_model))
+    assert (log["outcome"], log["missing"], log["frames"]) == ("no progress", {}, 5)
+    assert log["error"] == "no drive was read and no cell built for 3 s"
+
+
 def test_a_run_that_loses_its_lease_is_ended(tmp_path: Path, detect_model: str) -> None:
     process = hanging(tmp_path, detect_model, no_progress_s=600, length_s=3)
     store = open_store(tmp_path / "warehouse")

@@ -47,7 +47,7 @@ def test_the_watchdog_barks_only_while_somebody_watches() -> None:
     dog = Watchdog(60, clock=lambda: seconds)
     seconds = 1000
     assert dog.check() is None
-    with dog.watching():
+    with dog.watching("no shard was committed"):
         seconds += 60
         assert dog.check() is None
         dog.progress()

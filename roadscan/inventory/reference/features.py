@@ -6,7 +6,6 @@ coordinate system is refused, not converted.
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import shapely
 
 from roadscan.errors import ConfigError
 from roadscan.inventory.reference.config import OPTIONAL, REQUIRED, ReferenceConfig
+from roadscan.storage import arrow_file
 
 WGS84_CODES = ("OGC:CRS84", "EPSG:4326", "CRS84", "4326")
 
@@ -90,7 +90,7 @@ def _geojson_shape(geometry: Any) -> shapely.Geometry | None:
 
 def _parquet_rows(data: bytes, uri: str) -> list[tuple[dict[str, Any], shapely.Geometry | None]]:
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(arrow_file(data))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise ConfigError(f"reference {uri}: cannot be read as Parquet ({error})") from None
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from roadscan.errors import NotFound, SurveyError
+from roadscan.storage import arrow_file
 from roadscan.survey.importers.config import COLUMNS, IngestConfig
 from roadscan.survey.importers.frame import Found, Frame, frame_id_of, to_key
 from roadscan.survey.importers.images import ImageFolder, OnFrame
@@ -83,12 +83,12 @@ def _load(source: str) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
     try:
         data = read_file(source)
         if source.lower().endswith(".parquet"):
-            return _plain_times(pq.read_table(io.BytesIO(data))), broken
+            return _plain_times(pq.read_table(arrow_file(data))), broken
         # Text in every column: Arrow would refuse the whole file for one wrong cell.
         skip = pacsv.ParseOptions(invalid_row_handler=lambda _: "skip", newlines_in_values=True)
-        names = pacsv.open_csv(io.BytesIO(data), parse_options=skip).schema.names
+        names = pacsv.open_csv(arrow_file(data), parse_options=skip).schema.names
         table = pacsv.read_csv(
-            io.BytesIO(data),
+            arrow_file(data),
             read_options=pacsv.ReadOptions(use_threads=False),  # only so does Arrow tell a broken line's number
             parse_options=pacsv.ParseOptions(invalid_row_handler=keep, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
