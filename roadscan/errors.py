@@ -9,6 +9,7 @@
     ├── WarehouseError       a committed table, manifest or query cannot be used
     ├── LeaseHeld            another nightly run is under way
     ├── ClusterError         no Ray cluster can be joined, or started
+    ├── DeviceError          a process was given a GPU that it cannot compute on
     └── StorageError         an object store or a disk refused
         ├── NotFound         the object does not exist
         ├── AccessDenied     the credentials are missing, wrong or not enough
@@ -55,6 +56,10 @@ class LeaseHeld(RoadscanError):
 
 class ClusterError(RoadscanError):
     """No Ray cluster can be joined, or started."""
+
+
+class DeviceError(RoadscanError):
+    """A process was given a GPU that it cannot compute on."""
 
 
 class StorageError(RoadscanError):

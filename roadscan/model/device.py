@@ -1,0 +1,77 @@
+"""Which device a process computes on: decided here alone, and never quietly another one than it was given."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from roadscan.errors import DeviceError
+
+Kind: TypeAlias = Literal["cuda", "cpu"]
+OVERRIDE = "ROADSCAN_DEVICE"  # cpu: compute there though a GPU is held, to try a plan on a cluster without cards
+
+
+@dataclass(frozen=True)
+class Cuda:
+    """What torch can do with GPUs here.
+
+    Attributes:
+        torch: its version.
+        built_for: the CUDA version that it was built for; None of a build for CPUs.
+        names: of the GPUs that it can use.
+    """
+
+    torch: str
+    built_for: str | None
+    names: tuple[str, ...]
+
+    @staticmethod
+    def here() -> Cuda:
+        """Of this process."""
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return Cuda(torch.__version__, torch.version.cuda, tuple(map(torch.cuda.get_device_name, range(count))))
+
+
+def choose_device(holds_gpu: bool | None, cuda: Cuda, override: str | None = None) -> Kind:
+    """The device of a process.
+
+    Args:
+        holds_gpu: whether it was given a GPU, or part of one; None where nobody shared any out, as on a laptop.
+        cuda: what torch can do here.
+        override: the value of ``ROADSCAN_DEVICE``.
+
+    Raises:
+        DeviceError: it holds a GPU that torch cannot use, so that it would be idle, and the work slow on a CPU.
+
+    >>> choose_device(None, Cuda("2.15.0", "13.2", ()))
+    'cpu'
+    """
+    if override not in (None, "", "cpu"):
+        raise DeviceError(f"{OVERRIDE}: got {override!r}, expected cpu, or nothing for the GPU where there is one")
+    if override or not holds_gpu:
+        return "cuda" if holds_gpu is None and cuda.names and not override else "cpu"
+    if cuda.names:
+        return "cuda"
+    reason = (
+        f"torch {cuda.torch} is a build for CPUs; install the CUDA build on that node."
+        if cuda.built_for is None
+        else f"torch {cuda.torch} for CUDA {cuda.built_for} finds none there; is the driver installed, and new enough?"
+    )
+    raise DeviceError(f"a process was given a GPU, but {reason} To compute on CPUs, ask for no GPUs")
+
+
+def this_device(holds_gpu: bool | None) -> Kind:
+    """`choose_device` for this process, as it is."""
+    return choose_device(holds_gpu, Cuda.here(), os.environ.get(OVERRIDE))
+
+
+def name_of(device: str) -> str:
+    """What a summary says of a device, such as ``cuda: NVIDIA H100 80GB HBM3`` or ``cpu``."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name(device)}"
