@@ -156,7 +156,8 @@ def ingest(
 def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
     """Detect assets in survey drives; commit observations to a warehouse. Run again, it goes on where it stopped."""
     from roadscan.scan.config import ScanConfig
-    from roadscan.scan.pipeline import plan_scan, run_scan
+    from roadscan.scan.plan import plan_scan
+    from roadscan.scan.run import run_scan
 
     settings = load_config(ScanConfig, config, overrides or [])
     plan = plan_scan(settings)

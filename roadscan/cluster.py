@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from urllib.parse import urlsplit
 
 from roadscan.errors import ClusterError
@@ -12,6 +13,14 @@ from roadscan.errors import ClusterError
 DASHBOARD = ("http://", "https://")
 PORTS = {"http": 80, "https": 443, "ray": 10001}
 CONNECT_S = 5
+
+
+def is_local() -> bool:
+    """Whether work is to be done on this machine alone: no cluster is named, and none has been joined."""
+    if os.environ.get("RAY_ADDRESS", "local") != "local":
+        return False
+    ray = sys.modules.get("ray")
+    return ray is None or not ray.is_initialized()
 
 
 def connect() -> None:

@@ -14,6 +14,7 @@ import torch
 
 from roadscan.model import yolo
 from roadscan.model.bundle import Bundle
+from roadscan.model.device import name_of
 
 Precision: TypeAlias = Literal["full", "half"]
 HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
@@ -64,6 +65,7 @@ class Detector:
         self.every_class = every_class
         self.confidence, self.iou = confidence or card.confidence, iou or card.iou
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.runs_on = name_of(str(self.device))
         self.autocast = torch.autocast(self.device.type, HALF.get(self.device.type), enabled=precision == "half")
         network = yolo.restore(card.task, card.variant, len(card.classes), bundle.weights, card.activation)
         self._network = network.to(self.device).to(memory_format=torch.channels_last)

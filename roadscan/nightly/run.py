@@ -37,7 +37,8 @@ from roadscan.nightly.record import write_record
 from roadscan.nightly.summary import EXIT_CODES, LEFT_OUT, NightSummary, Outcome
 from roadscan.nightly.webhook import post, webhook_url
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.pipeline import Progress, ScanPlan, ScanSummary, plan_scan, run_scan
+from roadscan.scan.plan import ScanPlan, plan_scan
+from roadscan.scan.run import Progress, ScanSummary, run_scan
 from roadscan.warehouse import Release, Warehouse
 
 LOG = logging.getLogger(__name__)

@@ -42,12 +42,20 @@ class ScanConfig(Config):
         512, ge=1, le=65536, description="most frames a shard, the unit of commit and of resumption"
     )
     batch_size: int = Field(16, ge=1, le=1024, description="images a forward pass")
-    fetch_threads: int = Field(8, ge=1, le=256, description="images being fetched and decoded at a time, per actor")
+    fetch_threads: int | None = Field(
+        None, ge=1, le=256, description="images being fetched and decoded at a time, per actor; empty: by its cores"
+    )
     actors: int | None = Field(
-        None, ge=1, description="actors; empty for one a GPU, or one a CPU core where there is none"
+        None, ge=1, description="processes with a model; empty: as many as there is room for. Needed where it grows"
+    )
+    cpus_per_actor: int | None = Field(
+        None, ge=1, le=256, description="cores of an actor; empty: its share of the GPU's, or up to 4 without GPUs"
     )
     gpus_per_actor: float | None = Field(
-        None, ge=0, le=16, description="GPUs an actor holds, also parts of one; empty for 1 where the cluster has any"
+        None,
+        ge=0,
+        le=16,
+        description="GPUs of an actor, also a part of one, 0 for none; empty: by the cores that feed each GPU",
     )
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 

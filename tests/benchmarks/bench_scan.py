@@ -44,7 +44,8 @@ def peer(images: str, model: str, batch: str) -> tuple[int, float, int]:
 def ours(drive: str, model: str, decode: str, precision: str) -> tuple[int, float, int]:
     """Images, seconds and detections of the scan, from its first commit; every actor's first shard is not counted."""
     from roadscan.scan.config import ScanConfig
-    from roadscan.scan.pipeline import plan_scan, run_scan
+    from roadscan.scan.plan import plan_scan
+    from roadscan.scan.run import run_scan
 
     with tempfile.TemporaryDirectory() as warehouse:
         settings = {"confidence": CONFIDENCE, "iou": IOU, "decode": decode, "precision": precision, "shard_frames": 30}
