@@ -173,6 +173,7 @@ class _Run:
             **_of_drives(self.warehouse, release, record.drives),
             assets=register.assets if register else {},
             images_per_second=scanned.images_per_second if scanned else 0.0,
+            devices=scanned.devices if scanned else {},
             release=record.release,
             as_of=record.as_of,
         )

@@ -7,6 +7,7 @@ the tables go from the actor straight to the warehouse.
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -18,10 +19,13 @@ from ray.util.annotations import RayDeprecationWarning
 
 from roadscan.cluster import connect
 from roadscan.errors import RoadscanError
+from roadscan.model.device import OVERRIDE
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Shard
 from roadscan.scan.placement import Node, Placement
 from roadscan.scan.worker import Scanned, ShardWorker
+
+ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an error's text: how to try again
 
 
 def cluster_nodes() -> list[Node]:
@@ -52,7 +56,7 @@ def scan_on_cluster(
         warnings.simplefilter("ignore", RayDeprecationWarning)  # of passing max_restarts, which has no successor yet
         results = rows.map_batches(
             ShardActor,
-            fn_constructor_args=(config, model_sha256, placement),
+            fn_constructor_args=(config, model_sha256, placement, os.environ.get(OVERRIDE, "")),
             batch_size=1,  # Ray Data wants a number where actors have GPUs
             compute=ray.data.ActorPoolStrategy(
                 size=placement.actors,
@@ -83,7 +87,8 @@ def start_ray() -> None:
 class ShardActor:
     """A `ShardWorker` as Ray Data calls it, from several threads at a time."""
 
-    def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement) -> None:
+    def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement, override: str) -> None:
+        os.environ[OVERRIDE] = override  # what is said where the scan was started holds on every machine
         self._worker = ShardWorker(config, model_sha256, placement, holds_gpu=placement.gpus > 0)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
@@ -100,7 +105,7 @@ def _cause(error: BaseException) -> RoadscanError:
             link, "cause", None
         )  # of a RayTaskError, which takes on the type of its cause, but not its text
         if isinstance(link, RoadscanError) and inner is None:
-            return link
+            return type(link)(str(link).partition(ADVICE)[0].strip())
         link = inner or link.__cause__
     lines = [line for line in str(error).splitlines() if line.strip()]
     said = lines[-1] if lines else type(error).__name__
