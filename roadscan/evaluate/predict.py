@@ -15,7 +15,7 @@ from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.model.bundle import Bundle
 from roadscan.model.decode import Letterbox, Undecodable, decode, plan_letterbox
 from roadscan.model.detector import Detections, Detector, Precision
-from roadscan.model.masks import encode_masks
+from roadscan.model.masks import empty_mask, encode_masks
 from roadscan.model.yolo import STRIDE_PX
 
 # As average precision is measured everywhere: nearly all boxes, also those that overlap, also a box's second class.
@@ -88,7 +88,7 @@ def _found(found: Detections, letterbox: Letterbox, names: Sequence[str]) -> Obj
     if found.masks is not None:
         drawn = known[:MASKS_PER_IMAGE]
         counts = encode_masks(found.masks[drawn], boxes[: len(drawn)], letterbox)
-        nothing = coco.encode(np.zeros(letterbox.image_hw, np.uint8, order="F"))["counts"].decode()
+        nothing = empty_mask(letterbox.image_hw)
         padded = [*counts, *[nothing] * (len(known) - len(drawn))]
         masks = tuple({"size": list(letterbox.image_hw), "counts": (c or nothing).encode()} for c in padded)
     classes = np.array([names.index(found.classes[i]) for i in known], np.int64)

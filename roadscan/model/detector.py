@@ -15,6 +15,7 @@ import torch
 from roadscan.model import yolo
 from roadscan.model.bundle import Bundle
 from roadscan.model.device import name_of
+from roadscan.model.nms import suppress
 
 Precision: TypeAlias = Literal["full", "half"]
 HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
@@ -81,7 +82,7 @@ class Detector:
         pixels = pixels.to(torch.float32, memory_format=torch.channels_last).div_(255)
         with self.autocast:
             predictions, prototypes = yolo.split_output(self._network(pixels))
-        found = yolo.suppress(
+        found = suppress(
             predictions.float(), len(self.classes), self.confidence, self.iou, every_class=self.every_class
         )
         return [self._detections(rows, None if prototypes is None else prototypes[i]) for i, rows in enumerate(found)]

@@ -2,9 +2,8 @@
 
 The device is a lock, held for so many milliseconds an image, as long as a forward pass would take: all that is not
 hidden behind it shows as time in which nobody holds the lock. Beside each figure are the two ceilings: what the device
-alone could do, and what fetching and decoding alone do on these cores. Where decoding is the slower one, no scan can keep
-the device busy, and the table says so. The scan by hand (one frame after the other: read, decode, stack, forward) is
-the peer.
+alone could do, and what fetching and decoding alone do on these cores. Where decoding is the slower one, no scan can
+keep the device busy, and the table says so. The peer is a loop by hand: read, decode, stack, forward.
 
     python tests/benchmarks/bench_engine.py [--frames 2000] [--rounds 3] [--milliseconds 1.0 3.5]
 """
@@ -128,7 +127,7 @@ def main() -> None:
         drive = read_drive(make_drive(folder, n=arguments.frames))
         print(f"{arguments.frames} images of 640x360 on disk, {cores} CPU cores, batch {arguments.batch}, "
               f"median of {arguments.rounds} rounds")  # fmt: skip
-        print("| ms an image | device alone, img/s | decoding alone | scan | device busy | of the lower ceiling | by hand |")
+        print("| ms an image | device alone, img/s | decoding alone | scan | device busy | of the lower one | by hand |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for milliseconds in arguments.milliseconds:
             figures = []

@@ -25,7 +25,6 @@ _image_open = Image.open
 from roadscan.model.yolo.augment import AugmentConfig, Item, TrainingImages, collate
 from roadscan.model.yolo.loss import criterion
 from roadscan.model.yolo.network import (
-    MAX_DETECTIONS,
     STRIDE_PX,
     adapt,
     build,
@@ -33,7 +32,6 @@ from roadscan.model.yolo.network import (
     read_checkpoint,
     restore,
     split_output,
-    suppress,
     to_float32,
 )
 
@@ -43,7 +41,6 @@ Image.open = _image_open
 shutil.rmtree(_settings)  # read and written by the import alone; a worker that is killed would leave it behind
 
 __all__ = [
-    "MAX_DETECTIONS",
     "STRIDE_PX",
     "AugmentConfig",
     "Item",
@@ -56,6 +53,5 @@ __all__ = [
     "read_checkpoint",
     "restore",
     "split_output",
-    "suppress",
     "to_float32",
 ]
