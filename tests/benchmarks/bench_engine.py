@@ -127,7 +127,9 @@ def main() -> None:
         drive = read_drive(make_drive(folder, n=arguments.frames))
         print(f"{arguments.frames} images of 640x360 on disk, {cores} CPU cores, batch {arguments.batch}, "
               f"median of {arguments.rounds} rounds")  # fmt: skip
-        print("| ms an image | device alone, img/s | decoding alone | scan | device busy | of the lower one | by hand |")
+        print(
+            "| ms an image | device alone, img/s | decoding alone | scan | device busy | of the lower one | by hand |"
+        )
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for milliseconds in arguments.milliseconds:
             figures = []
