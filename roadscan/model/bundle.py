@@ -1,7 +1,11 @@
-"""The model file: one zip with ``weights.safetensors`` and ``model.json``, loaded without pickle.
+"""The model file: one zip, loaded without pickle.
 
-`model.json` is the `ModelCard`. Weights are float16 on disk and float32 in memory. The archive is stored with fixed
-timestamps, so the same model is the same bytes, and its SHA-256 is the `model_sha256` of every row it produces.
+    model.json              the `ModelCard`
+    weights.safetensors     float16 on disk, float32 in memory
+    calibration/00.jpg …    up to 8 of the network's inputs, on which every backend has to agree with PyTorch
+
+The archive is stored with fixed timestamps, so the same model is the same bytes, and its SHA-256 is the `model_sha256`
+of every row it produces.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +29,7 @@ from roadscan.errors import ModelError, NotFound
 from roadscan.storage import open_file, open_store, sha256_hex
 
 FORMAT: Literal["roadscan.model/1"] = "roadscan.model/1"
+CALIBRATION = "calibration/"
 DEMO = "demo"  # the name of the model that is shipped with roadscan
 #: What reading a file that is no model file may raise: zip, deflate, JSON, safetensors, encrypted archives.
 UNREADABLE = (
@@ -57,14 +63,22 @@ class ModelCard(Config):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model in memory: its card, its weights (float32, by name), and the digest of its file."""
+    """A model in memory.
+
+    Attributes:
+        card: what it is.
+        weights: float32, by name.
+        sha256: digest of its file; empty where it is in none.
+        calibration: image files, each of an input of the network; may be none.
+    """
 
     card: ModelCard
     weights: StateDict
     sha256: str
+    calibration: tuple[bytes, ...] = ()
 
 
-def pack(card: ModelCard, weights: StateDict) -> bytes:
+def pack(card: ModelCard, weights: StateDict, calibration: Sequence[bytes] = ()) -> bytes:
     """The model file's bytes; the same model always gives the same bytes."""
     half = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
@@ -77,6 +91,8 @@ def pack(card: ModelCard, weights: StateDict) -> bytes:
             ("weights.safetensors", safetensors.torch.save(half)),
         ):
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+        for number, image in enumerate(calibration):
+            archive.writestr(zipfile.ZipInfo(f"{CALIBRATION}{number:02d}.jpg"), image, zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 
@@ -90,6 +106,7 @@ def unpack(data: bytes, *, where: str) -> Bundle:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             tree = json.loads(archive.read("model.json"))
             weights = safetensors.torch.load(archive.read("weights.safetensors"))
+            calibration = tuple(archive.read(name) for name in archive.namelist() if name.startswith(CALIBRATION))
         format_ = tree.get("format")
     except UNREADABLE as error:
         raise ModelError(
@@ -102,9 +119,8 @@ def unpack(data: bytes, *, where: str) -> Bundle:
         card = ModelCard.model_validate(tree)
     except ValidationError as error:
         raise ModelError(f"model {where}: model.json is wrong: {error}") from None
-    return Bundle(
-        card, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, sha256_hex(data)
-    )
+    whole = {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
+    return Bundle(card, whole, sha256_hex(data), calibration)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -137,8 +153,8 @@ def load(uri: str, *, task: Task | None = None) -> Bundle:
     return bundle
 
 
-def save(path: Path, card: ModelCard, weights: StateDict) -> str:
+def save(path: Path, card: ModelCard, weights: StateDict, calibration: Sequence[bytes] = ()) -> str:
     """Write a model file and return its sha256."""
-    data = pack(card, weights)
+    data = pack(card, weights, calibration)
     open_store(path.parent).write(path.name, data)
     return sha256_hex(data)

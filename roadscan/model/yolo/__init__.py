@@ -34,6 +34,7 @@ from roadscan.model.yolo.network import (
     split_output,
     to_float32,
 )
+from roadscan.model.yolo.raw import RawNetwork
 
 # ultralytics replaces Pillow's open, for every program in the process, by one that goes looking for a HEIF package
 # when a file is no image.
@@ -44,6 +45,7 @@ __all__ = [
     "STRIDE_PX",
     "AugmentConfig",
     "Item",
+    "RawNetwork",
     "TrainingImages",
     "adapt",
     "build",
