@@ -2,10 +2,10 @@
 
     $XDG_CACHE_HOME/roadscan/engines/<model sha256>-<backend>-<versions>/
         model.xml, model.bin, model.onnx …    what the backend reads
-        verdict-<backend>-….json              for a precision and a machine: whether it agrees with PyTorch there, see `agreement`
+        verdict-<backend>-….json              for a precision and a processor: whether it agrees, see `agreement`
 
-A folder appears whole or not at all, whoever else makes the same one, and may be deleted at any time. Where
-``XDG_CACHE_HOME`` is not set, it is ``~/.cache``.
+Where ``XDG_CACHE_HOME`` is not set, it is ``~/.cache``. A folder appears whole or not at all, whoever else makes the
+same one, and may be deleted at any time.
 """
 
 from __future__ import annotations

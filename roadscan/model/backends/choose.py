@@ -6,7 +6,7 @@ import json
 import logging
 from functools import cache
 from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -130,8 +130,8 @@ def calibration_images(bundle: Bundle) -> list[Pixels]:
     Raises:
         ModelError: one cannot be decoded.
     """
-    decoded = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in bundle.calibration]
-    images: list[Pixels] = [image for image in decoded if image is not None and not any(np.mod(image.shape[:2], 32))]
+    decoded: list[Any] = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in bundle.calibration]
+    images = [image for image in decoded if image is not None and not any(np.mod(image.shape[:2], 32))]
     if len(images) < len(bundle.calibration):
         raise ModelError("the model's calibration images are damaged; write them again with 'roadscan model calibrate'")
     return images
