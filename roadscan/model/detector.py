@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from roadscan.model.backends.choose import Choice, choose_engine
-from roadscan.model.backends.engine import Backend, Precision
+from roadscan.model.backends.choose import choose_engine
+from roadscan.model.backends.engine import Backend, Choice, Precision
 from roadscan.model.bundle import Bundle
 from roadscan.model.device import this_device
 from roadscan.model.inference import Detections, Inference

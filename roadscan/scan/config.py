@@ -7,9 +7,9 @@ import json
 from pydantic import Field
 
 from roadscan.config import Config
+from roadscan.model.backends.engine import Choice, Precision
 from roadscan.model.bundle import Task
 from roadscan.model.decode import DecodeMode
-from roadscan.model.detector import Precision
 from roadscan.storage import sha256_hex
 
 
@@ -37,6 +37,9 @@ class ScanConfig(Config):
     precision: Precision = Field(
         "full", description="of the network: full, or half, which is faster and nearly the same"
     )
+    backend: Choice = Field(
+        "auto", description="what runs the network; auto: the fastest that is installed and agrees with PyTorch"
+    )
     max_megapixels: float = Field(64.0, gt=0, description="a larger image is quarantined before decoding")
     shard_frames: int = Field(
         512, ge=1, le=65536, description="most frames a shard, the unit of commit and of resumption"
@@ -60,6 +63,6 @@ class ScanConfig(Config):
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 
     def fingerprint(self) -> str:
-        """Digest of the settings that change a row; the others only change speed."""
+        """Digest of the settings that change a row; the others only change speed: every backend has to agree."""
         fields = ("task", "confidence", "iou", "image_size_px", "decode", "precision", "max_megapixels", "shard_frames")
         return sha256_hex(json.dumps([getattr(self, name) for name in fields]).encode())

@@ -21,9 +21,9 @@ from roadscan.cluster import connect
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.ledger import Shard
+from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.placement import Node, Placement
-from roadscan.scan.worker import Scanned, ShardWorker
+from roadscan.scan.worker import ShardWorker
 
 ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an error's text: how to try again
 

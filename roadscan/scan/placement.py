@@ -45,7 +45,7 @@ class Placement:
     @property
     def shards_at_once(self) -> int:
         """Shards that one process scans at a time: while one is in its rows or its commit, another has the device."""
-        return 3 if self.gpus else self.cpus + 1
+        return 3 if self.gpus else 2
 
 
 def place(config: ScanConfig, nodes: Sequence[Node], shards: int) -> Placement:

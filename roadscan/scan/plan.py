@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roadscan.errors import SurveyError
-from roadscan.model.bundle import Bundle, load
+from roadscan.model.bundle import ModelFile, inspect
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Shard
@@ -29,7 +29,7 @@ class ScanPlan:
     shards: dict[str, list[Shard]]
     todo: list[Shard]
     done: tuple[str, ...]
-    model: Bundle
+    model: ModelFile
 
 
 def plan_scan(config: ScanConfig) -> ScanPlan:
@@ -39,7 +39,7 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
         SurveyError: no drive at an address, or two drives with one id.
         ModelError: the model cannot be used, or is for another task.
     """
-    model = load(config.model, task=config.task)
+    model = inspect(config.model, task=config.task)
     warehouse = Warehouse(config.warehouse)
     runs = warehouse.read(warehouse.current(), "runs").to_pylist()
     drives: dict[str, Drive] = {}

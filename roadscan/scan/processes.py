@@ -1,6 +1,6 @@
 """A scan on this machine alone: processes that are given shards through pipes, and need no cluster.
 
-Each is a program of its own (``python -m roadscan.scan.processes``): no caller's ``__main__`` is imported again. A pipe
+Each is a program of its own (``python -m roadscan.scan.worker``): no caller's ``__main__`` is imported again. A pipe
 that closes is how either side learns that the other has died.
 """
 
@@ -10,22 +10,18 @@ import os
 import signal
 import subprocess
 import sys
-import traceback
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Lock
 
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE, Cuda
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.ledger import Shard
+from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.placement import Node, Placement
-from roadscan.scan.worker import Scanned, ShardWorker
 
 TRIES = 3  # of a shard whose process died: an image that kills it would else do so for ever
 GPU_FILES = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # Linux, and Linux in Windows
@@ -90,7 +86,7 @@ class _Process:
         environment = dict(os.environ)
         if self.placement.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = _gpus_of(self.number, self.placement, environment)
-        command = [sys.executable, "-m", "roadscan.scan.processes", str(theirs.fileno())]
+        command = [sys.executable, "-m", "roadscan.scan.worker", str(theirs.fileno())]
         self._popen = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment)
         theirs.close()
         self.connection.send((self.config, self.model_sha256, self.placement))
@@ -141,36 +137,3 @@ def _count(lost: Sequence[Shard], tries: Counter[Shard], exit_code: int) -> None
                 f"the scan stopped: {TRIES} processes died while they scanned {shard.drive_uri}, frames {shard.start} "
                 f"to {shard.stop - 1}; the last ended with {said}. Run again to go on from the last commit"
             )
-
-
-def main() -> None:
-    """A process that scans what it is given until its pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it, who then closes the pipe
-    connection, sending = Connection(int(sys.argv[1])), Lock()
-    config, model_sha256, placement = connection.recv()
-    worker = ShardWorker(config, model_sha256, placement, True if placement.gpus else None)
-
-    def scan(shard: Shard) -> None:
-        result: Scanned | RoadscanError
-        try:
-            result = worker.scan(shard)
-        except RoadscanError as error:
-            result = error
-        except Exception as error:  # noqa: BLE001 - to be told where somebody sees it
-            traceback.print_exc()
-            result = RoadscanError(
-                f"the scan stopped: {type(error).__name__}: {error}; run again to go on from the last commit"
-            )
-        with sending:
-            connection.send((shard, result))
-
-    threads = ThreadPoolExecutor(placement.shards_at_once, thread_name_prefix="shard")
-    while True:
-        try:
-            threads.submit(scan, connection.recv())
-        except (EOFError, ConnectionResetError):
-            os._exit(0)  # at once: what is under way is nobody's any more
-
-
-if __name__ == "__main__":
-    main()

@@ -13,9 +13,9 @@ from roadscan import __version__
 from roadscan.cluster import is_local
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
+from roadscan.scan.ledger import Scanned
 from roadscan.scan.placement import place
 from roadscan.scan.plan import ScanPlan
-from roadscan.scan.worker import Scanned
 from roadscan.storage import open_store
 from roadscan.warehouse import Release, Warehouse
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from roadscan.model.bundle import Bundle
 from roadscan.model.detector import Detections, Detector
+from roadscan.model.head import STRIDES_PX
 from roadscan.model.masks import encode_masks
-from roadscan.model.yolo import STRIDE_PX
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.loading import Loaded, Loader
 from roadscan.scan.tables import RunFacts, Seen, make_tables
@@ -51,7 +51,7 @@ class ShardScanner:
         self._loader = Loader(
             threads=threads,
             side_px=config.image_size_px or bundle.card.image_size_px,
-            stride_px=STRIDE_PX,
+            stride_px=max(STRIDES_PX),
             decode=config.decode,
             max_megapixels=config.max_megapixels,
         )

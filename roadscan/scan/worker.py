@@ -1,43 +1,32 @@
-"""What one process of a scan does: it holds the model, scans shards and commits them."""
+"""What one process of a scan does: it holds the model, scans shards and commits them.
+
+Ray's actors call `ShardWorker`; a scan without a cluster starts ``python -m roadscan.scan.worker`` with a pipe.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from dataclasses import dataclass
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from multiprocessing.connection import Connection
 from threading import Lock
 
 import cv2
 
-from roadscan.errors import SurveyError
+from roadscan.errors import RoadscanError, SurveyError
 from roadscan.model.detector import Detector
 from roadscan.model.device import this_device
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.ledger import Shard
+from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.placement import Placement
 from roadscan.scan.shard import ShardScanner
 from roadscan.survey.drive import Drive, read_drive
 from roadscan.warehouse import Warehouse
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """A shard that is committed.
-
-    Attributes:
-        drive_id: of its drive.
-        frames, detections: of the shard.
-        process: which one scanned it, as host and process id.
-        runs_on: what that process computes on.
-    """
-
-    drive_id: str
-    frames: int
-    detections: int
-    process: str
-    runs_on: str
 
 
 class ShardWorker:
@@ -86,6 +75,8 @@ class ShardWorker:
                     confidence=config.confidence,
                     iou=config.iou,
                     precision=config.precision,
+                    backend=config.backend,
+                    threads=placement.cpus,
                 )
                 threads = config.fetch_threads or placement.threads
                 self._loaded = detector, ShardScanner(config, bundle, detector, threads)
@@ -95,3 +86,36 @@ class ShardWorker:
 @lru_cache(maxsize=8)
 def _drive(uri: str) -> Drive:
     return read_drive(uri)
+
+
+def main() -> None:
+    """A process that scans what it is given until its pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it, who then closes the pipe
+    connection, sending = Connection(int(sys.argv[1])), Lock()
+    config, model_sha256, placement = connection.recv()
+    worker = ShardWorker(config, model_sha256, placement, True if placement.gpus else None)
+
+    def scan(shard: Shard) -> None:
+        result: Scanned | RoadscanError
+        try:
+            result = worker.scan(shard)
+        except RoadscanError as error:
+            result = error
+        except Exception as error:  # noqa: BLE001 - to be told where somebody sees it
+            traceback.print_exc()
+            result = RoadscanError(
+                f"the scan stopped: {type(error).__name__}: {error}; run again to go on from the last commit"
+            )
+        with sending:
+            connection.send((shard, result))
+
+    threads = ThreadPoolExecutor(placement.shards_at_once, thread_name_prefix="shard")
+    while True:
+        try:
+            threads.submit(scan, connection.recv())
+        except (EOFError, ConnectionResetError):
+            os._exit(0)  # at once: what is under way is nobody's any more
+
+
+if __name__ == "__main__":
+    main()

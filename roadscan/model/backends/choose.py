@@ -6,7 +6,7 @@ import json
 import logging
 from functools import cache
 from itertools import groupby
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,14 +14,13 @@ import numpy as np
 from roadscan.errors import ModelError
 from roadscan.model.backends.agreement import SCORE_TOLERANCE, Agreement, compare
 from roadscan.model.backends.cache import machine, write_atomically
-from roadscan.model.backends.engine import Backend, Engine, Pixels, Precision, is_installed
+from roadscan.model.backends.engine import Backend, Choice, Engine, Pixels, Precision, is_installed
 from roadscan.model.backends.onnx import OnnxRuntimeEngine, TensorRtEngine
 from roadscan.model.backends.openvino import OpenVinoEngine
 from roadscan.model.backends.pytorch import TorchEngine
 from roadscan.model.bundle import Bundle
 from roadscan.model.inference import Detections, Inference
 
-Choice: TypeAlias = Literal["torch", "openvino", "onnxruntime", "tensorrt", "auto"]
 REFERENCE: Backend = "torch"
 logger = logging.getLogger(__name__)
 

@@ -6,16 +6,20 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from roadscan.errors import ModelError
-from roadscan.model.head import Raw
+
+if TYPE_CHECKING:
+    from roadscan.model.head import Raw  # which imports PyTorch; configs import this module
 
 Precision: TypeAlias = Literal["full", "half"]
 Backend: TypeAlias = Literal["torch", "openvino", "onnxruntime", "tensorrt"]
+#: What a user may ask for: a backend, or the fastest that agrees with PyTorch.
+Choice: TypeAlias = Literal["torch", "openvino", "onnxruntime", "tensorrt", "auto"]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 #: The module of each backend that is an extra of the same name.
