@@ -24,6 +24,7 @@ from roadscan.terminal import (
     console,
     epoch_progress,
     errors,
+    print_backends,
     print_config,
     print_facts,
     print_findings,
@@ -504,14 +505,52 @@ def import_model(
     variant: Annotated[str, typer.Option(help="For .safetensors: n, s, m, l or x.")] = "n",
     classes: Annotated[str, typer.Option(help="For .safetensors: coco, or names separated by commas.")] = "coco",
     run_pickle: Annotated[bool, typer.Option("--run-pickle", help="Allow a .pt, which may run code.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images of what the model is for; 8 are kept with it.", show_default=False),
+    ] = None,
 ) -> int:
     """Bring Ultralytics or COCO weights in as a roadscan model file."""
     from roadscan.model.importing import import_weights
 
-    card, digest = import_weights(weights, out, task=task, variant=variant, classes=classes, run_pickle=run_pickle)
+    card, digest = import_weights(
+        weights, out, task=task, variant=variant, classes=classes, run_pickle=run_pickle, calibrate=calibrate
+    )
     print_facts(
         {"model": str(out), "task": card.task, "variant": card.variant, "classes": len(card.classes), "sha256": digest}
     )
+    return 0
+
+
+@model_app.command("calibrate")
+def calibrate_model(
+    model: Annotated[str, typer.Argument(help="Model file, or demo.")],
+    images: Annotated[Path, typer.Argument(help="Folder of images of what the model is for.")],
+    out: Annotated[Path, typer.Argument(help="The model file to write; may be the same.")],
+) -> int:
+    """Keep 8 images with a model, on which every backend has to find what PyTorch finds before it may be used."""
+    from roadscan.model.bundle import load, save
+    from roadscan.model.calibration import calibration_from_folder
+
+    bundle = load(model)
+    calibration = calibration_from_folder(bundle, images)
+    digest = save(out, bundle.card, bundle.weights, calibration)
+    print_facts({"model": str(out), "calibration images": len(calibration), "sha256": digest})
+    return 0
+
+
+@model_app.command("bench")
+def bench_model(
+    model: Annotated[str, typer.Argument(help="Model file, or demo.")] = "demo",
+    images: Annotated[int, typer.Option(min=1, help="In a batch.")] = 16,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; empty for all.", show_default=False)] = None,
+) -> int:
+    """Show all backends side by side on this machine: speed, agreement with PyTorch, start-up."""
+    from roadscan.model.bench import bench
+
+    with progress("rounds") as bar:
+        rows = bench(model, images=images, threads=threads, on_step=bar)
+    print_backends(rows)
     return 0
 
 
@@ -521,7 +560,8 @@ def show_model(model: Annotated[str, typer.Argument(help="Model file, or demo.")
     from roadscan.model.bundle import load
 
     bundle = load(model)
-    console.print_json(json.dumps({**bundle.card.model_dump(mode="json"), "sha256": bundle.sha256}))
+    facts = {"sha256": bundle.sha256, "calibration_images": len(bundle.calibration)}
+    console.print_json(json.dumps({**bundle.card.model_dump(mode="json"), **facts}))
     return 0
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from roadscan.doctor import Finding
     from roadscan.evaluate.estimates import ClassEstimate, Estimate, RegisterEvaluation
     from roadscan.evaluate.tables import ScoreTable
+    from roadscan.model.bench import Row as BackendRow
     from roadscan.nightly.lease import Hold
     from roadscan.nightly.plan import NightlyPlan
     from roadscan.nightly.summary import NightSummary
@@ -205,6 +206,29 @@ def print_sweep(rows: Sequence[TrialRow], summary: SweepSummary, metric: str) ->
 
 def _latency_header(rows: Sequence[TrialRow]) -> list[str]:
     return ["ms an image"] if any(row.latency_ms is not None for row in rows) else []
+
+
+def print_backends(rows: Sequence[BackendRow]) -> None:
+    """Backends side by side; under the table why one does not run, or must not be used."""
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("backend", "ms", "img/s", "core ms", "box px", "score", "agrees", "start"):
+        table.add_column(column, justify="left" if column in ("backend", "agrees") else "right", no_wrap=True)
+    for row in rows:
+        if row.agreement is None:
+            table.add_row(f"{row.backend}, {row.precision}", *["-"] * 7)
+            continue
+        figures = f"{row.ms:.1f}", f"{1000 / row.ms:.1f}", f"{row.core_ms:.1f}"
+        apart = f"{row.agreement.box_difference_px:.2f}", f"{row.agreement.score_difference:.4f}"
+        agrees = f"no, {row.agreement.alone} alone" if row.agreement.objection else "yes"
+        table.add_row(f"{row.backend}, {row.precision}", *figures, *apart, agrees, f"{row.start_cpu_s:.1f} s")
+    console.print(table)
+    console.print(
+        "ms: an image; core ms: processor time of it; box px, score: largest difference from torch float32 on the "
+        "calibration images; start: processor time of a new process up to its first detections",
+        style="dim",
+    )
+    for note in dict.fromkeys(row.objection for row in rows if row.objection):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 def print_register_scores(made: RegisterEvaluation) -> None:

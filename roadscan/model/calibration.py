@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from roadscan.dataset.records import Dataset
 from roadscan.errors import ModelError
 from roadscan.model.bundle import Bundle
 from roadscan.model.decode import Pixels, Undecodable, decode, image_size, plan_letterbox
@@ -46,6 +47,17 @@ def calibration_from_folder(bundle: Bundle, folder: Path) -> tuple[bytes, ...]:
             f"is for ({', '.join(bundle.card.classes)})"
         )
     return tuple(encode(inputs[index]) for index in busiest(counts))
+
+
+def calibration_from_dataset(dataset: Dataset, split: str, image_size_px: int) -> tuple[bytes, ...]:
+    """Calibration images from labelled ones: the 8 of a split with most objects.
+
+    Raises:
+        ModelError: one cannot be decoded.
+    """
+    images = dataset.splits[split]
+    chosen = [images[index] for index in busiest([len(image.classes) for image in images])]
+    return tuple(encode(network_input(Path(dataset.root) / image.key, image_size_px)) for image in chosen)
 
 
 def busiest(counts: Sequence[int]) -> list[int]:

@@ -19,6 +19,7 @@ from roadscan.evaluate.detection.thresholds import calibration, thresholds_for_r
 from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.evaluate.run import surest
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
+from roadscan.model.calibration import calibration_from_dataset
 from roadscan.report.predictions import samples
 from roadscan.report.training import confusion, curves, precision_recall
 from roadscan.storage import Store, sha256_hex
@@ -84,7 +85,8 @@ def write_result(
                 metrics[name] |= _choices(matches)
             _draw(scores, found, dataset, store, name.replace(" ", "-"), kind)
     store.write("curves.png", curves(state.history))
-    data = pack(card.model_copy(update={"metrics": metrics}), weights)
+    calibration = calibration_from_dataset(dataset, "val", config.image_size_px)
+    data = pack(card.model_copy(update={"metrics": metrics}), weights, calibration)
     columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
     summary = Summary(store.uri, state.epoch, state.best_epoch, sha256_hex(data), columns)
     store.write(MODEL, data)

@@ -3,16 +3,19 @@
 Both look with a confidence that is lower by `SCORE_TOLERANCE`. Then every detection at the model's confidence or above,
 of either, must have a partner in the other: same class, overlap of at least `LOWEST_IOU`, scores at most
 `SCORE_TOLERANCE` apart; one in 50 may be without, as where suppression decides between two boxes of nearly the same
-score. A detection near the threshold that only one reports is no disagreement: its partner lies just below.
+score. A detection near the threshold that only one reports is no disagreement: its partner lies just below. The median
+overlap must be `TYPICAL_IOU`, so that boxes that are all off by a pixel do not pass.
 
-In float32 OpenVINO and ONNX Runtime agree with PyTorch to IoU 0.99998 and 0.000003 of the score (demo model, 120
-detections), in bfloat16 OpenVINO to 0.935 and 0.024, PyTorch itself to 0.945 and 0.025 with one detection alone.
+What was seen, on the demo model's calibration images: in float32 OpenVINO and ONNX Runtime agree to IoU 0.9999 and
+0.00001 of the score; in bfloat16 a side of a box may jump by 3 px where its distribution has two peaks, so single boxes
+have 0.90 (OpenVINO) and 0.91 (PyTorch itself), scores differ by up to 0.036.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,8 @@ import numpy.typing as npt
 
 from roadscan.model.inference import Detections
 
-LOWEST_IOU = 0.9
+LOWEST_IOU = 0.8
+TYPICAL_IOU = 0.97
 SCORE_TOLERANCE = 0.05
 ALONE_SHARE = 0.02
 Floats = npt.NDArray[np.float64]
@@ -34,7 +38,7 @@ class Agreement:
         images: looked at.
         detections: of the reference, at the confidence or above.
         alone: detections of either without a partner in the other.
-        lowest_iou: of the pairs; 1 where there are none.
+        lowest_iou, typical_iou: least and median of the pairs; 1 where there are none.
         score_difference: largest of the pairs.
         box_difference_px: largest of the pairs, of any side of a box, in pixels of the network's input.
     """
@@ -43,6 +47,7 @@ class Agreement:
     detections: int
     alone: int
     lowest_iou: float
+    typical_iou: float
     score_difference: float
     box_difference_px: float
 
@@ -53,7 +58,7 @@ class Agreement:
             return "the model has no calibration images; add them with 'roadscan model calibrate'"
         if self.detections == 0:
             return f"nothing to compare: the model finds nothing on its {self.images} calibration images"
-        if self.alone > ALONE_SHARE * self.detections:
+        if self.alone > ALONE_SHARE * self.detections or self.typical_iou < TYPICAL_IOU:
             return f"it does not agree with torch float32 on the calibration images: {self.figures}"
         return None
 
@@ -62,8 +67,9 @@ class Agreement:
         """In words."""
         return (
             f"{self.alone} of {self.detections} detections in {self.images} images have no partner of IoU "
-            f"{LOWEST_IOU:g} and a score within {SCORE_TOLERANCE:g}; among pairs: IoU {self.lowest_iou:.3f} or more, "
-            f"scores {self.score_difference:.4f} apart or less, boxes {self.box_difference_px:.2f} px"
+            f"{LOWEST_IOU:g} and a score within {SCORE_TOLERANCE:g}; pairs have IoU {self.lowest_iou:.3f} or more, "
+            f"median {self.typical_iou:.3f}, scores {self.score_difference:.4f} apart or less, boxes "
+            f"{self.box_difference_px:.2f} px"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def compare(reference: Sequence[Detections], other: Sequence[Detections], confid
     >>> compare([box], [box], 0.25).alone, compare([box], [nothing], 0.25).alone
     (0, 1)
     """
-    alone, ious, scores, sides = 0, [1.0], [0.0], [0.0]
+    alone, ious, scores, sides = 0, list[float](), [0.0], [0.0]
     for ours, theirs in zip(reference, other, strict=True):
         pairs, overlaps = _pairs(ours, theirs)
         alone += _alone(ours, pairs[:, 0], confidence) + _alone(theirs, pairs[:, 1], confidence)
@@ -95,7 +101,8 @@ def compare(reference: Sequence[Detections], other: Sequence[Detections], confid
         images=len(reference),
         detections=sum(int((found.scores >= confidence).sum()) for found in reference),
         alone=alone,
-        lowest_iou=min(ious),
+        lowest_iou=min(ious, default=1.0),
+        typical_iou=median(ious) if ious else 1.0,
         score_difference=max(scores),
         box_difference_px=max(sides),
     )

@@ -25,7 +25,7 @@ from roadscan.errors import ModelError
 from roadscan.model.bundle import Bundle
 from roadscan.storage import sha256_hex
 
-REVISION = 1  # of what is exported: another one makes every engine anew
+REVISION = 1  # of what is exported and how it is judged: another one makes every engine anew
 CONVERTERS = ("torch", "ultralytics-opencv-headless")  # whose versions may change what is exported
 logger = logging.getLogger(__name__)
 

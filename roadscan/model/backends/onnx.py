@@ -97,7 +97,7 @@ def _convert(bundle: Bundle, folder: Path) -> None:
     names = ["head", "prototypes"] if bundle.card.task == "segment" else ["head"]
     torch.onnx.export(
         yolo.RawNetwork(bundle),
-        (torch.zeros(2, side, side, 3, dtype=torch.uint8),),
+        (torch.zeros(2, side, side + yolo.STRIDE_PX, 3, dtype=torch.uint8),),
         folder / FILE,
         dynamo=True,
         verbose=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from pathlib import Path
 
 import torch
@@ -66,7 +67,8 @@ def _convert(bundle: Bundle, folder: Path) -> None:
     from roadscan.model import yolo
 
     side = bundle.card.image_size_px
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # OpenVINO's way in is torch.jit.trace, which is deprecated
         example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
         model = openvino.convert_model(yolo.RawNetwork(bundle), example_input=example)
     model.reshape({model.inputs[0]: [-1, -1, -1, 3]})

@@ -22,6 +22,7 @@ class RawNetwork(torch.nn.Module):
         self.network = restore(card.task, card.variant, len(card.classes), bundle.weights, card.activation)
         head: Any = self.network.model[-1]  # type: ignore[index]
         head._inference = _raw_boxes
+        self.eval()
 
     def forward(self, images_bhwc: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Run.
