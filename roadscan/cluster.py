@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from roadscan.errors import ClusterError
+from roadscan.errors import ClusterError, ConfigError
 
+LOCAL = "local"
 DASHBOARD = ("http://", "https://")
 PORTS = {"http": 80, "https": 443, "ray": 10001}
 CONNECT_S = 5
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # the name itself, which Ray gives to the driver of a submitted job
+
+
+class Node(NamedTuple):
+    """What a node offers to jobs; of a head that computes nothing, nothing."""
+
+    cpus: float = 0
+    gpus: float = 0
 
 
 def connect() -> None:
@@ -25,8 +38,8 @@ def connect() -> None:
     if ray.is_initialized():
         return
     # Without an address Ray would join any cluster that happens to run on this machine.
-    address = os.environ.get("RAY_ADDRESS", "local")
-    if address == "local":
+    address = os.environ.get("RAY_ADDRESS", LOCAL)
+    if address == LOCAL:
         # Ray's native code warns on this terminal of every pool whose restarts are bounded.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if address.startswith(DASHBOARD):
@@ -41,6 +54,41 @@ def connect() -> None:
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())
         raise ClusterError(f"RAY_ADDRESS {address}: {reason}; 'roadscan doctor' looks closer") from error
+
+
+def nodes() -> list[Node]:
+    """The nodes that are alive, once `connect` has joined them."""
+    import ray
+
+    offers = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(offer.get("CPU", 0), offer.get("GPU", 0)) for offer in offers]
+
+
+def grows() -> bool:
+    """Whether nodes may still join: not where `connect` has started Ray for this process alone."""
+    return os.environ.get("RAY_ADDRESS", LOCAL) != LOCAL
+
+
+def refuse_lost_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    """Refuse what a submitted job would write into its copy of the working directory, which goes when the job does.
+
+    Args:
+        outputs: addresses by the field that has them.
+        environment: of the process, where Ray says what it was submitted with.
+
+    Raises:
+        ConfigError: one of them is a relative path there.
+    """
+    job = json.loads(environment.get(JOB_CONFIG, "{}"))
+    if "working_dir" not in (job.get("runtime_env") or {}):
+        return
+    for field, address in outputs.items():
+        if "://" not in address and not Path(address).expanduser().is_absolute():
+            raise ConfigError(
+                f"{field}: got {address}, in a job that was submitted with a working directory: it would be written "
+                "into a temporary copy of that, and be gone with the job; expected s3://…, or an absolute path on a "
+                "disk that all nodes share"
+            )
 
 
 def unreachable(address: str) -> str | None:

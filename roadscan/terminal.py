@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from roadscan.nightly.summary import NightSummary
     from roadscan.train.ranks import Progress as EpochProgress
     from roadscan.tune.config import TuneConfig
-    from roadscan.tune.launch import Plan
     from roadscan.tune.results import SweepSummary
+    from roadscan.tune.room import Plan
     from roadscan.tune.sweep import TrialRow
 
 console = Console(highlight=False)
@@ -159,8 +159,8 @@ def print_plan(config: TuneConfig, plan: Plan) -> None:
         space.add_row(field, escape(describe(dimension)))
     console.print(space)
     room = Table("variant", "workers of a trial", "trials at once, if all have it", box=SIMPLE_HEAD)
-    for variant, places in plan.places.items():
-        room.add_row(variant, str(places), str(plan.at_once[variant]))
+    for variant, placement in plan.placements.items():
+        room.add_row(variant, str(placement), str(plan.at_once[variant]))
     console.print(room)
     epochs = config.train.epochs
     console.print(f"{config.trials} trials of at most {epochs} epochs: at most {config.trials * epochs} epochs")
