@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -50,10 +52,29 @@ def connect() -> None:
     if refused := unreachable(address):
         raise ClusterError(f"RAY_ADDRESS {address}: {refused}; is the head up, and reachable from here?")
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _unconfirmed():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())
-        raise ClusterError(f"RAY_ADDRESS {address}: {reason}; 'roadscan doctor' looks closer") from error
+        hint = f"; {about_token(os.environ)}" if "Failed to connect" in reason else ""
+        raise ClusterError(f"RAY_ADDRESS {address}: {reason}{hint}; 'roadscan doctor' looks closer") from error
+
+
+@contextmanager
+def _unconfirmed() -> Iterator[None]:
+    """Leave out the line by which Ray's native code confirms its log level: it would cut a progress bar in two."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if b"Set ray log level" not in line:
+                    os.write(2, line)
 
 
 def nodes() -> list[Node]:
@@ -67,6 +88,19 @@ def nodes() -> list[Node]:
 def grows() -> bool:
     """Whether nodes may still join: not where `connect` has started Ray for this process alone."""
     return os.environ.get("RAY_ADDRESS", LOCAL) != LOCAL
+
+
+def about_token(environment: Mapping[str, str]) -> str:
+    """What to look at where something listens, and lets nobody in: Ray itself does not say that it is the token."""
+    if environment.get("RAY_AUTH_MODE", "").lower() != "token":
+        return (
+            "no token was sent, as RAY_AUTH_MODE is not set; 'ray start' asks for one wherever it finds "
+            "~/.ray/auth_token, which Ray makes by itself: export RAY_AUTH_MODE=token, with the head's own token"
+        )
+    return (
+        "RAY_AUTH_MODE=token sent the token of RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; is it the "
+        "head's own, and was the head started in that mode?"
+    )
 
 
 def refuse_lost_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) -> None:

@@ -24,6 +24,7 @@ from roadscan.cluster import connect, grows, nodes, refuse_lost_outputs
 from roadscan.dataset.read import open_draft
 from roadscan.errors import ConfigError, ModelError, RoadscanError, TrainingError
 from roadscan.storage import Store, arrow_filesystem, open_store
+from roadscan.train.backend import environment
 from roadscan.train.check import check_data, check_fit, check_writable
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import HISTORY, check_tracking
@@ -94,11 +95,11 @@ def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary
         ConfigError: the sweep was started with other settings; and what `plan_sweep` raises.
         TrainingError: another driver goes on with the sweep, or no trial came to an end.
     """
+    initials = check_sweep(config)
     store = open_store(config.sweeps).child(config.name)
     # Absolute: trials have folders of their own.
     data = open_store(config.train.data).uri
     config = config.model_copy(update={"train": config.train.model_copy(update={"data": data})})
-    initials = check_sweep(config)
     connect()
     plan = plan_trials(config, nodes(), grows=grows())
     sweep = Sweep(config, JournalStorage(StoreJournal(store)))
@@ -157,7 +158,8 @@ class _Run:
         self._running[trial_id], self._hours[trial_id] = assignment, {}
         self._show()
         placement = self._plan.placements[assignment.train.variant]
-        return {"train": self._kept_in_sweep(assignment).model_dump_json(), "placement": placement}
+        train = self._kept_in_sweep(assignment).model_dump_json()
+        return {"train": train, "placement": placement, "environment": environment()}
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take in what a trial reports; whether it is to be stopped."""
@@ -261,6 +263,7 @@ def _kept(run: _Run) -> Iterator[None]:
 
 def _run_trial(spec: dict[str, Any], initials: dict[str, Any]) -> None:
     """One trial, in a process that Ray Tune starts: train, report every epoch, and what came of it."""
+    os.environ |= spec["environment"]
     config = TrainConfig.model_validate_json(spec["train"])
     reported = 0
 
@@ -292,7 +295,9 @@ def _latencies(config: TuneConfig, plan: Plan) -> dict[str, float]:
         settings = {field: value for field, value in zip(OF_NETWORK, values, strict=True) if field in config.space}
         train = config.trial(settings)
         placement = plan.placements[train.variant]
-        measure = ray.remote(measure_latency).options(num_cpus=placement.cpus, num_gpus=placement.gpus)
+        measure = ray.remote(measure_latency).options(
+            num_cpus=placement.cpus, num_gpus=placement.gpus, runtime_env={"env_vars": environment()}
+        )
         network = (task, train.variant, train.activation, train.image_size_px)
         found[_network(train)] = ray.get(measure.remote(*network, placement.cpus, holds_gpu=placement.gpus > 0))
     return found

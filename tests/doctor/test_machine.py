@@ -70,8 +70,11 @@ def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a build for CPUs" in machine.gpu().found
     monkeypatch.setattr(torch.version, "cuda", "13.2")
     assert machine.gpu().advice.startswith("install a driver")
+    assert "end with an error" in machine.gpu().advice
     monkeypatch.setattr(machine.Path, "exists", lambda _: False)
     assert machine.gpu().status == "ok"
+    monkeypatch.setenv("ROADSCAN_DEVICE", "cpu")
+    assert machine.gpu().found == "ROADSCAN_DEVICE is set: no job computes on a GPU"
 
 
 @pytest.mark.parametrize(("free", "status"), [(50e9, "ok"), (8e9, "warn"), (1e9, "fail")])
