@@ -20,7 +20,7 @@ def main() -> int:
         config = load_config(DemoModelConfig, arguments.config, arguments.overrides)
         with progress("images") as images:
             make_images(config, images)
-        with epoch_progress() as epochs:
+        with epoch_progress(config.train.epochs) as epochs:
             summary = run_training(config.train, epochs, epochs.done)
     except RoadscanError as error:
         errors.print("error:", str(error), markup=False)

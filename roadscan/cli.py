@@ -189,7 +189,7 @@ def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRu
         return print_config(settings)
     from roadscan.train.launch import run_training
 
-    with epoch_progress() as bar:
+    with epoch_progress(settings.epochs) as bar:
         summary = run_training(settings, bar, bar.done)
     print_training(settings.out, summary)
     return 0

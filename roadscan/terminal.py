@@ -82,27 +82,25 @@ class progress(_Live):  # noqa: N801 - used as a function: with progress("frames
 class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
     """A line for each epoch that is done; in a terminal, also the steps of the one under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: int) -> None:
         super().__init__("starting workers", console, MofNCompleteColumn(), TimeElapsedColumn())
-        self._epochs, self._told, self._since = 0, 0, time.monotonic()
+        self._epochs, self._since = epochs, time.monotonic()
+        self._told: int | None = None  # epochs; none before the first news
 
     def __call__(self, now: EpochProgress) -> None:
         """Show how far the epoch under way is."""
-        if not self._epochs:  # what was done before is not told, and start-up is no part of an epoch
-            self._epochs, self._told, self._since = now.epochs, now.epoch, time.monotonic()
+        if self._told is None:  # what was done before is not told, and start-up is no part of an epoch
+            self._told, self._since = now.epoch, time.monotonic()
         text = f"epoch {now.epoch + 1}/{now.epochs}  {_losses(now.losses)}"
         self._bar.update(self._task, description=text, completed=now.step, total=now.steps)
 
     def done(self, history: Sequence[dict[str, Any]]) -> None:
         """Tell the epochs that are new."""
-        new = history[self._told if self._epochs else -1 :]
-        self._told = len(history)
-        now = time.monotonic()
+        new = history[-1 if self._told is None else self._told :]
+        self._told, since, self._since = len(history), self._since, time.monotonic()
         for row in new:
-            each_s = (now - self._since) / len(new)
-            line = epoch_in_words(row, self._epochs or row["epoch"], each_s)
+            line = epoch_in_words(row, self._epochs, (self._since - since) / len(new))
             self._to.print(line, markup=False, soft_wrap=True)
-        self._since = now
 
 
 def epoch_in_words(row: Mapping[str, Any], epochs: int, each_s: float) -> str:

@@ -75,13 +75,19 @@ def check_sweep(config: TuneConfig) -> dict[str, Initial]:
     found: dict[str, Initial] = {}
     for variant in config.variants:
         train = config.trial({"variant": variant})
-        if train.initial:
-            found[train.initial] = found.get(train.initial) or read_initial(train.initial)
+        for uri in _starts_from(config, train):
+            found[uri] = found.get(uri) or read_initial(uri)
             try:
-                check_fit(found[train.initial], draft, train)
+                check_fit(found[uri], draft, train)
             except ModelError as error:
                 raise ModelError(f"variant {variant}: {error}") from None
     return found
+
+
+def _starts_from(config: TuneConfig, train: TrainConfig) -> list[str]:
+    """Addresses of first weights that trials like this one may have."""
+    choices = options(config.space["initial"]) if "initial" in config.space else (train.initial,)
+    return [str(uri) for uri in choices if uri is not None]
 
 
 def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import labelled
 import pytest
@@ -22,9 +22,20 @@ from roadscan.demo.server import free_ports
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
+class Counted(NamedTuple):
+    """A cluster of one node with two GPUs and four processors, as Ray counts.
+
+    Attributes:
+        address: of its head.
+        logs: folder of Ray Train's logs.
+    """
+
+    address: str
+    logs: Path
+
+
 @pytest.fixture(scope="module")
-def counted() -> Iterator[str]:
-    """A cluster of one node with two GPUs and four processors, as Ray counts; its address."""
+def counted() -> Iterator[Counted]:
     port, client = free_ports(2)
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -35,7 +46,7 @@ def counted() -> Iterator[str]:
         stack.callback(kill_node, start_node(folder, "127.0.0.1", *HEAD, *offer))
         wait_for_port("127.0.0.1", port)
         wait_for_nodes(f"127.0.0.1:{port}", 1)
-        yield f"127.0.0.1:{port}"
+        yield Counted(f"127.0.0.1:{port}", Path(folder, "127.0.0.1", "session_latest", "logs", "train"))
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +57,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def on_processors(counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def on_processors(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs of this process join the cluster, and compute without cards."""
-    monkeypatch.setenv("RAY_ADDRESS", counted)
+    monkeypatch.setenv("RAY_ADDRESS", counted.address)
     monkeypatch.setenv("ROADSCAN_DEVICE", "cpu")
 
 
@@ -71,13 +82,15 @@ def test_a_training_takes_a_gpu_a_worker(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_that_torch_cannot_use_ends_a_training_at_once(counted: str, data: str, tmp_path: Path) -> None:
+def test_a_gpu_that_torch_cannot_use_ends_a_training_at_once(counted: Counted, data: str, tmp_path: Path) -> None:
     run = write_run(tmp_path, data, execution={"workers": 2})
-    done = roadscan("train", run, RAY_ADDRESS=counted, ROADSCAN_DEVICE="")
+    before = {*counted.logs.glob("ray-train-app-worker-*")}
+    done = roadscan("train", run, RAY_ADDRESS=counted.address, ROADSCAN_DEVICE="")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith("error: a process was given a GPU, but torch")
     assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "runs" / "train" / "history.json").exists()
+    assert len({*counted.logs.glob("ray-train-app-worker-*")} - before) == 2, "no worker was started again"
 
 
 def test_a_sweep_has_trials_of_two_gpus_and_of_half_of_one(on_processors: None, data: str, tmp_path: Path) -> None:
@@ -109,8 +122,8 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table.splitlines()]
 
 
-def test_the_doctor_counts_what_the_cluster_has(counted: str) -> None:
-    done = roadscan("doctor", "--json", RAY_ADDRESS=counted)
+def test_the_doctor_counts_what_the_cluster_has(counted: Counted) -> None:
+    done = roadscan("doctor", "--json", RAY_ADDRESS=counted.address)
     found = {one["check"]: one for one in json.loads(done.stdout)}
     assert found["ray"]["status"] == "ok", found["ray"]
     assert found["ray"]["found"].endswith("1 nodes, 4 cores, 2 GPUs")

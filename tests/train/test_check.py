@@ -72,6 +72,8 @@ def test_first_weights_are_looked_at(folder: Path, capsys: pytest.CaptureFixture
     assert "not a roadscan model file" in refused(capsys, "train", initial="train.yaml")
     assert "expected weights of the same YOLOv8 variant" in refused(capsys, "train", initial="demo", variant="s")
     assert "model none.zip: no such file" in refused(capsys, "tune", **{"train.initial": "none.zip"})
+    message = refused(capsys, "tune", **{"space.initial": "[null, none.zip]"})
+    assert message.startswith("model none.zip: no such file")
     message = refused(capsys, "tune", **{"train.initial": "demo"})
     assert message.startswith("variant s: initial weights: ")
 
