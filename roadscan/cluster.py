@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -52,7 +52,7 @@ def connect() -> None:
     if refused := unreachable(address):
         raise ClusterError(f"RAY_ADDRESS {address}: {refused}; is the head up, and reachable from here?")
     try:
-        with _unconfirmed():
+        with _unconfirmed() if address == LOCAL else nullcontext():  # elsewhere Ray may abort, and say why there alone
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -27,6 +30,23 @@ def test_an_address_that_cannot_be_joined(monkeypatch: pytest.MonkeyPatch, addre
     with pytest.raises(ClusterError, match=message) as caught:
         connect()
     assert given in str(caught.value)
+
+
+@pytest.mark.ray
+def test_a_cluster_of_this_process_alone_starts_without_a_word_and_keeps_the_words_of_others() -> None:
+    """Ray's native code would confirm its log level in the middle of a progress bar."""
+    script = (
+        "import os, ray, roadscan.cluster as c; init = ray.init\n"
+        "ray.init = lambda **k: (os.write(2, b'word\\n'), init(**k))\n"
+        "c.connect(); print(c.nodes(), c.grows())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+    )  # fmt: skip
+    assert done.stderr == "word\n"
+    assert done.stdout.startswith("[Node(cpus=")
+    assert done.stdout.endswith(" False\n")
 
 
 JOB = {"RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps({"runtime_env": {"working_dir": "gcs://_ray_pkg_1.zip"}})}
