@@ -34,6 +34,7 @@ from roadscan.terminal import (
     print_register_scores,
     print_sweep,
     print_tables,
+    print_training,
     progress,
     sweep_progress,
 )  # fmt: skip
@@ -181,15 +182,18 @@ def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
 @app.command()
 def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
     """Train YOLOv8 with the generalized focal loss on the Ray cluster. Run again, it goes on where it stopped."""
+    from roadscan.train.check import check_training
     from roadscan.train.config import TrainConfig
-    from roadscan.train.launch import run_training
 
     settings = load_config(TrainConfig, config, overrides or [])
     if dry_run:
+        check_training(settings)
         return print_config(settings)
-    with epoch_progress() as bar:
-        summary = run_training(settings, bar)
-    print_facts({"model": settings.out, **asdict(summary)})
+    from roadscan.train.launch import run_training
+
+    with epoch_progress(settings.epochs) as bar:
+        summary = run_training(settings, bar, bar.done)
+    print_training(settings.out, summary)
     return 0
 
 

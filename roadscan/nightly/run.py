@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan import __version__
+from roadscan.cluster import refuse_lost_outputs
 from roadscan.errors import RoadscanError
 from roadscan.inventory import InventorySummary
 from roadscan.inventory.launch import run_inventory
@@ -82,6 +83,7 @@ def run_nightly(
         LeaseHeld: another run is under way.
         RoadscanError: what stopped a night; its summary says the same.
     """
+    refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     url = webhook_url(os.environ)
     with nightly_lease(config) as lease:
         run = _Run(config, url, tell, progress, scan)

@@ -10,6 +10,7 @@ from roadscan.config import Config
 from roadscan.model.backends.engine import Choice, Precision
 from roadscan.model.bundle import Task
 from roadscan.model.decode import DecodeMode
+from roadscan.nodes import GrowthConfig
 from roadscan.storage import sha256_hex
 
 
@@ -49,7 +50,7 @@ class ScanConfig(Config):
         None, ge=1, le=256, description="images being fetched and decoded at a time, per actor; empty: by its cores"
     )
     actors: int | None = Field(
-        None, ge=1, description="processes with a model; empty: as many as there is room for. Needed where it grows"
+        None, ge=1, description="processes with a model, at most; empty: as many as there is room for"
     )
     cpus_per_actor: int | None = Field(
         None, ge=1, le=256, description="cores of an actor; empty: its share of the GPU's, or up to 4 without GPUs"
@@ -59,6 +60,9 @@ class ScanConfig(Config):
         ge=0,
         le=16,
         description="GPUs of an actor, also a part of one, 0 for none; empty: by the cores that feed each GPU",
+    )
+    grows_to: GrowthConfig | None = Field(
+        None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"
     )
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 

@@ -22,17 +22,10 @@ from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
-from roadscan.scan.placement import Node, Placement
+from roadscan.scan.placement import Placement
 from roadscan.scan.worker import ShardWorker
 
 ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an error's text: how to try again
-
-
-def cluster_nodes() -> list[Node]:
-    """The machines of the cluster, which is joined."""
-    connect()
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in resources]
 
 
 def scan_on_cluster(

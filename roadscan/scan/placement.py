@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roadscan.errors import ConfigError
+from roadscan.nodes import Node, places
 from roadscan.scan.config import ScanConfig
 
 #: Cores that one process can keep busy: it decodes in threads, and what of its work holds Python's lock (requests to an
@@ -13,14 +14,6 @@ from roadscan.scan.config import ScanConfig
 CORES_A_PROCESS = 4
 MOST_A_GPU = 4  # each has a model in the GPU's memory
 THREADS_A_CORE = 4  # of a process: a thread mostly waits for the store
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What a machine lends: cores and GPUs."""
-
-    cpus: float
-    gpus: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +41,14 @@ class Placement:
         return 3 if self.gpus else 2
 
 
-def place(config: ScanConfig, nodes: Sequence[Node], shards: int) -> Placement:
+def place(config: ScanConfig, nodes: Sequence[Node], shards: int, *, grows: bool = False) -> Placement:
     """Settle what the config leaves to the cluster.
-
-    What the config states is believed, since a cluster that grows on demand makes room when it is asked to.
 
     Args:
         config: the scan.
         nodes: the machines that there are.
         shards: to be scanned: a process without one would be idle.
+        grows: whether others may join them: then those are planned with that the config says it grows to.
 
     Raises:
         ConfigError: no machine has room for a process.
@@ -68,6 +60,8 @@ def place(config: ScanConfig, nodes: Sequence[Node], shards: int) -> Placement:
     >>> place(config, [Node(2)], 100)
     Placement(actors=1, cpus=2, gpus=0.0)
     """
+    if grows and config.grows_to is not None:
+        nodes = config.grows_to.grown()
     with_gpu = [node for node in nodes if node.gpus]
     gpus, cpus = config.gpus_per_actor, config.cpus_per_actor
     if gpus is None:
@@ -75,14 +69,15 @@ def place(config: ScanConfig, nodes: Sequence[Node], shards: int) -> Placement:
     eligible = with_gpu if gpus else list(nodes)
     if cpus is None:
         cpus = _cores(eligible, gpus)
-    actors = config.actors or sum(_fitting(node, cpus, gpus) for node in eligible)
-    if not actors:
+    room = sum(places(node, cpus, gpus) for node in eligible)
+    if not room:
+        there = ", ".join(_said(node.cpus, node.gpus) for node in nodes) or "none"
         raise ConfigError(
-            f"actors: no machine has room for one with {_said(cpus, gpus)}; there are "
-            f"{', '.join(_said(node.cpus, node.gpus) for node in nodes) or 'none'}. Set actors, cpus_per_actor and "
-            "gpus_per_actor where the cluster grows on demand; else lower them"
+            f"no machine has room for a process with {_said(cpus, gpus)}; there are {there}. "
+            + ("Say in grows_to what the cluster grows to, or l" if grows else "L")
+            + "ower cpus_per_actor and gpus_per_actor"
         )
-    return Placement(min(actors, max(shards, 1)), cpus, gpus)
+    return Placement(min(config.actors or room, room, max(shards, 1)), cpus, gpus)
 
 
 def _processes_a_gpu(nodes: Sequence[Node], cpus: int | None) -> int:
@@ -97,11 +92,6 @@ def _cores(nodes: Sequence[Node], gpus: float) -> int:
         return max(int(min((node.cpus / node.gpus * gpus for node in nodes), default=1)), 1)
     usable = [node.cpus for node in nodes if node.cpus >= 1]
     return int(min([CORES_A_PROCESS, *usable]))
-
-
-def _fitting(node: Node, cpus: int, gpus: float) -> int:
-    by_cpus = int(node.cpus // cpus)
-    return min(by_cpus, int(node.gpus / gpus + 1e-9)) if gpus else by_cpus
 
 
 def _said(cpus: float, gpus: float) -> str:

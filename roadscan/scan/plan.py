@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
+from roadscan.cluster import refuse_lost_outputs
 from roadscan.errors import SurveyError
 from roadscan.model.bundle import ModelFile, inspect
 from roadscan.scan import ledger
@@ -36,9 +38,11 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
     """Read the drives, the model and the ledger; start nothing.
 
     Raises:
+        ConfigError: a submitted job would write into its copy of the working directory.
         SurveyError: no drive at an address, or two drives with one id.
         ModelError: the model cannot be used, or is for another task.
     """
+    refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     model = inspect(config.model, task=config.task)
     warehouse = Warehouse(config.warehouse)
     runs = warehouse.read(warehouse.current(), "runs").to_pylist()

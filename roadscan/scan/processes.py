@@ -19,9 +19,10 @@ from pathlib import Path
 
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE, Cuda
+from roadscan.nodes import Node, usable_cores
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
-from roadscan.scan.placement import Node, Placement
+from roadscan.scan.placement import Placement
 
 TRIES = 3  # of a shard whose process died: an image that kills it would else do so for ever
 GPU_FILES = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # Linux, and Linux in Windows
@@ -30,7 +31,7 @@ GPU_FILES = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # Linux, and Linux in Wind
 def this_machine() -> Node:
     """Cores that this process may use, and GPUs that torch can."""
     has_gpu = any(path.exists() for path in GPU_FILES) and not os.environ.get(OVERRIDE)
-    return Node(len(os.sched_getaffinity(0)), len(Cuda.here().names) if has_gpu else 0)
+    return Node(usable_cores(), len(Cuda.here().names) if has_gpu else 0)
 
 
 def scan_in_processes(

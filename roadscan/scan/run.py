@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from roadscan import __version__
-from roadscan.cluster import is_local
+from roadscan.cluster import connect, grows, is_local, nodes
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned
@@ -105,9 +105,10 @@ def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
         placement = place(config, [this_machine()], len(plan.todo))
         yield from scan_in_processes(config, plan.todo, plan.model.sha256, placement)
     else:
-        from roadscan.scan.pipeline import cluster_nodes, scan_on_cluster
+        from roadscan.scan.pipeline import scan_on_cluster
 
-        placement = place(config, cluster_nodes(), len(plan.todo))
+        connect()
+        placement = place(config, nodes(), len(plan.todo), grows=grows())
         yield from scan_on_cluster(config, plan.todo, plan.model.sha256, placement)
 
 

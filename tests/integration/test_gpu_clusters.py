@@ -118,5 +118,5 @@ def test_a_cluster_that_lends_nothing_yet_needs_to_be_told_how_many(tmp_path: Pa
         finally:
             kill_node(head)
     assert done.returncode == 1
-    assert "actors: no machine has room for one" in done.stderr
-    assert "Set actors, cpus_per_actor and gpus_per_actor where the cluster grows on demand" in done.stderr
+    assert "no machine has room for a process" in done.stderr
+    assert "Say in grows_to what the cluster grows to" in done.stderr

@@ -93,19 +93,28 @@ def adapt(network: torch.nn.Module, initial: StateDict, batches: Iterable[torch.
         batches: (b, 3, h, w) float images in 0..1 to measure activations on; read only where BatchNorm was folded.
 
     Raises:
-        ModelError: the weights have no backbone in common with the network.
+        ModelError: as `fitting`.
     """
-    own = network.state_dict()
-    fitting = {name: tensor for name, tensor in initial.items() if name in own and own[name].shape == tensor.shape}
-    if len(fitting) < len(own) / 2:
-        raise ModelError(
-            f"initial weights: {len(fitting)} of the network's {len(own)} tensors fit by name and shape; "
-            "expected weights of the same YOLOv8 variant"
-        )
-    network.load_state_dict({**own, **fitting})
+    network.load_state_dict({**network.state_dict(), **fitting(network, initial)})
     if is_folded(network):
         unfold_batchnorm(network, batches)
     network.train()
+
+
+def fitting(network: torch.nn.Module, initial: StateDict) -> StateDict:
+    """Those of the weights that fit a network by name and shape.
+
+    Raises:
+        ModelError: the weights have no backbone in common with the network.
+    """
+    own = network.state_dict()
+    found = {name: tensor for name, tensor in initial.items() if name in own and own[name].shape == tensor.shape}
+    if len(found) < len(own) / 2:
+        raise ModelError(
+            f"initial weights: {len(found)} of the network's {len(own)} tensors fit by name and shape; "
+            "expected weights of the same YOLOv8 variant"
+        )
+    return found
 
 
 def split_output(output: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
