@@ -54,10 +54,10 @@ def stage(uri: str, cache_dir: str | Path, *, on_image: OnImage | None = None) -
         return read_dataset(uri)
     asked_s = time.time()
     cache = Path(cache_dir).expanduser().resolve()
-    with _disk_errors(cache):
+    with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
     address = sha256_hex(uri.rstrip("/").encode())[:16]
-    with _locked(cache, address):
+    with locked(cache, address):
         name = _checked_since(cache, address, asked_s)
         dataset = _complete(cache / name) if name else None
         if dataset is None:
@@ -102,7 +102,7 @@ def _stage(uri: str, cache: Path, on_image: OnImage | None) -> tuple[Dataset, st
     draft = open_draft(uri)
     stats = _stats(draft, uri)
     name = _name(draft.files.was_read, stats)
-    with _locked(cache, name):
+    with locked(cache, name):
         dataset = _complete(cache / name)
         if dataset is None:
             _fetch(draft, stats, uri, cache / name, on_image)
@@ -164,7 +164,7 @@ def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_i
         refuse(reading.errors, uri)
         held = {key: one for key, (_, one) in zip(keys, found, strict=True)}
         _write(partial / MANIFEST, manifest_bytes(reading.dataset, held), durable=True)
-        with _disk_errors(folder):
+        with disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)  # damaged, else it would have been used
             partial.rename(folder)
@@ -185,7 +185,7 @@ def _fetch_image(files: Files, key: str, expected: Stat, partial: Path) -> tuple
 
 
 def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.write(data)
@@ -211,18 +211,19 @@ def _write_checked(cache: Path, address: str, name: str, at_s: float) -> None:
 
 
 @contextmanager
-def _locked(cache: Path, name: str) -> Iterator[None]:
+def locked(cache: Path, name: str) -> Iterator[None]:
     """Hold a lock of this node; the kernel releases it when the process dies."""
-    with _disk_errors(cache):
+    with disk_errors(cache):
         lock = (cache / f".{name}.lock").open("w")
     with lock:
-        with _disk_errors(cache):
+        with disk_errors(cache):
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """The disk's errors as roadscan's."""
     try:
         yield
     except OSError as error:

@@ -45,8 +45,8 @@ class ExecutionConfig(Config):
     grows_to: GrowthConfig | None = Field(
         None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"
     )
-    loader_workers: int = Field(
-        0, ge=0, description="processes a worker that load images; 0 loads in the worker itself"
+    loader_workers: int | None = Field(
+        None, ge=0, description="processes a worker that load images; 0: the worker itself; empty: by its CPUs"
     )
     max_failures: int = Field(3, ge=0, description="times that lost workers are replaced before the run fails")
     cache_dir: str = Field("/tmp/roadscan-datasets", description="folder on each node for the dataset's copy")  # noqa: S108

@@ -23,12 +23,14 @@ from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from roadscan.cluster import connect, grows, nodes
+from roadscan.dataset.shrunk import shrink
 from roadscan.dataset.staging import stage
 from roadscan.errors import AccessDenied, NotFound, RoadscanError, StorageError, TrainingError
 from roadscan.storage import arrow_filesystem, open_file, open_store
 from roadscan.train.backend import CheckedTorchConfig, environment, worker_device
 from roadscan.train.check import check_training
 from roadscan.train.config import TrainConfig
+from roadscan.train.feed import small_copies
 from roadscan.train.history import History, write_history
 from roadscan.train.initial import Initial, check_splits
 from roadscan.train.loop import train
@@ -38,7 +40,7 @@ from roadscan.train.result import MODEL, Summary, write_result
 
 POLL_S = 0.5
 PATIENCE_S = 300  # without news, after which the driver says what it waits for
-STAGING_S = 6 * 3600
+COLLECTIVE_S = 600  # after which a step that hangs in a collective ends its worker, to be replaced
 RESIZE_S = 900  # between looks for room for more workers; to take it costs the epoch under way
 logger = logging.getLogger(__name__)
 
@@ -97,8 +99,8 @@ def run_placed(
             "cpus": placement.cpus,
             "watch": watch,
         },
-        # Nodes that have the dataset wait in a collective for one that fetches it.
-        torch_config=CheckedTorchConfig(timeout_s=STAGING_S, watch=watch),
+        # Of a step alone: what takes one worker long is waited for elsewhere (`everyone`).
+        torch_config=CheckedTorchConfig(timeout_s=COLLECTIVE_S, watch=watch),
         scaling_config=ray.train.ScalingConfig(
             num_workers=placement.workers,
             use_gpu=placement.gpus > 0,
@@ -160,12 +162,14 @@ def _work(spec: dict[str, Any]) -> None:
 
 
 def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
-    ranks = _RayRanks(spec["watch"])
+    ranks = _RayRanks(spec["watch"], spec["cpus"])
     torch.set_num_threads(spec["cpus"])
+    everyone(None)  # all are here; from now on one may take hours
     error: RoadscanError | None = None
     try:
         dataset = stage(config.data, Path(config.execution.cache_dir))
         check_splits(dataset, config.data)
+        shrunk = shrink(dataset.root, small_copies(dataset, config.image_size_px), config.execution.cache_dir)
     except RoadscanError as error_:
         error = error_
     # All or none: a rank that went on alone would wait for ever for the others.
@@ -179,7 +183,7 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
         write_history(history, config, store)
         spec["watch"].tell.remote(history)
 
-    state = train(config, dataset, initial, ranks, on_epoch)
+    state = train(config, dataset, initial, ranks, on_epoch, shrunk)
     if ranks.rank == 0:
         write_result(state, dataset, config, initial.origin if initial else "scratch", store, ranks.device)
 
@@ -187,10 +191,11 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
 class _RayRanks:
     """`Ranks` of a Ray Train worker."""
 
-    def __init__(self, watch: Any) -> None:
+    def __init__(self, watch: Any, cpus: int) -> None:
         context = ray.train.get_context()
         self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
         self.device = worker_device()
+        self.cpus = cpus
         self._watch = watch
         self._folder = tempfile.TemporaryDirectory(prefix="roadscan-resume-")
 
@@ -199,7 +204,14 @@ class _RayRanks:
         return Path(checkpoint.to_directory(self._folder.name)) if checkpoint else None
 
     def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
-        ray.train.report(metrics, checkpoint=checkpoint and ray.train.Checkpoint.from_directory(checkpoint))
+        # It is uploaded beside the next epoch. Ray lets any number of them queue up; the run is to lose one at most.
+        ray.train.get_all_reported_checkpoints()  # waits until Ray has taken down every report before this one
+        ray.train.report(
+            metrics,
+            checkpoint=checkpoint and ray.train.Checkpoint.from_directory(checkpoint),
+            checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC,
+            delete_local_checkpoint_after_upload=True,
+        )
 
     def progress(self, progress: Progress) -> None:
         self._watch.show.remote(progress)

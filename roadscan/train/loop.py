@@ -2,13 +2,16 @@
 
 Every rank computes its part of the same batch; gradients and BatchNorm statistics are averaged before each step, so
 weights and their average are the same bits everywhere. What is random comes from (seed, epoch, place) alone, so a run
-that is stopped and goes on gives what it would have given.
+that is stopped and goes on gives what it would have given: on CPUs to the last bit, on GPUs as far as their kernels are
+deterministic, which is asked for.
 
 Names: b images, h and w input pixels.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
 import time
 import warnings
@@ -23,13 +26,15 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 from roadscan.dataset.records import Dataset
+from roadscan.dataset.shrunk import Shrunk
 from roadscan.dataset.staging import dataset_digest
-from roadscan.errors import ConfigError, DatasetError, TrainingError
+from roadscan.errors import ConfigError, DatasetError, RoadscanError, TrainingError
+from roadscan.evaluate.detection.results import Objects
 from roadscan.model import yolo
 from roadscan.train.config import TrainConfig
+from roadscan.train.feed import make_loader
 from roadscan.train.initial import Initial, initialise, input_shape
 from roadscan.train.ranks import Progress, Ranks, everyone, of_first
 from roadscan.train.schedule import RankBatches, learning_rate, steps_per_epoch
@@ -46,6 +51,7 @@ def train(
     initial: Initial | None,
     ranks: Ranks,
     on_epoch: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+    shrunk: Shrunk | None = None,
 ) -> State:
     """Train to the end, from the newest checkpoint if there is one.
 
@@ -55,13 +61,15 @@ def train(
         initial: weights to start from; None for scratch.
         ranks: this process among the others.
         on_epoch: called by rank 0 with the history after each epoch, before its checkpoint.
+        shrunk: small copies of the images; None reads the originals, for the same bits.
 
     Raises:
-        ConfigError: the checkpoint is of other settings, or the device has no bfloat16.
+        ConfigError: the checkpoint is of other settings, the device has no bfloat16, or the node too little shared
+            memory.
         DatasetError: an image cannot be decoded, or the ranks have different datasets.
         TrainingError: the loss is not finite any more.
     """
-    run = _Run(config, dataset, initial, ranks)
+    run = _Run(config, dataset, initial, ranks, shrunk or Shrunk())
     while run.state.epoch < config.epochs and not run.has_stalled():
         run.train_epoch()
         run.validate()
@@ -74,8 +82,11 @@ def train(
 class _Run:
     """A run in one process."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, initial: Initial | None, ranks: Ranks) -> None:
-        self.config, self.dataset, self.ranks = config, dataset, ranks
+    def __init__(
+        self, config: TrainConfig, dataset: Dataset, initial: Initial | None, ranks: Ranks, shrunk: Shrunk
+    ) -> None:
+        _ask_for_determinism(ranks.device)
+        self.config, self.dataset, self.ranks, self.shrunk = config, dataset, ranks, shrunk
         images, names = dataset.splits["train"], dataset.names
         input_hw = input_shape(images, config)
         torch.manual_seed(config.seed)
@@ -101,14 +112,15 @@ class _Run:
         )
         pixels = yolo.TrainingImages(
             Path(dataset.root), images, task=dataset.task, config=config.augment, input_hw=input_hw,
-            image_size_px=config.image_size_px, seed=config.seed,
+            image_size_px=config.image_size_px, seed=config.seed, shrunk=shrunk,
             mosaic_epochs=config.epochs - config.augment.close_mosaic,
         )  # fmt: skip
-        workers = config.execution.loader_workers
-        self.loader = DataLoader(
-            pixels, batch_sampler=self.batches, collate_fn=yolo.collate, num_workers=workers,
-            persistent_workers=workers > 0, pin_memory=ranks.device.type == "cuda",
+        part = math.ceil(config.batch / ranks.world_size / config.accumulate)
+        self.loader = make_loader(
+            pixels, self.batches, stated=config.execution.loader_workers, cpus=ranks.cpus,
+            pixels=part * math.prod(input_hw), pin=ranks.device.type == "cuda",
         )  # fmt: skip
+        self.truths: dict[str, Objects] = {}
         self.skipped = 0  # steps in a row without a finite gradient
 
     def train_epoch(self) -> None:
@@ -194,7 +206,7 @@ class _Run:
         state, config = self.state, self.config
         if state.epoch % config.validate_every and state.epoch != config.epochs:
             return
-        metrics = validate(state.ema.weights, self.dataset, config, self.ranks)
+        metrics = validate(state.ema.weights, self.dataset, config, self.ranks, self.shrunk, self.truths)
         state.history[-1] |= metrics
         earlier = [row["fitness"] for row in state.history[:-1] if "fitness" in row]
         if metrics["fitness"] > max(earlier, default=-1.0):
@@ -203,12 +215,12 @@ class _Run:
 
     def save(self) -> None:
         """Report the epoch, with a checkpoint."""
-        with tempfile.TemporaryDirectory(prefix="roadscan-checkpoint-") as folder:
-            checkpoint = Path(folder) if self.ranks.rank == 0 else None
-            if checkpoint:
-                self.state.save(checkpoint)
-            row = self.state.history[-1]
-            self.ranks.report({**row, "fitness": row.get("fitness", -1.0)}, checkpoint)
+        checkpoint = None
+        if self.ranks.rank == 0:
+            checkpoint = Path(tempfile.mkdtemp(prefix="roadscan-checkpoint-"))
+            self.state.save(checkpoint)
+        row = self.state.history[-1]
+        self.ranks.report({**row, "fitness": row.get("fitness", -1.0)}, checkpoint)
 
     def has_stalled(self) -> bool:
         """Whether the validation that was just made is the last of too many without a better one."""
@@ -221,8 +233,8 @@ def _next(parts: Iterator[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The next batch; an error of a loader process without the traceback that torch puts before its message."""
     try:
         return next(parts)
-    except DatasetError as error:
-        raise DatasetError(str(error).rpartition("DatasetError: ")[2].strip()) from None
+    except RoadscanError as error:
+        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from None
 
 
 def _agreed(digest: str, uri: str) -> str:
@@ -234,6 +246,19 @@ def _agreed(digest: str, uri: str) -> str:
     if len(set(everyone(digest))) > 1:
         raise DatasetError(f"data {uri}: nodes have different contents under this address; expected one shared dataset")
     return digest
+
+
+def _ask_for_determinism(device: torch.device) -> None:
+    """Have a GPU compute the same bits twice, as far as torch can; it warns of an operation that cannot.
+
+    The price is cuDNN's search for the fastest convolutions, which may choose another one each time. CPUs need nothing.
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)  # with it, cuDNN's convolutions
+        # Nothing here reads memory that it did not write.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _autocast(device: torch.device, config: TrainConfig) -> torch.autocast:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from roadscan.dataset.records import Dataset
-from roadscan.evaluate.detection.results import ImageResult
+from roadscan.dataset.shrunk import Shrunk
+from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.detection.scores import score
 from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.model.bundle import Bundle, ModelCard, StateDict
@@ -13,8 +14,22 @@ from roadscan.train.config import TrainConfig
 from roadscan.train.ranks import Ranks, everyone, of_first
 
 
-def validate(weights: StateDict, dataset: Dataset, config: TrainConfig, ranks: Ranks) -> dict[str, float]:
+def validate(
+    weights: StateDict, dataset: Dataset, config: TrainConfig, ranks: Ranks, shrunk: Shrunk, truths: dict[str, Objects]
+) -> dict[str, float]:
     """Scores of weights on the validation split, the same on every rank.
+
+    Masks are compared on the network's own grid, a quarter of its input, as Ultralytics' validator does: what chooses
+    between epochs need not be drawn in eight megapixels. The finished model is measured in the originals' pixels, so
+    the masks' figures on its card are others.
+
+    Args:
+        weights: of the network, with BatchNorm.
+        dataset: staged.
+        config: of the run.
+        ranks: this process among the others.
+        shrunk: small copies of the images.
+        truths: what is true in this rank's images, kept from one validation to the next; empty for the first.
 
     Returns:
         ``map50``, ``map50_95``, ``precision``, ``recall``, ``f1`` of boxes, ``mask_map50`` and ``mask_map50_95`` in
@@ -33,7 +48,11 @@ def validate(weights: StateDict, dataset: Dataset, config: TrainConfig, ranks: R
         device=str(ranks.device),
     )
     own = dataset.splits["val"][ranks.rank :: ranks.world_size]
-    results = list(predict(detector, Path(dataset.root), own, dataset.names, image_size_px=config.image_size_px))
+    found = predict(
+        detector, Path(dataset.root), own, dataset.names, image_size_px=config.image_size_px,
+        mask_size="grid", shrunk=shrunk, truths=truths, threads=ranks.cpus,
+    )  # fmt: skip
+    results = list(found)
     gathered = [result for part in everyone(results) for result in part]
     metrics: dict[str, float] = of_first(_metrics(gathered, dataset) if ranks.rank == 0 else None)
     return metrics

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import pytest
 import torch
 from together import config_of, digest, gradient, train_together
 
-from roadscan.errors import ConfigError, TrainingError
+from roadscan.dataset.shrunk import shrink
+from roadscan.errors import ConfigError, StorageError, TrainingError
 from roadscan.train import loop
+from roadscan.train.feed import small_copies
 from roadscan.train.ranks import Alone
 
 CPU = torch.device("cpu")
@@ -170,6 +174,43 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path, monkeypatch: pytes
     )
     assert once.abs().max() > 0
     assert (once - twice).abs().max() < 1e-5 * once.abs().max()
+
+
+def test_a_fault_in_a_loader_process_is_told_as_one_in_the_worker(tmp_path: Path) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2}, size_hw=(192, 320))
+    small = shrink(tmp_path, small_copies(dataset, 160), tmp_path / "cache")
+    os.truncate(small.path, 100)
+    for processes in (0, 1):
+        config = config_of(tmp_path, execution={"loader_workers": processes})
+        with pytest.raises(StorageError, match=r"^/\S+shrunk-\w+\.bgr: .* it was removed or cut off; start again"):
+            loop.train(config, dataset, None, Alone(tmp_path / "run", CPU), shrunk=small)
+
+
+def test_a_checkpoint_is_removed_once_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
+    loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    assert [path.name for path in (tmp_path / "run" / "latest").iterdir()] == ["state.pt"]
+    assert list((tmp_path / "temporary").glob("roadscan-checkpoint-*")) == []
+
+
+def test_only_a_gpu_is_asked_for_deterministic_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        torch.backends.cudnn.benchmark = True
+        loop._ask_for_determinism(CPU)
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.benchmark
+        loop._ask_for_determinism(torch.device("cuda"))
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory = before
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

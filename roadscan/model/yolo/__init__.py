@@ -22,7 +22,7 @@ os.environ.update(
 )
 _image_open = Image.open
 
-from roadscan.model.yolo.augment import AugmentConfig, Item, TrainingImages, collate
+from roadscan.model.yolo.augment import MASK_RATIO, AugmentConfig, Item, TrainingImages, collate, scaled_hw
 from roadscan.model.yolo.loss import criterion
 from roadscan.model.yolo.network import (
     STRIDE_PX,
@@ -43,6 +43,7 @@ Image.open = _image_open
 shutil.rmtree(_settings)  # read and written by the import alone; a worker that is killed would leave it behind
 
 __all__ = [
+    "MASK_RATIO",
     "STRIDE_PX",
     "AugmentConfig",
     "Item",
@@ -56,6 +57,7 @@ __all__ = [
     "fitting",
     "read_checkpoint",
     "restore",
+    "scaled_hw",
     "split_output",
     "to_float32",
 ]

@@ -6,6 +6,7 @@ makes it, nor on what was loaded before. So a run that is resumed, or goes on wi
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from ultralytics.utils.ops import resample_segments
 
 from roadscan.config import Config
 from roadscan.dataset.records import LabelledImage, Outline
+from roadscan.dataset.shrunk import Pixels, Shrunk
 from roadscan.errors import DatasetError
 
 OUTLINE_POINTS = 1000  # to which ultralytics resamples every outline
@@ -68,6 +70,13 @@ class Item(NamedTuple):
     image: int
 
 
+def scaled_hw(image_hw: tuple[int, int], image_size_px: int) -> tuple[int, int]:
+    """Height and width of an image once its longer side is `image_size_px`, rounded up as ultralytics does."""
+    ratio = image_size_px / max(image_hw)
+    height, width = (min(math.ceil(length * ratio), image_size_px) for length in image_hw)
+    return height, width
+
+
 class TrainingImages(Dataset[dict[str, Any]]):
     """A split's images, augmented, as the network's loss takes them.
 
@@ -80,6 +89,7 @@ class TrainingImages(Dataset[dict[str, Any]]):
         input_hw: of the network's input; multiples of 32.
         seed: of the run.
         mosaic_epochs: epochs, from the first, that mix images.
+        shrunk: small copies, which are used where there are some; the pixels are the same.
     """
 
     # What ultralytics' mixing transforms ask of a dataset: "ram" makes them draw from all images, not from those that
@@ -97,8 +107,9 @@ class TrainingImages(Dataset[dict[str, Any]]):
         input_hw: tuple[int, int],
         seed: int,
         mosaic_epochs: int,
+        shrunk: Shrunk | None = None,
     ) -> None:
-        self._root, self._images, self._seed = root, images, seed
+        self._root, self._images, self._seed, self._shrunk = root, images, seed, shrunk or Shrunk()
         self._segment, self._size = task == "segment", image_size_px
         self._mosaic_epochs = mosaic_epochs
         closed = config.model_copy(update={"mosaic": 0.0, "mixup": 0.0, "copy_paste": 0.0})
@@ -122,25 +133,31 @@ class TrainingImages(Dataset[dict[str, Any]]):
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """One image, scaled, with its objects, as ultralytics' transforms take it; the name is theirs."""
         image = self._images[index]
-        pixels = cv2.imread(str(self._root / image.key))  # BGR, upright
+        image_hw = image.height_px, image.width_px
+        pixels = self._shrunk.read(image.key, scaled_hw(image_hw, self._size))
         if pixels is None:
-            raise DatasetError(f"{self._root / image.key}: the image cannot be decoded; see 'roadscan dataset check'")
-        height, width = pixels.shape[:2]
-        ratio = self._size / max(height, width)
-        if ratio != 1:
-            inner = min(int(np.ceil(width * ratio)), self._size), min(int(np.ceil(height * ratio)), self._size)
-            pixels = cv2.resize(pixels, inner, interpolation=cv2.INTER_LINEAR)
+            pixels = self._decode(image.key)
         size = np.array([image.width_px, image.height_px], np.float32)
         return {
             "im_file": image.key,
             "img": pixels,
-            "ori_shape": (height, width),
+            "ori_shape": image_hw,
             "resized_shape": pixels.shape[:2],
             "cls": image.classes.astype(np.float32)[:, None],
             "instances": Instances(
                 image.boxes_xyxy / np.tile(size, 2), self._segments(image, size), bbox_format="xyxy", normalized=True
             ),
         }
+
+    def _decode(self, key: str) -> Pixels:
+        """The original, scaled."""
+        pixels = cv2.imread(str(self._root / key))  # BGR, upright
+        if pixels is None:
+            raise DatasetError(f"{self._root / key}: the image cannot be decoded; see 'roadscan dataset check'")
+        height, width = scaled_hw(pixels.shape[:2], self._size)
+        if (height, width) != pixels.shape[:2]:
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+        return pixels.astype(np.uint8, copy=False)
 
     def _segments(self, image: LabelledImage, size: Outline) -> Outline:
         """(n, OUTLINE_POINTS, 2) in 0..1; an object's polygons are joined by a seam."""
