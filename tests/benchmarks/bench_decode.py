@@ -93,8 +93,8 @@ def compare(split: Split, detector: Detector, side_px: int, ways: dict[str, Way]
         ratio = 10 * np.log10(255**2 / max(float(np.median(error)), 1e-9))
         delta = paired_deltas([first[0]], [matches]).metrics["map50_95"]
         print(
-            f"{name:16s} {np.mean(spent):6.2f} ms {ratio:6.1f} dB {point.right.sum():6d} right {point.wrong.sum():4d} wrong "
-            f"{point.missed.sum():4d} missed, mAP50-95 {mean_average_precision(matches):.2f}, "
+            f"{name:16s} {np.mean(spent):6.2f} ms {ratio:6.1f} dB {point.right.sum():6d} right "
+            f"{point.wrong.sum():4d} wrong {point.missed.sum():4d} missed, mAP50-95 {mean_average_precision(matches):.2f}, "
             f"{delta.value * 100:+.2f} ({delta.low * 100:+.2f} to {delta.high * 100:+.2f})",
             flush=True,
         )
