@@ -94,7 +94,8 @@ def compare(split: Split, detector: Detector, side_px: int, ways: dict[str, Way]
         delta = paired_deltas([first[0]], [matches]).metrics["map50_95"]
         print(
             f"{name:16s} {np.mean(spent):6.2f} ms {ratio:6.1f} dB {point.right.sum():6d} right "
-            f"{point.wrong.sum():4d} wrong {point.missed.sum():4d} missed, mAP50-95 {mean_average_precision(matches):.2f}, "
+            f"{point.wrong.sum():4d} wrong {point.missed.sum():4d} missed, "
+            f"mAP50-95 {mean_average_precision(matches):.2f}, "
             f"{delta.value * 100:+.2f} ({delta.low * 100:+.2f} to {delta.high * 100:+.2f})",
             flush=True,
         )
