@@ -2,12 +2,11 @@
 
 import argparse
 import sys
-from dataclasses import asdict
 
 from roadscan.config import load_config
 from roadscan.demo.model import DemoModelConfig, make_images
 from roadscan.errors import RoadscanError
-from roadscan.terminal import console, epoch_progress, errors, print_facts, progress
+from roadscan.terminal import epoch_progress, errors, print_training, progress
 from roadscan.train.launch import run_training
 
 
@@ -21,13 +20,12 @@ def main() -> int:
         config = load_config(DemoModelConfig, arguments.config, arguments.overrides)
         with progress("images") as images:
             make_images(config, images)
-        with epoch_progress() as epochs:
-            summary = run_training(config.train, epochs)
+        with epoch_progress(config.train.epochs) as epochs:
+            summary = run_training(config.train, epochs, epochs.done)
     except RoadscanError as error:
         errors.print("error:", str(error), markup=False)
         return 1
-    print_facts(asdict(summary))
-    console.print(f"model: {config.train.out}")
+    print_training(config.train.out, summary)
     return 0
 
 

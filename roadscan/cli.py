@@ -24,6 +24,7 @@ from roadscan.terminal import (
     console,
     epoch_progress,
     errors,
+    print_backends,
     print_config,
     print_facts,
     print_findings,
@@ -33,6 +34,7 @@ from roadscan.terminal import (
     print_register_scores,
     print_sweep,
     print_tables,
+    print_training,
     progress,
     sweep_progress,
 )  # fmt: skip
@@ -156,7 +158,8 @@ def ingest(
 def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
     """Detect assets in survey drives; commit observations to a warehouse. Run again, it goes on where it stopped."""
     from roadscan.scan.config import ScanConfig
-    from roadscan.scan.pipeline import plan_scan, run_scan
+    from roadscan.scan.plan import plan_scan
+    from roadscan.scan.run import run_scan
 
     settings = load_config(ScanConfig, config, overrides or [])
     plan = plan_scan(settings)
@@ -179,15 +182,18 @@ def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
 @app.command()
 def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
     """Train YOLOv8 with the generalized focal loss on the Ray cluster. Run again, it goes on where it stopped."""
+    from roadscan.train.check import check_training
     from roadscan.train.config import TrainConfig
-    from roadscan.train.launch import run_training
 
     settings = load_config(TrainConfig, config, overrides or [])
     if dry_run:
+        check_training(settings)
         return print_config(settings)
-    with epoch_progress() as bar:
-        summary = run_training(settings, bar)
-    print_facts({"model": settings.out, **asdict(summary)})
+    from roadscan.train.launch import run_training
+
+    with epoch_progress(settings.epochs) as bar:
+        summary = run_training(settings, bar, bar.done)
+    print_training(settings.out, summary)
     return 0
 
 
@@ -503,14 +509,52 @@ def import_model(
     variant: Annotated[str, typer.Option(help="For .safetensors: n, s, m, l or x.")] = "n",
     classes: Annotated[str, typer.Option(help="For .safetensors: coco, or names separated by commas.")] = "coco",
     run_pickle: Annotated[bool, typer.Option("--run-pickle", help="Allow a .pt, which may run code.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images of what the model is for; 8 are kept with it.", show_default=False),
+    ] = None,
 ) -> int:
     """Bring Ultralytics or COCO weights in as a roadscan model file."""
     from roadscan.model.importing import import_weights
 
-    card, digest = import_weights(weights, out, task=task, variant=variant, classes=classes, run_pickle=run_pickle)
+    card, digest = import_weights(
+        weights, out, task=task, variant=variant, classes=classes, run_pickle=run_pickle, calibrate=calibrate
+    )
     print_facts(
         {"model": str(out), "task": card.task, "variant": card.variant, "classes": len(card.classes), "sha256": digest}
     )
+    return 0
+
+
+@model_app.command("calibrate")
+def calibrate_model(
+    model: Annotated[str, typer.Argument(help="Model file, or demo.")],
+    images: Annotated[Path, typer.Argument(help="Folder of images of what the model is for.")],
+    out: Annotated[Path, typer.Argument(help="The model file to write; may be the same.")],
+) -> int:
+    """Keep 8 images with a model, on which every backend has to find what PyTorch finds before it may be used."""
+    from roadscan.model.bundle import load, save
+    from roadscan.model.calibration import calibration_from_folder
+
+    bundle = load(model)
+    calibration = calibration_from_folder(bundle, images)
+    digest = save(out, bundle.card, bundle.weights, calibration)
+    print_facts({"model": str(out), "calibration images": len(calibration), "sha256": digest})
+    return 0
+
+
+@model_app.command("bench")
+def bench_model(
+    model: Annotated[str, typer.Argument(help="Model file, or demo.")] = "demo",
+    images: Annotated[int, typer.Option(min=1, help="In a batch.")] = 16,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; empty for all.", show_default=False)] = None,
+) -> int:
+    """Show all backends side by side on this machine: speed, agreement with PyTorch, start-up."""
+    from roadscan.model.bench import bench
+
+    with progress("rounds") as bar:
+        rows = bench(model, images=images, threads=threads, on_step=bar)
+    print_backends(rows)
     return 0
 
 
@@ -520,7 +564,8 @@ def show_model(model: Annotated[str, typer.Argument(help="Model file, or demo.")
     from roadscan.model.bundle import load
 
     bundle = load(model)
-    console.print_json(json.dumps({**bundle.card.model_dump(mode="json"), "sha256": bundle.sha256}))
+    facts = {"sha256": bundle.sha256, "calibration_images": len(bundle.calibration)}
+    console.print_json(json.dumps({**bundle.card.model_dump(mode="json"), **facts}))
     return 0
 
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from roadscan.errors import ClusterError
+from roadscan.errors import ClusterError, ConfigError
+from roadscan.nodes import Node
 
+LOCAL = "local"
 DASHBOARD = ("http://", "https://")
 PORTS = {"http": 80, "https": 443, "ray": 10001}
 CONNECT_S = 5
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # the name itself, which Ray gives to the driver of a submitted job
+
+
+def is_local() -> bool:
+    """Whether work is to be done on this machine alone: no cluster is named, and none has been joined."""
+    if os.environ.get("RAY_ADDRESS", LOCAL) != LOCAL:
+        return False
+    ray = sys.modules.get("ray")
+    return ray is None or not ray.is_initialized()
 
 
 def connect() -> None:
@@ -25,8 +42,8 @@ def connect() -> None:
     if ray.is_initialized():
         return
     # Without an address Ray would join any cluster that happens to run on this machine.
-    address = os.environ.get("RAY_ADDRESS", "local")
-    if address == "local":
+    address = os.environ.get("RAY_ADDRESS", LOCAL)
+    if address == LOCAL:
         # Ray's native code warns on this terminal of every pool whose restarts are bounded.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if address.startswith(DASHBOARD):
@@ -37,10 +54,77 @@ def connect() -> None:
     if refused := unreachable(address):
         raise ClusterError(f"RAY_ADDRESS {address}: {refused}; is the head up, and reachable from here?")
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _unconfirmed() if address == LOCAL else nullcontext():  # elsewhere Ray may abort, and say why there alone
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())
-        raise ClusterError(f"RAY_ADDRESS {address}: {reason}; 'roadscan doctor' looks closer") from error
+        hint = f"; {about_token(os.environ)}" if "Failed to connect" in reason else ""
+        raise ClusterError(f"RAY_ADDRESS {address}: {reason}{hint}; 'roadscan doctor' looks closer") from error
+
+
+@contextmanager
+def _unconfirmed() -> Iterator[None]:
+    """Leave out the line by which Ray's native code confirms its log level: it would cut a progress bar in two."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if b"Set ray log level" not in line:
+                    os.write(2, line)
+
+
+def nodes() -> list[Node]:
+    """The nodes that are alive, once `connect` has joined them."""
+    import ray
+
+    offers = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(offer.get("CPU", 0), offer.get("GPU", 0)) for offer in offers]
+
+
+def grows() -> bool:
+    """Whether nodes may still join: not where `connect` has started Ray for this process alone."""
+    return os.environ.get("RAY_ADDRESS", LOCAL) != LOCAL
+
+
+def about_token(environment: Mapping[str, str]) -> str:
+    """What to look at where something listens, and lets nobody in: Ray itself does not say that it is the token."""
+    if environment.get("RAY_AUTH_MODE", "").lower() != "token":
+        return (
+            "no token was sent, as RAY_AUTH_MODE is not set; 'ray start' asks for one wherever it finds "
+            "~/.ray/auth_token, which Ray makes by itself: export RAY_AUTH_MODE=token, with the head's own token"
+        )
+    return (
+        "RAY_AUTH_MODE=token sent the token of RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; is it the "
+        "head's own, and was the head started in that mode?"
+    )
+
+
+def refuse_lost_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    """Refuse what a submitted job would write into its copy of the working directory, which goes when the job does.
+
+    Args:
+        outputs: addresses by the field that has them.
+        environment: of the process, where Ray says what it was submitted with.
+
+    Raises:
+        ConfigError: one of them is a relative path there.
+    """
+    job = json.loads(environment.get(JOB_CONFIG, "{}"))
+    if "working_dir" not in (job.get("runtime_env") or {}):
+        return
+    for field, address in outputs.items():
+        if "://" not in address and not Path(address).expanduser().is_absolute():
+            raise ConfigError(
+                f"{field}: got {address}, in a job that was submitted with a working directory: it would be written "
+                "into a temporary copy of that, and be gone with the job; expected s3://…, or an absolute path on a "
+                "disk that all nodes share"
+            )
 
 
 def unreachable(address: str) -> str | None:

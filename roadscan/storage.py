@@ -113,13 +113,16 @@ class Store(ABC):
             NotFound, AccessDenied, Unreachable: as their names say.
             StorageError: the digest differs from the one expected.
         """
-        data, _ = self.read_tagged(key)
+        data = self._bytes(key)
         if sha256 is not None and sha256_hex(data) != sha256:
             raise StorageError(
                 f"{self.uri_of(key)}: sha256 is {sha256_hex(data)}, expected {sha256}; "
                 "the object is not the one that was committed"
             )
         return data
+
+    def _bytes(self, key: str) -> bytes:
+        return self.read_tagged(key)[0]
 
     def exists(self, key: str) -> bool:
         """Whether the object exists."""
@@ -172,9 +175,13 @@ class DiskStore(Store):
         """Where a key lies on the disk."""
         return self.root / check_key(key)
 
+    def _bytes(self, key: str) -> bytes:
+        path = self.path(key)
+        with _disk_errors(path):
+            return path.read_bytes()
+
     def read_tagged(self, key: str) -> tuple[bytes, str]:
-        with _disk_errors(self.path(key)):
-            data = self.path(key).read_bytes()
+        data = self._bytes(key)
         return data, sha256_hex(data)
 
     def stat(self, key: str) -> Stat:

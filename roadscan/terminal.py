@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
     from roadscan.doctor import Finding
     from roadscan.evaluate.estimates import ClassEstimate, Estimate, RegisterEvaluation
     from roadscan.evaluate.tables import ScoreTable
+    from roadscan.model.bench import Row as BackendRow
     from roadscan.nightly.lease import Hold
     from roadscan.nightly.plan import NightlyPlan
     from roadscan.nightly.summary import NightSummary
     from roadscan.train.ranks import Progress as EpochProgress
+    from roadscan.train.result import Summary
     from roadscan.tune.config import TuneConfig
-    from roadscan.tune.launch import Plan
     from roadscan.tune.results import SweepSummary
+    from roadscan.tune.room import Plan
     from roadscan.tune.sweep import TrialRow
 
 console = Console(highlight=False)
@@ -78,20 +81,61 @@ class progress(_Live):  # noqa: N801 - used as a function: with progress("frames
 
 
 class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
-    """The steps of the epoch under way, and its losses; outside of a terminal, a line an epoch."""
+    """A line for each epoch that is done; in a terminal, also the steps of the one under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: int) -> None:
         super().__init__("starting workers", console, MofNCompleteColumn(), TimeElapsedColumn())
-        self._epoch = -1
+        self._epochs, self._since = epochs, time.monotonic()
+        self._told: int | None = None  # epochs; none before the first news
 
     def __call__(self, now: EpochProgress) -> None:
-        """Show how far the run is."""
-        losses = " ".join(f"{name.removesuffix('_loss')} {value:.3f}" for name, value in now.losses.items())
-        text = f"epoch {now.epoch + 1}/{now.epochs}  {losses}"
+        """Show how far the epoch under way is."""
+        if self._told is None:  # what was done before is not told, and start-up is no part of an epoch
+            self._told, self._since = now.epoch, time.monotonic()
+        text = f"epoch {now.epoch + 1}/{now.epochs}  {_losses(now.losses)}"
         self._bar.update(self._task, description=text, completed=now.step, total=now.steps)
-        if not self._to.is_terminal and now.epoch > self._epoch:
-            self._epoch = now.epoch
-            self._to.print(text)
+
+    def done(self, history: Sequence[dict[str, Any]]) -> None:
+        """Tell the epochs that are new."""
+        new = history[-1 if self._told is None else self._told :]
+        self._told, since, self._since = len(history), self._since, time.monotonic()
+        for row in new:
+            line = epoch_in_words(row, self._epochs, (self._since - since) / len(new))
+            self._to.print(line, markup=False, soft_wrap=True)
+
+
+def epoch_in_words(row: Mapping[str, Any], epochs: int, each_s: float) -> str:
+    """An epoch in one line.
+
+    Args:
+        row: of the history.
+        epochs: of the whole run.
+        each_s: what an epoch takes, validation and checkpoint inside.
+    """
+    names = {"map50_95": "mAP50-95", "mask_map50_95": "mask mAP50-95", "precision": "P", "recall": "R"}
+    scores = " ".join(f"{short} {row[name]:.3f}" for name, short in names.items() if name in row)
+    left = epochs - row["epoch"]
+    parts = [
+        f"epoch {row['epoch']}/{epochs}", _losses({k: v for k, v in row.items() if k.endswith("_loss")}), scores,
+        f"lr {row['lr']:.2g}", f"{each_s:.1f} s" + (f", {_duration(left * each_s)} left" if left else ""),
+    ]  # fmt: skip
+    return "  ".join(part for part in parts if part)
+
+
+def _losses(losses: Mapping[str, float]) -> str:
+    return " ".join(f"{name.removesuffix('_loss')} {value:.3f}" for name, value in losses.items())
+
+
+def _duration(seconds: float) -> str:
+    """As people say it.
+
+    >>> _duration(42), _duration(250), _duration(3 * 3600 + 61)
+    ('42 s', '4 min', '3 h 1 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class sweep_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
@@ -147,9 +191,22 @@ def print_facts(facts: dict[str, Any]) -> None:
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        pairs = [f"{key}: {one}" for key, one in value.items()] if isinstance(value, dict) else value
+        shown = ", ".join(map(str, pairs)) or "none" if isinstance(pairs, list) else pairs
         table.add_row(name.replace("_", " "), escape(str(shown)))
     console.print(table)
+
+
+def print_training(out: str, summary: Summary) -> None:
+    """What a training came to: scores by split, and the rest."""
+    columns = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall": "R", "f1": "F1"}
+    table = Table("split", *columns.values(), "at confidence", box=SIMPLE_HEAD)
+    for split, scores in summary.metrics.items():
+        table.add_row(split, *(f"{scores[name]:.3f}" for name in (*columns, "confidence")))
+    console.print(table)
+    facts = asdict(summary)
+    del facts["metrics"]
+    print_facts({"model": out, **facts})
 
 
 def print_plan(config: TuneConfig, plan: Plan) -> None:
@@ -159,8 +216,8 @@ def print_plan(config: TuneConfig, plan: Plan) -> None:
         space.add_row(field, escape(describe(dimension)))
     console.print(space)
     room = Table("variant", "workers of a trial", "trials at once, if all have it", box=SIMPLE_HEAD)
-    for variant, places in plan.places.items():
-        room.add_row(variant, str(places), str(plan.at_once[variant]))
+    for variant, placement in plan.placements.items():
+        room.add_row(variant, str(placement), str(plan.at_once[variant]))
     console.print(room)
     epochs = config.train.epochs
     console.print(f"{config.trials} trials of at most {epochs} epochs: at most {config.trials * epochs} epochs")
@@ -205,6 +262,29 @@ def print_sweep(rows: Sequence[TrialRow], summary: SweepSummary, metric: str) ->
 
 def _latency_header(rows: Sequence[TrialRow]) -> list[str]:
     return ["ms an image"] if any(row.latency_ms is not None for row in rows) else []
+
+
+def print_backends(rows: Sequence[BackendRow]) -> None:
+    """Backends side by side; under the table why one does not run, or must not be used."""
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("backend", "ms", "img/s", "core ms", "box px", "score", "agrees", "start"):
+        table.add_column(column, justify="left" if column in ("backend", "agrees") else "right", no_wrap=True)
+    for row in rows:
+        if row.agreement is None:
+            table.add_row(f"{row.backend}, {row.precision}", *["-"] * 7)
+            continue
+        figures = f"{row.ms:.1f}", f"{1000 / row.ms:.1f}", f"{row.core_ms:.1f}"
+        apart = f"{row.agreement.box_difference_px:.2f}", f"{row.agreement.score_difference:.4f}"
+        agrees = f"no, {row.agreement.alone} alone" if row.agreement.objection else "yes"
+        table.add_row(f"{row.backend}, {row.precision}", *figures, *apart, agrees, f"{row.start_cpu_s:.1f} s")
+    console.print(table)
+    console.print(
+        "ms: an image; core ms: processor time of it; box px, score: largest difference from torch float32 on the "
+        "calibration images; start: processor time of a new process up to its first detections",
+        style="dim",
+    )
+    for note in dict.fromkeys(row.objection for row in rows if row.objection):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 def print_register_scores(made: RegisterEvaluation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -47,6 +48,30 @@ def start_node(folder: str, address: str, *arguments: str) -> subprocess.Popen[b
     )  # fmt: skip
     with Path(folder, f"{address}.log").open("wb") as log:
         return subprocess.Popen([*NODE, *own, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def write_autoscaling(folder: str, address: str, *, cpus: int, gpus: int, most: int) -> str:
+    """A file for `ray start --autoscaling-config`: Ray's own provider of nodes that are processes of this machine."""
+    worker = {"resources": {"CPU": cpus, "GPU": gpus, "object_store_memory": 100_000_000}, "node_config": {}}
+    config = {
+        "cluster_name": "fake", "max_workers": most, "upscaling_speed": 10.0, "idle_timeout_minutes": 5,
+        "provider": {
+            "type": "fake_multinode", "gcs_address": address, "foreground_node_launch": True,
+            "disable_node_updaters": True, "worker_liveness_check": False,  # of hosts with SSH
+        },
+        "head_node_type": "ray.head.default",
+        "available_node_types": {
+            "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+            "worker": {**worker, "min_workers": 0, "max_workers": most},
+        },
+        "auth": {}, "docker": {}, "file_mounts": {}, "cluster_synced_files": [], "file_mounts_sync_continuously": False,
+        "rsync_exclude": [], "rsync_filter": [], "initialization_commands": [], "setup_commands": [],
+        "head_setup_commands": [], "worker_setup_commands": [], "head_start_ray_commands": [],
+        "worker_start_ray_commands": [],
+    }  # fmt: skip
+    path = Path(folder, "autoscaling.json")
+    path.write_text(json.dumps(config))
+    return str(path)
 
 
 def kill_node(node: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,14 @@ hypothesis.settings.register_profile("roadscan", deadline=None)
 hypothesis.settings.load_profile("roadscan")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a card where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a GPU that torch can use"))
+
+
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """SeaweedFS with the buckets raw and warehouse; the AWS environment points to it."""

@@ -84,16 +84,17 @@ class Training:
 
     @property
     def err(self) -> str:
-        """What it printed as errors so far, but for the line in which Ray confirms its log level."""
-        return "\n".join(line for line in self._err.read_text().splitlines() if "logging.cc" not in line)
+        """What it printed as errors so far."""
+        return self._err.read_text().rstrip()
 
     def end(self) -> int:
         """Wait for its end; its exit code."""
         return self.process.wait(DEADLINE_S)
 
     def wait_for_epoch(self, number: int) -> None:
-        """Wait until it has done steps of an epoch."""
-        wait_until(lambda: f"epoch {number}/" in self.out, lambda: f"no epoch {number}: {self.out}{self.err}")
+        """Wait until it trains, and has told the epoch before."""
+        told = f"epoch {number - 1}/" if number > 1 else ""
+        wait_until(lambda: told in self.out and bool(self.workers()), lambda: f"{told} missing: {self.out}{self.err}")
 
     def running(self) -> list[psutil.Process]:
         """All its processes that live."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from roadscan.dataset.draft import Problem
+from roadscan.dataset.draft import Draft, Problem
 from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import DatasetError
 
@@ -76,7 +76,7 @@ def hold_out(dataset: Dataset, share: float, seed: int = 0) -> Dataset:
     return replace(dataset, splits={**dataset.splits, **parts})
 
 
-def drive_leaks(dataset: Dataset) -> list[Problem]:
+def drive_leaks(dataset: Dataset | Draft) -> list[Problem]:
     """Drives that are in more than one split."""
     keys: dict[str, dict[str, list[str]]] = {}
     for split, images in dataset.splits.items():

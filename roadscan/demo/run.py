@@ -18,7 +18,8 @@ from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.query import query, render
 from roadscan.report.build import Report, ReportConfig, make_report
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.pipeline import plan_scan, run_scan
+from roadscan.scan.plan import plan_scan
+from roadscan.scan.run import run_scan
 from roadscan.storage import Store, open_store
 from roadscan.survey.drive import find_drives
 from roadscan.survey.simulate import SimulationConfig, simulate

@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from roadscan.doctor.finding import Finding
+from roadscan.model.device import OVERRIDE
+from roadscan.nodes import cgroup_limits
 
 LEAST_MEMORY = 4e9  # bytes, to start Ray and load a model beside it
 LEAST_DISK = 10e9  # bytes
@@ -21,7 +23,7 @@ RAY_DISK_SHARE = 0.05  # Ray spills nothing on a disk that is 95 % full (its loc
 RAY_OBJECT_SHARE = 0.3  # of the memory, which Ray gives to objects in /dev/shm
 LEAST_FILES = 8192  # open files, as Ray recommends; up to 65536 it raises its own limit to the hard one
 NAMED = ("ray", "torch", "ultralytics-opencv-headless", "pyarrow")  # the others are named where they are too old
-CGROUP = Path("/sys/fs/cgroup")
+REFUSED = "until then jobs that are given it end with an error: ask for no GPUs, or set ROADSCAN_DEVICE=cpu"
 
 
 def python() -> Finding:
@@ -63,26 +65,12 @@ def _memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def cgroup_limits(root: Path = CGROUP) -> tuple[float | None, float | None]:
-    """Cores and bytes that a container's control group allows, version 2 or 1; None where it sets no limit."""
-
-    def words(name: str) -> list[str]:
-        try:
-            return (root / name).read_text().split()
-        except OSError:
-            return []
-
-    period = words("cpu/cpu.cfs_period_us")
-    quota = words("cpu.max") or [*words("cpu/cpu.cfs_quota_us"), *period]
-    limit = words("memory.max") or words("memory/memory.limit_in_bytes")
-    cores = float(quota[0]) / float(quota[1]) if len(quota) == 2 and quota[0].isdigit() else None
-    return cores, float(limit[0]) if limit and limit[0].isdigit() else None
-
-
 def gpu() -> Finding:
     """GPUs that torch can use; each one computes something, which a build for other GPUs cannot."""
     import torch
 
+    if os.environ.get(OVERRIDE):
+        return Finding("gpu", "warn", f"{OVERRIDE} is set: no job computes on a GPU", f"unset {OVERRIDE}")
     if torch.cuda.is_available():
         names = []
         for number in range(torch.cuda.device_count()):
@@ -92,10 +80,10 @@ def gpu() -> Finding:
         return Finding("gpu", "ok", f"{', '.join(names)}; CUDA {torch.version.cuda}")
     if Path("/dev/nvidia0").exists() and torch.version.cuda is None:
         found = f"a GPU, but torch {torch.__version__} is a build for CPUs"
-        return Finding("gpu", "warn", found, "install torch's CUDA build; jobs are computed on CPU cores, slower")
+        return Finding("gpu", "warn", found, f"install torch's CUDA build; {REFUSED}")
     if Path("/dev/nvidia0").exists():
         found = f"a GPU that torch {torch.__version__} cannot use (CUDA {torch.version.cuda})"
-        return Finding("gpu", "warn", found, "install a driver for that CUDA; jobs are computed on CPU cores, slower")
+        return Finding("gpu", "warn", found, f"install a driver for that CUDA; {REFUSED}")
     return Finding("gpu", "ok", "none; jobs are computed on CPU cores, slower")
 
 

@@ -20,7 +20,7 @@ from roadscan.evaluate.grid_masks import Rle, crop_logits, draw_outlines
 from roadscan.model.bundle import Bundle
 from roadscan.model.decode import PADDING_GREY, Letterbox, Undecodable, decode, plan_letterbox
 from roadscan.model.detector import Detections, Detector, Precision
-from roadscan.model.masks import encode_masks
+from roadscan.model.masks import empty_mask, encode_masks
 from roadscan.model.yolo import STRIDE_PX
 
 # As average precision is measured everywhere: nearly all boxes, also those that overlap, also a box's second class.
@@ -154,5 +154,4 @@ def _found(found: Detections, letterbox: Letterbox, names: Sequence[str], mask_s
 
 def _nothing(size_hw: Sequence[int]) -> Rle:
     """An empty mask: one run of zeros."""
-    empty: Rle = coco.encode(np.zeros(tuple(size_hw), np.uint8, order="F"))
-    return empty
+    return {"size": list(size_hw), "counts": empty_mask((size_hw[0], size_hw[1])).encode()}

@@ -6,11 +6,12 @@ it cannot hold; a task builds one cell. A task that dies with its worker or its 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import ray
 
-from roadscan.cluster import connect
+from roadscan.cluster import connect, refuse_lost_outputs
 from roadscan.errors import RoadscanError
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.cells import Before, Step, build_cell, counted, on_this_machine
@@ -23,8 +24,10 @@ def run_inventory(config: InventoryConfig, step: Step = silent) -> InventorySumm
     """`update_inventory` on this machine or, with `on_ray`, on the Ray cluster; both give the same register.
 
     Raises:
+        ConfigError: a submitted job would write into its copy of the working directory.
         RoadscanError: what `update_inventory` raises, or Ray ended a task more often than it tries again.
     """
+    refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     return update_inventory(config, step, on_ray if config.on_ray else on_this_machine)
 
 

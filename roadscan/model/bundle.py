@@ -1,7 +1,11 @@
-"""The model file: one zip with ``weights.safetensors`` and ``model.json``, loaded without pickle.
+"""The model file: one zip, loaded without pickle.
 
-`model.json` is the `ModelCard`. Weights are float16 on disk and float32 in memory. The archive is stored with fixed
-timestamps, so the same model is the same bytes, and its SHA-256 is the `model_sha256` of every row it produces.
+    model.json              the `ModelCard`
+    weights.safetensors     float16 on disk, float32 in memory
+    calibration/00.jpg …    up to 8 of the network's inputs, on which every backend has to agree with PyTorch
+
+The archive is stored with fixed timestamps, so the same model is the same bytes, and its SHA-256 is the `model_sha256`
+of every row it produces.
 """
 
 from __future__ import annotations
@@ -10,26 +14,30 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import safetensors.torch
-import torch
+import safetensors
 from pydantic import Field, ValidationError
 
 from roadscan.config import Config
 from roadscan.errors import ModelError, NotFound
 from roadscan.storage import open_file, open_store, sha256_hex
 
+if TYPE_CHECKING:
+    import torch  # whose import takes a second: a program that only plans with a model does without it
+
 FORMAT: Literal["roadscan.model/1"] = "roadscan.model/1"
+CALIBRATION = "calibration/"
 DEMO = "demo"  # the name of the model that is shipped with roadscan
 #: What reading a file that is no model file may raise: zip, deflate, JSON, safetensors, encrypted archives.
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, KeyError, ValueError, AttributeError, RuntimeError, safetensors.SafetensorError,
 )  # fmt: skip
-StateDict: TypeAlias = dict[str, torch.Tensor]
+StateDict: TypeAlias = "dict[str, torch.Tensor]"
 Task: TypeAlias = Literal["detect", "segment"]
 Variant: TypeAlias = Literal["n", "s", "m", "l", "x"]
 Activation: TypeAlias = Literal["silu", "leaky_relu"]
@@ -57,15 +65,33 @@ class ModelCard(Config):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model in memory: its card, its weights (float32, by name), and the digest of its file."""
+    """A model in memory.
+
+    Attributes:
+        card: what it is.
+        weights: float32, by name.
+        sha256: digest of its file; empty where it is in none.
+        calibration: image files, each of an input of the network; may be none.
+    """
 
     card: ModelCard
     weights: StateDict
     sha256: str
+    calibration: tuple[bytes, ...] = ()
 
 
-def pack(card: ModelCard, weights: StateDict) -> bytes:
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that was looked at, but not loaded: its card, and the digest of the file."""
+
+    card: ModelCard
+    sha256: str
+
+
+def pack(card: ModelCard, weights: StateDict, calibration: Sequence[bytes] = ()) -> bytes:
     """The model file's bytes; the same model always gives the same bytes."""
+    import safetensors.torch
+
     half = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in sorted(weights.items())
@@ -77,6 +103,8 @@ def pack(card: ModelCard, weights: StateDict) -> bytes:
             ("weights.safetensors", safetensors.torch.save(half)),
         ):
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+        for number, image in enumerate(calibration):
+            archive.writestr(zipfile.ZipInfo(f"{CALIBRATION}{number:02d}.jpg"), image, zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 
@@ -86,10 +114,22 @@ def unpack(data: bytes, *, where: str) -> Bundle:
     Raises:
         ModelError: not a model file, or one of a format that this version does not read.
     """
+    import safetensors.torch
+
+    card, weights, calibration = _parts(data, where)
+    tensors = safetensors.torch.load(weights)
+    whole = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    return Bundle(card, whole, sha256_hex(data), calibration)
+
+
+def _parts(data: bytes, where: str) -> tuple[ModelCard, bytes, tuple[bytes, ...]]:
+    """Card, weights as they are stored, and calibration images; all of them whole."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             tree = json.loads(archive.read("model.json"))
-            weights = safetensors.torch.load(archive.read("weights.safetensors"))
+            weights = archive.read("weights.safetensors")
+            calibration = tuple(archive.read(name) for name in archive.namelist() if name.startswith(CALIBRATION))
+        safetensors.deserialize(weights)  # type: ignore[no-untyped-call]  # reads the header, and checks it
         format_ = tree.get("format")
     except UNREADABLE as error:
         raise ModelError(
@@ -99,12 +139,9 @@ def unpack(data: bytes, *, where: str) -> Bundle:
     if format_ != FORMAT:
         raise ModelError(f"model {where}: format is {format_!r}, this version reads {FORMAT!r}")
     try:
-        card = ModelCard.model_validate(tree)
+        return ModelCard.model_validate(tree), weights, calibration
     except ValidationError as error:
         raise ModelError(f"model {where}: model.json is wrong: {error}") from None
-    return Bundle(
-        card, {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}, sha256_hex(data)
-    )
 
 
 def read_bytes(uri: str) -> bytes:
@@ -129,16 +166,28 @@ def load(uri: str, *, task: Task | None = None) -> Bundle:
         ModelError: no such file, not a model file, or a model for another task.
     """
     bundle = unpack(read_bytes(uri), where=uri)
-    if task is not None and bundle.card.task != task:
-        raise ModelError(
-            f"model {uri}: it is for task {bundle.card.task!r}, the job needs {task!r}; "
-            f"set task={bundle.card.task} or give a model for {task}"
-        )
+    _check_task(bundle.card, uri, task)
     return bundle
 
 
-def save(path: Path, card: ModelCard, weights: StateDict) -> str:
+def inspect(uri: str, *, task: Task | None = None) -> ModelFile:
+    """Look at a model file without loading its weights: arguments and errors are those of `load`."""
+    data = read_bytes(uri)
+    card, _, _ = _parts(data, uri)
+    _check_task(card, uri, task)
+    return ModelFile(card, sha256_hex(data))
+
+
+def _check_task(card: ModelCard, uri: str, task: Task | None) -> None:
+    if task is not None and card.task != task:
+        raise ModelError(
+            f"model {uri}: it is for task {card.task!r}, the job needs {task!r}; "
+            f"set task={card.task} or give a model for {task}"
+        )
+
+
+def save(path: Path, card: ModelCard, weights: StateDict, calibration: Sequence[bytes] = ()) -> str:
     """Write a model file and return its sha256."""
-    data = pack(card, weights)
+    data = pack(card, weights, calibration)
     open_store(path.parent).write(path.name, data)
     return sha256_hex(data)

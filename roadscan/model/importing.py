@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from roadscan import __version__
 from roadscan.errors import ModelError
 from roadscan.model import yolo
-from roadscan.model.bundle import ModelCard, Variant, save
+from roadscan.model.bundle import Bundle, ModelCard, Variant, save
+from roadscan.model.calibration import calibration_from_folder
 
 
 def import_weights(
-    weights: Path, out: Path, *, task: str, variant: str, classes: str, run_pickle: bool
+    weights: Path, out: Path, *, task: str, variant: str, classes: str, run_pickle: bool, calibrate: Path | None = None
 ) -> tuple[ModelCard, str]:
     """Convert Ultralytics or COCO weights.
 
@@ -27,6 +28,7 @@ def import_weights(
         variant: of a state dict, n, s, m, l or x.
         classes: of a state dict, ``coco`` or names separated by commas.
         run_pickle: whether a ``.pt``, which is a pickle and may run code, may be read.
+        calibrate: folder of images to take calibration images from, see `roadscan.model.calibration`.
 
     Returns:
         The card and the file's sha256.
@@ -62,5 +64,7 @@ def import_weights(
         raise ModelError(
             f"task {task!r}, variant {variant!r}: expected detect or segment, and one of {get_args(Variant)}"
         ) from None
-    yolo.restore(card.task, card.variant, len(card.classes), {k: v.float() for k, v in tensors.items()})
-    return card, save(out, card, tensors)
+    whole = {name: tensor.float() for name, tensor in tensors.items()}
+    yolo.restore(card.task, card.variant, len(card.classes), whole)
+    calibration = calibration_from_folder(Bundle(card, whole, ""), calibrate) if calibrate else ()
+    return card, save(out, card, tensors, calibration)

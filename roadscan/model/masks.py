@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as coco
 
 from roadscan.model.decode import Letterbox
 
@@ -15,8 +14,8 @@ def encode_masks(
 ) -> list[str | None]:
     """One RLE string a detection (COCO's compressed counts; the size is the image's own).
 
-    The logits are interpolated to the original pixels of the box alone, which gives what interpolating the whole image
-    and cropping would, without making it.
+    The logits are interpolated to the original pixels of the box alone, and the runs found there are placed in the
+    image: what interpolating the whole image and cropping would give, without making it.
 
     Args:
         logits: (n, h/4, w/4), positive inside, on the grid of the network's input.
@@ -26,27 +25,67 @@ def encode_masks(
     return [_encode(plane, box, letterbox) for plane, box in zip(logits, boxes_xyxy, strict=True)]
 
 
+def empty_mask(image_hw: tuple[int, int]) -> str:
+    """The RLE string of a mask without a pixel."""
+    return _compress(np.array([image_hw[0] * image_hw[1]]))
+
+
 def _encode(plane: npt.NDArray[np.float32], box: npt.NDArray[np.float32], letterbox: Letterbox) -> str:
     height, width = letterbox.image_hw
     x1, y1 = (int(v) for v in np.floor(box[:2]))
     x2, y2 = (int(v) for v in np.minimum(np.ceil(box[2:]), (width, height)))
-    full = np.zeros((height, width), np.uint8, order="F")
-    if x2 > x1 and y2 > y1:
-        # Pixel centres: original x + 0.5 -> input (x + 0.5) * scale + left -> prototype grid, 1/4 of the input.
-        scale_x, scale_y = letterbox.scale
-        inverse = np.array(
-            [
-                [scale_x / 4, 0, ((x1 + 0.5) * scale_x + letterbox.left) / 4 - 0.5],
-                [0, scale_y / 4, ((y1 + 0.5) * scale_y + letterbox.top) / 4 - 0.5],
-            ]
-        )
-        crop = cv2.warpAffine(
-            plane,
-            inverse,
-            (x2 - x1, y2 - y1),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        full[y1:y2, x1:x2] = crop > 0
-    encoded = coco.encode(full)["counts"]
-    return str(encoded, "ascii")
+    if x2 <= x1 or y2 <= y1:
+        return empty_mask(letterbox.image_hw)
+    # Pixel centres: original x + 0.5 -> input (x + 0.5) * scale + left -> prototype grid, 1/4 of the input.
+    scale_x, scale_y = letterbox.scale
+    inverse = np.array(
+        [
+            [scale_x / 4, 0, ((x1 + 0.5) * scale_x + letterbox.left) / 4 - 0.5],
+            [0, scale_y / 4, ((y1 + 0.5) * scale_y + letterbox.top) / 4 - 0.5],
+        ]
+    )
+    crop = cv2.warpAffine(
+        plane,
+        inverse,
+        (x2 - x1, y2 - y1),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return _compress(_runs(crop > 0, (x1, y1), letterbox.image_hw))
+
+
+def _runs(
+    inside: npt.NDArray[np.bool_], origin_xy: tuple[int, int], image_hw: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """Lengths of the runs of an image that shows `inside` at `origin_xy` and nothing elsewhere.
+
+    COCO's: down the columns from left to right, outside and inside in turn, the first outside.
+    """
+    (height, width), (x, y) = image_hw, origin_xy
+    framed = np.zeros((inside.shape[0] + 2, inside.shape[1]), np.bool_)
+    framed[1:-1] = inside
+    row, column = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), inside.shape[1])
+    edges = np.sort((column + x) * height + row + y)
+    if len(inside) == height:  # a run to the foot of a column goes on where the next one starts at its head
+        joined = np.flatnonzero(edges[1:] == edges[:-1])
+        edges = np.delete(edges, [joined, joined + 1])
+    runs = np.diff(edges, prepend=0, append=height * width)
+    return runs if runs[-1] else runs[:-1]
+
+
+def _compress(runs: npt.NDArray[np.int64]) -> str:
+    """COCO's string: of each run the difference to the last but one, five bits a character, the lowest first.
+
+    Source: rleToString in maskApi.c of the COCO API.
+    """
+    rest = runs.copy()
+    rest[3:] -= runs[1:-2]
+    characters = []
+    more = np.ones(len(rest), np.bool_)
+    while more.any():
+        low, rest = rest & 31, rest >> 5
+        ends = np.where(low & 16, rest == -1, rest == 0)
+        characters.append(np.where(more, low + np.where(ends, 48, 48 + 32), 0))
+        more &= ~ends
+    table = np.stack(characters, 1).astype(np.uint8)
+    return table[table > 0].tobytes().decode("ascii")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from roadscan.nightly.drives import NightDrive
 from roadscan.scan import ledger
-from roadscan.scan.pipeline import ScanPlan
+from roadscan.scan.plan import ScanPlan
 from roadscan.warehouse import Release, Warehouse
 
 

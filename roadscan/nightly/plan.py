@@ -12,7 +12,7 @@ from roadscan.nightly.dates import Nights
 from roadscan.nightly.drives import NightDrive, began, find_new
 from roadscan.nightly.record import NightRecord, read_record
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.pipeline import plan_scan
+from roadscan.scan.plan import plan_scan
 from roadscan.warehouse import Warehouse
 
 

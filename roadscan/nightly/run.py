@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan import __version__
+from roadscan.cluster import refuse_lost_outputs
 from roadscan.errors import RoadscanError
 from roadscan.inventory import InventorySummary
 from roadscan.inventory.launch import run_inventory
@@ -37,7 +38,8 @@ from roadscan.nightly.record import write_record
 from roadscan.nightly.summary import EXIT_CODES, LEFT_OUT, NightSummary, Outcome
 from roadscan.nightly.webhook import post, webhook_url
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.pipeline import Progress, ScanPlan, ScanSummary, plan_scan, run_scan
+from roadscan.scan.plan import ScanPlan, plan_scan
+from roadscan.scan.run import Progress, ScanSummary, run_scan
 from roadscan.warehouse import Release, Warehouse
 
 LOG = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ def run_nightly(
         LeaseHeld: another run is under way.
         RoadscanError: what stopped a night; its summary says the same.
     """
+    refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     url = webhook_url(os.environ)
     with nightly_lease(config) as lease:
         run = _Run(config, url, tell, progress, scan)
@@ -172,6 +175,7 @@ class _Run:
             **_of_drives(self.warehouse, release, record.drives),
             assets=register.assets if register else {},
             images_per_second=scanned.images_per_second if scanned else 0.0,
+            devices=scanned.devices if scanned else {},
             release=record.release,
             as_of=record.as_of,
         )

@@ -32,6 +32,7 @@ class NightSummary:
         changes: of the register, by kind, that this night's drives showed.
         release, as_of: the night's release, and the moment to ask for it.
         images_per_second: of this run's scan.
+        devices: what the processes of this run's scan computed on, and how many on each.
         left_out: by address, why a drive could not be scanned.
         warnings: what did not change the result.
         error: what stopped the run.
@@ -59,6 +60,7 @@ class NightSummary:
     release: int | None = None
     as_of: str | None = None
     images_per_second: float = 0.0
+    devices: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     error: str | None = None
@@ -82,7 +84,8 @@ class NightSummary:
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += [f"error: {self.error}"] if self.error else []
         if self.seconds:
-            lines.append(f"{self.seconds:.0f} s, {self.images_per_second:g} images/s, on {self.host}")
+            by = f" by {_listed(self.devices)}" if self.devices else ""
+            lines.append(f"{self.seconds:.0f} s, {self.images_per_second:g} images/s{by}, on {self.host}")
         return "\n".join(lines)
 
     def _frames(self) -> list[str]:

@@ -7,9 +7,10 @@ import json
 from pydantic import Field
 
 from roadscan.config import Config
+from roadscan.model.backends.engine import Choice, Precision
 from roadscan.model.bundle import Task
 from roadscan.model.decode import DecodeMode
-from roadscan.model.detector import Precision
+from roadscan.nodes import GrowthConfig
 from roadscan.storage import sha256_hex
 
 
@@ -37,21 +38,35 @@ class ScanConfig(Config):
     precision: Precision = Field(
         "full", description="of the network: full, or half, which is faster and nearly the same"
     )
+    backend: Choice = Field(
+        "auto", description="what runs the network; auto: the fastest that is installed and agrees with PyTorch"
+    )
     max_megapixels: float = Field(64.0, gt=0, description="a larger image is quarantined before decoding")
     shard_frames: int = Field(
         512, ge=1, le=65536, description="most frames a shard, the unit of commit and of resumption"
     )
     batch_size: int = Field(16, ge=1, le=1024, description="images a forward pass")
-    fetch_threads: int = Field(8, ge=1, le=256, description="images being fetched and decoded at a time, per actor")
+    fetch_threads: int | None = Field(
+        None, ge=1, le=256, description="images being fetched and decoded at a time, per actor; empty: by its cores"
+    )
     actors: int | None = Field(
-        None, ge=1, description="actors; empty for one a GPU, or one a CPU core where there is none"
+        None, ge=1, description="processes with a model, at most; empty: as many as there is room for"
+    )
+    cpus_per_actor: int | None = Field(
+        None, ge=1, le=256, description="cores of an actor; empty: its share of the GPU's, or up to 4 without GPUs"
     )
     gpus_per_actor: float | None = Field(
-        None, ge=0, le=16, description="GPUs an actor holds, also parts of one; empty for 1 where the cluster has any"
+        None,
+        ge=0,
+        le=16,
+        description="GPUs of an actor, also a part of one, 0 for none; empty: by the cores that feed each GPU",
+    )
+    grows_to: GrowthConfig | None = Field(
+        None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"
     )
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 
     def fingerprint(self) -> str:
-        """Digest of the settings that change a row; the others only change speed."""
+        """Digest of the settings that change a row; the others only change speed: every backend has to agree."""
         fields = ("task", "confidence", "iou", "image_size_px", "decode", "precision", "max_megapixels", "shard_frames")
         return sha256_hex(json.dumps([getattr(self, name) for name in fields]).encode())

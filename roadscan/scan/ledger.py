@@ -60,6 +60,24 @@ class Commit:
     files: tuple[DataFile, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A shard that is committed.
+
+    Attributes:
+        drive_id: of its drive.
+        frames, detections: of the shard.
+        process: which one scanned it, as host and process id.
+        runs_on: what that process computes on.
+    """
+
+    drive_id: str
+    frames: int
+    detections: int
+    process: str
+    runs_on: str
+
+
 SHARDS_A_DRIVE = 8  # of a short drive
 LEAST_SHARD = 32  # frames: with fewer an actor spends its time on starting and committing
 #: Counts up when code changes what a frame gives (decoding, measuring, the taxonomy), so that drives are scanned again.

@@ -17,19 +17,19 @@ COLUMNS = (
 
 
 def measure(
-    camera: Camera, boxes_xyxy: npt.ArrayLike, classes: Sequence[str], taxonomy: Taxonomy, heading_deg: float
+    camera: Camera, boxes_xyxy: npt.ArrayLike, classes: Sequence[str], taxonomy: Taxonomy, heading_deg: npt.ArrayLike
 ) -> dict[str, Floats | list[str | None]]:
-    """Bearing and range of every box of one frame.
+    """Bearing and range of boxes in the frames of one camera.
 
     A range comes from the ground plane where the class stands on the ground and the box's lower edge is inside the
     image, from the class's typical height where one is known, and from the better of both where both exist.
 
     Args:
-        camera: the frame's camera; pixels are those of `camera.width_px` x `camera.height_px`.
+        camera: the frames' camera; pixels are those of `camera.width_px` x `camera.height_px`.
         boxes_xyxy: (n, 4).
         classes: n class names.
         taxonomy: what is known of the classes.
-        heading_deg: of the camera's optical axis, clockwise from north; NaN where unknown.
+        heading_deg: of the camera's optical axis, clockwise from north; NaN where unknown; one, or one a box.
 
     Returns:
         (n,) float64 for each of `COLUMNS`, NaN where there is no value, and `range_source`: ground, size or None.
@@ -38,16 +38,17 @@ def measure(
     columns: dict[str, Floats] = {name: np.full(len(boxes), np.nan) for name in COLUMNS}
     source = np.full(len(boxes), None, object)
     centre = camera.relative_bearing_deg((boxes[:, 0] + boxes[:, 2]) / 2)
-    columns["bearing_deg"] = (heading_deg + centre) % 360.0
+    heading = np.broadcast_to(np.asarray(heading_deg, float), len(boxes))
+    columns["bearing_deg"] = (heading + centre) % 360.0
     names = np.array(classes, object)
     for name in set(classes):
         rows = np.flatnonzero(names == name)
         asset = taxonomy.get(name)
         if asset.geometry is Geometry.LINE:
             near_bearing, near_range, far_bearing, far_range = camera.base_ends(boxes[rows])
-            columns["near_bearing_deg"][rows] = (heading_deg + near_bearing) % 360.0
+            columns["near_bearing_deg"][rows] = (heading[rows] + near_bearing) % 360.0
             columns["near_range_m"][rows] = near_range
-            columns["far_bearing_deg"][rows] = (heading_deg + far_bearing) % 360.0
+            columns["far_bearing_deg"][rows] = (heading[rows] + far_bearing) % 360.0
             columns["far_range_m"][rows] = far_range
         else:
             columns["range_m"][rows], columns["range_sigma_m"][rows], source[rows] = _range(camera, boxes[rows], asset)

@@ -10,6 +10,7 @@ from roadscan.config import Config
 from roadscan.model.bundle import Activation, Variant
 from roadscan.model.losses import LossConfig
 from roadscan.model.yolo import STRIDE_PX, AugmentConfig
+from roadscan.nodes import GrowthConfig
 
 NOT_IDENTITY = {
     "data", "out", "runs", "name", "initial", "execution", "tracking", "keep_checkpoints", "trained_on", "limits",
@@ -37,7 +38,13 @@ class ExecutionConfig(Config):
     gpu: bool | None = Field(
         None, description="one GPU a worker (nccl), else CPU (gloo); empty: GPUs where there are any"
     )
+    gpus_per_worker: float = Field(
+        1, gt=0, le=1, description="of a GPU, where workers have one: with 0.5 two runs of one worker share each card"
+    )
     cpus_per_worker: int | None = Field(None, ge=1, description="empty: the cluster's CPUs shared out evenly")
+    grows_to: GrowthConfig | None = Field(
+        None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"
+    )
     loader_workers: int | None = Field(
         None, ge=0, description="processes a worker that load images; 0: the worker itself; empty: by its CPUs"
     )
@@ -57,6 +64,13 @@ class ExecutionConfig(Config):
         fewest, most = self.fewest_most
         if not 1 <= fewest <= most:
             raise ValueError(f"execution.workers: expected a number from 1, or [fewest, most], got {self.workers}")
+        if self.gpus_per_worker < 1 and most > 1:
+            raise ValueError(
+                f"execution.gpus_per_worker: got {self.gpus_per_worker:g} with {most} workers, which might share one "
+                "GPU, where nccl does not connect them; expected 1, or one worker"
+            )
+        if self.gpus_per_worker < 1 and self.gpu is False:
+            raise ValueError(f"execution.gpus_per_worker: got {self.gpus_per_worker:g} with gpu: false; leave one out")
         return self
 
 

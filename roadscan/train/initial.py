@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from roadscan.dataset.draft import refuse
+from roadscan.dataset.draft import Draft, refuse
 from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.dataset.split import drive_leaks
 from roadscan.errors import DatasetError, ModelError
@@ -25,7 +25,7 @@ from roadscan.train.config import TrainConfig
 SAMPLE = 64  # images on which the activations of weights with folded BatchNorm are measured
 
 
-def check_splits(dataset: Dataset, uri: str) -> None:
+def check_splits(dataset: Dataset | Draft, uri: str) -> None:
     """Refuse a dataset that cannot be trained on.
 
     Raises:

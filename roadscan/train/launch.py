@@ -13,26 +13,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
 import torch
-from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from roadscan.cluster import connect
+from roadscan.cluster import connect, grows, nodes
 from roadscan.dataset.shrunk import shrink
 from roadscan.dataset.staging import stage
-from roadscan.errors import AccessDenied, ConfigError, NotFound, RoadscanError, StorageError, TrainingError
+from roadscan.errors import AccessDenied, NotFound, RoadscanError, StorageError, TrainingError
 from roadscan.storage import arrow_filesystem, open_file, open_store
+from roadscan.train.backend import CheckedTorchConfig, environment, worker_device
+from roadscan.train.check import check_training
 from roadscan.train.config import TrainConfig
 from roadscan.train.feed import small_copies
-from roadscan.train.history import History, check_tracking, write_history
-from roadscan.train.initial import Initial, check_splits, read_initial
+from roadscan.train.history import History, write_history
+from roadscan.train.initial import Initial, check_splits
 from roadscan.train.loop import train
+from roadscan.train.placement import Placement, place
 from roadscan.train.ranks import Progress, everyone
 from roadscan.train.result import MODEL, Summary, write_result
 
@@ -44,29 +46,6 @@ logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[Progress], None]
 OnHistory = Callable[[History], None]
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the workers of a run are put.
-
-    Attributes:
-        workers: a number, or (fewest, most).
-        gpu: one GPU each, else none.
-        cpus: each.
-    """
-
-    workers: int | tuple[int, int]
-    gpu: bool
-    cpus: int
-
-    @property
-    def most(self) -> int:
-        """The greatest number of workers."""
-        return self.workers if isinstance(self.workers, int) else self.workers[1]
-
-    def __str__(self) -> str:
-        return f"{self.most} x ({self.cpus} CPU{'s' * (self.cpus > 1)}{', 1 GPU' * self.gpu})"
 
 
 def run_training(
@@ -81,33 +60,51 @@ def run_training(
 
     Raises:
         ConfigError: the cluster has no room for the workers, or the run was started with other settings.
+        DeviceError: a worker holds a GPU that it cannot compute on.
         DatasetError, ModelError, StorageError: as their names say.
         TrainingError: workers were lost more often than `max_failures`, or the loss is not finite any more.
     """
-    check_tracking(config.tracking)
-    initial = read_initial(config.initial) if config.initial else None
-    runs = open_store(config.runs)
-    out, name = open_file(config.out)  # an address that is none is an error now, not after hours
-    # Absolute: workers have a folder of their own.
-    config = config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri})
+    checked = check_training(config)
     connect()
-    places = find_places(config)
+    placement = place(checked.config, nodes(), grows=grows())
+    return run_placed(checked.config, placement, ray.put(checked.initial), on_progress, on_history)
+
+
+def run_placed(
+    config: TrainConfig,
+    placement: Placement,
+    initial: Any,
+    on_progress: OnProgress | None = None,
+    on_history: OnHistory | None = None,
+) -> Summary:
+    """`run_training`, of a run that has been checked, its addresses absolute.
+
+    Args:
+        config: the run.
+        placement: of its workers.
+        initial: reference to its first `Initial` weights, or to None.
+        on_progress: as for `run_training`.
+        on_history: as for `run_training`.
+
+    Raises:
+        RoadscanError: as `run_training`.
+    """
     filesystem, path = arrow_filesystem(config.runs)
     watch = _watch()
     trainer = TorchTrainer(
         _work,
         train_loop_config={
             "config": config.model_dump(mode="json"),
-            "initial": ray.put(initial),
-            "cpus": places.cpus,
+            "initial": initial,
+            "cpus": placement.cpus,
             "watch": watch,
         },
         # Of a step alone: what takes one worker long is waited for elsewhere (`everyone`).
-        torch_config=TorchConfig(backend="nccl" if places.gpu else "gloo", timeout_s=COLLECTIVE_S),
+        torch_config=CheckedTorchConfig(timeout_s=COLLECTIVE_S, watch=watch),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=places.workers,
-            use_gpu=places.gpu,
-            resources_per_worker=_resources(places),
+            num_workers=placement.workers,
+            use_gpu=placement.gpus > 0,
+            resources_per_worker=_resources(placement),
             elastic_resize_monitor_interval_s=RESIZE_S,
         ),
         run_config=ray.train.RunConfig(
@@ -119,7 +116,7 @@ def run_training(
                 num_to_keep=config.keep_checkpoints, checkpoint_score_attribute="fitness"
             ),
             # Threads that spin while they wait for work take the cores that other processes need.
-            worker_runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}},
+            worker_runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", **environment()}},
         ),
     )
     failure = None
@@ -137,50 +134,14 @@ def run_training(
             f"workers failed more than max_failures={config.execution.max_failures} times; the run's checkpoints are "
             f"kept, and the same command goes on from them. The last failure: {last}"
         )
-    store = runs.child(config.name)
+    store = open_store(config.runs).child(config.name)
+    out, name = open_file(config.out)
     out.write(name, store.read(MODEL))
     return Summary.read(store)
 
 
-def find_places(config: TrainConfig, copies: int = 1) -> Places:
-    """Settle what the config leaves to the cluster, and check that there is room.
-
-    What the config states is believed, since an autoscaling cluster makes room when it is asked to.
-
-    Args:
-        config: the run.
-        copies: of it that should find places at once, if there is room.
-
-    Raises:
-        ConfigError: fewer places than the fewest workers.
-    """
-    wanted, (fewest, most) = config.execution, config.execution.fewest_most
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpu = wanted.gpu if wanted.gpu is not None else any(node.get("GPU", 0) for node in nodes)
-    if config.batch_norm == "sync" and not gpu:
-        raise ConfigError("batch_norm: sync needs GPUs; the cluster has none; expected local or frozen")
-    workers = (fewest, most) if fewest < most else most
-    if wanted.cpus_per_worker is not None:
-        return Places(workers, gpu, wanted.cpus_per_worker)
-    largest = int(max(node.get("CPU", 0) for node in nodes))
-    for count in range(most * copies, fewest - 1, -1):
-        for cpus in range(largest, 0, -1):
-            if sum(_fitting(node, cpus, gpu) for node in nodes) >= count:
-                return Places(workers, gpu, cpus)
-    raise ConfigError(
-        f"execution.workers: got {fewest}, the cluster has places for "
-        f"{sum(_fitting(node, 1, gpu) for node in nodes)}{' with a GPU each' if gpu else ''}; "
-        "lower it, or set execution.cpus_per_worker if the cluster grows on demand"
-    )
-
-
-def _fitting(node: dict[str, float], cpus: int, gpu: bool) -> int:
-    by_cpu = int(node.get("CPU", 0) // cpus)
-    return min(by_cpu, int(node.get("GPU", 0))) if gpu else by_cpu
-
-
-def _resources(places: Places) -> dict[str, float]:
-    return {"CPU": places.cpus, **({"GPU": 1} if places.gpu else {})}
+def _resources(placement: Placement) -> dict[str, float]:
+    return {"CPU": placement.cpus, **({"GPU": placement.gpus} if placement.gpus else {})}
 
 
 def _work(spec: dict[str, Any]) -> None:
@@ -233,7 +194,7 @@ class _RayRanks:
     def __init__(self, watch: Any, cpus: int) -> None:
         context = ray.train.get_context()
         self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
-        self.device: torch.device = get_device()
+        self.device = worker_device()
         self.cpus = cpus
         self._watch = watch
         self._folder = tempfile.TemporaryDirectory(prefix="roadscan-resume-")

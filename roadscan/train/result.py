@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from roadscan import __version__
 from roadscan.dataset.records import Dataset, Task
@@ -19,6 +20,8 @@ from roadscan.evaluate.detection.thresholds import calibration, thresholds_for_r
 from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.evaluate.run import surest
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
+from roadscan.model.calibration import calibration_from_dataset
+from roadscan.model.device import name_of
 from roadscan.report.predictions import samples
 from roadscan.report.training import confusion, curves, precision_recall
 from roadscan.storage import Store, sha256_hex
@@ -41,6 +44,8 @@ class Summary:
         epochs: done; `best_epoch` is the one whose weights are the model.
         model_sha256: of the model file.
         metrics: by split, of the model file itself in float32: `COLUMNS`.
+        device: that the first worker computed on, such as ``cuda: NVIDIA L4``; empty in older summaries.
+        backend: nccl or gloo.
     """
 
     run: str
@@ -48,6 +53,8 @@ class Summary:
     best_epoch: int
     model_sha256: str
     metrics: dict[str, dict[str, float]]
+    device: str = ""
+    backend: str = ""
 
     @staticmethod
     def read(store: Store) -> Summary:
@@ -84,9 +91,12 @@ def write_result(
                 metrics[name] |= _choices(matches)
             _draw(scores, found, dataset, store, name.replace(" ", "-"), kind)
     store.write("curves.png", curves(state.history))
-    data = pack(card.model_copy(update={"metrics": metrics}), weights)
+    calibration = calibration_from_dataset(dataset, "val", config.image_size_px)
+    data = pack(card.model_copy(update={"metrics": metrics}), weights, calibration)
     columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
-    summary = Summary(store.uri, state.epoch, state.best_epoch, sha256_hex(data), columns)
+    backend = dist.get_backend() if dist.is_initialized() else ""
+    facts = (sha256_hex(data), columns, name_of(str(device)), backend)
+    summary = Summary(store.uri, state.epoch, state.best_epoch, *facts)
     store.write(MODEL, data)
     store.write(SUMMARY, json.dumps(jsonable(asdict(summary)), indent=1, allow_nan=False).encode())
     return summary

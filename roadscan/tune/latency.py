@@ -12,19 +12,25 @@ from roadscan.dataset.records import Task
 from roadscan.model import yolo
 from roadscan.model.bundle import Activation, Bundle, ModelCard, Variant
 from roadscan.model.detector import Detector
+from roadscan.model.device import this_device
 
 WARM_UP, MEASURED = 3, 15
 
 
-def measure_latency(task: Task, variant: Variant, activation: Activation, image_size_px: int, cpus: int) -> float:
-    """Milliseconds from one square image in memory to its detections, the median of 15; on the GPU where there is one.
+def measure_latency(
+    task: Task, variant: Variant, activation: Activation, image_size_px: int, cpus: int, *, holds_gpu: bool
+) -> float:
+    """Milliseconds from one square image in memory to its detections, the median of 15; on the GPU if it holds one.
 
     The weights are random: the time does not depend on them, but for what few detections they give.
+
+    Raises:
+        DeviceError: the GPU cannot be used.
     """
     torch.set_num_threads(cpus)
     card = ModelCard(task=task, variant=variant, activation=activation, classes=("a",), image_size_px=image_size_px)
     weights = yolo.build(task, variant, len(card.classes), activation).state_dict()
-    detector = Detector(Bundle(card, weights, ""))
+    detector = Detector(Bundle(card, weights, ""), device=this_device(holds_gpu))
     image = np.random.default_rng(0).integers(0, 256, (1, image_size_px, image_size_px, 3), np.uint8)
     seconds = []
     for _ in range(WARM_UP + MEASURED):

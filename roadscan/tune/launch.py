@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -21,20 +20,22 @@ from optuna.storages import JournalStorage
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from roadscan.cluster import connect
+from roadscan.cluster import connect, grows, nodes, refuse_lost_outputs
 from roadscan.dataset.read import open_draft
-from roadscan.errors import ConfigError, RoadscanError, TrainingError
+from roadscan.errors import ConfigError, ModelError, RoadscanError, TrainingError
 from roadscan.storage import Store, arrow_filesystem, open_store
+from roadscan.train.backend import environment
+from roadscan.train.check import check_data, check_fit, check_writable
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import HISTORY, check_tracking
-from roadscan.train.initial import read_initial
-from roadscan.train.launch import Places, find_places, run_training
+from roadscan.train.initial import Initial, read_initial
+from roadscan.train.launch import run_placed
 from roadscan.train.result import MODEL
 from roadscan.tune.config import OF_NETWORK, TuneConfig
 from roadscan.tune.journal import StoreJournal
 from roadscan.tune.latency import measure_latency
 from roadscan.tune.results import TRIALS, SweepSummary, trial_name, write_results
-from roadscan.tune.room import Demand, fits
+from roadscan.tune.room import Plan, plan_trials
 from roadscan.tune.space import options
 from roadscan.tune.sweep import Assignment, Sweep, TrialRow
 
@@ -44,27 +45,6 @@ FINISHED: str = Searcher.FINISHED
 OnRows = Callable[[list[TrialRow]], None]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep asks of the cluster.
-
-    Attributes:
-        places: of the workers of a trial, by variant.
-        at_once: how many trials of a variant run at once, if all have it.
-        nodes: what each node has, (CPUs, GPUs); empty where the cluster grows on demand.
-    """
-
-    places: dict[str, Places]
-    at_once: dict[str, int]
-    nodes: list[Demand]
-
-    def settle(self, train: TrainConfig) -> TrainConfig:
-        """A training with the places that its variant has here."""
-        places = self.places[train.variant]
-        where = {"gpu": places.gpu, "cpus_per_worker": places.cpus, "workers": places.workers}
-        return train.model_copy(update={"execution": train.execution.model_copy(update=where)})
-
-
 def plan_sweep(config: TuneConfig) -> Plan:
     """Look at the data, the first weights and the cluster; starts nothing but a local cluster where there is none.
 
@@ -72,36 +52,42 @@ def plan_sweep(config: TuneConfig) -> Plan:
         ConfigError: the cluster has no room for a variant; or the metric is of masks, and the labels are boxes.
         DatasetError, ModelError, StorageError: as their names say.
     """
+    check_sweep(config)
+    connect()
+    return plan_trials(config, nodes(), grows=grows())
+
+
+def check_sweep(config: TuneConfig) -> dict[str, Initial]:
+    """Look at all that a sweep reads and writes, before Ray starts.
+
+    Returns:
+        The first weights of trials, by their address.
+
+    Raises:
+        RoadscanError: as `plan_sweep`, but for the cluster.
+    """
     check_tracking(config.train.tracking)
-    draft = open_draft(config.train.data)
+    refuse_lost_outputs({"sweeps": config.sweeps}, os.environ)
+    check_writable("sweeps", open_store(config.sweeps))
+    draft = check_data(config.train.data)
     if config.metric.startswith("mask") and draft.task != "segment":
         raise ConfigError(f"metric: got {config.metric}, but {config.train.data} is labelled for {draft.task}")
+    found: dict[str, Initial] = {}
     for variant in config.variants:
-        initial = config.trial({"variant": variant}).initial
-        if initial:
-            read_initial(initial)
-    connect()
-    nodes = [(int(n["Resources"].get("CPU", 0)), int(n["Resources"].get("GPU", 0))) for n in ray.nodes() if n["Alive"]]
-    places: dict[str, Places] = {}
-    at_once: dict[str, int] = {}
-    for variant in config.variants:
-        try:
-            found = places[variant] = _places(
-                config, config.trial({"variant": variant}), sum(gpus for _, gpus in nodes)
-            )
-        except ConfigError as error:
-            raise ConfigError(f"variant {variant}: {error}; or leave it out of space.variant") from None
-        if config.max_concurrent is not None:
-            at_once[variant] = config.max_concurrent
-            continue
-        at_once[variant] = next(n for n in itertools.count() if not fits(nodes, _demands(found) * (n + 1)))
-        if at_once[variant] == 0:
-            raise ConfigError(
-                f"variant {variant}: a trial needs {found}, which the cluster has not; lower "
-                f"by_variant.{variant}.execution.workers, leave it out of space.variant, or set max_concurrent if the "
-                "cluster grows on demand"
-            )
-    return Plan(places, at_once, nodes if config.max_concurrent is None else [])
+        train = config.trial({"variant": variant})
+        for uri in _starts_from(config, train):
+            found[uri] = found.get(uri) or read_initial(uri)
+            try:
+                check_fit(found[uri], draft, train)
+            except ModelError as error:
+                raise ModelError(f"variant {variant}: {error}") from None
+    return found
+
+
+def _starts_from(config: TuneConfig, train: TrainConfig) -> list[str]:
+    """Addresses of first weights that trials like this one may have."""
+    choices = options(config.space["initial"]) if "initial" in config.space else (train.initial,)
+    return [str(uri) for uri in choices if uri is not None]
 
 
 def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary:
@@ -115,11 +101,13 @@ def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary
         ConfigError: the sweep was started with other settings; and what `plan_sweep` raises.
         TrainingError: another driver goes on with the sweep, or no trial came to an end.
     """
+    initials = check_sweep(config)
     store = open_store(config.sweeps).child(config.name)
     # Absolute: trials have folders of their own.
     data = open_store(config.train.data).uri
     config = config.model_copy(update={"train": config.train.model_copy(update={"data": data})})
-    plan = plan_sweep(config)
+    connect()
+    plan = plan_trials(config, nodes(), grows=grows())
     sweep = Sweep(config, JournalStorage(StoreJournal(store)))
     if config.latency and not sweep.latencies():
         sweep.set_latencies(_latencies(config, plan))
@@ -127,9 +115,11 @@ def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary
     filesystem, path = arrow_filesystem(store.uri)
     # Trials write their own files, and progress is shown by who called: none of Tune's.
     os.environ |= {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+    # The weights themselves: where a trial's process runs, their file need not be.
+    references = {uri: ray.put(initial) for uri, initial in initials.items()}
     ray.tune.Tuner(
         # A byte, since Tune wants something: the trial's own process only waits for its workers.
-        ray.tune.with_resources(_run_trial, {"memory": 1}),
+        ray.tune.with_resources(ray.tune.with_parameters(_run_trial, initials=references), {"memory": 1}),
         tune_config=ray.tune.TuneConfig(
             search_alg=_Search(run),
             scheduler=_Pruning(run),
@@ -163,7 +153,7 @@ class _Run:
         """The next trial's spec; None while there is no room, ``FINISHED`` if there is none."""
         if self.error is not None:
             return FINISHED
-        if not any(map(self._has_room, self._plan.places)):
+        if not any(map(self._has_room, self._plan.placements)):
             return None
         self._held = self._held or self._sweep.next()
         if self._held is None:
@@ -173,7 +163,9 @@ class _Run:
         assignment, self._held = self._held, None
         self._running[trial_id], self._hours[trial_id] = assignment, {}
         self._show()
-        return {"train": self._kept_in_sweep(assignment).model_dump_json()}
+        placement = self._plan.placements[assignment.train.variant]
+        train = self._kept_in_sweep(assignment).model_dump_json()
+        return {"train": train, "placement": placement, "environment": environment()}
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take in what a trial reports; whether it is to be stopped."""
@@ -202,7 +194,7 @@ class _Run:
         elif "failure" in result:
             self._sweep.fail(assignment.number, result["failure"], facts)
         elif "model_sha256" in result:
-            facts |= {"model_sha256": result["model_sha256"]}
+            facts |= {"model_sha256": result["model_sha256"], "device": result["device"]}
             self._sweep.complete(assignment.number, facts, self._latency_ms(assignment.train))
         else:
             self._sweep.prune(assignment.number, facts)
@@ -214,10 +206,7 @@ class _Run:
         return self._plan.settle(assignment.train).model_copy(update=where)
 
     def _has_room(self, variant: str) -> bool:
-        if self._sweep.config.max_concurrent is not None:
-            return len(self._running) < self._sweep.config.max_concurrent
-        variants = [variant, *(running.train.variant for running in self._running.values())]
-        return fits(self._plan.nodes, [one for name in variants for one in _demands(self._plan.places[name])])
+        return self._plan.has_room([variant, *(running.train.variant for running in self._running.values())])
 
     def _latency_ms(self, train: TrainConfig) -> float | None:
         return self._sweep.latencies()[_network(train)] if self._sweep.config.latency else None
@@ -278,8 +267,9 @@ def _kept(run: _Run) -> Iterator[None]:
         run.error = run.error or error
 
 
-def _run_trial(spec: dict[str, Any]) -> None:
+def _run_trial(spec: dict[str, Any], initials: dict[str, Any]) -> None:
     """One trial, in a process that Ray Tune starts: train, report every epoch, and what came of it."""
+    os.environ |= spec["environment"]
     config = TrainConfig.model_validate_json(spec["train"])
     reported = 0
 
@@ -290,7 +280,8 @@ def _run_trial(spec: dict[str, Any]) -> None:
         reported = max(reported, len(history))
 
     try:
-        summary = run_training(config, on_history=report)
+        initial = initials[config.initial] if config.initial else ray.put(None)
+        summary = run_placed(config, spec["placement"], initial, on_history=report)
         # Of a run that had been finished before, nothing was heard.
         report(json.loads(open_store(config.runs).child(config.name).read(HISTORY)))
     except TrainingError as error:
@@ -298,18 +289,7 @@ def _run_trial(spec: dict[str, Any]) -> None:
     except RoadscanError as error:
         ray.tune.report({"fatal": error})
     else:
-        ray.tune.report({"model_sha256": summary.model_sha256})
-
-
-def _places(config: TuneConfig, train: TrainConfig, gpus: int) -> Places:
-    """Where a trial's workers are put. CPUs that are not stated are shared out among all that can run at once."""
-    most = train.execution.fewest_most[1]
-    by_gpus = max(1, gpus // most) if train.execution.gpu is not False else 1
-    return find_places(train, copies=config.max_concurrent or by_gpus)
-
-
-def _demands(places: Places) -> list[Demand]:
-    return [(places.cpus, int(places.gpu))] * places.most
+        ray.tune.report({"model_sha256": summary.model_sha256, "device": summary.device})
 
 
 def _latencies(config: TuneConfig, plan: Plan) -> dict[str, float]:
@@ -320,11 +300,12 @@ def _latencies(config: TuneConfig, plan: Plan) -> dict[str, float]:
     for values in itertools.product(*choices):
         settings = {field: value for field, value in zip(OF_NETWORK, values, strict=True) if field in config.space}
         train = config.trial(settings)
-        places = plan.places[train.variant]
-        measure = ray.remote(measure_latency).options(num_cpus=places.cpus, num_gpus=int(places.gpu))
-        found[_network(train)] = ray.get(
-            measure.remote(task, train.variant, train.activation, train.image_size_px, places.cpus)
+        placement = plan.placements[train.variant]
+        measure = ray.remote(measure_latency).options(
+            num_cpus=placement.cpus, num_gpus=placement.gpus, runtime_env={"env_vars": environment()}
         )
+        network = (task, train.variant, train.activation, train.image_size_px)
+        found[_network(train)] = ray.get(measure.remote(*network, placement.cpus, holds_gpu=placement.gpus > 0))
     return found
 
 

@@ -41,6 +41,7 @@ class SweepSummary:
         replay: the command that trains the best trial again.
         pareto: numbers of the trials that no other beats in both metric and latency, fastest first; or none.
         states: trials by state.
+        devices: that trials were trained on.
         epochs: trained in all.
         worker_hours: in all, of training and not of waiting; a worker has one GPU where there are GPUs.
         unpruned_epochs: that the same trials would have had without pruning.
@@ -54,6 +55,7 @@ class SweepSummary:
     replay: str
     pareto: list[int]
     states: dict[str, int]
+    devices: list[str]
     epochs: int
     worker_hours: float
     unpruned_epochs: int
@@ -94,6 +96,7 @@ def write_results(sweep: Sweep, store: Store, settle: Settle) -> SweepSummary:
         replay=replay(settle(config.trial(best.settings)), trial_name(best.number)),
         pareto=[row.number for row in front],
         states={state: sum(row.state == state for row in rows) for state in ("complete", "pruned", "failed")},
+        devices=sorted({row.device for row in rows if row.device}),
         epochs=sum(row.epochs for row in rows),
         worker_hours=round(sum(row.worker_hours for row in rows), 3),
         unpruned_epochs=len(rows) * config.train.epochs,

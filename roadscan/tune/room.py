@@ -1,19 +1,109 @@
-"""How many trials a cluster has room for."""
+"""How many trials a cluster has room for, and of what size. Knows nothing of Ray."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-Demand = tuple[int, int]  # CPUs, GPUs
+from roadscan.errors import ConfigError
+from roadscan.nodes import RESOLUTION, Node, shares
+from roadscan.train.config import TrainConfig
+from roadscan.train.placement import Placement, place, room
+from roadscan.tune.config import TuneConfig
+
+Demand = tuple[int, float]  # CPUs, GPUs of one worker
 
 
-def fits(nodes: Sequence[Demand], workers: Sequence[Demand]) -> bool:
-    """Whether workers can all run at once, each on one node; largest first, each on the first node that has room."""
-    free = [list(node) for node in nodes]
-    for cpus, gpus in sorted(workers, key=lambda worker: worker[::-1], reverse=True):
-        node = next((node for node in free if node[0] >= cpus and node[1] >= gpus), None)
-        if node is None:
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep asks of the cluster.
+
+    Attributes:
+        placements: of the workers of a trial, by variant.
+        at_once: how many trials of a variant run at once, if all have it.
+        nodes: to run them on; None where `max_concurrent` alone limits them, as the cluster grows on demand.
+        max_concurrent: trials at once, of whatever variant.
+    """
+
+    placements: dict[str, Placement]
+    at_once: dict[str, int]
+    nodes: Sequence[Node] | None
+    max_concurrent: int | None
+
+    def settle(self, train: TrainConfig) -> TrainConfig:
+        """A training with the placement that its variant has here."""
+        placement = self.placements[train.variant]
+        where = {"gpu": placement.gpus > 0, "cpus_per_worker": placement.cpus, "workers": placement.workers}
+        execution = train.execution.model_copy(update={**where, "grows_to": None})
+        return train.model_copy(update={"execution": execution})
+
+    def has_room(self, variants: Sequence[str]) -> bool:
+        """Whether trials of these variants can all run at once."""
+        if self.max_concurrent is not None and len(variants) > self.max_concurrent:
             return False
-        node[0] -= cpus
-        node[1] -= gpus
+        workers = [demand for variant in variants for demand in _demands(self.placements[variant])]
+        return self.nodes is None or fits(self.nodes, workers)
+
+
+def plan_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> Plan:
+    """Place the trials of each variant.
+
+    Args:
+        config: the sweep.
+        nodes: that the cluster has now.
+        grows: whether others may join them.
+
+    Raises:
+        ConfigError: there is no room for a variant.
+    """
+    stated = room(config.train.execution, nodes, grows=grows) if config.train.execution.grows_to else None
+    offered = stated if stated is not None else nodes
+    believed = grows and stated is None and config.max_concurrent is not None
+    plan = Plan({}, {}, None if believed else offered, config.max_concurrent)
+    for variant in config.variants:
+        train = config.trial({"variant": variant})
+        try:
+            found = place(train, nodes, grows=grows, copies=_copies(config, train, offered))
+        except ConfigError as error:
+            raise ConfigError(f"variant {variant}: {error}; or leave it out of space.variant") from None
+        plan.placements[variant] = found
+        plan.at_once[variant] = next(n for n in itertools.count() if not plan.has_room([variant] * (n + 1)))
+        if plan.at_once[variant] == 0:
+            raise ConfigError(
+                f"variant {variant}: a trial needs {found}, which the cluster has not; lower "
+                f"by_variant.{variant}.execution.workers, leave it out of space.variant, or say in "
+                "train.execution.grows_to what the cluster grows to"
+            )
+    return plan
+
+
+def fits(nodes: Sequence[Node], workers: Sequence[Demand]) -> bool:
+    """Whether workers can all run at once, each on one node, and a part of a GPU on one card.
+
+    Largest first, each on the first node that has room.
+    """
+    cores, cards = [node.cpus for node in nodes], [[1.0] * int(node.gpus) for node in nodes]
+    for cpus, gpus in sorted(workers, key=lambda worker: worker[::-1], reverse=True):
+        for node in range(len(nodes)):
+            card = next((n for n, share in enumerate(cards[node]) if share > gpus - RESOLUTION), None)
+            if cores[node] >= cpus and (card is not None or not gpus):
+                cores[node] -= cpus
+                if gpus and card is not None:
+                    cards[node][card] -= gpus
+                break
+        else:
+            return False
     return True
+
+
+def _copies(config: TuneConfig, train: TrainConfig, offered: Sequence[Node]) -> int:
+    """Trials among which CPUs that are not stated are shared out: all that the GPUs allow at once, else one."""
+    execution = train.execution
+    workers = sum(int(node.gpus) for node in offered) * shares(execution.gpus_per_worker)
+    by_gpus = workers // execution.fewest_most[1] if execution.gpu is not False else 1
+    return config.max_concurrent or max(1, by_gpus)
+
+
+def _demands(placement: Placement) -> list[Demand]:
+    return [(placement.cpus, placement.gpus)] * placement.most

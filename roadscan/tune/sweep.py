@@ -69,6 +69,7 @@ class TrialRow:
         worker_hours: of its workers, training and not waiting.
         failure: why it failed.
         model_sha256: of the model file that it left.
+        device: that it was trained on; None while it runs.
     """
 
     number: int
@@ -80,6 +81,7 @@ class TrialRow:
     worker_hours: float
     failure: str | None
     model_sha256: str | None
+    device: str | None = None
 
     @property
     def epochs(self) -> int:
@@ -244,6 +246,7 @@ class Sweep:
             worker_hours=facts.get("worker_hours", 0.0),
             failure=facts.get("failure"),
             model_sha256=facts.get("model_sha256"),
+            device=facts.get("device"),
         )
 
     def _curve(self, trial: FrozenTrial) -> dict[int, float]:

@@ -27,7 +27,8 @@ from roadscan.evaluate.assets import score_assets, seen_assets
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import build
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.pipeline import plan_scan, run_scan
+from roadscan.scan.plan import plan_scan
+from roadscan.scan.run import run_scan
 from roadscan.schemas import ASSETS
 from roadscan.storage import open_store
 from roadscan.survey.drive import find_drives

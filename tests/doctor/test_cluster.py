@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -14,6 +16,15 @@ from clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
 from roadscan.demo.server import free_ports
 from roadscan.doctor import cluster
 from roadscan.doctor.cluster import described, explained, ray_cluster, token
+
+JOIN = """
+from roadscan.cluster import connect
+from roadscan.errors import ClusterError
+try:
+    connect()
+except ClusterError as error:
+    print(error)
+"""
 
 
 @pytest.mark.parametrize("address", ["", "local"])
@@ -92,3 +103,14 @@ def test_a_cluster_with_the_right_and_the_wrong_secret(head: str, monkeypatch: p
     assert "1 nodes, 0 cores, 0 GPUs" in found.found
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     assert ray_cluster().found == f"{head}: the cluster refused the token"
+    monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "2")
+    assert "is it the head's own" in refused_by(head)
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    assert "no token was sent, as RAY_AUTH_MODE is not set" in refused_by(head)
+
+
+def refused_by(head: str) -> str:
+    """What jobs say of a cluster that does not let them in."""
+    done = subprocess.run([sys.executable, "-c", JOIN, head], capture_output=True, text=True, check=False, timeout=120)
+    assert f"RAY_ADDRESS {head}" in done.stdout, done.stdout + done.stderr
+    return done.stdout

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from roadscan.doctor import machine
+from roadscan.nodes import cgroup_limits
 
 Usage = namedtuple("Usage", "total used free")  # as shutil gives it
 
@@ -39,13 +40,13 @@ def test_a_package_that_is_too_old_or_missing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_container_has_a_share_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine.cgroup_limits(tmp_path) == (None, None)
+    assert cgroup_limits(tmp_path) == (None, None)
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert machine.cgroup_limits(tmp_path) == (None, None)
+    assert cgroup_limits(tmp_path) == (None, None)
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     (tmp_path / "memory.max").write_text("2000000000\n")
-    assert machine.cgroup_limits(tmp_path) == (0.5, 2e9)
+    assert cgroup_limits(tmp_path) == (0.5, 2e9)
     monkeypatch.setattr(machine, "cgroup_limits", lambda: (0.5, 2e9))
     found = machine.machine()
     assert found.status == "warn"
@@ -58,9 +59,9 @@ def test_a_container_of_an_older_kernel(tmp_path: Path) -> None:
     (tmp_path / "cpu/cpu.cfs_quota_us").write_text("150000\n")
     (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
     (tmp_path / "memory/memory.limit_in_bytes").write_text("8000000000\n")
-    assert machine.cgroup_limits(tmp_path) == (1.5, 8e9)
+    assert cgroup_limits(tmp_path) == (1.5, 8e9)
     (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1\n")
-    assert machine.cgroup_limits(tmp_path)[0] is None
+    assert cgroup_limits(tmp_path)[0] is None
 
 
 def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,8 +71,11 @@ def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a build for CPUs" in machine.gpu().found
     monkeypatch.setattr(torch.version, "cuda", "13.2")
     assert machine.gpu().advice.startswith("install a driver")
+    assert "end with an error" in machine.gpu().advice
     monkeypatch.setattr(machine.Path, "exists", lambda _: False)
     assert machine.gpu().status == "ok"
+    monkeypatch.setenv("ROADSCAN_DEVICE", "cpu")
+    assert machine.gpu().found == "ROADSCAN_DEVICE is set: no job computes on a GPU"
 
 
 @pytest.mark.parametrize(("free", "status"), [(50e9, "ok"), (8e9, "warn"), (1e9, "fail")])

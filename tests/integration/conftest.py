@@ -25,7 +25,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever connects to a cluster must know a secret."""
-    (tmp_path / "token").write_text(secrets.token_hex(32))
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setenv("RAY_num_prestart_python_workers", "0")
+    know_a_secret(tmp_path, monkeypatch)
+
+
+def know_a_secret(folder: Path, environment: pytest.MonkeyPatch) -> None:
+    """Clusters and their clients that are started from here on share a secret."""
+    (folder / "token").write_text(secrets.token_hex(32))
+    environment.setenv("RAY_AUTH_MODE", "token")
+    environment.setenv("RAY_AUTH_TOKEN_PATH", str(folder / "token"))
+    environment.setenv("RAY_num_prestart_python_workers", "0")

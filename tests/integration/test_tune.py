@@ -185,7 +185,7 @@ def ended(store: Store) -> int:
         ({"space": {"loss.gamma": [0.5]}}, "gamma"),
         (
             {"by_variant": {"n": {"execution.workers": 3, "execution.cpus_per_worker": 1}}},
-            "variant n: a trial needs 3 x (1 CPU), which the cluster has not",
+            "variant n: execution.workers: got 3, the cluster has places for 2 with 1 CPU each",
         ),
     ],
 )

@@ -222,7 +222,7 @@ def update(uri: str, commit_of: DriveTables | None = None):
 
 
 def scan(uri: str, tables: DriveTables, key: str) -> None:
-    """What `roadscan.scan.pipeline` commits of a drive, without Ray: what is done is not done again."""
+    """What `roadscan.scan` commits of a drive, without a model: what is done is not done again."""
     warehouse = Warehouse(uri)
     manifest = pa.table(
         {f.name: tables.frames[f.name] if f.name in tables.frames.column_names else pa.nulls(len(tables.frames), f.type)

@@ -51,17 +51,15 @@ def test_the_scan_finds_what_ultralytics_finds(tmp_path: Path, decode: str, prec
         "warehouse": "w",
         "decode": decode,
         "precision": precision,
-        "confidence": 0.4,
-        "iou": 0.6,
     }
-    scanner = ShardScanner(ScanConfig.model_validate(settings), bundle)
-    rows = drive.frames.to_pylist()[:8]
-    observations, _ = scanner.scan(drive, rows, "key")
+    detector = Detector(bundle, confidence=0.4, iou=0.6, precision=precision)
+    frames = drive.frames.slice(0, 8)
+    observations, _ = ShardScanner(ScanConfig.model_validate(settings), bundle, detector).scan(drive, frames, "key")
     peer = YOLO("yolov8n.yaml", task="detect")
     peer.model = yolo.build("detect", "n", len(bundle.card.classes))
     peer.model.load_state_dict(bundle.weights)
     matched = ours = theirs = 0
-    for row in rows:
+    for row in frames.to_pylist():
         (result,) = peer.predict(f"{drive.uri}/{row['image_uri']}", imgsz=640, conf=0.4, iou=0.6, verbose=False)
         mine = [np.array(o["box_px"]) for o in observations.to_pylist() if o["frame_id"] == row["frame_id"]]
         their = result.boxes.xyxy.numpy()

@@ -86,24 +86,6 @@ def test_leaky_relu_is_in_every_convolution_and_comes_back_with_the_model(tmp_pa
     torch.testing.assert_close(again(images)[0], leaky(images)[0], rtol=1e-2, atol=1e-1)  # the file is float16
 
 
-def test_suppression_keeps_the_best_of_a_class_and_other_classes() -> None:
-    # Three boxes at one place: two of class 0, one of class 1; and one elsewhere below the confidence.
-    boxes = torch.tensor([[50, 50, 20, 20], [51, 50, 20, 20], [50, 50, 20, 20], [150, 50, 20, 20]], dtype=torch.float32)
-    scores = torch.tensor([[0.9, 0], [0.8, 0], [0, 0.7], [0.1, 0]])
-    (found,) = yolo.suppress(torch.cat([boxes, scores], 1).T[None], 2, confidence=0.25, iou=0.5)
-    assert found[:, 4].tolist() == pytest.approx([0.9, 0.7])
-    assert found[:, 5].tolist() == [0, 1]
-    assert found[0, :4].tolist() == [40, 40, 60, 60]
-
-
-def test_a_box_counts_for_each_of_its_classes_where_precision_is_measured() -> None:
-    scored = torch.cat([torch.tensor([[50.0, 50, 20, 20]]), torch.tensor([[0.6, 0.4]])], 1).T[None]
-    (best,) = yolo.suppress(scored, 2, confidence=0.25, iou=0.5)
-    (every,) = yolo.suppress(scored, 2, confidence=0.25, iou=0.5, every_class=True)
-    assert best[:, 5].tolist() == [0]
-    assert every[:, 5].tolist() == [0, 1]
-
-
 def test_pillow_is_left_as_it_was() -> None:
     assert Image.open.__module__ == "PIL.Image"
 

@@ -17,7 +17,8 @@ from roadscan.nightly.run import run_nightly
 from roadscan.nightly.summary import NightSummary
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.pipeline import Progress, ScanPlan, ScanSummary
+from roadscan.scan.plan import ScanPlan
+from roadscan.scan.run import Progress, ScanSummary
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.warehouse import Warehouse
 
@@ -70,7 +71,7 @@ class Scan:
             committed(Progress(shard.stop, len(ids), 0))
         for name, shards in plan.shards.items():
             ledger.publish(warehouse, ledger.collect(warehouse, plan.drives[name], shards, plan.model.sha256))
-        return ScanSummary(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 1.0, 5.0, 0, plan.model.sha256, "v")
+        return ScanSummary(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 1.0, 5.0, {}, 0, plan.model.sha256, "v")
 
 
 def run(config: NightlyConfig, scan: Scan, *, one: int | None = None, first: int | None = None,

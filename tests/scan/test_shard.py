@@ -6,15 +6,17 @@ import numpy as np
 from drives import jpeg, make_drive
 
 from roadscan.model.bundle import load
+from roadscan.model.detector import Detector
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.shard import ShardScanner
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.survey.drive import read_drive
 
 
-def scanner(model: str, **settings: object) -> ShardScanner:
-    fields = {"drives": ("d",), "warehouse": "w", "confidence": 0.3, "batch_size": 4, **settings}
-    return ShardScanner(ScanConfig.model_validate(fields), load(model))
+def scanner(model: str, threads: int = 8, **settings: object) -> ShardScanner:
+    fields = {"drives": ("d",), "warehouse": "w", "batch_size": 4, **settings}
+    bundle = load(model)
+    return ShardScanner(ScanConfig.model_validate(fields), bundle, Detector(bundle, confidence=0.3), threads)
 
 
 def test_every_frame_comes_out_once_whatever_is_wrong_with_it(tmp_path: Path, detect_model: str) -> None:
@@ -26,7 +28,7 @@ def test_every_frame_comes_out_once_whatever_is_wrong_with_it(tmp_path: Path, de
             replace={6: {"lon": None}, 7: {"image_uri": "../../secret.jpg"}, 8: {"reason": "corrupt: importer"}},
         )
     )
-    observations, frames = scanner(detect_model).scan(drive, drive.frames.to_pylist(), "key")
+    observations, frames = scanner(detect_model).scan(drive, drive.frames, "key")
     assert (observations.schema, frames.schema) == (OBSERVATIONS, FRAMES)
     assert frames["frame_id"].to_pylist() == [f"{i:06d}" for i in range(9)]
     reasons = [(reason or "").partition(":")[0] for reason in frames["reason"].to_pylist()]
@@ -39,9 +41,9 @@ def test_every_frame_comes_out_once_whatever_is_wrong_with_it(tmp_path: Path, de
 
 def test_rows_do_not_depend_on_batches_or_threads(tmp_path: Path, detect_model: str) -> None:
     drive = read_drive(make_drive(str(tmp_path), n=7))
-    rows = drive.frames.to_pylist()
-    one, _ = scanner(detect_model, batch_size=1, fetch_threads=1).scan(drive, rows, "key")
-    many, _ = scanner(detect_model, batch_size=4, fetch_threads=8).scan(drive, rows, "key")
+    rows = drive.frames
+    one, _ = scanner(detect_model, threads=1, batch_size=1).scan(drive, rows, "key")
+    many, _ = scanner(detect_model, threads=8, batch_size=4).scan(drive, rows, "key")
     assert one.num_rows > 0
     exact = ["observation_id", "class", "camera_lon", "image_uri", "run_key"]
     assert one.select(exact) == many.select(exact)
@@ -51,12 +53,12 @@ def test_rows_do_not_depend_on_batches_or_threads(tmp_path: Path, detect_model: 
 
 def test_no_frames_give_empty_tables(tmp_path: Path, detect_model: str) -> None:
     drive = read_drive(make_drive(str(tmp_path), n=0))
-    observations, frames = scanner(detect_model).scan(drive, [], "key")
+    observations, frames = scanner(detect_model).scan(drive, drive.frames, "key")
     assert (observations.num_rows, frames.num_rows) == (0, 0)
 
 
 def test_a_segmentation_model_gives_masks(tmp_path: Path, segment_model: str) -> None:
     drive = read_drive(make_drive(str(tmp_path), n=1))
-    observations, _ = scanner(segment_model, task="segment").scan(drive, drive.frames.to_pylist(), "key")
+    observations, _ = scanner(segment_model, task="segment").scan(drive, drive.frames, "key")
     assert observations.num_rows > 0
     assert all(observations["mask_rle"].to_pylist())

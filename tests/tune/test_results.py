@@ -19,7 +19,6 @@ from roadscan.train.config import TrainConfig
 from roadscan.tune.config import TuneConfig
 from roadscan.tune.journal import JOURNAL, StoreJournal
 from roadscan.tune.results import pareto, replay, table, write_results
-from roadscan.tune.room import fits
 from roadscan.tune.sweep import Sweep, TrialRow
 
 SPACE = {"variant": ["n", "s"], "loss.gamma": [0, {"low": 1, "high": 3}], "loss.alpha": [None, 0.25]}
@@ -137,20 +136,3 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_text("hello")
     with pytest.raises(StorageError, match="not a journal of Optuna"):
         StoreJournal(open_store(tmp_path))
-
-
-nodes = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 4)), max_size=4)
-
-
-@given(nodes, st.lists(st.tuples(st.integers(1, 4), st.integers(0, 1)), max_size=6))
-def test_nothing_fits_beyond_what_there_is(there: list[tuple[int, int]], workers: list[tuple[int, int]]) -> None:
-    if fits(there, workers):
-        assert sum(cpus for cpus, _ in workers) <= sum(cpus for cpus, _ in there)
-        assert sum(gpus for _, gpus in workers) <= sum(gpus for _, gpus in there)
-    assert fits([*there, *workers], workers)
-
-
-def test_a_worker_is_not_split_between_nodes() -> None:
-    assert fits([(4, 1), (4, 1)], [(4, 1), (4, 1)])
-    assert not fits([(4, 1), (4, 1)], [(5, 1)])
-    assert not fits([(8, 0), (1, 2)], [(2, 1)])

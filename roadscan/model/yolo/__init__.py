@@ -25,17 +25,17 @@ _image_open = Image.open
 from roadscan.model.yolo.augment import MASK_RATIO, AugmentConfig, Item, TrainingImages, collate, scaled_hw
 from roadscan.model.yolo.loss import criterion
 from roadscan.model.yolo.network import (
-    MAX_DETECTIONS,
     STRIDE_PX,
     adapt,
     build,
     coco_names,
+    fitting,
     read_checkpoint,
     restore,
     split_output,
-    suppress,
     to_float32,
 )
+from roadscan.model.yolo.raw import RawNetwork
 
 # ultralytics replaces Pillow's open, for every program in the process, by one that goes looking for a HEIF package
 # when a file is no image.
@@ -44,20 +44,20 @@ shutil.rmtree(_settings)  # read and written by the import alone; a worker that 
 
 __all__ = [
     "MASK_RATIO",
-    "MAX_DETECTIONS",
     "STRIDE_PX",
     "AugmentConfig",
     "Item",
+    "RawNetwork",
     "TrainingImages",
     "adapt",
     "build",
     "coco_names",
     "collate",
     "criterion",
+    "fitting",
     "read_checkpoint",
     "restore",
     "scaled_hw",
     "split_output",
-    "suppress",
     "to_float32",
 ]

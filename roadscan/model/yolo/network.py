@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint
-from ultralytics.utils.nms import non_max_suppression
 
 STRIDE_PX = 32  # of YOLOv8's coarsest feature map: input sides are multiples of it
-MAX_DETECTIONS = 300  # an image
 
 
 def build(task: Task, variant: Variant, n_classes: int, activation: Activation = "silu") -> torch.nn.Module:
@@ -95,51 +93,28 @@ def adapt(network: torch.nn.Module, initial: StateDict, batches: Iterable[torch.
         batches: (b, 3, h, w) float images in 0..1 to measure activations on; read only where BatchNorm was folded.
 
     Raises:
-        ModelError: the weights have no backbone in common with the network.
+        ModelError: as `fitting`.
     """
-    own = network.state_dict()
-    fitting = {name: tensor for name, tensor in initial.items() if name in own and own[name].shape == tensor.shape}
-    if len(fitting) < len(own) / 2:
-        raise ModelError(
-            f"initial weights: {len(fitting)} of the network's {len(own)} tensors fit by name and shape; "
-            "expected weights of the same YOLOv8 variant"
-        )
-    network.load_state_dict({**own, **fitting})
+    network.load_state_dict({**network.state_dict(), **fitting(network, initial)})
     if is_folded(network):
         unfold_batchnorm(network, batches)
     network.train()
 
 
-def suppress(
-    output: torch.Tensor, n_classes: int, confidence: float, iou: float, *, every_class: bool = False
-) -> list[torch.Tensor]:
-    """Non-maximum suppression, class by class.
+def fitting(network: torch.nn.Module, initial: StateDict) -> StateDict:
+    """Those of the weights that fit a network by name and shape.
 
-    Args:
-        output: (batch, 4 + n_classes + extra, anchors), the network's output: xywh boxes in input pixels, class scores,
-            mask coefficients.
-        n_classes: number of class scores.
-        confidence: lowest score kept.
-        iou: overlap at which the lower score is dropped.
-        every_class: a box counts for each of its classes above the confidence, as average precision is measured;
-            else for its best class alone.
-
-    Returns:
-        For each image (n, 6 + extra): xyxy, score, class index, coefficients; highest score first.
+    Raises:
+        ModelError: the weights have no backbone in common with the network.
     """
-    # The stock limit of 2 s + 0.05 s an image drops the rest of a batch on a slow machine, with no more than a warning.
-    return cast(
-        "list[torch.Tensor]",
-        non_max_suppression(
-            output,
-            confidence,
-            iou,
-            nc=n_classes,
-            multi_label=every_class,
-            max_det=MAX_DETECTIONS,
-            max_time_img=float("inf"),
-        ),
-    )
+    own = network.state_dict()
+    found = {name: tensor for name, tensor in initial.items() if name in own and own[name].shape == tensor.shape}
+    if len(found) < len(own) / 2:
+        raise ModelError(
+            f"initial weights: {len(found)} of the network's {len(own)} tensors fit by name and shape; "
+            "expected weights of the same YOLOv8 variant"
+        )
+    return found
 
 
 def split_output(output: Any) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -1,0 +1,136 @@
+"""Which backend runs a model: the one that was asked for, or the fastest that is installed and agrees with PyTorch."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+import cv2
+import numpy as np
+
+from roadscan.errors import ModelError
+from roadscan.model.backends.agreement import SCORE_TOLERANCE, Agreement, compare
+from roadscan.model.backends.cache import machine, write_atomically
+from roadscan.model.backends.engine import Backend, Choice, Engine, Pixels, Precision, is_installed
+from roadscan.model.backends.onnx import OnnxRuntimeEngine, TensorRtEngine
+from roadscan.model.backends.openvino import OpenVinoEngine
+from roadscan.model.backends.pytorch import TorchEngine
+from roadscan.model.bundle import Bundle
+from roadscan.model.inference import Detections, Inference
+
+REFERENCE: Backend = "torch"
+logger = logging.getLogger(__name__)
+
+
+def preference(device: str, precision: Precision) -> tuple[Backend, ...]:
+    """Backends that `auto` tries, fastest first, as measured; PyTorch ends the list.
+
+    YOLOv8n, 640x384, milliseconds of one core an image, pixels to boxes, on a CPU with AVX512-BF16: full: ONNX Runtime
+    24, OpenVINO 27, PyTorch 36; half: OpenVINO 14, PyTorch 17. On a GPU nothing was measured, so there it is PyTorch.
+    """
+    if device.startswith("cuda"):
+        return ("torch",)
+    return ("onnxruntime", "openvino", "torch") if precision == "full" else ("openvino", "torch")
+
+
+def choose_engine(wanted: Choice, bundle: Bundle, device: str, precision: Precision, threads: int) -> Engine:
+    """The engine of a model.
+
+    Args:
+        wanted: a backend, or auto.
+        bundle: the model.
+        device: cpu or cuda.
+        precision: full or half.
+        threads: cores to use.
+
+    Raises:
+        ModelError: the backend that was asked for is not installed, cannot run there, or does not agree with PyTorch.
+    """
+    if wanted == "auto":
+        return _first_that_agrees(bundle, device, precision, threads)
+    engine = open_engine(wanted, bundle, device, precision, threads)
+    if wanted != REFERENCE and (objection := agreement(engine, bundle, device, precision).objection):
+        raise ModelError(f"backend {wanted}, precision {precision}: {objection}; set backend=torch")
+    return engine
+
+
+def open_engine(backend: Backend, bundle: Bundle, device: str, precision: Precision, threads: int) -> Engine:
+    """An engine, whether it agrees or not.
+
+    Raises:
+        ModelError: the backend is not installed, or cannot run on that device.
+    """
+    if backend != "torch" and (backend == "tensorrt") != device.startswith("cuda"):
+        raise ModelError(f"backend {backend}: does not run on {device}; set backend=torch, or another device")
+    if backend == "openvino":
+        return OpenVinoEngine(bundle, precision, threads)
+    if backend == "onnxruntime":
+        return OnnxRuntimeEngine(bundle, precision, threads)
+    if backend == "tensorrt":
+        return TensorRtEngine(bundle, device, precision)
+    return TorchEngine(bundle, device, precision, threads)
+
+
+def agreement(engine: Engine, bundle: Bundle, device: str, precision: Precision) -> Agreement:
+    """How an engine compares with PyTorch in float32 on the model's calibration images.
+
+    The result is kept beside the engine, for this processor.
+    """
+    kept = engine.folder / f"verdict-{engine.backend}-{precision}-{machine()}.json" if engine.folder else None
+    if kept is not None and kept.exists():
+        return Agreement(**json.loads(kept.read_bytes()))
+    reference = TorchEngine(bundle, device, "full", engine.lanes or 1)
+    found = compare(_on_calibration(reference, bundle), _on_calibration(engine, bundle), bundle.card.confidence)
+    if kept is not None:
+        write_atomically(kept, json.dumps(found.to_dict()).encode())
+    return found
+
+
+def _first_that_agrees(bundle: Bundle, device: str, precision: Precision, threads: int) -> Engine:
+    reasons = []
+    for backend in preference(device, precision):
+        if backend == REFERENCE or not is_installed(backend):
+            continue
+        reason: str | None
+        try:
+            engine = open_engine(backend, bundle, device, precision, threads)
+            reason = agreement(engine, bundle, device, precision).objection
+        except ModelError as error:
+            reason = str(error)
+        if reason is None:
+            return engine
+        reasons.append(f"{backend} is not used: {reason}")
+    engine = open_engine(REFERENCE, bundle, device, precision, threads)
+    if reasons:
+        engine.runs_on += f" ({'; '.join(reasons)})"
+        _warn_once("; ".join(reasons))
+    return engine
+
+
+@cache
+def _warn_once(text: str) -> None:
+    logger.warning("%s", text)
+
+
+def _on_calibration(engine: Engine, bundle: Bundle) -> list[Detections]:
+    card = bundle.card
+    lowest = max(card.confidence - SCORE_TOLERANCE, 0.001)
+    inference = Inference(engine, card.classes, lowest, card.iou)
+    batches = groupby(calibration_images(bundle), key=np.shape)
+    return [found for _, alike in batches for found in inference.infer(np.stack(list(alike)))]
+
+
+def calibration_images(bundle: Bundle) -> list[Pixels]:
+    """The calibration images, decoded: (h, w, 3) uint8 BGR each.
+
+    Raises:
+        ModelError: one cannot be decoded.
+    """
+    decoded: list[Any] = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in bundle.calibration]
+    images = [image for image in decoded if image is not None and not any(np.mod(image.shape[:2], 32))]
+    if len(images) < len(bundle.calibration):
+        raise ModelError("the model's calibration images are damaged; write them again with 'roadscan model calibrate'")
+    return images

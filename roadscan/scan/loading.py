@@ -1,0 +1,97 @@
+"""Frames from a store to network inputs: fetched, checked and decoded by threads, ahead of whoever takes them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from roadscan.errors import AccessDenied, NotFound, StorageError
+from roadscan.model.decode import DecodeMode, Letterbox, Pixels, Undecodable, decode, image_size, plan_letterbox
+from roadscan.storage import Store, open_store
+from roadscan.survey.camera import Camera
+from roadscan.survey.drive import Drive, rejection
+
+ASPECT_TOLERANCE = 0.02  # an image of another shape than its camera's is cropped or turned, so pixels mean other angles
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A frame ready for the model, or the reason why it is not.
+
+    Attributes:
+        row: of the frame among those that were given.
+        letterbox: how its image lies in the input; None where there is none to show.
+        pixels: (h, w, 3) uint8 BGR.
+        status: ok, quarantined (its input is unusable, for good) or failed (the store did not give it).
+        reason: of the last two.
+    """
+
+    row: int
+    letterbox: Letterbox | None = None
+    pixels: Pixels | None = None
+    status: str = "ok"
+    reason: str | None = None
+
+
+class Loader:
+    """Threads that fetch and decode, shared by all shards of a process.
+
+    Args:
+        threads: images being fetched and decoded at a time.
+        side_px: longer side of the network's input.
+        stride_px: its sides are multiples of this.
+        decode: how.
+        max_megapixels: a larger image is not decoded.
+    """
+
+    def __init__(self, *, threads: int, side_px: int, stride_px: int, decode: DecodeMode, max_megapixels: float):
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="load")
+        self._ahead = threads
+        self._side_px, self._stride_px, self._decode, self._max_megapixels = side_px, stride_px, decode, max_megapixels
+
+    def load(self, drive: Drive, frames: Sequence[dict[str, Any]], ahead: int) -> Iterator[Loaded]:
+        """The frames in order.
+
+        Args:
+            drive: where they are from.
+            frames: rows of `DRIVE_FRAMES`.
+            ahead: images that may wait, decoded, for the caller; this bounds the memory.
+        """
+        store = open_store(drive.image_root)
+        pending: deque[Future[Loaded]] = deque()
+        for row, frame in enumerate(frames):
+            pending.append(self._threads.submit(self._one, store, drive.cameras[frame["camera_id"]], frame, row))
+            if len(pending) > ahead + self._ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    def _one(self, store: Store, camera: Camera, frame: dict[str, Any], row: int) -> Loaded:
+        """Fetch, check and decode one frame; never raises for what is wrong with the frame."""
+        if reason := rejection(frame):
+            return Loaded(row, status="quarantined", reason=reason)
+        try:
+            data = store.read(frame["image_uri"])
+            size = image_size(data, self._max_megapixels)
+            _check_aspect(size, camera)
+            letterbox = plan_letterbox(size, self._side_px, self._stride_px)
+            return Loaded(row, letterbox, decode(data, letterbox, self._decode))
+        except Undecodable as error:
+            return Loaded(row, status="quarantined", reason=str(error))
+        except NotFound:
+            return Loaded(row, status="quarantined", reason="missing: no such object")
+        except AccessDenied as error:
+            return Loaded(row, status="failed", reason=f"denied: {error}")
+        except StorageError as error:
+            return Loaded(row, status="failed", reason=f"unreachable: {error}")
+
+
+def _check_aspect(image_hw: tuple[int, int], camera: Camera) -> None:
+    """A camera's calibration holds for every size of its images, but not for another shape."""
+    height, width = image_hw
+    if abs(width * camera.height_px / (height * camera.width_px) - 1) > ASPECT_TOLERANCE:
+        size = f"{camera.width_px}x{camera.height_px}"
+        raise Undecodable(f"bad_size: {width}x{height} px, but camera {camera.camera_id} takes {size}")

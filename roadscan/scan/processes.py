@@ -1,0 +1,140 @@
+"""A scan on this machine alone: processes that are given shards through pipes, and need no cluster.
+
+Each is a program of its own (``python -m roadscan.scan.worker``): no caller's ``__main__`` is imported again. A pipe
+that closes is how either side learns that the other has died.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from roadscan.errors import RoadscanError
+from roadscan.model.device import OVERRIDE, Cuda
+from roadscan.nodes import Node, usable_cores
+from roadscan.scan.config import ScanConfig
+from roadscan.scan.ledger import Scanned, Shard
+from roadscan.scan.placement import Placement
+
+TRIES = 3  # of a shard whose process died: an image that kills it would else do so for ever
+GPU_FILES = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # Linux, and Linux in Windows
+
+
+def this_machine() -> Node:
+    """Cores that this process may use, and GPUs that torch can."""
+    has_gpu = any(path.exists() for path in GPU_FILES) and not os.environ.get(OVERRIDE)
+    return Node(usable_cores(), len(Cuda.here().names) if has_gpu else 0)
+
+
+def scan_in_processes(
+    config: ScanConfig, shards: Sequence[Shard], model_sha256: str, placement: Placement
+) -> Iterator[Scanned]:
+    """Each shard, as it is committed.
+
+    Args:
+        config: the scan; its warehouse is absolute.
+        shards: to be scanned.
+        model_sha256: of the model that `ledger.keep_model` kept.
+        placement: of the processes.
+
+    Raises:
+        RoadscanError: what a process could not get over, or that shards killed theirs again and again.
+    """
+    waiting, tries = deque(shards), Counter[Shard]()
+    processes = [_Process(config, model_sha256, placement, number) for number in range(placement.actors)]
+    try:
+        while waiting or any(process.scanning for process in processes):
+            _hand_out(waiting, processes, placement.shards_at_once)
+            for number in _ready(processes):
+                process = processes[number]
+                try:
+                    shard, result = process.connection.recv()
+                except (EOFError, ConnectionResetError):
+                    lost = process.end()
+                    _count(lost, tries, process.exit_code)
+                    waiting.extendleft(reversed(lost))
+                    processes[number] = _Process(config, model_sha256, placement, number)
+                    continue
+                process.scanning.remove(shard)
+                if isinstance(result, RoadscanError):
+                    raise result
+                yield result
+    finally:
+        for process in processes:
+            process.end()
+
+
+@dataclass
+class _Process:
+    """One process, and the shards that it has."""
+
+    config: ScanConfig
+    model_sha256: str
+    placement: Placement
+    number: int
+    scanning: list[Shard] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.connection, theirs = Pipe()
+        environment = dict(os.environ)
+        if self.placement.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = _gpus_of(self.number, self.placement, environment)
+        command = [sys.executable, "-m", "roadscan.scan.worker", str(theirs.fileno())]
+        self._popen = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment)
+        theirs.close()
+        self.connection.send((self.config, self.model_sha256, self.placement))
+
+    def end(self) -> list[Shard]:
+        """End it; the shards that it had."""
+        self.connection.close()
+        self._popen.kill()
+        self.exit_code = self._popen.wait()
+        return self.scanning
+
+
+def _gpus_of(number: int, placement: Placement, environment: dict[str, str]) -> str:
+    """The GPUs of a process, as CUDA_VISIBLE_DEVICES: processes take turns on them, or have several each."""
+    given = environment.get("CUDA_VISIBLE_DEVICES")
+    names = given.split(",") if given else [str(index) for index in range(len(Cuda.here().names))]
+    each = max(int(placement.gpus), 1)
+    first = int(number * placement.gpus + 1e-9) if placement.gpus < 1 else number * each
+    return ",".join(names[first : first + each])
+
+
+def _hand_out(waiting: deque[Shard], processes: Sequence[_Process], at_once: int) -> None:
+    """Shards to the processes that have the fewest."""
+    while waiting:
+        process = min(processes, key=lambda one: len(one.scanning))
+        if len(process.scanning) >= at_once:
+            return
+        process.scanning.append(waiting.popleft())
+        process.connection.send(process.scanning[-1])
+
+
+def _ready(processes: Sequence[_Process]) -> list[int]:
+    ready = wait([process.connection for process in processes])
+    return [number for number, process in enumerate(processes) if process.connection in ready]
+
+
+def _count(lost: Sequence[Shard], tries: Counter[Shard], exit_code: int) -> None:
+    """Note that a process died with these shards.
+
+    Raises:
+        RoadscanError: it has happened too often.
+    """
+    tries.update(lost)
+    for shard in lost:
+        if tries[shard] >= TRIES:
+            said = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+            raise RoadscanError(
+                f"the scan stopped: {TRIES} processes died while they scanned {shard.drive_uri}, frames {shard.start} "
+                f"to {shard.stop - 1}; the last ended with {said}. Run again to go on from the last commit"
+            )

@@ -1,0 +1,163 @@
+"""A scan from its plan to its summary: shards are scanned, a drive is published with its last one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from roadscan import __version__
+from roadscan.cluster import connect, grows, is_local, nodes
+from roadscan.scan import ledger
+from roadscan.scan.config import ScanConfig
+from roadscan.scan.ledger import Scanned
+from roadscan.scan.placement import place
+from roadscan.scan.plan import ScanPlan
+from roadscan.storage import open_store
+from roadscan.warehouse import Release, Warehouse
+
+
+@dataclass(frozen=True)
+class ScanSummary:
+    """What a scan did. Counts are of all frames of the drives that it had to finish, resumed shards included.
+
+    Attributes:
+        devices: what the processes of this run computed on, and how many on each; empty where nothing was to do.
+    """
+
+    drives: int
+    drives_skipped: int
+    shards: int
+    shards_resumed: int
+    frames: int
+    frames_ok: int
+    frames_quarantined: int
+    frames_failed: int
+    detections: int
+    reasons: dict[str, int]
+    seconds: float
+    images_per_second: float
+    devices: dict[str, int]
+    release: int
+    model_sha256: str
+    code_version: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether no frame failed."""
+        return self.frames_failed == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Frames of the run that are committed, so far."""
+
+    frames_done: int
+    frames_total: int
+    detections: int
+
+
+def run_scan(config: ScanConfig, plan: ScanPlan, on_progress: Callable[[Progress], None] | None = None) -> ScanSummary:
+    """Scan what the plan says is to do, and publish each drive as its last shard is committed.
+
+    Args:
+        config: the scan.
+        plan: from `plan_scan` with the same config.
+        on_progress: called after every shard.
+
+    Raises:
+        RoadscanError: what an actor could not get over, such as a warehouse that refuses writes.
+    """
+    started = time.monotonic()
+    warehouse = Warehouse(config.warehouse)
+    config = config.model_copy(update={"warehouse": warehouse.store.uri})  # absolute: actors have their own folder
+    drive_of = {shards[0].run_key: drive_id for drive_id, shards in plan.shards.items()}
+    left = Counter(drive_of[shard.run_key] for shard in plan.todo)
+    results = {name: _finish(warehouse, plan, name) for name in plan.shards if not left[name]}
+    total = sum(shard.stop - shard.start for shard in plan.todo)
+    frames = detections = 0
+    runs_on: dict[str, str] = {}  # by process
+    for done in _scanned(config, plan):
+        frames, detections = frames + done.frames, detections + done.detections
+        runs_on[done.process] = done.runs_on
+        if on_progress:
+            on_progress(Progress(frames, total, detections))
+        left[done.drive_id] -= 1
+        if not left[done.drive_id]:
+            results[done.drive_id] = _finish(warehouse, plan, done.drive_id)
+    devices = dict(Counter(runs_on.values()))
+    summary = _summarise(warehouse, plan, list(results.values()), devices, frames, time.monotonic() - started)
+    _write_summary(config, warehouse, summary)
+    return summary
+
+
+def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
+    """Each shard as it is committed: by processes of this machine, or by actors where there is a cluster."""
+    if not plan.todo:
+        return
+    ledger.keep_model(Warehouse(config.warehouse), config.model, plan.model.sha256)
+    if is_local():
+        from roadscan.scan.processes import scan_in_processes, this_machine
+
+        placement = place(config, [this_machine()], len(plan.todo))
+        yield from scan_in_processes(config, plan.todo, plan.model.sha256, placement)
+    else:
+        from roadscan.scan.pipeline import scan_on_cluster
+
+        connect()
+        placement = place(config, nodes(), len(plan.todo), grows=grows())
+        yield from scan_on_cluster(config, plan.todo, plan.model.sha256, placement)
+
+
+def _finish(warehouse: Warehouse, plan: ScanPlan, drive_id: str) -> ledger.Result:
+    """Publish a drive whose shards are all committed."""
+    result = ledger.collect(warehouse, plan.drives[drive_id], plan.shards[drive_id], plan.model.sha256)
+    ledger.publish(warehouse, result)
+    return result
+
+
+def _summarise(
+    warehouse: Warehouse,
+    plan: ScanPlan,
+    results: Sequence[ledger.Result],
+    devices: dict[str, int],
+    frames_now: int,
+    seconds: float,
+) -> ScanSummary:
+    files = Release(files=tuple(file for result in results for file in result.files))
+    reasons = warehouse.read(files, "frames", columns=["reason"])["reason"].drop_null().to_pylist()
+    shards = sum(map(len, plan.shards.values()))
+
+    def total(column: str) -> int:
+        return sum(result.row[column] for result in results)
+
+    return ScanSummary(
+        drives=len(plan.shards),
+        drives_skipped=len(plan.done),
+        shards=shards,
+        shards_resumed=shards - len(plan.todo),
+        frames=total("frames"),
+        frames_ok=total("frames_ok"),
+        frames_quarantined=total("frames_quarantined"),
+        frames_failed=total("frames_failed"),
+        detections=total("observations"),
+        reasons=dict(Counter(reason.partition(":")[0] for reason in reasons).most_common()),
+        seconds=round(seconds, 3),
+        images_per_second=round(frames_now / seconds, 2) if seconds else 0.0,
+        devices=devices,
+        release=warehouse.current().number,
+        model_sha256=plan.model.sha256,
+        code_version=__version__,
+    )
+
+
+def _write_summary(config: ScanConfig, warehouse: Warehouse, summary: ScanSummary) -> None:
+    data = json.dumps(asdict(summary), indent=1).encode()
+    if config.summary is None:
+        warehouse.store.write(f"logs/scan-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json", data)
+        return
+    folder, _, name = config.summary.rpartition("/")
+    open_store(folder or ".").write(name, data)

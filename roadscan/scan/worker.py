@@ -1,0 +1,121 @@
+"""What one process of a scan does: it holds the model, scans shards and commits them.
+
+Ray's actors call `ShardWorker`; a scan without a cluster starts ``python -m roadscan.scan.worker`` with a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from threading import Lock
+
+import cv2
+
+from roadscan.errors import RoadscanError, SurveyError
+from roadscan.model.detector import Detector
+from roadscan.model.device import this_device
+from roadscan.scan import ledger
+from roadscan.scan.config import ScanConfig
+from roadscan.scan.ledger import Scanned, Shard
+from roadscan.scan.placement import Placement
+from roadscan.scan.shard import ShardScanner
+from roadscan.survey.drive import Drive, read_drive
+from roadscan.warehouse import Warehouse
+
+
+class ShardWorker:
+    """A process's part of a scan; several threads may scan with it at a time.
+
+    Args:
+        config: the scan; its warehouse is absolute.
+        model_sha256: of the model that `ledger.keep_model` kept.
+        placement: what this process may use.
+        holds_gpu: whether it was given a GPU; None where nobody shared any out.
+    """
+
+    def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement, holds_gpu: bool | None) -> None:
+        cv2.setNumThreads(1)  # images are decoded side by side, one thread each
+        self._config, self._model_sha256, self._placement = config, model_sha256, placement
+        self._holds_gpu = holds_gpu
+        self._warehouse = Warehouse(config.warehouse)
+        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._loading = Lock()
+        self._loaded: tuple[Detector, ShardScanner] | None = None
+
+    def scan(self, shard: Shard) -> Scanned:
+        """Scan and commit a shard.
+
+        Raises:
+            SurveyError: the drive is not the one that was planned with.
+            DeviceError, ModelError, StorageError: as their names say.
+        """
+        detector, scanner = self._model()
+        drive = _drive(shard.drive_uri)
+        if drive.sha256 != shard.drive_sha256:
+            raise SurveyError(f"{shard.drive_uri}: the drive changed while it was being scanned; run again")
+        frames = drive.frames.slice(shard.start, shard.stop - shard.start)
+        commit = ledger.commit(self._warehouse, shard, drive, *scanner.scan(drive, frames, shard.run_key))
+        return Scanned(drive.drive_id, frames.num_rows, commit.detections, self._process, detector.runs_on)
+
+    def _model(self) -> tuple[Detector, ShardScanner]:
+        """Loaded at the first shard, not in the constructor, whose errors Ray wraps beyond recognition."""
+        with self._loading:
+            if self._loaded is None:
+                config, placement = self._config, self._placement
+                bundle = ledger.read_model(self._warehouse, self._model_sha256)
+                detector = Detector(
+                    bundle,
+                    device=this_device(self._holds_gpu),
+                    confidence=config.confidence,
+                    iou=config.iou,
+                    precision=config.precision,
+                    backend=config.backend,
+                    threads=placement.cpus,
+                )
+                threads = config.fetch_threads or placement.threads
+                self._loaded = detector, ShardScanner(config, bundle, detector, threads)
+        return self._loaded
+
+
+@lru_cache(maxsize=8)
+def _drive(uri: str) -> Drive:
+    return read_drive(uri)
+
+
+def main() -> None:
+    """A process that scans what it is given until its pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it, who then closes the pipe
+    connection, sending = Connection(int(sys.argv[1])), Lock()
+    config, model_sha256, placement = connection.recv()
+    worker = ShardWorker(config, model_sha256, placement, True if placement.gpus else None)
+
+    def scan(shard: Shard) -> None:
+        result: Scanned | RoadscanError
+        try:
+            result = worker.scan(shard)
+        except RoadscanError as error:
+            result = error
+        except Exception as error:  # noqa: BLE001 - to be told where somebody sees it
+            traceback.print_exc()
+            result = RoadscanError(
+                f"the scan stopped: {type(error).__name__}: {error}; run again to go on from the last commit"
+            )
+        with sending:
+            connection.send((shard, result))
+
+    threads = ThreadPoolExecutor(placement.shards_at_once, thread_name_prefix="shard")
+    while True:
+        try:
+            threads.submit(scan, connection.recv())
+        except (EOFError, ConnectionResetError):
+            os._exit(0)  # at once: what is under way is nobody's any more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What can be found wrong with a training before Ray starts: settings, folders, first weights, labels."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from roadscan.cluster import refuse_lost_outputs
+from roadscan.dataset.draft import Draft, refuse
+from roadscan.dataset.read import open_draft
+from roadscan.errors import AccessDenied
+from roadscan.model import yolo
+from roadscan.storage import DiskStore, Store, open_file, open_store, reach
+from roadscan.train.config import TrainConfig
+from roadscan.train.history import check_tracking
+from roadscan.train.initial import Initial, check_splits, read_initial
+
+
+class Checked(NamedTuple):
+    """A training that can start: its addresses absolute, since workers have folders of their own; its first weights."""
+
+    config: TrainConfig
+    initial: Initial | None
+
+
+def check_training(config: TrainConfig) -> Checked:
+    """Look at all that a training reads and writes; seconds, where Ray and its workers take a minute to start.
+
+    Raises:
+        ConfigError: what is set cannot be, or what it makes would be lost.
+        DatasetError: the labels have errors, or splits are missing.
+        ModelError: no such first weights, or they are another network's.
+        StorageError: an address is none, or cannot be read or written.
+    """
+    check_tracking(config.tracking)
+    refuse_lost_outputs({"runs": config.runs, "out": config.out}, os.environ)
+    runs = open_store(config.runs)
+    for field, store in (("runs", runs), ("out", open_file(config.out)[0])):
+        check_writable(field, store)
+    initial = read_initial(config.initial) if config.initial else None
+    draft = check_data(config.data)
+    if initial:
+        check_fit(initial, draft, config)
+    return Checked(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)
+
+
+def check_writable(field: str, store: Store) -> None:
+    """Look at a folder that a job will write to; of an object store, at its bucket and the credentials for it.
+
+    Raises:
+        StorageError: no folder can be there or be written, no such bucket, or nobody answers.
+    """
+    if not isinstance(store, DiskStore):
+        reach(store)
+        return
+    there = next(path for path in (store.root, *store.root.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise AccessDenied(f"{field}: {store.root} cannot be written, as {there} is no folder that can be")
+
+
+def check_data(uri: str) -> Draft:
+    """The labels of a dataset that can be trained on, without its images.
+
+    Raises:
+        DatasetError: the labels have errors, a split is missing or empty, or a drive is in two.
+        StorageError: they cannot be read.
+    """
+    draft = open_draft(uri)
+    refuse(draft.errors, uri)
+    check_splits(draft, uri)
+    return draft
+
+
+def check_fit(initial: Initial, draft: Draft, config: TrainConfig) -> None:
+    """Hold first weights against the network that they are for.
+
+    Raises:
+        ModelError: they are another network's.
+    """
+    network = yolo.build(draft.task, config.variant, len(draft.names), config.activation)
+    yolo.fitting(network, initial.weights)

@@ -1,0 +1,122 @@
+"""Scans and nights on clusters with GPUs, as Ray schedules them: the GPUs are logical, so that any machine can test it.
+
+What a process computes on is told to it by ``ROADSCAN_DEVICE=cpu``; without it, it must refuse a GPU that is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
+from commands import ROOT, roadscan, sets
+from drives import make_drive
+from integration.conftest import know_a_secret
+
+from roadscan.demo.server import free_ports
+from roadscan.model.device import OVERRIDE
+from roadscan.warehouse import Warehouse
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+WORKERS = ("127.0.0.2", "127.0.0.3")  # of 8 cores and a GPU each
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A head that lends nothing, and two machines with a GPU; the address."""
+    port, client = free_ports(2)
+    address = f"127.0.0.1:{port}"
+    with ExitStack() as stack:  # a short path, for sockets
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True))
+        environment = stack.enter_context(pytest.MonkeyPatch.context())
+        know_a_secret(Path(folder), environment)
+        ports = (f"--port={port}", f"--ray-client-server-port={client}")
+        stack.callback(kill_node, start_node(folder, "127.0.0.1", *HEAD, *ports))
+        wait_for_port("127.0.0.1", port)
+        for worker in WORKERS:
+            own = (f"--address={address}", "--num-cpus=8", "--num-gpus=1")
+            stack.callback(kill_node, start_node(folder, worker, *own))
+        wait_for_nodes(address, 1 + len(WORKERS))
+        yield address
+
+
+def scan_of(folder: Path, model: str, **fields: object) -> list[str]:
+    drive = make_drive(str(folder / "drives/d1"), n=12)
+    own = {
+        "drives": f"[{drive}]",
+        "warehouse": folder / "warehouse",
+        "model": model,
+        "summary": folder / "summary.json",
+    }
+    return ["scan", *sets(**own, shard_frames=1, **fields)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "actors"),
+    [
+        ({}, 4),  # two a GPU: each has four of its eight cores
+        ({"gpus_per_actor": 1}, 2),
+        ({"gpus_per_actor": 0.25, "actors": 3}, 3),
+        ({"gpus_per_actor": 0}, 4),
+    ],
+)
+def test_a_scan_runs_on_the_gpus_of_a_cluster(
+    cluster: str, tmp_path: Path, detect_model: str, fields: dict[str, object], actors: int
+) -> None:  # fmt: skip
+    done = roadscan(*scan_of(tmp_path, detect_model, **fields), RAY_ADDRESS=cluster, **{OVERRIDE: "cpu"})
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert (told["frames"], told["frames_ok"]) == (12, 12)
+    assert list(told["devices"]) == ["cpu"]
+    assert 1 <= told["devices"]["cpu"] <= actors
+    house = Warehouse(str(tmp_path / "warehouse"))
+    ids = house.read(house.current(), "frames")["frame_id"].to_pylist()
+    assert sorted(ids) == [f"{i:06d}" for i in range(12)]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU that torch can use")
+def test_an_actor_with_a_gpu_that_torch_cannot_use_is_an_error(cluster: str, tmp_path: Path, detect_model: str) -> None:
+    done = roadscan(*scan_of(tmp_path, detect_model, gpus_per_actor=1), RAY_ADDRESS=cluster, **{OVERRIDE: ""})
+    assert done.returncode == 1
+    assert "a process was given a GPU, but torch" in done.stderr
+    assert "To compute on CPUs, ask for no GPUs" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert Warehouse(str(tmp_path / "warehouse")).current().number == 0
+
+
+def test_a_night_runs_on_the_gpus_of_a_cluster(cluster: str, tmp_path: Path, detect_model: str) -> None:
+    make_drive(str(tmp_path / "drives/d1"), n=3)
+    config = yaml.safe_load((ROOT / "jobs/configs/nightly.yaml").read_text())
+    config["warehouse"] = str(tmp_path / "warehouse")
+    config["scan"] |= {"drives": [str(tmp_path / "drives")], "model": detect_model}
+    (tmp_path / "nightly.yaml").write_text(yaml.safe_dump(config))
+    night = ["nightly", str(tmp_path / "nightly.yaml"), "--date", "2026-11-01"]
+    done = roadscan(*night, RAY_ADDRESS=cluster, **{OVERRIDE: "cpu"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    (log,) = (tmp_path / "warehouse/logs").glob("nightly-*.json")
+    told = json.loads(log.read_text())
+    assert (told["outcome"], told["frames_ok"], told["devices"]) == ("complete", 3, {"cpu": 1})
+
+
+@pytest.mark.usefixtures("token")
+def test_a_cluster_that_lends_nothing_yet_needs_to_be_told_how_many(tmp_path: Path, detect_model: str) -> None:
+    """One that grows from no machines: a scan that took what is there would be one process on a CPU."""
+    port, client = free_ports(2)
+    with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:
+        ports = (f"--port={port}", f"--ray-client-server-port={client}")
+        head = start_node(folder, "127.0.0.1", *HEAD, *ports)
+        try:
+            wait_for_port("127.0.0.1", port)
+            done = roadscan(*scan_of(tmp_path, detect_model), RAY_ADDRESS=f"127.0.0.1:{port}")
+        finally:
+            kill_node(head)
+    assert done.returncode == 1
+    assert "no machine has room for a process" in done.stderr
+    assert "Say in grows_to what the cluster grows to" in done.stderr

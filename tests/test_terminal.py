@@ -1,0 +1,86 @@
+"""What the command line shows of trainings: a line an epoch, in job logs as in terminals, and a table in the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from roadscan import terminal
+from roadscan.terminal import epoch_in_words, epoch_progress, print_training
+from roadscan.train.ranks import Progress
+from roadscan.train.result import Summary
+
+LOSSES = {"box_loss": 1.25, "cls_loss": 0.5, "dfl_loss": 1.0}
+
+
+def row(epoch: int, **scores: float) -> dict[str, Any]:
+    return {"epoch": epoch, "lr": 1e-3, "workers": 2, "seconds": 10.0, **LOSSES, **scores}
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in seconds; for the test to set."""
+    now = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_an_epoch_is_one_line() -> None:
+    line = epoch_in_words(row(3, map50_95=0.4123, precision=0.6, recall=0.5), 100, each_s=90)
+    assert line == (
+        "epoch 3/100  box 1.250 cls 0.500 dfl 1.000  mAP50-95 0.412 P 0.600 R 0.500  lr 0.001  90.0 s, 2 h 26 min left"
+    )  # 97 epochs of 90 s are 8730 s
+
+
+def test_an_epoch_without_validation_and_the_last_one_say_less() -> None:
+    assert epoch_in_words(row(100), 100, each_s=4) == "epoch 100/100  box 1.250 cls 0.500 dfl 1.000  lr 0.001  4.0 s"
+
+
+def test_masks_have_their_own_score() -> None:
+    assert "mask mAP50-95 0.300" in epoch_in_words(row(1, map50_95=0.4, mask_map50_95=0.3), 2, each_s=1)
+
+
+def test_each_epoch_is_told_once(at: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with epoch_progress(4) as bar:
+        at[0] = 50  # workers have started
+        bar(Progress(0, 4, 1, 8, LOSSES))
+        at[0] = 56
+        bar.done([row(1)])
+        bar(Progress(1, 4, 8, 8, LOSSES))
+        at[0] = 66
+        bar.done([row(1), row(2), row(3)])  # epochs may be shorter than the driver looks
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/4", "epoch 2/4", "epoch 3/4"]
+    assert [line.split("  ")[-1] for line in lines] == ["6.0 s, 18 s left", "5.0 s, 10 s left", "5.0 s, 5 s left"]
+
+
+@pytest.mark.parametrize("steps_seen", [True, False])
+def test_what_a_run_had_done_before_is_not_told_again(
+    steps_seen: bool, at: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with epoch_progress(4) as bar:
+        if steps_seen:
+            bar(Progress(2, 4, 1, 8, LOSSES))
+        bar.done([row(1), row(2), row(3)])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("epoch 3/4")
+
+
+def test_a_line_is_not_broken_in_a_narrow_log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "console", Console(width=40))
+    with epoch_progress(100) as bar:
+        bar.done([row(3, map50_95=0.4, precision=0.6, recall=0.5)])
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_training_ends_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {"map50": 0.8791, "map50_95": 0.7, "precision": 0.9, "recall": 0.8, "f1": 0.85, "confidence": 0.31}
+    print_training("model.zip", Summary("runs/a", 4, 3, "0" * 64, {"val": scores}, "cpu", "gloo"))
+    out = capsys.readouterr().out
+    assert ["val", "0.879", "0.700", "0.900", "0.800", "0.850", "0.310"] in [line.split() for line in out.splitlines()]
+    assert "{" not in out
+    assert ["device", "cpu"] in [line.split() for line in out.splitlines()]
