@@ -49,7 +49,10 @@ class ExecutionConfig(Config):
         None, ge=0, description="processes a worker that load images; 0: the worker itself; empty: by its CPUs"
     )
     max_failures: int = Field(3, ge=0, description="times that lost workers are replaced before the run fails")
-    cache_dir: str = Field("/tmp/roadscan-datasets", description="folder on each node for the dataset's copy")  # noqa: S108
+    cache_dir: str = Field(
+        "/tmp/roadscan-datasets",  # noqa: S108
+        description="folder on each node for the dataset's copy, and for small copies of its images",
+    )
 
     @property
     def fewest_most(self) -> tuple[int, int]:

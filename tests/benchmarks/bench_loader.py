@@ -122,15 +122,16 @@ def validation(task: str, how: str, root: Path) -> tuple[float, float]:
     def trained() -> None:
         validate.validate(weights, dataset, config, Alone(root, torch.device("cpu")), small(root), truths)
 
-    pixels = torch.zeros(16, 3, 384, 640).to(memory_format=torch.channels_last)
+    pixels_bhwc = np.zeros((4, 384, INPUT_PX, 3), np.uint8)
+    passes = -(-count // len(pixels_bhwc))
 
     def passed() -> None:
-        with torch.inference_mode(), detector.autocast:
-            for _ in range(count // 16 + 1):
-                detector._network(pixels)
+        with torch.inference_mode():
+            for _ in range(passes):
+                detector.engine.forward(pixels_bhwc)
 
     whole = cpu_ms(evaluated if how == AS_EVALUATED else trained, count)
-    return whole, cpu_ms(passed, (count // 16 + 1) * 16)
+    return whole, cpu_ms(passed, passes * len(pixels_bhwc))
 
 
 def cpu_ms(function: Callable[[], None], count: int) -> float:

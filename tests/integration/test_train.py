@@ -135,7 +135,7 @@ def test_a_fault_that_only_the_first_worker_meets_ends_the_run(folder: Path) -> 
 
 @pytest.mark.s3
 def test_a_run_from_s3_to_s3_that_starts_from_the_demo_model(s3: S3Server, tmp_path: Path) -> None:
-    labelled.draw_dataset(tmp_path / "data", {"train": 4, "val": 2})
+    labelled.draw_dataset(tmp_path / "data", {"train": 4, "val": 2}, size_hw=(192, 320))  # in 160 pixels: 96x160
     raw = open_store(f"s3://raw/{tmp_path.name}")
     for path in (tmp_path / "data").rglob("*.*"):
         raw.write(path.relative_to(tmp_path).as_posix(), path.read_bytes())
@@ -151,6 +151,8 @@ def test_a_run_from_s3_to_s3_that_starts_from_the_demo_model(s3: S3Server, tmp_p
     written = set(open_store(f"{house}/runs/train").keys())
     assert {"history.json", "history.csv", "model.zip", "summary.json", TENSORBOARD} <= written
     assert len([key for key in written if key.endswith("/state.pt")]) == 1
+    (small,) = (tmp_path / "cache").glob("shrunk-*.bgr")
+    assert small.stat().st_size == 6 * 96 * 160 * 3
     assert {path.name for path in tmp_path.iterdir() if not path.name.startswith("log-")} == {"run.yaml", "cache"}
 
 
