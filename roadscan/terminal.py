@@ -102,6 +102,8 @@ class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` i
         for row in new:
             line = epoch_in_words(row, self._epochs, (self._since - since) / len(new))
             self._to.print(line, markup=False, soft_wrap=True)
+        if len(history) == self._epochs:
+            self._bar.update(self._task, description="measuring the model", total=None)
 
 
 def epoch_in_words(row: Mapping[str, Any], epochs: int, each_s: float) -> str:

@@ -91,10 +91,17 @@ class Training:
         """Wait for its end; its exit code."""
         return self.process.wait(DEADLINE_S)
 
-    def wait_for_epoch(self, number: int) -> None:
-        """Wait until it trains, and has told the epoch before."""
-        told = f"epoch {number - 1}/" if number > 1 else ""
-        wait_until(lambda: told in self.out and bool(self.workers()), lambda: f"{told} missing: {self.out}{self.err}")
+    def wait_for_workers(self) -> None:
+        """Wait until workers are there."""
+        wait_until(lambda: bool(self.workers()), lambda: f"no workers: {self.out}{self.err}")
+
+    def wait_for_checkpoint(self, run: Path) -> None:
+        """Wait until Ray has taken down a checkpoint of the run in that folder, from which it would go on."""
+        taken = run / "checkpoint_manager_snapshot.json"
+        wait_until(
+            lambda: taken.exists() and '"checkpoint_dir_name"' in taken.read_text(),
+            lambda: f"no checkpoint: {self.out}{self.err}",
+        )
 
     def running(self) -> list[psutil.Process]:
         """All its processes that live."""

@@ -41,7 +41,7 @@ def assert_same_model(one: Path, other: Path) -> None:
 def test_a_run_that_loses_a_worker_ends_with_the_same_bits(trained: Trained, tmp_path: Path) -> None:
     write_config(tmp_path, data=str(trained.folder / "data"))
     with Training(tmp_path) as training:
-        training.wait_for_epoch(2)
+        training.wait_for_checkpoint(tmp_path / "runs" / "train")
         before = training.workers()
         assert len(before) == 2
         before[1].kill()
@@ -60,7 +60,7 @@ def test_a_run_whose_machine_fails_goes_on_to_the_same_bits(trained: Trained, tm
     write_config(tmp_path, data=str(trained.folder / "data"))
     run, model = tmp_path / "runs" / "train", tmp_path / "model.zip"
     with Training(tmp_path) as killed:
-        killed.wait_for_epoch(3)  # by when Ray has taken down at least the first checkpoint
+        killed.wait_for_checkpoint(run)
         kill_all(killed.running())  # the driver, Ray, and the workers in the middle of their work
         assert killed.end() != 0
     assert 1 <= len(history(run)) < SETTINGS["epochs"]
@@ -75,7 +75,7 @@ def test_a_run_whose_machine_fails_goes_on_to_the_same_bits(trained: Trained, tm
 def test_the_workers_of_a_driver_that_is_no_more_end(trained: Trained, tmp_path: Path) -> None:
     write_config(tmp_path, data=str(trained.folder / "data"), epochs=1000)
     with Training(tmp_path) as killed:
-        killed.wait_for_epoch(1)
+        killed.wait_for_workers()
         killed.process.kill()
         wait_until(lambda: not killed.workers(), lambda: "the workers go on")
 
@@ -116,7 +116,7 @@ def test_a_run_goes_on_with_fewer_workers_when_a_node_is_lost(cluster: Cluster, 
     # Ray plans with what the cluster had some 20 s ago, and waits a minute for what is not there any more.
     patience = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10"}
     with Training(tmp_path, RAY_ADDRESS=cluster.address, **patience) as training:
-        training.wait_for_epoch(3)  # by when Ray has heard of the first: it asks every 2 s, and lets none run far ahead
+        training.wait_for_checkpoint(tmp_path / "runs" / "train")
         kill_node(cluster.nodes[0])
         assert training.end() == 0, training.err
         assert training.err == ""

@@ -151,6 +151,17 @@ def test_a_submitted_sweep_that_is_killed_goes_on_and_ends_with_every_trial_once
     replays_exactly(best, tmp_path)
 
 
+def test_a_job_that_would_write_into_its_copy_of_the_directory_is_refused(head: Head, tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    labelled.draw_dataset(tmp_path / "job" / "data", {"train": 2, "val": 1})
+    write_sweep(tmp_path / "job")
+    shutil.copy(ROOT / "jobs" / "tune.py", tmp_path / "job")
+    assert head.submit(tmp_path / "job").wait(300) != 0
+    log = (tmp_path / "job.log").read_text()
+    assert "error: sweeps: got sweeps, in a job that was submitted with a working directory" in log
+    assert "Traceback" not in log
+
+
 def replays_exactly(best: dict[str, Any], folder: Path) -> None:
     """The best trial's line, run alone, comes to the same metric, to the last digit."""
     (folder / "replay").mkdir()
