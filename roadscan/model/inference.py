@@ -99,6 +99,7 @@ def _lanes(count: int) -> ThreadPoolExecutor:
     own = torch.get_num_threads()
 
     def alone(_: int) -> None:
+        torch.get_num_threads()  # a thread's first question sets its number to the process's, also after it was set
         torch.set_num_threads(1)
         together.wait()  # so that each thread does this once
 

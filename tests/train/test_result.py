@@ -44,6 +44,7 @@ def test_a_finished_run_leaves_a_model_that_detects_and_pictures(task: str, tmp_
 
     bundle = unpack(store.read("model.zip"), where="model.zip")
     assert bundle.sha256 == summary.model_sha256
+    assert len(bundle.calibration) == 3
     card = bundle.card
     assert (card.task, card.classes, card.limits, card.initialised_from) == (
         task, labelled.NAMES, "shapes alone", "scratch"

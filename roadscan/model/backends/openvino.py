@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -33,7 +33,8 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, bundle: Bundle, precision: Precision, threads: int) -> None:
         require_installed("openvino")
-        os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
+        # Its converter sends usage statistics unless somebody has opted out; without the module it does not.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
         self.folder = engine_folder(bundle, self.backend, ("openvino",), lambda made: _convert(bundle, made))
