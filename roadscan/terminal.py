@@ -268,8 +268,8 @@ def _latency_header(rows: Sequence[TrialRow]) -> list[str]:
 
 def print_backends(rows: Sequence[BackendRow]) -> None:
     """Backends side by side; under the table why one does not run, or must not be used."""
-    table = Table(box=SIMPLE_HEAD)
-    for column in ("backend", "ms", "img/s", "core ms", "box px", "score", "agrees", "start"):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("backend", "ms", "img/s", "cpu ms", "box px", "score", "agrees", "start"):
         table.add_column(column, justify="left" if column in ("backend", "agrees") else "right", no_wrap=True)
     for row in rows:
         if row.agreement is None:
@@ -278,11 +278,11 @@ def print_backends(rows: Sequence[BackendRow]) -> None:
         figures = f"{row.ms:.1f}", f"{1000 / row.ms:.1f}", f"{row.core_ms:.1f}"
         apart = f"{row.agreement.box_difference_px:.2f}", f"{row.agreement.score_difference:.4f}"
         agrees = f"no, {row.agreement.alone} alone" if row.agreement.objection else "yes"
-        table.add_row(f"{row.backend}, {row.precision}", *figures, *apart, agrees, f"{row.start_cpu_s:.1f} s")
+        table.add_row(f"{row.backend}, {row.precision}", *figures, *apart, agrees, f"{row.start_cpu_s:.1f}")
     console.print(table)
     console.print(
-        "ms: an image; core ms: processor time of it; box px, score: largest difference from torch float32 on the "
-        "calibration images; start: processor time of a new process up to its first detections",
+        "ms: an image; cpu ms: processor time of it; box px, score: largest difference from torch float32 on the "
+        "calibration images; start: processor seconds of a new process up to its first detections",
         style="dim",
     )
     for note in dict.fromkeys(row.objection for row in rows if row.objection):
