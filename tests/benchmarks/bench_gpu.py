@@ -169,12 +169,12 @@ def predict(folder: Path, drive: str, repeats: int, variant: str, scale: Scale) 
     """Images and seconds of `YOLO.predict`, after a first image."""
     from ultralytics import YOLO
 
-    images = Work(str(folder), drive, repeats).images
+    work = Work(str(folder), drive, repeats)
     settings = {**PREDICT, "device": 0 if scale.device == "cuda" else "cpu", "half": scale.device == "cuda"}
     network = YOLO(str(folder / f"{variant}.pt"), task="detect")
-    list(network.predict(images[:1], **settings))
+    list(network.predict(work.images[0], **settings))
     began = time.perf_counter()
-    count = sum(1 for _ in network.predict(images, batch=BATCH, **settings))
+    count = sum(1 for _ in network.predict(work.listed, batch=BATCH, **settings))
     return count, time.perf_counter() - began
 
 

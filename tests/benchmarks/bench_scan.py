@@ -48,13 +48,20 @@ class Work:
         """Paths of the images in the drive's order, again and again."""
         return [str(path) for path in sorted(Path(self.drive, "images").iterdir())] * self.repeats
 
+    @property
+    def listed(self) -> str:
+        """A file that names them, which Ultralytics reads one after the other; it would decode a list all at once."""
+        path = Path(self.folder, f"images-{self.repeats}.txt")
+        path.write_text("\n".join(self.images))
+        return str(path)
+
 
 def ultralytics(work: Work, model: str, batch: int) -> int:
     """Detections of `YOLO.predict(stream=True)` on a `.pt` or an export."""
     from ultralytics import YOLO
 
     network = YOLO(str(Path(work.folder, model)), task="detect")
-    return sum(len(result.boxes) for result in network.predict(work.images, batch=batch, **PREDICT))
+    return sum(len(result.boxes) for result in network.predict(work.listed, batch=batch, **PREDICT))
 
 
 def ray_data(work: Work) -> int:
@@ -81,7 +88,9 @@ def ray_data(work: Work) -> int:
     cores = os.cpu_count() or 1
     files = ray.data.read_binary_files(work.images, override_num_blocks=4 * cores)
     actors = ray.data.ActorPoolStrategy(size=cores)
-    return sum(row["n"] for row in files.map_batches(Predict, batch_size=16, compute=actors, num_cpus=1).iter_rows())
+    # Half a core each, as Ray counts: with all of them taken, the tasks that read files would wait for ever.
+    found = files.map_batches(Predict, batch_size=16, compute=actors, num_cpus=0.5)
+    return sum(row["n"] for row in found.iter_rows())
 
 
 def roadscan(work: Work, **fields: str) -> Callable[[], int]:
