@@ -4,6 +4,9 @@ Every contender is a program of its own, timed from its start to its end, import
 several times as many. The whole run is the first time; steady work is what each further image costs, the difference of
 the two. Rounds alternate. An export (once for a model) is made before, as users do.
 
+Beneath stand the ceilings of these cores: the network alone, pixels in memory; decoding alone; and both, since on a CPU
+they share the cores.
+
     python tests/benchmarks/bench_scan.py [--frames 243] [--times 4] [--rounds 3] [--width 1920 --height 1080]
 """
 
@@ -165,16 +168,39 @@ def export(folder: str, model: str) -> None:
             YOLO(str(path)).export(format="openvino", imgsz=size, dynamic=False)
 
 
+def ceilings(work: Work, backend: str, precision: str) -> tuple[float, float]:
+    """Images a second of the network alone, and of fetching and decoding alone, each on all cores."""
+    import numpy as np
+
+    from roadscan.model.bundle import load
+    from roadscan.model.detector import Detector
+    from roadscan.scan.loading import Loader
+    from roadscan.survey.drive import read_drive
+
+    drive, cores = read_drive(work.drive), os.cpu_count() or 1
+    loader = Loader(threads=8, side_px=640, stride_px=32, decode="full", max_megapixels=64)
+    detector = Detector(load("demo"), precision=precision, backend=backend, threads=cores)
+    rows, rates = drive.frames.to_pylist(), []
+    for _ in range(2):  # the first warms both up
+        began = time.perf_counter()
+        loaded = [one.pixels for one in loader.load(drive, rows, 64)]
+        decoded = time.perf_counter()
+        for start in range(0, len(loaded), 16):
+            detector.infer(np.stack([pixels for pixels in loaded[start : start + 16] if pixels is not None]))
+        rates = [len(rows) / (time.perf_counter() - decoded), len(rows) / (decoded - began)]
+    return rates[0], rates[1]
+
+
 def contenders(work: Work, backends: list[str]) -> dict[str, Callable[[], int]]:
     """Whom to run, by name; the first is what the others are compared with."""
     ours = {
         f"roadscan scan, {backend}, {precision}": roadscan(work, backend=backend, precision=precision)
         for backend in backends
         for precision in ("full", "half")
+        if (backend, precision) != ("onnxruntime", "half")  # it has none on a CPU
     }
     return {
         "YOLO.predict(stream=True)": by_hand("ultralytics", work, "model.pt", 1),
-        "YOLO.predict(stream=True, batch=16)": by_hand("ultralytics", work, "model.pt", 16),
         "YOLO + its OpenVINO export": by_hand("ultralytics", work, "square_openvino_model", 1),
         "YOLO + its OpenVINO export, imgsz=[384, 640]": by_hand("ultralytics", work, "wide_openvino_model", 1),
         "Ray Data by hand": by_hand("ray_data", work),
@@ -198,7 +224,10 @@ def main() -> None:
     if arguments.one:
         kind, folder, drive, repeats, *rest = arguments.one
         work = Work(folder, drive, int(repeats))
-        print(ray_data(work) if kind == "ray_data" else ultralytics(work, rest[0], int(rest[1])))
+        if kind == "ceilings":
+            print(json.dumps(ceilings(work, *rest)))
+        else:
+            print(ray_data(work) if kind == "ray_data" else ultralytics(work, rest[0], int(rest[1])))
         return
     from roadscan.survey.simulate import SimulationConfig, simulate
 
@@ -230,6 +259,13 @@ def main() -> None:
                     found.setdefault(name, counted)
                 seconds.setdefault(name, []).append((times[0], times[1]))
                 print(f"round {number + 1}: {name}: {times[0]:.1f} s, {times[1]:.1f} s", file=sys.stderr, flush=True)
+        network: dict[str, list[tuple[float, float]]] = {}
+        for _ in range(arguments.rounds):
+            for backend in arguments.backends:
+                for precision in ("full", "half") if backend != "onnxruntime" else ("full",):
+                    command = [sys.executable, __file__, "--one", "ceilings", folder, drive, "1", backend, precision]
+                    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+                    network.setdefault(f"{backend}, {precision}", []).append(tuple(json.loads(told)))
     more = images * (arguments.times - 1)
     whole = {name: statistics.median(short for short, _ in pairs) for name, pairs in seconds.items()}
     steady = {
@@ -245,6 +281,14 @@ def main() -> None:
             f"| {name} | {whole[name]:.1f} | {whole[base] / whole[name]:.2f} | {1000 * steady[name]:.1f} | "
             f"{1 / steady[name]:.1f} | {steady[base] / steady[name]:.2f} | {found[name]} |"
         )
+
+    print("\n| ceilings, img/s | network alone | decoding alone | both on the same cores | of it, roadscan scan |")
+    print("| --- | --- | --- | --- | --- |")
+    for kind, rates in network.items():
+        forward, decoding = (statistics.median(column) for column in zip(*rates, strict=True))
+        both_rate, ours = 1 / (1 / forward + 1 / decoding), steady.get(f"roadscan scan, {kind}")
+        share = f"{1 / ours / both_rate:.2f}" if ours else "–"
+        print(f"| {kind} | {forward:.1f} | {decoding:.1f} | {both_rate:.1f} | {share} |")
 
 
 if __name__ == "__main__":
