@@ -82,7 +82,7 @@ class ShardActor:
 
     def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement, override: str) -> None:
         os.environ[OVERRIDE] = override  # what is said where the scan was started holds on every machine
-        self._worker = ShardWorker(config, model_sha256, placement, holds_gpu=placement.gpus > 0)
+        self._worker = ShardWorker(config, model_sha256, placement)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Scan and commit the shard of a batch; one row of statistics."""

@@ -6,12 +6,14 @@ that closes is how either side learns that the other has died.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
@@ -19,19 +21,24 @@ from pathlib import Path
 
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE, Cuda
-from roadscan.nodes import Node, usable_cores
+from roadscan.nodes import Node, shares, usable_cores
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.placement import Placement
 
+LOG = logging.getLogger(__name__)
 TRIES = 3  # of a shard whose process died: an image that kills it would else do so for ever
 GPU_FILES = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # Linux, and Linux in Windows
 
 
 def this_machine() -> Node:
     """Cores that this process may use, and GPUs that torch can."""
-    has_gpu = any(path.exists() for path in GPU_FILES) and not os.environ.get(OVERRIDE)
-    return Node(usable_cores(), len(Cuda.here().names) if has_gpu else 0)
+    if os.environ.get(OVERRIDE) or not any(path.exists() for path in GPU_FILES):
+        return Node(usable_cores())
+    cuda = Cuda.here()
+    if not cuda.names:
+        LOG.warning("a GPU that torch %s cannot use: this scan is on the CPU; see 'roadscan doctor'", cuda.torch)
+    return Node(usable_cores(), len(cuda.names))
 
 
 def scan_in_processes(
@@ -62,7 +69,7 @@ def scan_in_processes(
                     _count(lost, tries, process.exit_code)
                     waiting.extendleft(reversed(lost))
                     processes[number] = _Process(config, model_sha256, placement, number)
-                    continue
+                    break  # whoever is ready still will be, after what was lost is handed out again
                 process.scanning.remove(shard)
                 if isinstance(result, RoadscanError):
                     raise result
@@ -90,7 +97,16 @@ class _Process:
         command = [sys.executable, "-m", "roadscan.scan.worker", str(theirs.fileno())]
         self._popen = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment)
         theirs.close()
-        self.connection.send((self.config, self.model_sha256, self.placement))
+        self._send((self.config, self.model_sha256, self.placement))
+
+    def give(self, shard: Shard) -> None:
+        """Have it scan a shard, besides those that it has."""
+        self.scanning.append(shard)
+        self._send(shard)
+
+    def _send(self, what: object) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # that it has died is learnt where its answer is read
+            self.connection.send(what)
 
     def end(self) -> list[Shard]:
         """End it; the shards that it had."""
@@ -105,7 +121,7 @@ def _gpus_of(number: int, placement: Placement, environment: dict[str, str]) -> 
     given = environment.get("CUDA_VISIBLE_DEVICES")
     names = given.split(",") if given else [str(index) for index in range(len(Cuda.here().names))]
     each = max(int(placement.gpus), 1)
-    first = int(number * placement.gpus + 1e-9) if placement.gpus < 1 else number * each
+    first = number // shares(placement.gpus) if placement.gpus < 1 else number * each
     return ",".join(names[first : first + each])
 
 
@@ -115,8 +131,7 @@ def _hand_out(waiting: deque[Shard], processes: Sequence[_Process], at_once: int
         process = min(processes, key=lambda one: len(one.scanning))
         if len(process.scanning) >= at_once:
             return
-        process.scanning.append(waiting.popleft())
-        process.connection.send(process.scanning[-1])
+        process.give(waiting.popleft())
 
 
 def _ready(processes: Sequence[_Process]) -> list[int]:

@@ -35,14 +35,12 @@ class ShardWorker:
     Args:
         config: the scan; its warehouse is absolute.
         model_sha256: of the model that `ledger.keep_model` kept.
-        placement: what this process may use.
-        holds_gpu: whether it was given a GPU; None where nobody shared any out.
+        placement: what this process may use; where that is a GPU, it must be able to.
     """
 
-    def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement, holds_gpu: bool | None) -> None:
+    def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement) -> None:
         cv2.setNumThreads(1)  # images are decoded side by side, one thread each
         self._config, self._model_sha256, self._placement = config, model_sha256, placement
-        self._holds_gpu = holds_gpu
         self._warehouse = Warehouse(config.warehouse)
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._loading = Lock()
@@ -71,7 +69,7 @@ class ShardWorker:
                 bundle = ledger.read_model(self._warehouse, self._model_sha256)
                 detector = Detector(
                     bundle,
-                    device=this_device(self._holds_gpu),
+                    device=this_device(holds_gpu=placement.gpus > 0),
                     confidence=config.confidence,
                     iou=config.iou,
                     precision=config.precision,
@@ -93,7 +91,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it, who then closes the pipe
     connection, sending = Connection(int(sys.argv[1])), Lock()
     config, model_sha256, placement = connection.recv()
-    worker = ShardWorker(config, model_sha256, placement, True if placement.gpus else None)
+    worker = ShardWorker(config, model_sha256, placement)
 
     def scan(shard: Shard) -> None:
         result: Scanned | RoadscanError

@@ -41,7 +41,7 @@ def frames_of(folder: Path) -> list[str]:
 
 def test_a_process_that_is_killed_is_replaced_and_its_shards_are_scanned(tmp_path: Path, detect_model: str) -> None:
     make_drive(str(tmp_path / "drive"), n=60)
-    command = [PROGRAM, *scan_of(tmp_path, detect_model, shard_frames=2, actors=1, confidence=0.4)]
+    command = [PROGRAM, *scan_of(tmp_path, detect_model, shard_frames=2, actors=1, confidence=0.4, backend="torch")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         store, deadline = Warehouse(str(tmp_path / "warehouse")).store, time.monotonic() + 120
         while len(list(store.keys("commits/"))) < 2:
@@ -53,7 +53,7 @@ def test_a_process_that_is_killed_is_replaced_and_its_shards_are_scanned(tmp_pat
     assert program.returncode == 0, err
     told = json.loads((tmp_path / "summary.json").read_text())
     assert told["frames_ok"] == 60
-    assert told["devices"] == {"cpu": 2}  # the one that was killed, and the one in its place
+    assert told["devices"] == {"cpu, torch float32": 2}  # the one that was killed, and the one in its place
     assert frames_of(tmp_path) == [f"{i:06d}" for i in range(60)]
 
 
@@ -81,3 +81,15 @@ def test_an_image_that_kills_every_process_ends_the_scan_with_a_message(tmp_path
     assert "3 processes died while they scanned" in done.stderr
     assert "frames 0 to 3; the last ended with signal SIGABRT" in done.stderr
     assert Warehouse(str(tmp_path / "warehouse")).current().number == 0
+
+
+def test_processes_that_cannot_start_end_the_scan_with_a_message(tmp_path: Path, detect_model: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'roadscan.scan.worker' in sys.orig_argv:\n    os._exit(7)\n"
+    )
+    make_drive(str(tmp_path / "drive"), n=4)
+    done = roadscan(*scan_of(tmp_path, detect_model, shard_frames=1), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "3 processes died while they scanned" in done.stderr
+    assert "the last ended with exit code 7" in done.stderr
+    assert "Traceback" not in done.stderr
