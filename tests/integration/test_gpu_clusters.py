@@ -55,7 +55,7 @@ def scan_of(folder: Path, model: str, **fields: object) -> list[str]:
         "model": model,
         "summary": folder / "summary.json",
     }
-    return ["scan", *sets(**own, shard_frames=1, **fields)]
+    return ["scan", *sets(**own, shard_frames=1, backend="torch", **fields)]
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_a_scan_runs_on_the_gpus_of_a_cluster(
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "summary.json").read_text())
     assert (told["frames"], told["frames_ok"]) == (12, 12)
-    assert list(told["devices"]) == ["cpu"]
-    assert 1 <= told["devices"]["cpu"] <= actors
+    assert list(told["devices"]) == ["cpu, torch float32"]
+    assert 1 <= told["devices"]["cpu, torch float32"] <= actors
     house = Warehouse(str(tmp_path / "warehouse"))
     ids = house.read(house.current(), "frames")["frame_id"].to_pylist()
     assert sorted(ids) == [f"{i:06d}" for i in range(12)]
@@ -95,14 +95,14 @@ def test_a_night_runs_on_the_gpus_of_a_cluster(cluster: str, tmp_path: Path, det
     make_drive(str(tmp_path / "drives/d1"), n=3)
     config = yaml.safe_load((ROOT / "jobs/configs/nightly.yaml").read_text())
     config["warehouse"] = str(tmp_path / "warehouse")
-    config["scan"] |= {"drives": [str(tmp_path / "drives")], "model": detect_model}
+    config["scan"] |= {"drives": [str(tmp_path / "drives")], "model": detect_model, "backend": "torch"}
     (tmp_path / "nightly.yaml").write_text(yaml.safe_dump(config))
     night = ["nightly", str(tmp_path / "nightly.yaml"), "--date", "2026-11-01"]
     done = roadscan(*night, RAY_ADDRESS=cluster, **{OVERRIDE: "cpu"})
     assert done.returncode == 0, done.stdout + done.stderr
     (log,) = (tmp_path / "warehouse/logs").glob("nightly-*.json")
     told = json.loads(log.read_text())
-    assert (told["outcome"], told["frames_ok"], told["devices"]) == ("complete", 3, {"cpu": 1})
+    assert (told["outcome"], told["frames_ok"], told["devices"]) == ("complete", 3, {"cpu, torch bfloat16": 1})
 
 
 @pytest.mark.usefixtures("token")
