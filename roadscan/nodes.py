@@ -35,13 +35,13 @@ class GrowthConfig(Config):
 
 
 def places(node: Node, cpus: int, gpus: float) -> int:
-    """How many processes a node holds, each with so many cores and GPUs, or a part of one.
+    """How many processes a node holds, each with so many cores and one GPU, a part of one, or none.
 
-    >>> places(Node(16, 2), cpus=3, gpus=0.5), places(Node(16, 2), cpus=3, gpus=0), places(Node(16, 2), cpus=3, gpus=2)
-    (4, 5, 1)
+    >>> places(Node(16, 2), cpus=3, gpus=0.5), places(Node(16, 2), cpus=3, gpus=0)
+    (4, 5)
     """
     by_cpu = int(node.cpus // cpus)
-    return min(by_cpu, int(node.gpus // gpus) if gpus > 1 else int(node.gpus) * shares(gpus)) if gpus else by_cpu
+    return min(by_cpu, int(node.gpus) * shares(gpus)) if gpus else by_cpu
 
 
 def shares(part: float) -> int:

@@ -14,6 +14,7 @@ page cache, against 3.0 as PNG and 2.0 as lossless WebP, which save 70 and 80 pe
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -114,7 +115,11 @@ def shrink(
             _remove_left(cache, name)
             if not _has_room(cache, starts[-1], len(wanted)):
                 return Shrunk()
-            _make(Path(root), wanted, offsets, starts[-1], path, on_image)
+            try:
+                _make(Path(root), wanted, offsets, starts[-1], path, on_image)
+            except NoRoom:  # another process took it meanwhile
+                _warn_of_room(cache, starts[-1], len(wanted))
+                return Shrunk()
     keys = [(one.key, one.shrunk_hw) for one in wanted]
     return Shrunk(path, dict(zip(keys, offsets, strict=True)))
 
@@ -132,6 +137,10 @@ def _digest(root: Path, wanted: Sequence[Wanted]) -> str:
     return sha256_hex(json.dumps([FORMAT, cv2.__version__, str(root), [facts(one) for one in wanted]]).encode())[:32]
 
 
+class NoRoom(Exception):
+    """The disk is full."""
+
+
 def _is_complete(path: Path, size_bytes: int) -> bool:
     return path.is_file() and path.stat().st_size == size_bytes
 
@@ -143,15 +152,18 @@ def _remove_left(cache: Path, name: str) -> None:
 
 
 def _has_room(cache: Path, needed_bytes: int, images: int) -> bool:
-    free = shutil.disk_usage(cache).free
-    if free - needed_bytes >= SPARE_BYTES:
+    if shutil.disk_usage(cache).free - needed_bytes >= SPARE_BYTES:
         return True
+    _warn_of_room(cache, needed_bytes, images)
+    return False
+
+
+def _warn_of_room(cache: Path, needed_bytes: int, images: int) -> None:
     logger.warning(
         "cache_dir %s: no room for small copies of %d images: expected %.1f GB free, got %.1f; every epoch decodes the "
         "originals, which is several times slower; set execution.cache_dir to a folder with room",
-        cache, images, (needed_bytes + SPARE_BYTES) / 1e9, free / 1e9,
+        cache, images, (needed_bytes + SPARE_BYTES) / 1e9, shutil.disk_usage(cache).free / 1e9,
     )  # fmt: skip
-    return False
 
 
 def _make(
@@ -163,7 +175,10 @@ def _make(
     try:
         with disk_errors(path), partial.open("wb") as file:
             # Taken now: a disk that fills up is an error, where a write into a hole of a mapped file ends the process.
-            os.posix_fallocate(file.fileno(), 0, size_bytes)
+            try:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+            except OSError as error:
+                raise NoRoom if error.errno == errno.ENOSPC else error from None
 
             def make(number: int) -> None:
                 os.pwrite(file.fileno(), _shrunk(root, wanted[number]).data, offsets[number])

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from roadscan.doctor.finding import Finding
-from roadscan.model.device import OVERRIDE
+from roadscan.model.device import OVERRIDE, has_driver
 from roadscan.nodes import cgroup_limits
 
 LEAST_MEMORY = 4e9  # bytes, to start Ray and load a model beside it
@@ -78,10 +78,10 @@ def gpu() -> Finding:
             memory = torch.cuda.get_device_properties(number).total_memory
             names.append(f"{torch.cuda.get_device_name(number)} with {memory / 1e9:.0f} GB")
         return Finding("gpu", "ok", f"{', '.join(names)}; CUDA {torch.version.cuda}")
-    if Path("/dev/nvidia0").exists() and torch.version.cuda is None:
+    if has_driver() and torch.version.cuda is None:
         found = f"a GPU, but torch {torch.__version__} is a build for CPUs"
         return Finding("gpu", "warn", found, f"install torch's CUDA build; {REFUSED}")
-    if Path("/dev/nvidia0").exists():
+    if has_driver():
         found = f"a GPU that torch {torch.__version__} cannot use (CUDA {torch.version.cuda})"
         return Finding("gpu", "warn", found, f"install a driver for that CUDA; {REFUSED}")
     return Finding("gpu", "ok", "none; jobs are computed on CPU cores, slower")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from roadscan.errors import DeviceError
 
 Kind: TypeAlias = Literal["cuda", "cpu"]
 OVERRIDE = "ROADSCAN_DEVICE"  # cpu: compute there though a GPU is held, to try a plan on a cluster without cards
+#: There where a driver has shown a GPU to this machine or container, whatever the card's number: NVIDIA's, AMD's, and
+#: Linux's in Windows.
+DRIVER_FILES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ def choose_device(holds_gpu: bool | None, cuda: Cuda, override: str | None = Non
         else f"torch {cuda.torch} for CUDA {cuda.built_for} finds none there; is the driver installed, and new enough?"
     )
     raise DeviceError(f"a process was given a GPU, but {reason} To compute on CPUs, ask for no GPUs")
+
+
+def has_driver() -> bool:
+    """Whether there is a GPU to be expected here, whether torch can use it or not; nothing is imported."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
+    return not hidden and any(path.exists() for path in DRIVER_FILES)
 
 
 def this_device(holds_gpu: bool | None) -> Kind:

@@ -58,8 +58,8 @@ class ScanConfig(Config):
     gpus_per_actor: float | None = Field(
         None,
         ge=0,
-        le=16,
-        description="GPUs of an actor, also a part of one, 0 for none; empty: by the cores that feed each GPU",
+        le=1,
+        description="GPUs of an actor: one, a part of one, or 0; empty: by the cores that feed each GPU",
     )
     grows_to: GrowthConfig | None = Field(
         None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -17,7 +18,6 @@ import ray
 import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
-from roadscan.cluster import connect
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE
 from roadscan.scan.config import ScanConfig
@@ -25,13 +25,15 @@ from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.placement import Placement
 from roadscan.scan.worker import ShardWorker
 
+LOG = logging.getLogger(__name__)
+PATIENCE_S = 300  # until the first shard
 ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an error's text: how to try again
 
 
 def scan_on_cluster(
     config: ScanConfig, shards: Sequence[Shard], model_sha256: str, placement: Placement
 ) -> Iterator[Scanned]:
-    """Each shard, as it is committed.
+    """Each shard, as it is committed; Ray is connected.
 
     Args:
         config: the scan; its warehouse is absolute.
@@ -42,7 +44,7 @@ def scan_on_cluster(
     Raises:
         RoadscanError: what an actor could not get over.
     """
-    start_ray()
+    _quiet()
     # One row a block and one block a shard: a block is what Ray Data gives to an actor at a time.
     rows = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
     with warnings.catch_warnings():
@@ -61,16 +63,27 @@ def scan_on_cluster(
             num_gpus=placement.gpus,
             max_restarts=3,  # for ever by default, so a frame that kills the process would keep the actor busy
         )
+    told = threading.Timer(PATIENCE_S, _tell_what_is_free)
+    told.daemon = True
+    told.start()
     try:
         for row in results.iter_rows():
+            told.cancel()
             yield Scanned(**row)
     except ray.exceptions.RayError as error:
         raise _cause(error) from error
+    finally:
+        told.cancel()
 
 
-def start_ray() -> None:
-    """Connect to Ray, and have Ray Data speak when it is spoken to."""
-    connect()
+def _tell_what_is_free() -> None:
+    """Of actors that wait for room Ray Data says nothing, and waits for ever."""
+    free = {name: count for name, count in ray.available_resources().items() if name in ("CPU", "GPU")}
+    LOG.warning("no shard yet, after %d s; free in the cluster: %s", PATIENCE_S, free or "nothing")
+
+
+def _quiet() -> None:
+    """Have Ray Data speak when it is spoken to."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.raise_original_map_exception = True  # otherwise an actor's own error is lost on the way here

@@ -17,10 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from pathlib import Path
 
 from roadscan.errors import RoadscanError
-from roadscan.model.device import OVERRIDE, Cuda
+from roadscan.model.device import OVERRIDE, Cuda, has_driver
 from roadscan.nodes import Node, shares, usable_cores
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
@@ -28,12 +27,11 @@ from roadscan.scan.placement import Placement
 
 LOG = logging.getLogger(__name__)
 TRIES = 3  # of a shard whose process died: an image that kills it would else do so for ever
-GPU_FILES = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # Linux, and Linux in Windows
 
 
 def this_machine() -> Node:
     """Cores that this process may use, and GPUs that torch can."""
-    if os.environ.get(OVERRIDE) or not any(path.exists() for path in GPU_FILES):
+    if os.environ.get(OVERRIDE) or not has_driver():
         return Node(usable_cores())
     cuda = Cuda.here()
     if not cuda.names:
@@ -64,7 +62,7 @@ def scan_in_processes(
                 process = processes[number]
                 try:
                     shard, result = process.connection.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):  # closed; or cut off in the middle of an answer
                     lost = process.end()
                     _count(lost, tries, process.exit_code)
                     waiting.extendleft(reversed(lost))
@@ -91,11 +89,14 @@ class _Process:
 
     def __post_init__(self) -> None:
         self.connection, theirs = Pipe()
-        environment = dict(os.environ)
+        environment = {"OMP_NUM_THREADS": str(self.placement.cpus), **os.environ}
         if self.placement.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = _gpus_of(self.number, self.placement, environment)
         command = [sys.executable, "-m", "roadscan.scan.worker", str(theirs.fileno())]
-        self._popen = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment)
+        self._popen = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
+            process_group=0,  # Ctrl-C is for whoever started it, who then closes the pipe
+        )  # fmt: skip
         theirs.close()
         self._send((self.config, self.model_sha256, self.placement))
 
@@ -117,12 +118,10 @@ class _Process:
 
 
 def _gpus_of(number: int, placement: Placement, environment: dict[str, str]) -> str:
-    """The GPUs of a process, as CUDA_VISIBLE_DEVICES: processes take turns on them, or have several each."""
+    """The GPU of a process, as CUDA_VISIBLE_DEVICES: each card has as many processes as it has room for."""
     given = environment.get("CUDA_VISIBLE_DEVICES")
     names = given.split(",") if given else [str(index) for index in range(len(Cuda.here().names))]
-    each = max(int(placement.gpus), 1)
-    first = number // shares(placement.gpus) if placement.gpus < 1 else number * each
-    return ",".join(names[first : first + each])
+    return names[number // shares(placement.gpus) % len(names)] if names else ""
 
 
 def _hand_out(waiting: deque[Shard], processes: Sequence[_Process], at_once: int) -> None:

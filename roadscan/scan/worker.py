@@ -6,11 +6,10 @@ Ray's actors call `ShardWorker`; a scan without a cluster starts ``python -m roa
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from threading import Lock
@@ -88,7 +87,6 @@ def _drive(uri: str) -> Drive:
 
 def main() -> None:
     """A process that scans what it is given until its pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it, who then closes the pipe
     connection, sending = Connection(int(sys.argv[1])), Lock()
     config, model_sha256, placement = connection.recv()
     worker = ShardWorker(config, model_sha256, placement)
@@ -110,9 +108,16 @@ def main() -> None:
     threads = ThreadPoolExecutor(placement.shards_at_once, thread_name_prefix="shard")
     while True:
         try:
-            threads.submit(scan, connection.recv())
+            threads.submit(scan, connection.recv()).add_done_callback(_end_if_it_failed)
         except (EOFError, ConnectionResetError):
             os._exit(0)  # at once: what is under way is nobody's any more
+
+
+def _end_if_it_failed(done: Future[None]) -> None:
+    """End this process where not even an error could be told: whoever waits for the answer must learn of it."""
+    if done.exception() is not None:
+        traceback.print_exception(done.exception())
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from roadscan.tune.config import TuneConfig
 from roadscan.tune.room import fits, plan_trials
 
 MANY = 1000  # shards
+GUIDE = Path(__file__).parents[2] / "cluster" / "README.md"
 CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
 PRODUCTION = K8S / "overlays" / "production" / "configs"
 CLUSTERS = ("aws", "development", "production/scan", "production/train", "production/tune")
@@ -87,13 +89,21 @@ def test_what_configs_say_of_growth_is_true(folder: Path, train: str, tune: str,
             assert offers[cluster].full == [Node(0, 0), *[Node(stated.cpus, stated.gpus)] * stated.nodes]
 
 
-@pytest.mark.parametrize("job", ["scan", "nightly"])
-@pytest.mark.parametrize(("folder", "cluster"), [(CONFIGS, "aws"), (PRODUCTION, "production/scan")])
+def scans() -> list[tuple[str, ScanConfig]]:
+    """Clusters, and the scans that are shipped for them: as files, and for `ray up` as the guide's command."""
+    (stated,) = re.findall(r"jobs/scan\.py jobs/configs/scan\.yaml --set '(grows_to=.*)'", GUIDE.read_text())
+    nightly = yaml.safe_load((PRODUCTION / "nightly.yaml").read_text())
+    return [
+        ("aws", load_config(ScanConfig, CONFIGS / "scan.yaml", [stated])),
+        ("production/scan", load_config(ScanConfig, PRODUCTION / "scan.yaml")),
+        ("production/scan", ScanConfig.model_validate({"warehouse": nightly["warehouse"], **nightly["scan"]})),
+    ]
+
+
+@pytest.mark.parametrize(("cluster", "config"), scans())
 def test_a_scan_has_all_gpus_and_cores_before_there_is_a_worker(
-    folder: Path, cluster: str, job: str, offers: dict[str, Offer]
+    cluster: str, config: ScanConfig, offers: dict[str, Offer]
 ) -> None:
-    tree = yaml.safe_load((folder / f"{job}.yaml").read_text())
-    config = ScanConfig.model_validate({"warehouse": "w", **(tree["scan"] if job == "nightly" else tree)})
     offer = offers[cluster]
     found = place_scan(config, offer.start, MANY, grows=True)
     assert fits(offer.full, [(found.cpus, found.gpus)] * found.actors)
@@ -101,6 +111,14 @@ def test_a_scan_has_all_gpus_and_cores_before_there_is_a_worker(
     assert found.actors * found.gpus == sum(node.gpus for node in offer.full)
     with pytest.raises(ConfigError, match="Say in grows_to what the cluster grows to"):
         place_scan(config.model_copy(update={"grows_to": None}), offer.start, MANY, grows=True)
+
+
+@pytest.mark.parametrize("job", ["scan", "nightly"])
+def test_what_is_shipped_for_any_cluster_takes_the_one_that_is_there(job: str) -> None:
+    tree = yaml.safe_load((CONFIGS / f"{job}.yaml").read_text())
+    config = ScanConfig.model_validate({"warehouse": "w", **(tree["scan"] if job == "nightly" else tree)})
+    assert place_scan(config, [Node(2, 0)], MANY, grows=True).gpus == 0
+    assert place_scan(config, [Node(8, 1)] * 20, MANY, grows=True).actors == 40
 
 
 def test_the_cluster_for_people_is_smaller_but_runs_the_same_training(offers: dict[str, Offer]) -> None:

@@ -31,7 +31,6 @@ def config(**fields: object) -> ScanConfig:
         ([Node(16, 1)], {"gpus_per_actor": 0}, Placement(4, 4, 0)),
         ([Node(16, 1)], {"cpus_per_actor": 8}, Placement(2, 8, 0.5)),
         ([Node(16, 1)], {"actors": 2}, Placement(2, 4, 0.25)),
-        ([Node(16, 4)], {"gpus_per_actor": 2}, Placement(2, 8, 2)),
         ([Node(16, 2)], {"gpus_per_actor": 0.6}, Placement(2, 4, 0.6)),  # one a card, not three on two
     ],
 )
@@ -67,7 +66,6 @@ def test_a_process_without_a_shard_is_not_started() -> None:
     [
         ([Node(0)], {}, "no machine has room for a process with 4 CPUs; there are 0 CPUs. Say in grows_to what"),
         ([Node(0)], {"gpus_per_actor": 1}, "no machine has room for a process with 1 CPUs and 1 GPUs"),
-        ([Node(4, 1)], {"gpus_per_actor": 2}, "there are 4 CPUs and 1 GPUs"),
         ([Node(4, 1)], {"cpus_per_actor": 5}, "no machine has room for a process with 5 CPUs and 1 GPUs"),
         ([], {"actors": 4}, "there are none"),
     ],

@@ -13,7 +13,6 @@ from roadscan.scan.processes import _gpus_of
         (2, 0.6, "0,1", ["0", "1"]),  # one a card: two would not fit on the first
         (6, 1 / 3, "4,7", ["4", "4", "4", "7", "7", "7"]),
         (2, 1, "0,1", ["0", "1"]),
-        (2, 2, "0,1,2,3", ["0,1", "2,3"]),
         (1, 1, "GPU-5f3a", ["GPU-5f3a"]),
     ],
 )

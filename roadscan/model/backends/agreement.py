@@ -27,6 +27,7 @@ LOWEST_IOU = 0.8
 TYPICAL_IOU = 0.97
 SCORE_TOLERANCE = 0.05
 ALONE_SHARE = 0.02
+UNCALIBRATED = "the model has no calibration images; add them with 'roadscan model calibrate'"
 Floats = npt.NDArray[np.float64]
 
 
@@ -55,7 +56,7 @@ class Agreement:
     def objection(self) -> str | None:
         """Why the backend must not be used; None where it may."""
         if self.images == 0:
-            return "the model has no calibration images; add them with 'roadscan model calibrate'"
+            return UNCALIBRATED
         if self.detections == 0:
             return f"nothing to compare: the model finds nothing on its {self.images} calibration images"
         if self.alone > ALONE_SHARE * self.detections or self.typical_iou < TYPICAL_IOU:

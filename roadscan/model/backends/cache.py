@@ -10,7 +10,6 @@ same one, and may be deleted at any time.
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import logging
 import os
@@ -79,11 +78,14 @@ def machine() -> str:
 def _root() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     root = Path(base) / "roadscan" / "engines"
+    spare = Path(tempfile.gettempdir()) / f"roadscan-engines-{os.getuid()}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=root).close()
     except OSError as error:
-        logger.warning("%s cannot be written (%s): engines are converted anew in every process", root, error.strerror)
-        root = Path(tempfile.mkdtemp(prefix="roadscan-engines-"))
-        atexit.register(shutil.rmtree, root, ignore_errors=True)
+        logger.warning("%s cannot be written (%s): engines are kept in %s instead", root, error.strerror, spare)
+        root = spare
+        root.mkdir(mode=0o700, exist_ok=True)
+        if root.stat().st_uid != os.getuid():  # somebody else's folder under our name: nothing is to be read from there
+            raise ModelError(f"{root}: belongs to another user; set XDG_CACHE_HOME to a folder of your own") from None
     return root

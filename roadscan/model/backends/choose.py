@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 
 from roadscan.errors import ModelError
-from roadscan.model.backends.agreement import SCORE_TOLERANCE, Agreement, compare
+from roadscan.model.backends.agreement import SCORE_TOLERANCE, UNCALIBRATED, Agreement, compare
 from roadscan.model.backends.cache import machine, write_atomically
-from roadscan.model.backends.engine import Backend, Choice, Engine, Pixels, Precision, is_installed
+from roadscan.model.backends.engine import Backend, Choice, Engine, Pixels, Precision, is_installed, version_of
 from roadscan.model.backends.onnx import OnnxRuntimeEngine, TensorRtEngine
 from roadscan.model.backends.openvino import OpenVinoEngine
 from roadscan.model.backends.pytorch import TorchEngine
 from roadscan.model.bundle import Bundle
 from roadscan.model.inference import Detections, Inference
+from roadscan.storage import sha256_hex
 
 REFERENCE: Backend = "torch"
 logger = logging.getLogger(__name__)
@@ -61,25 +62,34 @@ def open_engine(backend: Backend, bundle: Bundle, device: str, precision: Precis
     """An engine, whether it agrees or not.
 
     Raises:
-        ModelError: the backend is not installed, or cannot run on that device.
+        ModelError: the backend is not installed, cannot run on that device, or cannot take the network.
     """
     if backend != "torch" and (backend == "tensorrt") != device.startswith("cuda"):
         raise ModelError(f"backend {backend}: does not run on {device}; set backend=torch, or another device")
-    if backend == "openvino":
-        return OpenVinoEngine(bundle, precision, threads)
-    if backend == "onnxruntime":
-        return OnnxRuntimeEngine(bundle, precision, threads)
-    if backend == "tensorrt":
+    if backend == "torch":
+        return TorchEngine(bundle, device, precision, threads)
+    try:
+        if backend == "openvino":
+            return OpenVinoEngine(bundle, precision, threads)
+        if backend == "onnxruntime":
+            return OnnxRuntimeEngine(bundle, precision, threads)
         return TensorRtEngine(bundle, device, precision)
-    return TorchEngine(bundle, device, precision, threads)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever ails another project's converter, the reference runs
+        raise ModelError(
+            f"backend {backend}: the network cannot be brought into it ({type(error).__name__}: {error}); "
+            "set backend=torch"
+        ) from error
 
 
 def agreement(engine: Engine, bundle: Bundle, device: str, precision: Precision) -> Agreement:
     """How an engine compares with PyTorch in float32 on the model's calibration images.
 
-    The result is kept beside the engine, for this processor.
+    The result is kept beside the engine: for what it runs on, its version, and this processor.
     """
-    kept = engine.folder / f"verdict-{engine.backend}-{precision}-{machine()}.json" if engine.folder else None
+    ran = sha256_hex("\n".join((engine.runs_on, version_of(engine.backend), machine())).encode())[:12]
+    kept = engine.folder / f"verdict-{engine.backend}-{precision}-{ran}.json" if engine.folder else None
     if kept is not None and kept.exists():
         return Agreement(**json.loads(kept.read_bytes()))
     reference = TorchEngine(bundle, device, "full", engine.lanes or 1)
@@ -94,10 +104,11 @@ def _first_that_agrees(bundle: Bundle, device: str, precision: Precision, thread
     for backend in preference(device, precision):
         if backend == REFERENCE or not is_installed(backend):
             continue
-        reason: str | None
+        reason: str | None = UNCALIBRATED  # known before anything is converted
         try:
-            engine = open_engine(backend, bundle, device, precision, threads)
-            reason = agreement(engine, bundle, device, precision).objection
+            if bundle.calibration:
+                engine = open_engine(backend, bundle, device, precision, threads)
+                reason = agreement(engine, bundle, device, precision).objection
         except ModelError as error:
             reason = str(error)
         if reason is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -66,6 +67,11 @@ def require_installed(backend: Backend) -> None:
     """
     if not is_installed(backend):
         raise ModelError(f"backend {backend}: not installed; pip install 'roadscan[{backend}]', or set backend=torch")
+
+
+def version_of(backend: Backend) -> str:
+    """The version of a backend's program, as it would be imported."""
+    return str(getattr(import_module(MODULES.get(backend, "torch")), "__version__", ""))
 
 
 def is_installed(backend: Backend) -> bool:

@@ -20,7 +20,8 @@ class TorchEngine(Engine):
 
     Weights are cast once, here: autocast casts frozen weights again in every pass. On a GPU, full precision is IEEE
     float32, without TF32, so that it is the reference for everything else; half (float16) is the fast one. cuDNN times
-    its algorithms for every new input size, of which a scan has few.
+    its algorithms for full batches alone, as the last one of a shard may have any size, and not in a training, where
+    another choice would be other bits.
 
     On a GPU every calling thread has a stream of its own, so that one's upload and suppression lie beside another's
     network; the lock is around the launch alone, because cuDNN's switches belong to the process.
@@ -43,6 +44,9 @@ class TorchEngine(Engine):
         dtype = HALF.get(self._device.type, torch.float32) if precision == "half" else torch.float32
         network = yolo.RawNetwork(bundle).to(self._device, dtype)
         self._network = network.to(memory_format=torch.channels_last)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # other streams would not wait for weights that are on their way
+        self._largest = 0
         self._launch = threading.Lock()
         self._thread = threading.local()
         self.runs_on = f"{name_of(device)}, torch {str(dtype).removeprefix('torch.')}"
@@ -53,7 +57,9 @@ class TorchEngine(Engine):
         if self._device.type != "cuda":
             return Raw(*self._network(host.to(self._device)))
         pixels = host.pin_memory().to(self._device, non_blocking=True)
-        with self._launch, torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+        self._largest = max(self._largest, len(images_bhwc))
+        search = len(images_bhwc) == self._largest and not torch.are_deterministic_algorithms_enabled()
+        with self._launch, torch.backends.cudnn.flags(enabled=True, benchmark=search, allow_tf32=False):
             return Raw(*self._network(pixels))
 
     def stream(self) -> AbstractContextManager[object]:

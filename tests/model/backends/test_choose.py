@@ -114,7 +114,8 @@ def test_the_verdict_is_kept_beside_the_engine(workshop: Workshop) -> None:
     first, second = (engine for engine in workshop.opened if isinstance(engine, Converted))
     assert first.passes > 0
     assert second.passes == 0
-    assert [path.name for path in workshop.folder.iterdir()] == [f"verdict-openvino-full-{cache.machine()}.json"]
+    (verdict,) = workshop.folder.iterdir()
+    assert verdict.name.startswith("verdict-openvino-full-")
 
 
 def test_damaged_calibration_images_are_told(workshop: Workshop) -> None:
