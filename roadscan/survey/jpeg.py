@@ -9,7 +9,9 @@ EXIF, XMP, MULTI_PICTURE = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"MPF
 ORIENTATION = 0x112
 BYTES_OF = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}  # of a TIFF value, by type: those that EXIF uses
 # Segments that say nothing of the size, by marker: the shortest content that all readers take without complaint.
-PLAIN = {0xC4: 17, 0xDB: 65, 0xDD: 2, 0xE0: 14, 0xEE: 12, 0xFE: 0} | dict.fromkeys((*range(0xE3, 0xED), 0xEF), 0)
+PLAIN: dict[int, int] = {0xC4: 17, 0xDB: 65, 0xDD: 2, 0xE0: 14, 0xEE: 12, 0xFE: 0} | dict.fromkeys(
+    (*range(0xE3, 0xED), 0xEF), 0
+)
 FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive DCT
 
 
@@ -71,7 +73,7 @@ def _frame_size(frame: bytes) -> tuple[int, int] | None:
     """Height and width from a frame header of 8 bits, grey or in three colours."""
     if len(frame) < 9 or frame[0] != 8 or frame[5] not in (1, 3) or len(frame) != 6 + 3 * frame[5]:
         return None
-    height, width = struct.unpack_from(">HH", frame, 1)
+    height, width = (int(side) for side in struct.unpack_from(">HH", frame, 1))
     return (height, width) if height and width else None
 
 

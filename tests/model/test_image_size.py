@@ -1,0 +1,81 @@
+"""The fast reader of ordinary JPEGs against Pillow, which is asked about all others: they must never differ."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from drives import jpeg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from roadscan.model.decode import Undecodable, _any_image, _ordinary_jpeg
+
+
+def pillow(*, width: int = 96, height: int = 64, mode: str = "RGB", orientation: int | None = None, **options) -> bytes:
+    """A JPEG as Pillow writes it, with EXIF where an orientation is given."""
+    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112], exif[0x010F] = orientation, "a camera's maker"
+    data = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(data, "JPEG", exif=exif.tobytes() if orientation else b"", **options)
+    return data.getvalue()
+
+
+ORDINARY = [
+    jpeg(),
+    pillow(),
+    pillow(mode="L"),
+    pillow(progressive=True),
+    pillow(optimize=True, subsampling=0),
+    pillow(comment=b"a comment"),
+    pillow(icc_profile=bytes(3000)),
+    *(pillow(orientation=number) for number in range(1, 9)),
+    cv2.imencode(".jpg", np.zeros((40, 70), np.uint8))[1].tobytes(),
+]
+
+
+@pytest.mark.parametrize("data", ORDINARY)
+def test_ordinary_jpegs_need_no_pillow(data: bytes) -> None:
+    found = _ordinary_jpeg(data)
+    assert found is not None
+    assert found == _any_image(data)
+    assert not found[2]
+
+
+def test_a_cut_off_end_is_seen() -> None:
+    data = jpeg()[:-2]
+    assert _ordinary_jpeg(data) == (360, 640, True) == _any_image(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8\xff", b"<html>", b"\x89PNG\r\n\x1a\n" + bytes(40), pillow(mode="CMYK")]
+)
+def test_what_is_unusual_is_left_to_pillow(data: bytes) -> None:
+    assert _ordinary_jpeg(data) is None
+
+
+@settings(max_examples=400)
+@given(
+    data=st.sampled_from(ORDINARY),
+    edits=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=4),
+    cut=st.one_of(st.none(), st.integers(0, 2000)),
+)
+def test_of_damaged_files_the_fast_reader_says_nothing_else(
+    data: bytes, edits: list[tuple[int, int]], cut: int | None
+) -> None:
+    damaged = bytearray(data[:cut])
+    for at, value in edits:
+        if at < len(damaged):
+            damaged[at] = value
+    fast = _ordinary_jpeg(bytes(damaged))
+    if fast is not None:
+        try:
+            slow = _any_image(bytes(damaged))
+        except Undecodable as error:
+            pytest.fail(f"the fast reader says {fast}, Pillow: {error}")
+        assert fast == slow
