@@ -45,7 +45,7 @@ class ScanConfig(Config):
     shard_frames: int = Field(
         512, ge=1, le=65536, description="most frames a shard, the unit of commit and of resumption"
     )
-    batch_size: int = Field(16, ge=1, le=1024, description="images a forward pass")
+    batch_size: int = Field(32, ge=1, le=1024, description="images a forward pass")
     fetch_threads: int | None = Field(
         None, ge=1, le=256, description="images being fetched and decoded at a time, per actor; empty: by its cores"
     )
