@@ -106,7 +106,7 @@ def _night(drive: str, config: DemoConfig, console: Console, progress: ProgressB
         scanned = run_scan(settings, plan_scan(settings), lambda p: bar(p.frames_done, p.frames_total))
     console.print(
         f"{scanned.frames_ok} frames ok, {scanned.frames_quarantined} quarantined, {scanned.frames_failed} failed; "
-        f"{scanned.detections} detections; {scanned.images_per_second:g} img/s with the start of Ray"
+        f"{scanned.detections} detections; {scanned.images_per_second:g} img/s with its start"
     )
     register = update_inventory(InventoryConfig(warehouse=WAREHOUSE))
     states = sum((Counter(counts) for counts in register.assets.values()), Counter[str]())
