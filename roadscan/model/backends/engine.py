@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from importlib import import_module
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -70,8 +70,9 @@ def require_installed(backend: Backend) -> None:
 
 
 def version_of(backend: Backend) -> str:
-    """The version of a backend's program, as it would be imported."""
-    return str(getattr(import_module(MODULES.get(backend, "torch")), "__version__", ""))
+    """The version of a backend's program; nothing is imported."""
+    module = MODULES.get(backend, "torch")
+    return ", ".join(f"{name} {version(name)}" for name in sorted({*packages_distributions().get(module, ())}))
 
 
 def is_installed(backend: Backend) -> bool:
