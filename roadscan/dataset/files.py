@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 
 from roadscan.errors import NotFound
+from roadscan.nodes import usable_cores
 from roadscan.storage import DiskStore, Stat, Store
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Files:
 
     def each(self, function: Callable[[T], U], items: Sequence[T], on_done: OnImage | None = None) -> list[U]:
         """Apply a function that reads or decodes to each item, several at once; results in order."""
-        threads = processors() if isinstance(self.store, DiskStore) else REQUESTS
+        threads = usable_cores() if isinstance(self.store, DiskStore) else REQUESTS
         return in_threads(function, items, threads, on_done)
 
 
@@ -58,11 +58,6 @@ def in_threads(function: Callable[[T], U], items: Sequence[T], threads: int, on_
         return list(_counted(pool.map(function, items), len(items), on_done))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def processors() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _counted(results: Iterable[U], total: int, on_done: OnImage | None) -> Iterable[U]:

@@ -31,9 +31,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from roadscan.dataset.files import OnImage, in_threads, processors
+from roadscan.dataset.files import OnImage, in_threads
 from roadscan.dataset.staging import disk_errors, locked
 from roadscan.errors import DatasetError, StorageError
+from roadscan.nodes import usable_cores
 from roadscan.storage import sha256_hex
 
 FORMAT = "roadscan.shrunk/1"
@@ -183,7 +184,7 @@ def _make(
             def make(number: int) -> None:
                 os.pwrite(file.fileno(), _shrunk(root, wanted[number]).data, offsets[number])
 
-            in_threads(make, range(len(wanted)), processors(), on_image)
+            in_threads(make, range(len(wanted)), usable_cores(), on_image)
             os.fsync(file.fileno())
             partial.rename(path)
     finally:

@@ -11,12 +11,12 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from roadscan.dataset.files import processors
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.shrunk import Wanted
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
 from roadscan.model.decode import plan_letterbox
+from roadscan.nodes import usable_cores
 from roadscan.train.schedule import RankBatches
 
 MOST_PROCESSES = 16  # a worker: with a few milliseconds an image, enough for any network on any card
@@ -95,6 +95,6 @@ def make_loader(
 def _shared_bytes(cpus: int) -> int:
     """A worker's share of the node's shared memory, which is as its share of the cores."""
     try:
-        return shutil.disk_usage(SHARED_MEMORY).free * min(cpus, processors()) // processors()
+        return shutil.disk_usage(SHARED_MEMORY).free * min(cpus, usable_cores()) // usable_cores()
     except OSError:  # no such folder: torch finds another way
         return sys.maxsize

@@ -58,7 +58,6 @@ def restore(
         )
     network.load_state_dict(weights)
     fused: torch.nn.Module = network.eval().fuse(verbose=False)  # type: ignore[operator]
-    _decode_in_float32(fused.model[-1])  # type: ignore[index, arg-type]
     return fused.requires_grad_(False)
 
 
@@ -69,16 +68,6 @@ def to_float32(raw: dict[str, Any]) -> dict[str, Any]:
     of a small object there would point anywhere.
     """
     return {name: [one.float() for one in x] if isinstance(x, list) else x.float() for name, x in raw.items()}
-
-
-def _decode_in_float32(head: torch.nn.Module) -> None:
-    stock = head._inference
-
-    def inference(raw: dict[str, Any]) -> torch.Tensor:
-        with torch.autocast(raw["boxes"].device.type, enabled=False):
-            return cast(torch.Tensor, stock(to_float32(raw)))  # type: ignore[operator]
-
-    head._inference = inference  # type: ignore[assignment]
 
 
 def adapt(network: torch.nn.Module, initial: StateDict, batches: Iterable[torch.Tensor]) -> None:
