@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from drives import make_drive
+from support.drives import make_drive
 
 from roadscan.model.bundle import Bundle, ModelCard
 from roadscan.model.detector import Detections

@@ -39,8 +39,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "cluster" / "local")]
 
-import labelled  # noqa: E402
 from fleet import BIN, HEAD, Fleet, raylets  # noqa: E402
+from support import labelled  # noqa: E402
 
 from roadscan.storage import open_store  # noqa: E402
 from roadscan.survey.simulate import SimulationConfig, simulate  # noqa: E402

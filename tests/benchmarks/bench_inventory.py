@@ -5,7 +5,7 @@
 
 Each road has about 460 assets of six classes and twenty guardrails; 5 % of the assets are removed on some night, 5 %
 come on another. A drive has a GNSS bias of 2 m an axis that is another one after 120 s, a yaw error of 1.5 degrees,
-detects 85 % at best, and invents a detection every ten frames (`inventory.survey`). The register is built night after
+detects 85 % at best, and invents a detection every ten frames (`support.highway`). The register is built night after
 night, each from all drives so far and with the ids of the night before.
 
 By hand: every detection is placed by its bearing and range, places of one class within 5 m of another are one asset,
@@ -30,7 +30,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from inventory.survey import Highway, drive
+from support.highway import Highway, drive
 
 from roadscan.evaluate.assets import AssetScores, score_assets
 from roadscan.evaluate.register import identity_stability

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from inventory.simulated import scan_truth
+from support.scanned_truth import scan_truth
 
 from roadscan.evaluate.assets import score_assets, seen_assets
 from roadscan.inventory import InventoryConfig, update_inventory

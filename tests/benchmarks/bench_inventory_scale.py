@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_inventory_scale.py                       # 100 thousand and 1 million observations
     python tests/benchmarks/bench_inventory_scale.py --observations 10e6   # also 10 million: about 40 min on 2 cores
 
-Highways of 100 km, ten nights each, as `inventory.survey` draws them, are committed to a warehouse on disk; then
+Highways of 100 km, ten nights each, as `support.highway` draws them, are committed to a warehouse on disk; then
 `update_inventory` runs in a process of its own. Time is of its processor, with that of its workers; memory is the
 largest sum of what the process and its workers held at one moment.
 """
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from inventory.survey import Highway, drive
+from support.highway import Highway, drive
 
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.warehouse import DataFile, Warehouse

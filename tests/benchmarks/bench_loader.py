@@ -27,9 +27,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cv2
-import labelled
 import numpy as np
 import torch
+from support import labelled
 
 SIZE_HW, INPUT_PX, BATCH = (2160, 3840), 640, 8
 STOCK, IN_MEMORY, ORIGINALS, OURS = (

@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench_scan import OFFLINE, PROGRAM, export
-from drives import jpeg, make_drive
+from support.drives import jpeg, make_drive
 
 YOLO = (
     "from ultralytics import YOLO; list(YOLO({model!r}, task='detect').predict({image!r}, stream=True, verbose=False))"

@@ -24,8 +24,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import labelled
 import torch
+from support import labelled
 
 PLAIN = {"mosaic": 0.0, "scale": 0.5, "translate": 0.1, "fliplr": 0.5}
 OURS: dict[str, dict[str, Any]] = {

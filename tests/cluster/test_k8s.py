@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 import yaml
-from cluster.apiserver import api_server
-from cluster.manifests import K8S, OVERLAYS, SCHEMA, Manifest, check, pods, render, tool, upstream
+from support.apiserver import api_server
+from support.manifests import K8S, OVERLAYS, SCHEMA, Manifest, check, pods, render, tool, upstream
 
 from roadscan.config import load_config
 from roadscan.errors import ConfigError

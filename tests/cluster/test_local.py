@@ -15,10 +15,10 @@ import fleet as local
 import grpc
 import psutil
 import pytest
-from commands import ROOT
 from fleet import API_PORT, BIN, GCS_PORT, HEAD, METRICS_PORTS, STORE, Fleet, raylets
 from hosts import Host, add_bridge, boot, why_not
-from training import wait_until
+from support.commands import ROOT
+from support.training import wait_until
 
 from roadscan.storage import open_store
 

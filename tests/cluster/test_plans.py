@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster.manifests import K8S, render
-from cluster.offers import Offer, of_aws, of_kuberay
+from support.manifests import K8S, render
+from support.offers import Offer, of_aws, of_kuberay
 
 from roadscan.config import load_config
 from roadscan.errors import ConfigError

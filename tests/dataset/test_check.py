@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from commands import ROOT, roadscan
-from dataset.written import HEIGHT, WIDTH, Written, good, picture, put, write_coco
 from rich.console import Console
+from support.commands import ROOT, roadscan
+from support.written import HEIGHT, WIDTH, Written, good, picture, put, write_coco
 
 from roadscan.dataset.check import check_dataset
 from roadscan.dataset.draft import Kind

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dataset.written import HEIGHT, NAMES, WIDTH, Written, write_coco
 from pycocotools import mask as coco
+from support.written import HEIGHT, NAMES, WIDTH, Written, write_coco
 
 from roadscan.dataset.read import inspect, read_dataset
 from roadscan.dataset.records import Dataset

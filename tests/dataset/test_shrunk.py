@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dataset.written import picture
+from support.written import picture
 
 from roadscan.dataset import shrunk
 from roadscan.dataset.shrunk import Shrunk, Wanted, shrink

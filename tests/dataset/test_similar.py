@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from dataset.written import picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.written import picture
 
 from roadscan.dataset.similar import ALIKE_BITS, BLOCK, alike, fingerprint
 

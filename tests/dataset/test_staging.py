@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from dataset.test_manifest import plain
-from dataset.written import HEIGHT, WIDTH, good, picture, put, write_coco
+from support.written import HEIGHT, WIDTH, good, picture, put, write_coco
 
 from roadscan.dataset import staging
 from roadscan.dataset.manifest import MANIFEST

@@ -9,11 +9,11 @@ import numpy as np
 import piexif
 import pytest
 import yaml
-from dataset.written import HEIGHT, NAMES, WIDTH, Written, good, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 from PIL import Image
+from support.written import HEIGHT, NAMES, WIDTH, Written, good, picture
 
 from roadscan.dataset.read import inspect, read_dataset
 from roadscan.dataset.yolo_format import label_key

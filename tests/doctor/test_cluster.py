@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
 
 from roadscan.demo.server import free_ports
 from roadscan.doctor import cluster

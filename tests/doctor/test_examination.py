@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import roadscan
+from support.commands import roadscan
 
 from roadscan.demo.server import S3Server
 from roadscan.doctor import Finding, Subject, examination, examine, machine

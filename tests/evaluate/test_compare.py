@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import roadscan
 from rich.console import Console
+from support.commands import roadscan
 
 from roadscan.cli import run
 from roadscan.errors import ConfigError, ModelError

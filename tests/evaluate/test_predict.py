@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import labelled
 import numpy as np
 import pytest
 from pycocotools import mask as coco
+from support import labelled
 
 from roadscan.evaluate.detection.results import Objects
 from roadscan.evaluate.detection.scores import score

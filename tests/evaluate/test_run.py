@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import roadscan
+from support.commands import roadscan
 
 from roadscan.cli import run
 from roadscan.dataset.records import LabelledImage

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from commands import roadscan
+from support.commands import roadscan
 
 from roadscan.errors import ConfigError, DatasetError, NotFound, WarehouseError
 from roadscan.evaluate.register import evaluate_register, score_register

@@ -17,8 +17,8 @@ import yaml
 moto = pytest.importorskip("moto", reason="needs moto: pip install 'moto[ec2,iam]'")
 
 from botocore.exceptions import ClientError  # noqa: E402
-from infra.templates import INFRA, Template, as_list, load, resolve  # noqa: E402
 from moto.core import set_initial_no_auth_action_count  # noqa: E402
+from support.templates import INFRA, Template, as_list, load, resolve  # noqa: E402
 
 from roadscan.doctor import store as doctor  # noqa: E402
 from roadscan.errors import AccessDenied  # noqa: E402

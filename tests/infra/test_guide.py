@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from infra.templates import INFRA, TEMPLATES, load
+from support.templates import INFRA, TEMPLATES, load
 
 ROOT = INFRA.parent
 GUIDE = re.sub(r"\\\n\s*", "", (INFRA / "README.md").read_text())

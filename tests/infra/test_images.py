@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster.manifests import tool
-from infra.templates import INFRA, load
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.manifests import tool
+from support.templates import INFRA, load
 
 ROOT = INFRA.parent
 IMAGES = ("Dockerfile", "Dockerfile.cpu")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster.manifests import tool
-from infra.templates import INFRA, TEMPLATES, load
+from support.manifests import tool
+from support.templates import INFRA, TEMPLATES, load
 
 from roadscan.warehouse import POINTER
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
-import labelled
 import pytest
-from training import Trained, Training, write_config
+from support import labelled
+from support.clusters import know_a_secret
+from support.training import Trained, Training, write_config
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +26,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever connects to a cluster must know a secret."""
     know_a_secret(tmp_path, monkeypatch)
-
-
-def know_a_secret(folder: Path, environment: pytest.MonkeyPatch) -> None:
-    """Clusters and their clients that are started from here on share a secret."""
-    (folder / "token").write_text(secrets.token_hex(32))
-    environment.setenv("RAY_AUTH_MODE", "token")
-    environment.setenv("RAY_AUTH_TOKEN_PATH", str(folder / "token"))
-    environment.setenv("RAY_num_prestart_python_workers", "0")

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import labelled
 import pytest
 import yaml
-from cluster.manifests import K8S
-from clusters import HEAD, kill_node, start_node, wait_for_port, write_autoscaling
-from commands import roadscan
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
-from training import SETTINGS
+from support import labelled
+from support.clusters import HEAD, kill_node, start_node, wait_for_port, write_autoscaling
+from support.commands import roadscan
+from support.manifests import K8S
+from support.training import SETTINGS
 
 from roadscan.demo.server import free_ports
 

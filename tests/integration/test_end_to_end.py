@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import roadscan, sets
+from support.commands import roadscan, sets
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import PROGRAM, ROOT, roadscan
-from training import wait_until
+from support.commands import PROGRAM, ROOT, roadscan
+from support.training import wait_until
 
 from roadscan.cli import run
 from roadscan.demo.server import S3Server

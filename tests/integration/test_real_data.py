@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import ROOT, roadscan, sets
-from panoramax import ROOT as PANORAMAX
-from panoramax import panoramax_config
+from support.commands import ROOT, roadscan, sets
+from support.panoramax import ROOT as PANORAMAX
+from support.panoramax import panoramax_config
 
 from roadscan.config import dump_config
 from roadscan.demo.server import S3Server

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from commands import roadscan, sets
-from drives import CAMERA, frame, jpeg, make_drive
+from support.commands import roadscan, sets
+from support.drives import CAMERA, frame, jpeg, make_drive
 
 from roadscan.demo.server import S3Server
 from roadscan.model.bundle import load

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import PROGRAM, ROOT, roadscan, sets
-from drives import make_drive
+from support.commands import PROGRAM, ROOT, roadscan, sets
+from support.drives import make_drive
 
 from roadscan.demo.server import S3Server, free_ports
 from roadscan.warehouse import Warehouse

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
-from commands import ROOT, roadscan, sets
-from drives import make_drive
-from integration.conftest import know_a_secret
+from support.clusters import HEAD, kill_node, know_a_secret, start_node, wait_for_nodes, wait_for_port
+from support.commands import ROOT, roadscan, sets
+from support.drives import make_drive
 
 from roadscan.demo.server import free_ports
 from roadscan.model.device import OVERRIDE

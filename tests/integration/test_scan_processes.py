@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commands import PROGRAM, roadscan, sets
-from drives import jpeg, make_drive
+from support.commands import PROGRAM, roadscan, sets
+from support.drives import jpeg, make_drive
 
 from roadscan.warehouse import Warehouse
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import labelled
 import pytest
-from commands import sets
+from support import labelled
+from support.commands import sets
+from support.training import Trained, Training, history, write_config
 from tensorboardX.proto.event_pb2 import Event
-from training import Trained, Training, history, write_config
 
 from roadscan.dataset.read import read_dataset
 from roadscan.dataset.staging import dataset_digest

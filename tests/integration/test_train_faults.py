@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import labelled
 import pytest
-from clusters import BIN, HEAD, NODE, kill_all, kill_node, start_node, wait_for_nodes, wait_for_port
-from commands import sets
 from hosts import Host, separate_hosts, why_not
-from training import SETTINGS, Trained, Training, assert_same_bits, history, wait_until, write_config
+from support import labelled
+from support.clusters import BIN, HEAD, NODE, kill_all, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.commands import sets
+from support.training import SETTINGS, Trained, Training, assert_same_bits, history, wait_until, write_config
 
 from roadscan.dataset.manifest import MANIFEST
 from roadscan.demo.server import S3Server, free_ports

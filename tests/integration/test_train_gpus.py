@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import labelled
 import pytest
 import torch
 import yaml
-from clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
-from commands import roadscan, sets
-from training import write_config
+from support import labelled
+from support.clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.commands import roadscan, sets
+from support.training import write_config
 
 from roadscan.demo.server import free_ports
 

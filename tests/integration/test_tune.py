@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import labelled
 import optuna
 import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from clusters import BIN, kill_node, start_node, wait_for_nodes, wait_for_port
-from commands import PROGRAM, ROOT
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from training import SETTINGS, wait_until
+from support import labelled
+from support.clusters import BIN, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.commands import PROGRAM, ROOT
+from support.training import SETTINGS, wait_until
 
 from roadscan.demo.server import S3Server, free_ports
 from roadscan.model.bundle import load

@@ -1,22 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from inventory.world import World, drive, make_world
+from support.world import World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig
-from roadscan.inventory.build import DriveTables
-from roadscan.warehouse import DataFile, Warehouse
-
-
-def commit(warehouse: Warehouse, *drives: DriveTables) -> None:
-    """What a scan leaves in the warehouse."""
-    files: list[DataFile] = []
-    for d in drives:
-        for table, rows in (("frames", d.frames), ("observations", d.observations)):
-            files.append(
-                warehouse.write(table, rows, folder="survey_month=2026-03", name=d.drive_id, drive_id=d.drive_id)
-            )
-    warehouse.publish(lambda release: release.replaced(lambda f: False, files, "scan"))
+from roadscan.warehouse import Warehouse
 
 
 @pytest.fixture

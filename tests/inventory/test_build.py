@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from inventory.world import LINE, POINTS, Known, World, drive, make_world
+from support.world import LINE, POINTS, Known, World, drive, make_world
 
 from roadscan.evaluate.assets import score_assets, score_changes
 from roadscan.inventory import InventoryConfig

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from commands import roadscan, sets
-from inventory.conftest import commit
-from inventory.world import drive
+from support.commands import roadscan, sets
+from support.world import commit, drive
 
 from roadscan.inventory import InventoryConfig, cells, update_inventory
 from roadscan.inventory.build import DriveTables

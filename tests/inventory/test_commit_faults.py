@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from inventory.conftest import commit
-from inventory.world import World, drive, make_world
+from support.world import World, commit, drive, make_world
 
 from roadscan import warehouse as module
 from roadscan.inventory import InventoryConfig, update_inventory

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from inventory.test_build import CONFIG
-from inventory.world import HOME, Known, World, drive
+from support.world import HOME, Known, World, drive
 
 from roadscan.inventory.coverage import LOOK_M, SECTORS, covering, look_steps, pointed, sector_of
 from roadscan.inventory.drive_pass import Detections, DrivePass, Path, Poses, read_pass

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inventory.world import Known, World, drive
+from support.world import Known, World, drive
 
 from roadscan.inventory import InventoryConfig
 from roadscan.inventory.build import build

@@ -13,8 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
-from inventory.conftest import commit
-from inventory.world import World, drive
+from support.world import World, commit, drive
 
 from roadscan.cli import run
 from roadscan.errors import StorageError, SurveyError, WarehouseError

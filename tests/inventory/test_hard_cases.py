@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from inventory.test_build import confirmed, run
-from inventory.world import HOME, LINE, STEP_M, Known, World, drive
+from support.world import HOME, LINE, STEP_M, Known, World, drive
 
 from roadscan.evaluate.assets import score_assets
 from roadscan.inventory.build import Built, DriveTables

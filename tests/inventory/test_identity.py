@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import shapely
 from inventory.test_build import CONFIG, run
-from inventory.world import HOME, Known, World, drive
+from support.world import HOME, Known, World, drive
 
 from roadscan.inventory.identity import Carried, alias_table, carried_ids
 from roadscan.inventory.tables import Rows

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import shapely
 from inventory.test_build import CONFIG, confirmed, run
-from inventory.world import HOME, LINE, Known, World, drive
+from support.world import HOME, LINE, Known, World, drive
 
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.drive_pass import Detections, DrivePass, Path, Poses, moment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from inventory.test_build import run
-from inventory.world import HOME, Known, World, drive
+from support.world import HOME, Known, World, drive
 
 OTHERS = [Known(f"o{k}", "Bus Stop", 60.0 + 70 * k, -7.0) for k in range(9)]
 

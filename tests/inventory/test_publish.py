@@ -9,8 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from inventory.conftest import commit
-from inventory.world import drive
+from support.world import commit, drive
 
 from roadscan.errors import Conflict, StorageError
 from roadscan.inventory import update_inventory

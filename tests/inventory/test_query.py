@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
-from inventory.conftest import commit
-from inventory.world import drive
 from rich.console import Console
+from support.world import commit, drive
 
 from roadscan.errors import ConfigError, WarehouseError
 from roadscan.inventory import query, render, update_inventory

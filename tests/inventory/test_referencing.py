@@ -6,8 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from inventory.conftest import commit
-from inventory.world import HOME, LINE, World, drive, make_world
+from support.world import HOME, LINE, World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.reference import ReferenceConfig

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import shapely
-from inventory.survey import START_US, Highway, Noise, drive
 from inventory.test_build import CONFIG
+from support.highway import START_US, Highway, Noise, drive
 
 from roadscan.inventory.build import Built, DriveTables, build
 from roadscan.inventory.regions import CELL_DEG, MARGIN_DEG, Cell, owned, split, together, within

@@ -8,8 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from inventory.conftest import commit
-from inventory.world import START, drive
+from support.world import START, commit, drive
 
 from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory

@@ -4,7 +4,7 @@ from itertools import count
 
 import pyarrow.compute as pc
 import pytest
-from inventory.simulated import read_truth, scan_truth
+from support.scanned_truth import read_truth, scan_truth
 
 from roadscan.evaluate.assets import score_assets, seen_assets
 from roadscan.inventory import InventoryConfig

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import labelled
 import numpy as np
 import pytest
 import torch
+from support import labelled
 
 from roadscan.errors import DatasetError
 from roadscan.model import yolo

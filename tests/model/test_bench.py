@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from commands import roadscan
 from rich.console import Console
+from support.commands import roadscan
 
 from roadscan.model.backends.agreement import Agreement
 from roadscan.model.backends.engine import is_installed

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import labelled
 import numpy as np
 import pytest
+from support import labelled
 
 from roadscan.errors import ModelError
 from roadscan.model.backends.choose import calibration_images

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import labelled
 import pytest
 import torch
+from support import labelled
 
 from roadscan.errors import ConfigError
 from roadscan.model import yolo

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import piexif
 import pytest
-from drives import jpeg
 from PIL import Image
+from support.drives import jpeg
 
 from roadscan.model.decode import Undecodable, decode, image_size, plan_letterbox
 

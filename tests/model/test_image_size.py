@@ -7,10 +7,10 @@ import io
 import cv2
 import numpy as np
 import pytest
-from drives import jpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.drives import jpeg
 
 from roadscan.model.decode import Undecodable, _any_image, _ordinary_jpeg
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands import roadscan
 from safetensors.torch import save_file
+from support.commands import roadscan
 
 from roadscan.errors import ModelError
 from roadscan.model.bundle import load

@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import ROOT
-from nightly.nights import FIRST, NOW, Scan, config_of, drive_of_night, run
-from training import wait_until
+from support.commands import ROOT
+from support.nights import FIRST, NOW, Scan, config_of, drive_of_night, run
+from support.training import wait_until
 
 from roadscan.errors import ConfigError, LeaseHeld, SurveyError, Unreachable
 from roadscan.inventory import query
@@ -259,7 +259,7 @@ def test_a_wrong_config_names_the_field(tmp_path: Path, fields: dict[str, object
 HANGS = """
 import sys, time
 from pathlib import Path
-from nightly.nights import FIRST, NOW, Scan, config_of, no_bar
+from support.nights import FIRST, NOW, Scan, config_of, no_bar
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
 
@@ -296,7 +296,7 @@ WAITS = """
 import sys
 from pathlib import Path
 import ray
-from nightly.nights import FIRST, NOW, Scan, config_of, no_bar
+from support.nights import FIRST, NOW, Scan, config_of, no_bar
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
 

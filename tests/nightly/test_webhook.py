@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nightly.nights import Scan, config_of, drive_of_night, run
+from support.nights import Scan, config_of, drive_of_night, run
 
 from roadscan.errors import ConfigError
 from roadscan.nightly.webhook import post, webhook_url

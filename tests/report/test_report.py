@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from drives import jpeg
 from PIL import Image
+from support.drives import jpeg
 
 from roadscan.report.page import Grid, Picture, Section, page
 from roadscan.report.samples import annotate, choose_frames, crop

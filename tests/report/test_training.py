@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drives import jpeg
 from PIL import Image
 from pycocotools import mask as coco
+from support.drives import jpeg
 
 from roadscan.errors import ConfigError, DatasetError
 from roadscan.evaluate.detection.results import ImageResult, Objects

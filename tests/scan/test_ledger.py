@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from drives import make_drive
+from support.drives import make_drive
 
 from roadscan.errors import SurveyError
 from roadscan.scan import ledger

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from drives import jpeg, make_drive
+from support.drives import jpeg, make_drive
 
 from roadscan.model.bundle import load
 from roadscan.model.detector import Detector

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from drives import CAMERA, frame, make_drive
+from support.drives import CAMERA, frame, make_drive
 
 from roadscan.errors import StorageError, SurveyError
 from roadscan.schemas import DRIVE_FRAMES

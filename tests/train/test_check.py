@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import labelled
 import pytest
 import yaml
-from commands import sets
+from support import labelled
+from support.commands import sets
 
 from roadscan.cli import run
 from roadscan.demo.server import S3Server, free_ports

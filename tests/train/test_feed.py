@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import labelled
 import numpy as np
 import pytest
 import torch
-from together import config_of, digest
+from support import labelled
+from support.distributed import config_of, digest
 
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.shrunk import Shrunk, Wanted, shrink

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import labelled
 import pytest
 import torch
-from together import config_of, digest, gradient, train_together
+from support import labelled
+from support.distributed import config_of, digest, gradient, train_together
 
 from roadscan.dataset.shrunk import shrink
 from roadscan.errors import ConfigError, StorageError, TrainingError

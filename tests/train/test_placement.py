@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from together import config_of
+from support.distributed import config_of
 
 from roadscan.errors import ConfigError
 from roadscan.nodes import Node, places

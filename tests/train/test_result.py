@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import labelled
 import numpy as np
 import pytest
 import torch
-from together import config_of
+from support import labelled
+from support.distributed import config_of
 
 from roadscan.errors import ConfigError, DatasetError, ModelError
 from roadscan.model.bundle import load, unpack

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, image, make_scenes, public_average_precision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scenes import Recipe, image, make_scenes, public_average_precision
 
 from roadscan.evaluate.detection import match
 from roadscan.evaluate.detection.average_precision import average_precision, mean_over_classes, precision_at_recall

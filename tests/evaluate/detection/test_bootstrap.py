@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, make_scenes, objects
-from evaluate.detection.scenes import image as one_image
+from support.scenes import Recipe, make_scenes, objects
+from support.scenes import image as one_image
 
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection import bootstrap as module

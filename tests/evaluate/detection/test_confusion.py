@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, image, make_scenes
+from support.scenes import Recipe, image, make_scenes
 
 import roadscan.model.yolo  # noqa: F401 - prepares the environment for ultralytics
 from roadscan.evaluate.detection.confusion import confusion_matrix

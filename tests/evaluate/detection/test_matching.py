@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, image, make_scenes, objects
+from support.scenes import Recipe, image, make_scenes, objects
 
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection import ImageResult, match

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, image, make_scenes
+from support.scenes import Recipe, image, make_scenes
 
 import roadscan.model.yolo  # noqa: F401 - prepares the environment for ultralytics
 from roadscan.errors import ConfigError

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, make_scenes, objects
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
+from support.scenes import Recipe, make_scenes, objects
 
 from roadscan.evaluate.detection.overlap import areas, box_iou, overlaps
 

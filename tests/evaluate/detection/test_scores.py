@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, image, make_scenes, public_average_precision
+from support.scenes import Recipe, image, make_scenes, public_average_precision
 
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection import MainScores, match, operating_point, score

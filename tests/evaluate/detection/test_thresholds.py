@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from evaluate.detection.scenes import Recipe, image, make_scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scenes import Recipe, image, make_scenes
 
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection import calibration, match, operating_point, thresholds_for_recall

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from panoramax import FACES_YAW_DEG, ROOT, panoramax_config
+from support.panoramax import FACES_YAW_DEG, ROOT, panoramax_config
 
 from roadscan.demo.server import S3Server
 from roadscan.schemas import DRIVE_FRAMES

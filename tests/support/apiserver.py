@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import yaml
-from cluster.manifests import Manifest
+
+from support.manifests import Manifest
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from cluster.manifests import Manifest
 
 from roadscan.nodes import Node
+from support.manifests import Manifest
 
 AWS = Path(__file__).parents[2] / "cluster" / "aws.yaml"
 

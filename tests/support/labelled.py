@@ -12,7 +12,7 @@ from roadscan.dataset.records import Dataset, LabelledImage
 
 NAMES = ("square", "disc", "bar")
 COLOURS = ((40, 40, 220), (220, 160, 40), (60, 200, 60))
-GTSDB = Path(__file__).parents[2] / "shared" / "data" / "gtsdb"
+GTSDB = Path(__file__).parents[3] / "shared" / "data" / "gtsdb"
 
 
 def draw_dataset(

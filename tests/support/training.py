@@ -16,7 +16,8 @@ from typing import Any
 import psutil  # comes with ultralytics
 import torch
 import yaml
-from commands import PROGRAM
+
+from support.commands import PROGRAM
 
 DEADLINE_S = 600  # of a whole run, against hanging
 WORKER = "ray::RayTrainWorker"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from training import wait_until
+import pytest
 
 from roadscan.demo.server import free_ports
+from support.training import wait_until
 
 BIN = Path(sys.executable).parent
 NODE = (str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--object-store-memory=157286400")
@@ -85,3 +87,11 @@ def kill_all(processes: Iterable[psutil.Process]) -> None:
     for one in processes:
         with suppress(psutil.NoSuchProcess):
             one.kill()
+
+
+def know_a_secret(folder: Path, environment: pytest.MonkeyPatch) -> None:
+    """Clusters and their clients that are started from here on share a secret."""
+    (folder / "token").write_text(secrets.token_hex(32))
+    environment.setenv("RAY_AUTH_MODE", "token")
+    environment.setenv("RAY_AUTH_TOKEN_PATH", str(folder / "token"))
+    environment.setenv("RAY_num_prestart_python_workers", "0")

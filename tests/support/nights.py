@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from drives import START, make_drive
 
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import nights_of
@@ -21,6 +20,7 @@ from roadscan.scan.plan import ScanPlan
 from roadscan.scan.run import Progress, ScanSummary
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.warehouse import Warehouse
+from support.drives import START, make_drive
 
 FIRST = START.date()
 NOW = START + timedelta(days=20)

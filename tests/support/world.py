@@ -13,6 +13,7 @@ from roadscan.inventory.build import DriveTables
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY, Geometry
+from roadscan.warehouse import DataFile, Warehouse
 
 HOME = LocalFrame(100.5, 13.75)
 STEP_M = 10.0
@@ -221,3 +222,14 @@ def _false(heading: float, rng) -> dict:
 
 def geometry_of(table: pa.Table) -> list[shapely.Geometry]:
     return list(shapely.from_wkb(table["geometry"].to_pylist()))
+
+
+def commit(warehouse: Warehouse, *drives: DriveTables) -> None:
+    """What a scan leaves in the warehouse."""
+    files: list[DataFile] = []
+    for d in drives:
+        for table, rows in (("frames", d.frames), ("observations", d.observations)):
+            files.append(
+                warehouse.write(table, rows, folder="survey_month=2026-03", name=d.drive_id, drive_id=d.drive_id)
+            )
+    warehouse.publish(lambda release: release.replaced(lambda f: False, files, "scan"))

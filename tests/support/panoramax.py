@@ -13,7 +13,7 @@ from pathlib import Path
 
 from roadscan.survey.importers import CameraConfig, IngestConfig
 
-ROOT = Path(__file__).parents[2] / "shared" / "data" / "panoramax"
+ROOT = Path(__file__).parents[3] / "shared" / "data" / "panoramax"
 FACES_YAW_DEG = {"front": 0, "right": 90, "back": 180, "left": 270}
 CAMERAS = tuple(
     CameraConfig(camera_id=face, width_px=420, height_px=420, focal_px=210, mount_height_m=2.2, mount_yaw_deg=yaw)

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import labelled
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -18,6 +17,7 @@ from roadscan.train import loop
 from roadscan.train.config import TrainConfig
 from roadscan.train.ranks import Alone
 from roadscan.train.state import State
+from support import labelled
 
 QUIET = {"mosaic": 0.0, "fliplr": 0.0, "scale": 0.2}
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = str(Path(sys.executable).parent / "roadscan")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def roadscan(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
