@@ -5,7 +5,7 @@ focal ones is the one that is compared. Then it and cross-entropy are trained on
 scored on the validation split at their last epoch, so that nothing was chosen by what is scored. Trainings run side by
 side, each resumable: the same command goes on where it stopped.
 
-    python tests/benchmarks/bench_losses.py OUT --data shared/data/gtsdb --initial yolov8n-coco.safetensors
+    python tests/benchmarks/bench_losses.py OUT --data DATASET --initial yolov8n-coco.safetensors
 """
 
 from __future__ import annotations
