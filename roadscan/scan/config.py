@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
@@ -12,6 +13,8 @@ from roadscan.model.bundle import Task
 from roadscan.model.decode import DecodeMode
 from roadscan.nodes import GrowthConfig
 from roadscan.storage import sha256_hex
+
+DecodeOn: TypeAlias = Literal["actors", "all_nodes"]
 
 
 class ScanConfig(Config):
@@ -35,6 +38,11 @@ class ScanConfig(Config):
         description="longer side of the network's input; empty for the model's own",
     )
     decode: DecodeMode = Field("full", description="full, or scaled: faster on large JPEGs, pixels differ a little")
+    decode_on: DecodeOn = Field(
+        "actors",
+        description="where images are decoded. actors: each decodes its own; all_nodes: tasks on all free cores of the "
+        "cluster decode for them, for GPU nodes with too few cores beside nodes without GPUs",
+    )
     precision: Precision = Field(
         "full", description="of the network: full, or half, which is faster and nearly the same"
     )

@@ -69,6 +69,7 @@ class Scanned:
         frames, detections: of the shard.
         process: which one scanned it, as host and process id.
         runs_on: what that process computes on.
+        decoded_on: the node whose task decoded it; empty where the process itself did.
     """
 
     drive_id: str
@@ -76,6 +77,7 @@ class Scanned:
     detections: int
     process: str
     runs_on: str
+    decoded_on: str = ""
 
 
 SHARDS_A_DRIVE = 8  # of a short drive

@@ -6,13 +6,17 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypedDict
 
-from roadscan.errors import AccessDenied, NotFound, StorageError
+import pyarrow as pa
+
+from roadscan.errors import AccessDenied, NotFound, StorageError, SurveyError
 from roadscan.model.decode import DecodeMode, Letterbox, Pixels, Undecodable, decode, image_size, plan_letterbox
+from roadscan.scan.ledger import Shard
 from roadscan.storage import Store, open_store
 from roadscan.survey.camera import Camera
-from roadscan.survey.drive import Drive, rejection
+from roadscan.survey.drive import Drive, read_drive, rejection
 
 ASPECT_TOLERANCE = 0.02  # an image of another shape than its camera's is cropped or turned, so pixels mean other angles
 
@@ -34,6 +38,16 @@ class Loaded:
     pixels: Pixels | None = None
     status: str = "ok"
     reason: str | None = None
+
+
+class LoaderSettings(TypedDict):
+    """The arguments of a `Loader`, as they travel to other processes."""
+
+    threads: int
+    side_px: int
+    stride_px: int
+    decode: DecodeMode
+    max_megapixels: float
 
 
 class Loader:
@@ -87,6 +101,23 @@ class Loader:
             return Loaded(row, status="failed", reason=f"denied: {error}")
         except StorageError as error:
             return Loaded(row, status="failed", reason=f"unreachable: {error}")
+
+
+def frames_of(shard: Shard) -> tuple[Drive, pa.Table]:
+    """A shard's drive, and its rows of `DRIVE_FRAMES`.
+
+    Raises:
+        SurveyError: the drive is not the one that was planned with.
+    """
+    drive = _drive(shard.drive_uri)
+    if drive.sha256 != shard.drive_sha256:
+        raise SurveyError(f"{shard.drive_uri}: the drive changed while it was being scanned; run again")
+    return drive, drive.frames.slice(shard.start, shard.stop - shard.start)
+
+
+@lru_cache(maxsize=8)
+def _drive(uri: str) -> Drive:
+    return read_drive(uri)
 
 
 def _check_aspect(image_hw: tuple[int, int], camera: Camera) -> None:

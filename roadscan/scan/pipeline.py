@@ -1,7 +1,12 @@
 """A scan on a Ray cluster: Ray Data carries shards to actors, which fetch, decode, detect and commit.
 
-Pixels and detections never cross the object store: a shard's address goes in, one row of statistics comes out, and
-the tables go from the actor straight to the warehouse.
+    decode_on actors       shards ─► actors: fetch, decode, detect, commit ─► statistics
+    decode_on all_nodes    shards ─► tasks: fetch, decode ─► pixels ─► actors: detect, commit ─► statistics
+
+By default neither pixels nor detections cross the object store: a shard's address goes in, one row of statistics comes
+out, and the tables go from the actor straight to the warehouse. Where tasks decode, a shard's pixels cross it once, at
+the size of the network's input; Ray Data starts no task whose pixels would have no room, and what a lost node held is
+decoded again.
 """
 
 from __future__ import annotations
@@ -11,9 +16,10 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import pyarrow as pa
 import ray
 import ray.data
 from ray.util.annotations import RayDeprecationWarning
@@ -21,48 +27,39 @@ from ray.util.annotations import RayDeprecationWarning
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE
 from roadscan.scan.config import ScanConfig
+from roadscan.scan.decoded import decode_shard, most_bytes, unpack
 from roadscan.scan.ledger import Scanned, Shard
-from roadscan.scan.placement import Placement
-from roadscan.scan.worker import ShardWorker
+from roadscan.scan.loading import LoaderSettings
+from roadscan.scan.placement import Placement, advice_on_store
+from roadscan.scan.plan import ScanPlan
 
 LOG = logging.getLogger(__name__)
 PATIENCE_S = 300  # until the first shard
 ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an error's text: how to try again
+#: Of a process that died: for ever by default, so an image that kills it would keep the cluster busy.
+RESTARTS = 3
 
 
-def scan_on_cluster(
-    config: ScanConfig, shards: Sequence[Shard], model_sha256: str, placement: Placement
-) -> Iterator[Scanned]:
+def scan_on_cluster(config: ScanConfig, plan: ScanPlan, placement: Placement) -> Iterator[Scanned]:
     """Each shard, as it is committed; Ray is connected.
 
     Args:
         config: the scan; its warehouse is absolute.
-        shards: to be scanned.
-        model_sha256: of the model that `ledger.keep_model` kept.
-        placement: of the actors.
+        plan: what is to do; `ledger.keep_model` has kept its model.
+        placement: of the actors, and of the tasks that decode for them.
 
     Raises:
-        RoadscanError: what an actor could not get over.
+        RoadscanError: what an actor or a task could not get over.
     """
+    from roadscan.scan.shard import loader_settings  # imports PyTorch, which a decoding task does without
+
     _quiet()
-    # One row a block and one block a shard: a block is what Ray Data gives to an actor at a time.
-    rows = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RayDeprecationWarning)  # of passing max_restarts, which has no successor yet
-        results = rows.map_batches(
-            ShardActor,
-            fn_constructor_args=(config, model_sha256, placement, os.environ.get(OVERRIDE, "")),
-            batch_size=1,  # Ray Data wants a number where actors have GPUs
-            compute=ray.data.ActorPoolStrategy(
-                size=placement.actors,
-                max_concurrent_calls_per_actor=placement.shards_at_once,
-                max_tasks_in_flight_per_actor=placement.shards_at_once,
-                enable_true_multi_threading=True,  # else one at a time: the device would wait for rows and commits
-            ),
-            num_cpus=placement.cpus,
-            num_gpus=placement.gpus,
-            max_restarts=3,  # for ever by default, so a frame that kills the process would keep the actor busy
-        )
+    decoding = None
+    if placement.decoders:
+        decoding = loader_settings(config, plan.model.card, config.fetch_threads or placement.threads)
+        _tell_of_large_shards(config, plan, decoding)
+    arguments = (config, plan.model.sha256, placement, os.environ.get(OVERRIDE, ""))
+    results = through_stages(plan.todo, ShardActor, arguments, placement, decoding)
     told = threading.Timer(PATIENCE_S, _tell_what_is_free)
     told.daemon = True
     told.start()
@@ -74,6 +71,80 @@ def scan_on_cluster(
         raise _cause(error) from error
     finally:
         told.cancel()
+
+
+def through_stages(
+    shards: Sequence[Shard], actor: type, arguments: tuple[Any, ...], placement: Placement,
+    decoding: LoaderSettings | None,
+) -> ray.data.Dataset:  # fmt: skip
+    """What actors make of shards, lazily: one row a shard.
+
+    Args:
+        shards: one row a block and one block a shard: a block is what Ray Data gives to a task or an actor at a time.
+        actor: class of the actors: called with a table of one shard, and its pixels where it is decoded.
+        arguments: of its constructor.
+        placement: of actors and tasks.
+        decoding: how tasks decode; None where actors do.
+    """
+    rows = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RayDeprecationWarning
+        )  # of how often to start again, which has no successor yet
+        if decoding is not None:
+            # Not fused with the actors' stage, as those ask for GPUs and this does not.
+            rows = rows.map_batches(
+                _decode,
+                fn_args=(decoding,),
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ray.data.TaskPoolStrategy(size=placement.decoders),
+                num_cpus=placement.cpus_a_decoder,
+                max_retries=RESTARTS,
+            )
+        return rows.map_batches(
+            actor,
+            fn_constructor_args=arguments,
+            batch_size=1,  # Ray Data wants a number where actors have GPUs
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(
+                size=placement.actors,
+                max_concurrent_calls_per_actor=placement.shards_at_once,
+                # One more than it works on, so that pixels are there when they are wanted.
+                max_tasks_in_flight_per_actor=placement.shards_at_once + (decoding is not None),
+                enable_true_multi_threading=True,  # else one at a time: the device would wait for rows and commits
+            ),
+            num_cpus=placement.cpus,
+            num_gpus=placement.gpus,
+            max_restarts=RESTARTS,
+        )
+
+
+def _decode(batch: pa.Table, settings: LoaderSettings) -> pa.Table:
+    """The shard of a batch, its pixels, and the node that this task runs on."""
+    table = decode_shard(_shard(batch), settings)
+    for name in batch.column_names:
+        table = table.append_column(name, batch[name])
+    return table.append_column("decoded_on", [[ray.util.get_node_ip_address()]])
+
+
+def _shard(batch: pa.Table) -> Shard:
+    (fields,) = batch.select(Shard.__slots__).to_pylist()
+    return Shard(**fields)
+
+
+def _tell_of_large_shards(config: ScanConfig, plan: ScanPlan, decoding: LoaderSettings) -> None:
+    """Say so before the object stores overflow."""
+    drives = {drive.uri: drive for drive in plan.drives.values()}
+    sizes = [
+        most_bytes(shard.stop - shard.start, drives[shard.drive_uri].cameras.values(), decoding["side_px"],
+                   decoding["stride_px"])
+        for shard in plan.todo
+    ]  # fmt: skip
+    offers = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    stores = [offer.get("object_store_memory", 0.0) for offer in offers if offer.get("CPU")]
+    if advice := advice_on_store(max(sizes), min(stores), config.shard_frames):
+        LOG.warning("%s", advice)
 
 
 def _tell_what_is_free() -> None:
@@ -91,16 +162,24 @@ def _quiet() -> None:
 
 
 class ShardActor:
-    """A `ShardWorker` as Ray Data calls it, from several threads at a time."""
+    """A `ShardWorker` as Ray Data calls it, from several threads at a time.
+
+    Attributes:
+        worker: does the work.
+    """
 
     def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement, override: str) -> None:
-        os.environ[OVERRIDE] = override  # what is said where the scan was started holds on every machine
-        self._worker = ShardWorker(config, model_sha256, placement)
+        from roadscan.scan.worker import ShardWorker  # imports PyTorch, which a decoding task does without
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        os.environ[OVERRIDE] = override  # what is said where the scan was started holds on every machine
+        self.worker = ShardWorker(config, model_sha256, placement)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan and commit the shard of a batch; one row of statistics."""
-        (shard,) = (Shard(*values) for values in zip(*(batch[name].tolist() for name in Shard.__slots__), strict=True))
-        return {name: [value] for name, value in asdict(self._worker.scan(shard)).items()}
+        if "decoded_on" not in batch.column_names:
+            return pa.Table.from_pylist([asdict(self.worker.scan(_shard(batch)))])
+        done = self.worker.scan(_shard(batch), unpack(batch))
+        return pa.Table.from_pylist([asdict(replace(done, decoded_on=batch["decoded_on"][0].as_py()))])
 
 
 def _cause(error: BaseException) -> RoadscanError:

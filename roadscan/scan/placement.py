@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roadscan.errors import ConfigError
-from roadscan.nodes import Node, places
+from roadscan.nodes import GrowthConfig, Node, places
 from roadscan.scan.config import ScanConfig
 
 #: Cores that one process can keep busy: it decodes in threads, and what of its work holds Python's lock (requests to an
@@ -14,6 +14,9 @@ from roadscan.scan.config import ScanConfig
 CORES_A_PROCESS = 4
 MOST_A_GPU = 4  # each has a model in the GPU's memory
 THREADS_A_CORE = 4  # of a process: a thread mostly waits for the store
+#: Part of a node's object store that one decoded shard may take. Ray Data fills half of the store, two stages share
+#: that, and each has a shard in work and one that waits.
+SHARE_OF_STORE = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +24,23 @@ class Placement:
     """Where the processes of a scan are put.
 
     Attributes:
-        actors: processes.
+        actors: processes with the model.
         cpus: cores that each may use.
         gpus: of each; also a part of one.
+        decoders: decoding tasks at a time; 0 where the actors decode.
+        cpus_a_decoder: cores of each decoding task.
     """
 
     actors: int
     cpus: int
     gpus: float
+    decoders: int = 0
+    cpus_a_decoder: int = 0
 
     @property
     def threads(self) -> int:
         """Images that one process fetches and decodes at a time."""
-        return min(max(THREADS_A_CORE * self.cpus, 8), 64)
+        return min(max(THREADS_A_CORE * (self.cpus_a_decoder or self.cpus), 8), 64)
 
     @property
     def shards_at_once(self) -> int:
@@ -51,19 +58,22 @@ def place(config: ScanConfig, nodes: Sequence[Node], shards: int, *, grows: bool
         grows: whether others may join them: then those are planned with that the config says it grows to.
 
     Raises:
-        ConfigError: no machine has room for a process.
+        ConfigError: no machine has room for a process, or there is no use in what `decode_on` asks for.
 
     >>> from roadscan.scan.config import ScanConfig
     >>> config = ScanConfig(drives=("d",), warehouse="w")
     >>> place(config, [Node(16, 1)], 100)
-    Placement(actors=4, cpus=4, gpus=0.25)
+    Placement(actors=4, cpus=4, gpus=0.25, decoders=0, cpus_a_decoder=0)
     >>> place(config, [Node(2)], 100)
-    Placement(actors=1, cpus=2, gpus=0.0)
+    Placement(actors=1, cpus=2, gpus=0.0, decoders=0, cpus_a_decoder=0)
     """
     if grows and config.grows_to is not None:
-        nodes = config.grows_to.grown()
+        nodes = _grown(config, config.grows_to, nodes)
     with_gpu = [node for node in nodes if node.gpus]
     gpus, cpus = config.gpus_per_actor, config.cpus_per_actor
+    if config.decode_on == "all_nodes":
+        _refuse_useless_decoders(nodes, gpus)
+        gpus, cpus = gpus or 1.0, cpus or 1  # nothing is left to an actor that takes more than a core
     if gpus is None:
         gpus = 1 / _processes_a_gpu(with_gpu, cpus) if with_gpu else 0.0
     eligible = with_gpu if gpus else list(nodes)
@@ -77,7 +87,65 @@ def place(config: ScanConfig, nodes: Sequence[Node], shards: int, *, grows: bool
             + ("Say in grows_to what the cluster grows to, or l" if grows else "L")
             + "ower cpus_per_actor and gpus_per_actor"
         )
-    return Placement(min(config.actors or room, room, max(shards, 1)), cpus, gpus)
+    actors = min(config.actors or room, room, max(shards, 1))
+    if config.decode_on == "actors":
+        return Placement(actors, cpus, gpus)
+    return Placement(actors, cpus, gpus, *_decoders(nodes, cpus, gpus, shards))
+
+
+def advice_on_store(shard_bytes: int, store_bytes: float, shard_frames: int) -> str | None:
+    """What to do where a decoded shard is too large for the nodes' object stores; None where it is not.
+
+    Args:
+        shard_bytes: of the largest shard, decoded.
+        store_bytes: of the smallest object store that it passes.
+        shard_frames: as the config has it.
+
+    >>> advice_on_store(378_000_000, 20e9, 512)
+    >>> advice_on_store(378_000_000, 1e9, 512)  # doctest: +ELLIPSIS
+    'shard_frames: got 512; decoded, a shard is 378 MB, ... Set shard_frames to 169 or less, ...'
+    """
+    fits = SHARE_OF_STORE * store_bytes
+    if shard_bytes <= fits:
+        return None
+    return (
+        f"shard_frames: got {shard_frames}; decoded, a shard is {shard_bytes / 1e6:.0f} MB, and the smallest object "
+        f"store on its way has {store_bytes / 1e6:.0f} MB, of which it should take {fits / 1e6:.0f} at most: Ray will "
+        f"write to disk what does not fit. Set shard_frames to {max(int(shard_frames * fits / shard_bytes), 1)} or "
+        "less, give the nodes larger stores (ray start --object-store-memory), or leave decode_on at actors"
+    )
+
+
+def _grown(config: ScanConfig, growth: GrowthConfig, nodes: Sequence[Node]) -> list[Node]:
+    """The nodes of a cluster that has grown; those without a GPU that are there now go on decoding."""
+    stay = [node for node in nodes if not node.gpus] if config.decode_on == "all_nodes" and growth.gpus else []
+    return [*growth.grown(), *stay]
+
+
+def _refuse_useless_decoders(nodes: Sequence[Node], gpus: float | None) -> None:
+    """Decoding apart from the actors pays for its transport only where GPU nodes lack cores that others have.
+
+    Raises:
+        ConfigError: there are no actors with GPUs, or no cores but theirs.
+    """
+    there = ", ".join(_said(node.cpus, node.gpus) for node in nodes) or "none"
+    if gpus == 0 or not any(node.gpus for node in nodes):
+        raise ConfigError(
+            f"decode_on: got all_nodes, but no process of this scan would have a GPU (nodes: {there}); expected "
+            "gpus_per_actor above 0 and a node with a GPU. Leave decode_on at actors, where each decodes for itself"
+        )
+    if not any(node.cpus >= 1 and not node.gpus for node in nodes):
+        raise ConfigError(
+            f"decode_on: got all_nodes, but no node without a GPU lends cores (nodes: {there}); expected at least "
+            "one. Leave decode_on at actors, or start nodes without GPUs before the scan"
+        )
+
+
+def _decoders(nodes: Sequence[Node], cpus: int, gpus: float, shards: int) -> tuple[int, int]:
+    """Decoding tasks at a time and cores of each: on all that the actors leave free."""
+    free = [node.cpus - (cpus * places(node, cpus, gpus) if node.gpus else 0) for node in nodes]
+    each = _cores([node for node in nodes if not node.gpus], 0)
+    return min(sum(int(cores // each) for cores in free), max(shards, 1)), each
 
 
 def _processes_a_gpu(nodes: Sequence[Node], cpus: int | None) -> int:

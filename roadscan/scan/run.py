@@ -6,11 +6,12 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from roadscan import __version__
 from roadscan.cluster import connect, grows, is_local, nodes
+from roadscan.errors import ConfigError
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned
@@ -26,6 +27,7 @@ class ScanSummary:
 
     Attributes:
         devices: what the processes of this run computed on, and how many on each; empty where nothing was to do.
+        decoding_tasks: how many ran on each node, by its address; empty where the processes decoded for themselves.
     """
 
     drives: int
@@ -44,6 +46,7 @@ class ScanSummary:
     release: int
     model_sha256: str
     code_version: str
+    decoding_tasks: dict[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -80,9 +83,11 @@ def run_scan(config: ScanConfig, plan: ScanPlan, on_progress: Callable[[Progress
     total = sum(shard.stop - shard.start for shard in plan.todo)
     frames = detections = 0
     runs_on: dict[str, str] = {}  # by process
+    decoding_tasks = Counter[str]()  # by node
     for done in _scanned(config, plan):
         frames, detections = frames + done.frames, detections + done.detections
         runs_on[done.process] = done.runs_on
+        decoding_tasks.update([done.decoded_on] if done.decoded_on else [])
         if on_progress:
             on_progress(Progress(frames, total, detections))
         left[done.drive_id] -= 1
@@ -90,6 +95,7 @@ def run_scan(config: ScanConfig, plan: ScanPlan, on_progress: Callable[[Progress
             results[done.drive_id] = _finish(warehouse, plan, done.drive_id)
     devices = dict(Counter(runs_on.values()))
     summary = _summarise(warehouse, plan, list(results.values()), devices, frames, time.monotonic() - started)
+    summary = replace(summary, decoding_tasks=dict(decoding_tasks))
     _write_summary(config, warehouse, summary)
     return summary
 
@@ -98,6 +104,11 @@ def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
     """Each shard as it is committed: by processes of this machine, or by actors where there is a cluster."""
     if not plan.todo:
         return
+    if is_local() and config.decode_on == "all_nodes":
+        raise ConfigError(
+            "decode_on: got all_nodes, but this scan is on this machine alone; expected a cluster. Name one in "
+            "RAY_ADDRESS, or leave decode_on at actors"
+        )
     ledger.keep_model(Warehouse(config.warehouse), config.model, plan.model.sha256)
     if is_local():
         from roadscan.scan.processes import scan_in_processes, this_machine
@@ -109,7 +120,7 @@ def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
 
         connect()
         placement = place(config, nodes(), len(plan.todo), grows=grows())
-        yield from scan_on_cluster(config, plan.todo, plan.model.sha256, placement)
+        yield from scan_on_cluster(config, plan, placement)
 
 
 def _finish(warehouse: Warehouse, plan: ScanPlan, drive_id: str) -> ledger.Result:

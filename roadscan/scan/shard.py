@@ -13,18 +13,18 @@ good) or failed (the store did not give it; the next run tries again).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from roadscan.model.bundle import Bundle
+from roadscan.model.bundle import Bundle, ModelCard
 from roadscan.model.detector import Detections, Detector
 from roadscan.model.head import STRIDES_PX
 from roadscan.model.masks import encode_masks
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.loading import Loaded, Loader
+from roadscan.scan.loading import Loaded, Loader, LoaderSettings
 from roadscan.scan.tables import RunFacts, Seen, make_tables
 from roadscan.survey.drive import Drive
 from roadscan.taxonomy import HIGHWAY, Taxonomy
@@ -48,28 +48,27 @@ class ShardScanner:
     ) -> None:
         self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, bundle.sha256
         self._detector = detector
-        self._loader = Loader(
-            threads=threads,
-            side_px=config.image_size_px or bundle.card.image_size_px,
-            stride_px=max(STRIDES_PX),
-            decode=config.decode,
-            max_megapixels=config.max_megapixels,
-        )
+        self._loader = Loader(**loader_settings(config, bundle.card, threads))
 
-    def scan(self, drive: Drive, frames: pa.Table, run_key: str) -> tuple[pa.Table, pa.Table]:
+    def scan(
+        self, drive: Drive, frames: pa.Table, run_key: str, decoded: Iterable[Loaded] | None = None
+    ) -> tuple[pa.Table, pa.Table]:
         """Scan some frames of a drive.
 
         Args:
             drive: where they are from.
             frames: rows of `DRIVE_FRAMES`.
             run_key: goes into every row.
+            decoded: all of them, in order, where another process has fetched and decoded them.
 
         Returns:
             (observations, frames): `OBSERVATIONS` and `FRAMES`; the second has exactly one row a frame given.
         """
         seen: list[Seen] = []
         waiting: dict[tuple[int, int], list[Loaded]] = defaultdict(list)  # by input size: a batch has one size
-        for loaded in self._loader.load(drive, frames.to_pylist(), 2 * self._batch_size):
+        if decoded is None:
+            decoded = self._loader.load(drive, frames.to_pylist(), 2 * self._batch_size)
+        for loaded in decoded:
             if loaded.letterbox is None:
                 seen.append(Seen(loaded, *NOTHING, ()))
                 continue
@@ -84,6 +83,17 @@ class ShardScanner:
     def _detect(self, batch: Sequence[Loaded]) -> Iterator[Seen]:
         images = np.stack([loaded.pixels for loaded in batch if loaded.pixels is not None])
         return map(_seen, batch, self._detector.infer(images))
+
+
+def loader_settings(config: ScanConfig, card: ModelCard, threads: int) -> LoaderSettings:
+    """What a scan with a model has its images fetched and decoded to, by so many threads."""
+    return {
+        "threads": threads,
+        "side_px": config.image_size_px or card.image_size_px,
+        "stride_px": max(STRIDES_PX),
+        "decode": config.decode,
+        "max_megapixels": config.max_megapixels,
+    }
 
 
 def _seen(loaded: Loaded, found: Detections) -> Seen:

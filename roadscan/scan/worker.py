@@ -9,22 +9,22 @@ import os
 import socket
 import sys
 import traceback
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from multiprocessing.connection import Connection
 from threading import Lock
 
 import cv2
 
-from roadscan.errors import RoadscanError, SurveyError
+from roadscan.errors import RoadscanError
 from roadscan.model.detector import Detector
 from roadscan.model.device import this_device
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
+from roadscan.scan.loading import Loaded, frames_of
 from roadscan.scan.placement import Placement
 from roadscan.scan.shard import ShardScanner
-from roadscan.survey.drive import Drive, read_drive
 from roadscan.warehouse import Warehouse
 
 
@@ -45,19 +45,21 @@ class ShardWorker:
         self._loading = Lock()
         self._loaded: tuple[Detector, ShardScanner] | None = None
 
-    def scan(self, shard: Shard) -> Scanned:
+    def scan(self, shard: Shard, decoded: Iterable[Loaded] | None = None) -> Scanned:
         """Scan and commit a shard.
+
+        Args:
+            shard: its address.
+            decoded: all of its frames, in order; None to fetch and decode them here.
 
         Raises:
             SurveyError: the drive is not the one that was planned with.
             DeviceError, ModelError, StorageError: as their names say.
         """
         detector, scanner = self._model()
-        drive = _drive(shard.drive_uri)
-        if drive.sha256 != shard.drive_sha256:
-            raise SurveyError(f"{shard.drive_uri}: the drive changed while it was being scanned; run again")
-        frames = drive.frames.slice(shard.start, shard.stop - shard.start)
-        commit = ledger.commit(self._warehouse, shard, drive, *scanner.scan(drive, frames, shard.run_key))
+        drive, frames = frames_of(shard)
+        tables = scanner.scan(drive, frames, shard.run_key, decoded)
+        commit = ledger.commit(self._warehouse, shard, drive, *tables)
         return Scanned(drive.drive_id, frames.num_rows, commit.detections, self._process, detector.runs_on)
 
     def _model(self) -> tuple[Detector, ShardScanner]:
@@ -78,11 +80,6 @@ class ShardWorker:
                 threads = config.fetch_threads or placement.threads
                 self._loaded = detector, ShardScanner(config, bundle, detector, threads)
         return self._loaded
-
-
-@lru_cache(maxsize=8)
-def _drive(uri: str) -> Drive:
-    return read_drive(uri)
 
 
 def main() -> None:

@@ -8,7 +8,9 @@ from support.drives import jpeg, make_drive
 from roadscan.model.bundle import load
 from roadscan.model.detector import Detector
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.shard import ShardScanner
+from roadscan.scan.decoded import decode_shard, unpack
+from roadscan.scan.ledger import Shard
+from roadscan.scan.shard import ShardScanner, loader_settings
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.survey.drive import read_drive
 
@@ -62,3 +64,14 @@ def test_a_segmentation_model_gives_masks(tmp_path: Path, segment_model: str) ->
     observations, _ = scanner(segment_model, task="segment").scan(drive, drive.frames, "key")
     assert observations.num_rows > 0
     assert all(observations["mask_rle"].to_pylist())
+
+
+def test_frames_that_another_process_decoded_give_the_same_rows(tmp_path: Path, detect_model: str) -> None:
+    drive = read_drive(make_drive(str(tmp_path), n=7, images={2: b"", 4: None}))
+    one = scanner(detect_model)
+    shard = Shard(drive.uri, drive.sha256, "key", 0, 0, 7)
+    settings = loader_settings(ScanConfig(drives=("d",), warehouse="w"), load(detect_model).card, 4)
+    decoded = unpack(decode_shard(shard, settings))
+    tables = one.scan(drive, drive.frames, "key", decoded)
+    assert tables[0].num_rows > 0
+    assert tables == one.scan(drive, drive.frames, "key")
