@@ -53,7 +53,7 @@ def scan_on_cluster(config: ScanConfig, plan: ScanPlan, placement: Placement) ->
     """
     from roadscan.scan.shard import loader_settings  # imports PyTorch, which a decoding task does without
 
-    _quiet()
+    quiet()
     decoding = None
     if placement.decoders:
         decoding = loader_settings(config, plan.model.card, config.fetch_threads or placement.threads)
@@ -88,20 +88,10 @@ def through_stages(
     """
     rows = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RayDeprecationWarning
-        )  # of how often to start again, which has no successor yet
+        # Of how often a process that died is started again, for which there is no other argument yet.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
         if decoding is not None:
-            # Not fused with the actors' stage, as those ask for GPUs and this does not.
-            rows = rows.map_batches(
-                _decode,
-                fn_args=(decoding,),
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ray.data.TaskPoolStrategy(size=placement.decoders),
-                num_cpus=placement.cpus_a_decoder,
-                max_retries=RESTARTS,
-            )
+            rows = _through_decoders(rows, placement, decoding)
         return rows.map_batches(
             actor,
             fn_constructor_args=arguments,
@@ -110,7 +100,7 @@ def through_stages(
             compute=ray.data.ActorPoolStrategy(
                 size=placement.actors,
                 max_concurrent_calls_per_actor=placement.shards_at_once,
-                # One more than it works on, so that pixels are there when they are wanted.
+                # With pixels one more than it works on, so that they are there when they are wanted.
                 max_tasks_in_flight_per_actor=placement.shards_at_once + (decoding is not None),
                 enable_true_multi_threading=True,  # else one at a time: the device would wait for rows and commits
             ),
@@ -118,6 +108,19 @@ def through_stages(
             num_gpus=placement.gpus,
             max_restarts=RESTARTS,
         )
+
+
+def _through_decoders(rows: ray.data.Dataset, placement: Placement, decoding: LoaderSettings) -> ray.data.Dataset:
+    """A stage of tasks; never fused with the actors', as those ask for GPUs and these do not."""
+    return rows.map_batches(
+        _decode,
+        fn_args=(decoding,),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.TaskPoolStrategy(size=placement.decoders),
+        num_cpus=placement.cpus_a_decoder,
+        max_retries=RESTARTS,
+    )
 
 
 def _decode(batch: pa.Table, settings: LoaderSettings) -> pa.Table:
@@ -153,7 +156,7 @@ def _tell_what_is_free() -> None:
     LOG.warning("no shard yet, after %d s; free in the cluster: %s", PATIENCE_S, free or "nothing")
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Have Ray Data speak when it is spoken to."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -5,7 +5,12 @@ hidden behind it shows as time in which nobody holds the lock. Beside each figur
 alone could do, and what fetching and decoding alone do on these cores. Where decoding is the slower one, no scan can
 keep the device busy, and the table says so. The peer is a loop by hand: read, decode, stack, forward.
 
-    python tests/benchmarks/bench_engine.py [--frames 2000] [--rounds 3] [--milliseconds 1.0 3.5]
+The second table is of a node with a GPU and a single core, on a Ray cluster of this machine, which decodes for itself
+(fused), or has a node of one core and no GPU decode for it (decode_on: all_nodes); beside them, what the fused actor
+does with both cores. Every process is held to the cores of its node. Rates, and the processor time of all of the nodes'
+processes, are of all shards but the first and the last, so that neither start nor end is in them.
+
+    python tests/benchmarks/bench_engine.py [--frames 2000] [--rounds 3] [--milliseconds 1.0 3.5] [--large 600]
 """
 
 from __future__ import annotations
@@ -16,24 +21,31 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import cv2
 import numpy as np
-from support.drives import make_drive
+import psutil
+import ray
+from support.clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.drives import jpeg, make_drive
 
+from roadscan.demo.server import free_ports
 from roadscan.model.bundle import Bundle, ModelCard
 from roadscan.model.detector import Detections
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.loading import Loader
+from roadscan.scan.loading import Loaded, Loader, frames_of
+from roadscan.scan.pipeline import ShardActor, quiet, through_stages
 from roadscan.scan.placement import Placement
-from roadscan.scan.shard import ShardScanner
+from roadscan.scan.shard import ShardScanner, loader_settings
 from roadscan.survey.drive import Drive, read_drive
 from roadscan.warehouse import Warehouse
 
@@ -41,6 +53,7 @@ FOUND = Detections(
     np.array([[10, 20, 60, 90], [100, 80, 140, 160]], np.float32), np.array([0.9, 0.5], np.float32),
     ("Warning Sign", "Bus Stop"),
 )  # fmt: skip  # in every image: rows are made of them
+SHARD = 32  # frames
 BUNDLE = Bundle(ModelCard(task="detect", variant="n", classes=("Warning Sign", "Bus Stop")), {}, "0" * 64)
 
 
@@ -87,6 +100,78 @@ def scanned(drive: Drive, device: EmulatedDevice, threads: int, at_once: int, ba
     return drive.frames.num_rows / (time.perf_counter() - began)
 
 
+class EmulatedWorker:
+    """A `ShardWorker` with an emulated device, held to some cores."""
+
+    def __init__(self, folder: str, milliseconds: float, batch: int, cores: set[int]) -> None:
+        os.sched_setaffinity(0, cores)
+        cv2.setNumThreads(1)
+        config = ScanConfig(drives=("d",), warehouse=folder, batch_size=batch)
+        device, threads = EmulatedDevice(milliseconds / 1000), Placement(1, len(cores), 1.0).threads
+        self._scanner, self._warehouse = ShardScanner(config, BUNDLE, device, threads), Warehouse(folder)  # type: ignore[arg-type]
+
+    def scan(self, shard: ledger.Shard, decoded: Iterable[Loaded] | None = None) -> ledger.Scanned:
+        drive, frames = frames_of(shard)
+        made = ledger.commit(self._warehouse, shard, drive, *self._scanner.scan(drive, frames, shard.run_key, decoded))
+        return ledger.Scanned(drive.drive_id, frames.num_rows, made.detections, "emulated", "emulated")
+
+
+class EmulatedActor(ShardActor):
+    """A `ShardActor` around it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.worker = EmulatedWorker(*arguments)  # type: ignore[assignment]
+
+
+@contextmanager
+def cluster(folder: str, cores: Sequence[int]) -> Iterator[list[psutil.Process]]:
+    """A head that computes nothing, a node with a GPU and the first core, and one with the second; the two nodes."""
+    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_num_prestart_python_workers": "0"}
+    port, client = free_ports(2)
+    address, usable, nodes = f"127.0.0.1:{port}", os.sched_getaffinity(0), []
+    with ExitStack() as stack:
+        head = start_node(folder, "127.0.0.1", *HEAD, f"--port={port}", f"--ray-client-server-port={client}")
+        stack.callback(kill_node, head)
+        wait_for_port("127.0.0.1", port)
+        for host, core, gpus in (("127.0.0.2", cores[0], 1), ("127.0.0.3", cores[1], 0)):
+            os.sched_setaffinity(0, {core})  # which what is started takes over
+            offers = (f"--address={address}", "--num-cpus=1", f"--num-gpus={gpus}", "--object-store-memory=1000000000")
+            node = start_node(folder, host, *offers)
+            os.sched_setaffinity(0, usable)
+            stack.callback(kill_node, node)
+            nodes.append(psutil.Process(node.pid))
+        wait_for_nodes(address, 3)
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
+        stack.callback(ray.shutdown)
+        yield nodes
+
+
+def through_ray(
+    drive: Drive, nodes: Sequence[psutil.Process], cores: set[int], decoders: int, arguments: tuple[str, float, int]
+) -> tuple[float, float]:
+    """Images a second, and milliseconds of processor time an image."""
+    placement = Placement(1, 1, 1.0, decoders, 1 if decoders else 0)
+    config = ScanConfig(drives=("d",), warehouse="w")
+    decoding = loader_settings(config, BUNDLE.card, placement.threads) if decoders else None
+    shards = ledger.plan(drive, "bench", SHARD)
+    rows = iter(through_stages(shards, EmulatedActor, (*arguments, cores), placement, decoding).iter_rows())
+    next(rows)
+    began, before = time.perf_counter(), processor_s(nodes)
+    count = sum(next(rows)["frames"] for _ in shards[1:-1])
+    seconds, processor = time.perf_counter() - began, processor_s(nodes) - before
+    list(rows)  # with the last one Ray ends the actors, whose time could not be asked for any more
+    return count / seconds, 1000 * processor / count
+
+
+def processor_s(nodes: Sequence[psutil.Process]) -> float:
+    """That all processes of some nodes have used."""
+    total = 0.0
+    for process in [one for node in nodes for one in (node, *node.children(recursive=True))]:
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:2])
+    return total
+
+
 def by_hand(drive: Drive, device: EmulatedDevice, batch: int) -> float:
     """Images a second of a loop that one would write."""
     from roadscan.model.decode import decode, plan_letterbox
@@ -113,18 +198,45 @@ def _parts(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
+def print_decoders(folder: str, arguments: argparse.Namespace) -> None:
+    """The table of a GPU node with one core."""
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    large = {index: jpeg(index % 8, 3840, 2160) for index in range(arguments.large)}
+    drives = {
+        "640x360": read_drive(make_drive(f"{folder}/small", n=arguments.frames)),
+        "3840x2160": read_drive(make_drive(f"{folder}/large", n=arguments.large, images=large)),  # type: ignore[arg-type]
+    }
+    layouts = {"fused": ({first}, 0), "apart": ({first}, 1), "both": ({first, second}, 0)}
+    print("\n| image | ms an image | fused, 1 core, img/s (processor ms) | decoded on another node | ratio |"
+          " fused, both cores |\n| --- | --- | --- | --- | --- | --- |")  # fmt: skip
+    with cluster(folder, (first, second)) as nodes:
+        for size, drive in drives.items():
+            for milliseconds in arguments.milliseconds:
+                found: dict[str, list[tuple[float, float]]] = {name: [] for name in layouts}
+                for number in range(arguments.rounds):
+                    for name, (cores, decoders) in layouts.items():
+                        out = (f"{folder}/{size}-{milliseconds}-{name}-{number}", milliseconds, arguments.batch)
+                        found[name].append(through_ray(drive, nodes, cores, decoders, out))
+                rate = {name: statistics.median(one for one, _ in runs) for name, runs in found.items()}
+                cost = {name: statistics.median(one for _, one in runs) for name, runs in found.items()}
+                cell = {name: f"{rate[name]:.1f} ({cost[name]:.1f})" for name in layouts}
+                print(f"| {size} | {milliseconds:g} | {cell['fused']} | {cell['apart']} | "
+                      f"{rate['apart'] / rate['fused']:.2f} | {cell['both']} |", flush=True)  # fmt: skip
+
+
 def main() -> None:
-    """Measure in turn, and print the table."""
+    """Measure in turn, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--large", type=int, default=600, help="images of 3840x2160, for the second table")
     parser.add_argument("--milliseconds", type=float, nargs="+", default=[1.0, 3.5, 7.0])
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     placement = Placement(1, cores, 1.0)
-    with tempfile.TemporaryDirectory() as folder:
-        drive = read_drive(make_drive(folder, n=arguments.frames))
+    with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:
+        drive = read_drive(make_drive(f"{folder}/drive", n=arguments.frames))
         print(f"{arguments.frames} images of 640x360 on disk, {cores} CPU cores, batch {arguments.batch}, "
               f"median of {arguments.rounds} rounds")  # fmt: skip
         print(
@@ -144,6 +256,10 @@ def main() -> None:
             alone = 1000 / milliseconds
             print(f"| {milliseconds:g} | {alone:.0f} | {ceiling:.0f} | {rate:.0f} | {busy:.1%} | "
                   f"{rate / min(alone, ceiling):.2f} | {hand:.0f} |", flush=True)  # fmt: skip
+        if cores < 2:
+            raise SystemExit("the second table needs two CPU cores")
+        quiet()
+        print_decoders(folder, arguments)
 
 
 if __name__ == "__main__":

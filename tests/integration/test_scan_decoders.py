@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
-from commands import PROGRAM, roadscan, sets
-from drives import jpeg, make_drive
 from integration.conftest import know_a_secret
+from support.clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.commands import PROGRAM, roadscan, sets
+from support.drives import jpeg, make_drive
 
 from roadscan.demo.server import free_ports
 from roadscan.model.device import OVERRIDE

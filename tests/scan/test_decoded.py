@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from drives import CAMERA, jpeg, make_drive
+from support.drives import CAMERA, jpeg, make_drive
 
 from roadscan.errors import SurveyError
 from roadscan.model.decode import plan_letterbox
