@@ -55,19 +55,25 @@ class ScanConfig(Config):
     )
     batch_size: int = Field(32, ge=1, le=1024, description="images a forward pass")
     fetch_threads: int | None = Field(
-        None, ge=1, le=256, description="images being fetched and decoded at a time, per actor; empty: by its cores"
+        None,
+        ge=1,
+        le=256,
+        description="images being fetched and decoded at a time, by each actor or task that does; empty: by its cores",
     )
     actors: int | None = Field(
         None, ge=1, description="processes with a model, at most; empty: as many as there is room for"
     )
     cpus_per_actor: int | None = Field(
-        None, ge=1, le=256, description="cores of an actor; empty: its share of the GPU's, or up to 4 without GPUs"
+        None,
+        ge=1,
+        le=256,
+        description="cores of an actor; empty: its share of the GPU's, up to 4 without GPUs, 1 where all nodes decode",
     )
     gpus_per_actor: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="GPUs of an actor: one, a part of one, or 0; empty: by the cores that feed each GPU",
+        description="GPUs of an actor: one, a part of one, or 0; empty: by the cores that feed each, 1 where all nodes decode",
     )
     grows_to: GrowthConfig | None = Field(
         None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"

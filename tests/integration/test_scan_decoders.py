@@ -6,7 +6,9 @@ The GPUs are logical, and all nodes are on this machine: that a task ran on anot
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,10 +18,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from integration.conftest import know_a_secret
-from support.clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.clusters import HEAD, kill_node, know_a_secret, start_node, wait_for_nodes, wait_for_port
 from support.commands import PROGRAM, roadscan, sets
 from support.drives import jpeg, make_drive
+from support.faults import FAULTY_DECODER
 
 from roadscan.demo.server import free_ports
 from roadscan.model.device import OVERRIDE
@@ -30,16 +32,22 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 GPU = ("--num-cpus=1", "--num-gpus=1")
 CORES = ("--num-cpus=2", "--num-gpus=0")
-#: Read by every Python that has its folder on the path: a decoder with a fault that no exception can be made of.
-FAULTY_DECODER = """
-import os
-import cv2
-sound = cv2.imdecode
-def imdecode(data, flags):
-    if b"poison" in bytes(data[-16:]):
-        os.abort()
-    return sound(data, flags)
-cv2.imdecode = imdecode
+#: A scan whose drive is replaced after it was planned; prints what the scan's user is told.
+PLAN_THEN_CHANGE = """
+import sys
+from pathlib import Path
+from roadscan.errors import SurveyError
+from roadscan.scan.config import ScanConfig
+from roadscan.scan.plan import plan_scan
+from roadscan.scan.run import run_scan
+config = ScanConfig.model_validate_json(sys.argv[1])
+plan = plan_scan(config)
+manifest = Path(config.drives[0], "drive.json")
+manifest.write_text(manifest.read_text() + " ")
+try:
+    run_scan(config, plan=plan)
+except SurveyError as error:
+    print(error)
 """
 
 
@@ -152,6 +160,36 @@ def wait_for_commits(folder: Path, count: int) -> None:
     while len(list(store.keys("commits/"))) < count:
         assert time.monotonic() < deadline, "no commit within three minutes"
         time.sleep(0.05)
+
+
+def test_a_task_that_finds_another_drive_than_was_planned_says_so(
+    cluster: Cluster, tmp_path: Path, detect_model: str
+) -> None:
+    drive = make_drive(str(tmp_path / "d1"), n=2)
+    config = {
+        "drives": [drive],
+        "warehouse": str(tmp_path / "warehouse"),
+        "model": detect_model,
+        "decode_on": "all_nodes",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PLAN_THEN_CHANGE, json.dumps(config)],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "RAY_ADDRESS": cluster.address, OVERRIDE: "cpu"},
+    )  # fmt: skip
+    assert done.stdout == f"{drive}: the drive changed while it was being scanned; run again\n", done.stderr
+    assert Warehouse(str(tmp_path / "warehouse")).current().number == 0
+
+
+def test_shards_that_are_large_for_the_object_stores_are_told_before_they_are_decoded(
+    cluster: Cluster, tmp_path: Path, detect_model: str
+) -> None:
+    drive = make_drive(str(tmp_path / "d1"), n=4, images=dict.fromkeys(range(4), b""))
+    fields = {"decode_on": "all_nodes", "image_size_px": 2048}
+    done = roadscan(*scan_of(tmp_path, drive, detect_model, **fields), RAY_ADDRESS=cluster.address, **{OVERRIDE: "cpu"})
+    assert done.returncode == 0, done.stderr
+    assert "decoded, a shard is 28 MB, and the smallest object store on its way has 157 MB" in done.stderr
+    assert told_of(tmp_path)["frames_quarantined"] == 4
 
 
 def test_an_image_that_kills_every_decoder_ends_the_scan_with_a_message(

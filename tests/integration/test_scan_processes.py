@@ -11,22 +11,11 @@ import psutil
 import pytest
 from support.commands import PROGRAM, roadscan, sets
 from support.drives import jpeg, make_drive
+from support.faults import FAULTY_DECODER
 
 from roadscan.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
-
-#: Read by every Python that has its folder on the path: a decoder with a fault that no exception can be made of.
-FAULTY_DECODER = """
-import os
-import cv2
-sound = cv2.imdecode
-def imdecode(data, flags):
-    if b"poison" in bytes(data[-16:]):
-        os.abort()
-    return sound(data, flags)
-cv2.imdecode = imdecode
-"""
 
 
 def scan_of(folder: Path, model: str, **fields: object) -> list[str]:
