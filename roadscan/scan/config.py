@@ -73,7 +73,8 @@ class ScanConfig(Config):
         None,
         ge=0,
         le=1,
-        description="GPUs of an actor: one, a part of one, or 0; empty: by the cores that feed each, 1 where all nodes decode",
+        description="GPUs of an actor: one, a part of one, or 0; empty: by the cores that feed each GPU, one where all "
+        "nodes decode",
     )
     grows_to: GrowthConfig | None = Field(
         None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"
