@@ -26,7 +26,11 @@ CHANNELS = 3
 
 
 def decode_shard(shard: Shard, settings: LoaderSettings) -> pa.Table:
-    """Fetch and decode a shard; one row.
+    """A shard's address to a table of one row: all of its frames, fetched and decoded in this process.
+
+    Args:
+        shard: its address.
+        settings: of the `Loader` that all shards of the process share.
 
     Raises:
         SurveyError: the drive is not the one that was planned with.
@@ -37,11 +41,11 @@ def decode_shard(shard: Shard, settings: LoaderSettings) -> pa.Table:
     return pack(_loader(**settings).load(drive, frames.to_pylist(), ahead=settings["threads"]))
 
 
-_loader = lru_cache(maxsize=1)(Loader)  # one for all shards of a process
+_loader = lru_cache(maxsize=1)(Loader)
 
 
 def pack(frames: Iterable[Loaded]) -> pa.Table:
-    """One row; whatever is in its buffer is in memory once."""
+    """Frames to a table of one row; their pixels are gathered in one buffer that grows, so they are in memory once."""
     pixels, rows = bytearray(), []
     for one in frames:
         if one.pixels is not None:
@@ -53,7 +57,7 @@ def pack(frames: Iterable[Loaded]) -> pa.Table:
 
 
 def unpack(table: pa.Table) -> Iterator[Loaded]:
-    """The frames that `pack` was given, in its order; their pixels cannot be written to."""
+    """A table that `pack` made to its frames, in their order; the pixels are views of its buffer."""
     (column,) = table["pixels"].chunks
     _, offsets, buffer = column.buffers()  # not the column's scalar, which is a copy
     start = int(np.frombuffer(offsets, np.int64)[column.offset])
