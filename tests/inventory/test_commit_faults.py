@@ -141,7 +141,7 @@ def checked(warehouse: Warehouse) -> Release:
     older = release
     while older.parent:
         assert json.loads(warehouse.store.read(older.parent))["number"] == older.number - 1
-        older = warehouse._manifest(older.parent)
+        older = warehouse.before(older)
     return release
 
 

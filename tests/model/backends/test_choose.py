@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from roadscan.errors import ModelError
-from roadscan.model.backends import cache, choose
+from roadscan.model.backends import choose
 from roadscan.model.backends.choose import choose_engine, preference
 from roadscan.model.backends.engine import Backend, Engine, Pixels, Precision
 from roadscan.model.backends.pytorch import TorchEngine
@@ -47,13 +46,11 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     made = Workshop(tmp_path, {"openvino": 0.0, "onnxruntime": 0.0})
     monkeypatch.setattr(choose, "open_engine", made.open)
     monkeypatch.setattr(choose, "is_installed", lambda backend: backend in made.faults)
-    choose._warn_once.cache_clear()
-    yield made
-    cache._root.cache_clear()
+    return made
 
 
 def _choose(wanted: choose.Choice, bundle: Bundle | None = None, precision: Precision = "full") -> Engine:
@@ -129,8 +126,6 @@ def test_the_demo_model_may_be_run_by(
 ) -> None:
     pytest.importorskip(backend, reason=f"needs {backend}: pip install 'roadscan[{backend}]'")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache._root.cache_clear()
     detector = Detector(load("demo"), device="cpu", precision=precision, backend=backend, threads=2)
     assert detector.backend == backend
     assert backend in detector.runs_on
-    cache._root.cache_clear()
