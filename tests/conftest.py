@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +20,24 @@ hypothesis.settings.register_profile("roadscan", deadline=None)
 hypothesis.settings.load_profile("roadscan")
 
 
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+
+if IS_WORKER:
+    torch.set_num_threads(1)  # the workers are as many as the cores are meant to be
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a card where there is none."""
+    """Skip what needs a card where there is none; workers begin with the files that take longest.
+
+    Files are handed to workers whole and in order, so that a short one is what a worker waits for in the end.
+    """
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a GPU that torch can use"))
+    if IS_WORKER:
+        slow = {item.path for item in items if item.get_closest_marker("slow") and item.get_closest_marker("ray")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
