@@ -36,8 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a GPU that torch can use"))
     if IS_WORKER:
-        slow = {item.path for item in items if item.get_closest_marker("slow") and item.get_closest_marker("ray")}
-        items.sort(key=lambda item: item.path not in slow)
+        heaviest: dict[Path, int] = {}
+        for item in items:
+            heaviest[item.path] = max(_weight(item), heaviest.get(item.path, 0))
+        items.sort(key=lambda item: -heaviest[item.path])
+
+
+def _weight(item: pytest.Item) -> int:
+    """2 for a long test of Ray, 1 for another long one, 0 for the rest."""
+    is_slow, is_ray = (item.get_closest_marker(name) is not None for name in ("slow", "ray"))
+    return is_slow * (1 + is_ray)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,8 @@ from roadscan.storage import Stat, Store, open_store
 from roadscan.survey.drive import Drive
 from roadscan.warehouse import Release, Warehouse
 
+pytestmark = pytest.mark.slow
+
 BEFORE, AFTER = "before", "after"
 
 

@@ -220,6 +220,7 @@ def test_only_a_gpu_is_asked_for_deterministic_kernels(monkeypatch: pytest.Monke
         torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory = before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_ranks_have_the_same_weights_after_every_step(accumulate: int, tmp_path: Path) -> None:
     config = config_of(tmp_path, epochs=2, batch=4, accumulate=accumulate)
@@ -231,6 +232,7 @@ def test_two_ranks_have_the_same_weights_after_every_step(accumulate: int, tmp_p
     assert first["history"][-1]["cls_loss"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [4, 3], ids=["even", "uneven"])
 def test_two_ranks_have_the_gradient_of_one(batch: int, tmp_path: Path) -> None:
     """Frozen BatchNorm and the global normaliser make the sum over ranks the same sum; only its order differs."""

@@ -176,6 +176,7 @@ def population(rng, drives):
     return match(results, ["a"])
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_score_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
     true = intervals([population(rng, 3000)], resamples=0).metrics["map50"].value

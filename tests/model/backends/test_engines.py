@@ -19,6 +19,8 @@ from roadscan.model.bundle import load
 from roadscan.model.head import SIDES, decode_head
 from roadscan.model.inference import Inference
 
+pytestmark = pytest.mark.slow
+
 RUNS: list[tuple[Backend, Precision]] = [
     ("torch", "half"), ("openvino", "full"), ("openvino", "half"), ("onnxruntime", "full"),
 ]  # fmt: skip
