@@ -4,10 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/tools/.ready
-BENCHMARKS := $(sort $(wildcard tests/benchmarks/bench_*.py))
+ARGS ?=
+# Two clusters fit beside one another on two cores and in 8 GB; WORKERS=0 runs the tests one after another.
+WORKERS ?= 2
+PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+# Without those that need root, a card or arguments.
+BENCHMARKS := $(filter-out %_faults.py %_gpu.py %_images.py %_losses.py, $(sort $(wildcard tests/benchmarks/bench_*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-model test check bench
+.PHONY: help demo demo-model test test-fast check bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -19,8 +24,11 @@ demo: $(READY) ## three survey nights in a real S3 store become an inventory wit
 demo-model: $(READY) ## train the demo model again (hours on a CPU)
 	$(BIN)/python jobs/demo_model.py jobs/configs/demo_model.yaml
 
-test: $(READY) $(TOOLS) ## all tests
-	$(BIN)/pytest
+test: $(READY) $(TOOLS) ## all tests, or some: make test ARGS="tests/scan -k gpus"
+	$(BIN)/pytest $(PARALLEL) $(ARGS)
+
+test-fast: $(READY) $(TOOLS) ## the tests that start neither Ray nor S3 and are no long ones
+	$(BIN)/pytest $(PARALLEL) -m "not (slow or ray or s3)" $(ARGS)
 
 check: $(READY) ## format, lint, types, layers
 	$(BIN)/ruff format --check .

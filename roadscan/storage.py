@@ -408,7 +408,7 @@ def _s3_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        raise _of_answer(uri, error.response) from None
+        raise error_of_answer(uri, error.response) from None
     except (boto.ResponseStreamingError, boto.IncompleteReadError, boto.FlexibleChecksumError):
         raise
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound) as error:
@@ -423,7 +423,7 @@ def _s3_errors(uri: str) -> Iterator[None]:
         raise StorageError(f"{uri}: {error}; check AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION") from None
 
 
-def _of_answer(uri: str, answer: Any) -> StorageError:
+def error_of_answer(uri: str, answer: Any) -> StorageError:
     """The error for what a store answered."""
     code, meta = str(answer.get("Error", {}).get("Code", "")), answer.get("ResponseMetadata", {})
     status = meta.get("HTTPStatusCode")

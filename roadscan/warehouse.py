@@ -107,10 +107,14 @@ class Warehouse:
         """
         release = self.current()
         while release.number and datetime.fromisoformat(release.created_at) > moment:
-            release = self._manifest(release.parent) if release.parent else Release()
+            release = self.before(release)
         if not release.number:
             raise WarehouseError(f"{self.store.uri}: nothing was published by {moment.isoformat()}")
         return release
+
+    def before(self, release: Release) -> Release:
+        """The release that a release followed; an empty one before the first."""
+        return self._manifest(release.parent) if release.parent else Release()
 
     def publish(self, change: Callable[[Release], Release]) -> Release:
         """Make a new release and move the pointer to it.

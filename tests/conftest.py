@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +20,32 @@ hypothesis.settings.register_profile("roadscan", deadline=None)
 hypothesis.settings.load_profile("roadscan")
 
 
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+
+if IS_WORKER:
+    torch.set_num_threads(1)  # the workers are as many as the cores are meant to be
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a card where there is none."""
+    """Skip what needs a card where there is none; workers begin with the files that take longest.
+
+    Files are handed to workers whole and in order, so that a short one is what a worker waits for in the end.
+    """
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a GPU that torch can use"))
+    if IS_WORKER:
+        heaviest: dict[Path, int] = {}
+        for item in items:
+            heaviest[item.path] = max(_weight(item), heaviest.get(item.path, 0))
+        items.sort(key=lambda item: -heaviest[item.path])
+
+
+def _weight(item: pytest.Item) -> int:
+    """2 for a long test of Ray, 1 for another long one, 0 for the rest."""
+    is_slow, is_ray = (item.get_closest_marker(name) is not None for name in ("slow", "ray"))
+    return is_slow * (1 + is_ray)
 
 
 @pytest.fixture(scope="session")

@@ -208,7 +208,7 @@ def test_a_body_that_drips_meets_its_deadline(faulty: type[FaultyStore], monkeyp
 )
 def test_what_a_store_answers_has_a_meaning(code: str, status: int, kind: type, words: str) -> None:
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": 2}}
-    error = storage._of_answer("s3://b/k", answer)
+    error = storage.error_of_answer("s3://b/k", answer)
     assert isinstance(error, kind)
     assert words in str(error)
     assert not (code == "NoSuchBucket" and isinstance(error, NotFound))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +12,6 @@ import pytest
 from roadscan import warehouse as module
 from roadscan.errors import Conflict, StorageError, WarehouseError
 from roadscan.schemas import RUNS
-from roadscan.storage import DiskStore
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 
@@ -98,20 +99,20 @@ def test_a_publisher_that_always_loses_says_so(tmp_path: Path, monkeypatch: pyte
 def test_a_crash_at_any_write_leaves_the_release_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse = Warehouse(str(tmp_path))
     before = add(warehouse, "a")
-    real = DiskStore._staged
+    real = os.fsync
     for survivors in range(3):  # the data file, the release manifest, the pointer
         left = [survivors]
 
-        def dying(self: DiskStore, key: str, data: bytes, left: list[int] = left):  # type: ignore[no-untyped-def]
+        def dying(file: int, left: list[int] = left) -> None:
             if not left[0]:
-                raise StorageError("the power went out")
+                raise OSError(errno.EIO, "the power went out")
             left[0] -= 1
-            return real(self, key, data)
+            real(file)
 
-        monkeypatch.setattr(DiskStore, "_staged", dying)
+        monkeypatch.setattr(os, "fsync", dying)
         with pytest.raises(StorageError, match="power"):
             add(warehouse, "b")
-        monkeypatch.setattr(DiskStore, "_staged", real)
+        monkeypatch.setattr(os, "fsync", real)
         assert warehouse.current() == before
         assert drives(warehouse, warehouse.current()) == ["a"]
     add(warehouse, "b")

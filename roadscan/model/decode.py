@@ -81,7 +81,7 @@ def image_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
     """
     if not data:
         raise Undecodable("empty: 0 bytes")
-    height, width, cut = _ordinary_jpeg(data) or _any_image(data)
+    height, width, cut = ordinary_jpeg_size(data) or any_image_size(data)
     if width * height > max_megapixels * 1e6:
         raise Undecodable(f"too_large: {width}x{height} px, limit {max_megapixels:g} megapixels")
     if cut:
@@ -89,7 +89,7 @@ def image_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
     return height, width
 
 
-def _ordinary_jpeg(data: bytes) -> tuple[int, int, bool] | None:
+def ordinary_jpeg_size(data: bytes) -> tuple[int, int, bool] | None:
     """Height, width, and whether the end is missing, where no general reader is needed to know it.
 
     Pillow takes ten times as long, and holds the interpreter all the while: every other thread of the process waits.
@@ -102,7 +102,7 @@ def _ordinary_jpeg(data: bytes) -> tuple[int, int, bool] | None:
     return height, width, data.rfind(END_OF_IMAGE, header.scan_at) < 0
 
 
-def _any_image(data: bytes) -> tuple[int, int, bool]:
+def any_image_size(data: bytes) -> tuple[int, int, bool]:
     """The same of every file, by Pillow."""
     try:
         with Image.open(io.BytesIO(data)) as image:

@@ -91,7 +91,7 @@ class _Process:
         self.connection, theirs = Pipe()
         environment = {"OMP_NUM_THREADS": str(self.placement.cpus), **os.environ}
         if self.placement.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = _gpus_of(self.number, self.placement, environment)
+            environment["CUDA_VISIBLE_DEVICES"] = gpus_of(self.number, self.placement, environment)
         command = [sys.executable, "-m", "roadscan.scan.worker", str(theirs.fileno())]
         self._popen = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
@@ -117,7 +117,7 @@ class _Process:
         return self.scanning
 
 
-def _gpus_of(number: int, placement: Placement, environment: dict[str, str]) -> str:
+def gpus_of(number: int, placement: Placement, environment: dict[str, str]) -> str:
     """The GPU of a process, as CUDA_VISIBLE_DEVICES: each card has as many processes as it has room for."""
     given = environment.get("CUDA_VISIBLE_DEVICES")
     names = given.split(",") if given else [str(index) for index in range(len(Cuda.here().names))]

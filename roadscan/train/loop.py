@@ -85,7 +85,7 @@ class _Run:
     def __init__(
         self, config: TrainConfig, dataset: Dataset, initial: Initial | None, ranks: Ranks, shrunk: Shrunk
     ) -> None:
-        _ask_for_determinism(ranks.device)
+        ask_for_determinism(ranks.device)
         self.config, self.dataset, self.ranks, self.shrunk = config, dataset, ranks, shrunk
         images, names = dataset.splits["train"], dataset.names
         input_hw = input_shape(images, config)
@@ -248,7 +248,7 @@ def _agreed(digest: str, uri: str) -> str:
     return digest
 
 
-def _ask_for_determinism(device: torch.device) -> None:
+def ask_for_determinism(device: torch.device) -> None:
     """Have a GPU compute the same bits twice, as far as torch can; it warns of an operation that cannot.
 
     The price is cuDNN's search for the fastest convolutions, which may choose another one each time. CPUs need nothing.

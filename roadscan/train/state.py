@@ -24,24 +24,25 @@ class Ema:
     The decay grows as ultralytics' does: decay (1 - exp(-updates / 2000)).
 
     Attributes:
-        weights: the average, by name.
+        source: the network's own weights, by name, as they are now.
+        weights: the average of them.
         updates: how many there were.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        self._decay, self._of = decay, network.state_dict()
-        self.weights: StateDict = {name: tensor.detach().clone() for name, tensor in self._of.items()}
+        self._decay, self.source = decay, network.state_dict()
+        self.weights: StateDict = {name: tensor.detach().clone() for name, tensor in self.source.items()}
         self.updates = 0
-        self._floats = [name for name, tensor in self._of.items() if tensor.is_floating_point()]
+        self._floats = [name for name, tensor in self.source.items() if tensor.is_floating_point()]
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the network's weights as they are now."""
         self.updates += 1
         new = 1 - self._decay * (1 - math.exp(-self.updates / TAU))
-        torch._foreach_lerp_([self.weights[n] for n in self._floats], [self._of[n] for n in self._floats], new)
-        for name in self._of.keys() - set(self._floats):
-            self.weights[name].copy_(self._of[name])
+        torch._foreach_lerp_([self.weights[n] for n in self._floats], [self.source[n] for n in self._floats], new)
+        for name in self.source.keys() - set(self._floats):
+            self.weights[name].copy_(self.source[name])
 
 
 @dataclass

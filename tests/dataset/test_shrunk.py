@@ -85,10 +85,9 @@ def test_pixels_may_be_changed_and_the_next_reader_sees_the_first_ones(root: Pat
     assert np.array_equal(made.read("2.jpg", (32, 48)), kept)
 
 
-def test_copies_are_made_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_are_made_once(root: Path, tmp_path: Path) -> None:
     first = shrink(root, WANTED, tmp_path / "cache")
-    monkeypatch.setattr(shrunk, "_make", lambda *_: pytest.fail("made again"))
-    assert shrink(root, WANTED, tmp_path / "cache") == first
+    assert shrink(root, WANTED, tmp_path / "cache", on_image=lambda *_: pytest.fail("made again")) == first
 
 
 def test_an_image_that_changed_gets_a_new_copy(root: Path, tmp_path: Path) -> None:

@@ -14,14 +14,13 @@ import pytest
 from dataset.test_manifest import plain
 from support.written import HEIGHT, WIDTH, good, picture, put, write_coco
 
-from roadscan.dataset import staging
 from roadscan.dataset.manifest import MANIFEST
 from roadscan.dataset.read import read_dataset
 from roadscan.dataset.split import hold_out
 from roadscan.dataset.staging import dataset_digest, stage
 from roadscan.demo.server import S3Server
 from roadscan.errors import DatasetError, StorageError
-from roadscan.storage import open_store
+from roadscan.storage import S3Store, open_store
 
 #: Stages, and prints the root and how many images this very process fetched.
 PROGRAM = """
@@ -69,11 +68,11 @@ def test_a_staged_dataset_is_the_dataset(uri: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.s3
-def test_a_complete_copy_is_not_fetched_again(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_copy_is_not_fetched_again(uri: str, tmp_path: Path) -> None:
     first = stage(uri, tmp_path)
-    monkeypatch.setattr(staging, "_fetch", lambda *_: pytest.fail("fetched again"))
-    assert plain(stage(f"{uri}/", tmp_path)) == plain(first)
-    assert plain(stage(f"{uri}/data.yaml", tmp_path)) == plain(first)
+    for again in (f"{uri}/", f"{uri}/data.yaml"):
+        staged = stage(again, tmp_path, on_image=lambda *_: pytest.fail("fetched again"))
+        assert plain(staged) == plain(first)
 
 
 @pytest.mark.s3
@@ -105,15 +104,16 @@ def test_processes_of_a_node_stage_once(uri: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.s3
-def test_of_processes_that_wait_one_looks_at_every_file(
-    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_processes_that_wait_one_looks_at_every_file(uri: str, tmp_path: Path) -> None:
     first = stage(uri, tmp_path)
     (record,) = tmp_path.glob(".*.checked")
     ahead = json.loads(record.read_text()) | {"at_s": time.time() + 60}  # as if looked at while we waited
     record.write_text(json.dumps(ahead))
-    monkeypatch.setattr(staging, "_stage", lambda *_: pytest.fail("looked again"))
+    put(uri, "data.yaml", b"[")  # who looks again is told
     assert stage(uri, tmp_path).root == first.root
+    record.unlink()
+    with pytest.raises(DatasetError):
+        stage(uri, tmp_path)
 
 
 @pytest.mark.s3
@@ -149,13 +149,14 @@ def test_a_damaged_copy_is_staged_again(uri: str, tmp_path: Path, damage: str) -
 
 @pytest.mark.s3
 def test_a_change_while_it_is_fetched_is_an_error(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch = staging._fetch
+    read_tagged = S3Store.read_tagged
 
-    def late(*arguments: object) -> None:
-        put(uri, "images/val/val1.jpg", picture(77))
-        fetch(*arguments)  # type: ignore[arg-type]
+    def late(store: S3Store, key: str) -> tuple[bytes, str]:
+        if key == "images/val/val1.jpg":
+            put(uri, key, picture(77))
+        return read_tagged(store, key)
 
-    monkeypatch.setattr(staging, "_fetch", late)
+    monkeypatch.setattr(S3Store, "read_tagged", late)
     with pytest.raises(DatasetError, match=r"images/val/val1.jpg: changed while the dataset was fetched"):
         stage(uri, tmp_path)
     assert copies(tmp_path) == []

@@ -38,6 +38,7 @@ def test_one_check_that_breaks_leaves_the_others(tmp_path: Path, monkeypatch: py
     assert found["release"].status == "ok"
 
 
+@pytest.mark.slow
 def test_models(detect_model: str, segment_model: str, tmp_path: Path) -> None:
     assert "detect, 7 classes" in examination.model(detect_model).found
     assert "segment" in examination.model(segment_model).found
@@ -47,6 +48,7 @@ def test_models(detect_model: str, segment_model: str, tmp_path: Path) -> None:
         assert (found.status, words in found.found) == ("fail", True), found
 
 
+@pytest.mark.slow
 @pytest.mark.s3
 def test_the_command(s3: S3Server, tmp_path: Path, detect_model: str) -> None:
     config = tmp_path / "night.yaml"

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from support.once import made_once
 
 from roadscan.model.bundle import load, save
 from roadscan.survey.simulate import SimulationConfig, write_yolo_dataset
@@ -22,7 +23,10 @@ ROADS = SimulationConfig(seed=25, density=3.0, width_px=640, height_px=360, cond
 @pytest.fixture(scope="session")
 def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2 images for validation and 9 of 3 drives to test on."""
-    folder = tmp_path_factory.mktemp("roads")
+    return made_once(tmp_path_factory, "roads", _film)
+
+
+def _film(folder: Path) -> None:
     summary = write_yolo_dataset(folder, ROADS, "detect", 11, shares=(0, 2 / 11, 9 / 11))
     assert summary.images == {"train": 0, "val": 2, "test": 9}
     tree = yaml.safe_load((folder / "data.yaml").read_text())
@@ -32,7 +36,6 @@ def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, row in enumerate(rows):
         row["drive_id"] = f"{row['split']}-{number % 3}"
     pq.write_table(pa.Table.from_pylist(rows), folder / "frames.parquet")
-    return folder
 
 
 @pytest.fixture
@@ -53,8 +56,12 @@ def changed(roads: Path, tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Two model files near the demo model, as trainings with other seeds would give, and one that is clearly worse."""
-    folder, demo = tmp_path_factory.mktemp("seeds"), load("demo")
-    files = []
+    folder = made_once(tmp_path_factory, "seeds", _vary)
+    return [str(folder / f"seed{seed}.zip") for seed in range(3)]
+
+
+def _vary(folder: Path) -> None:
+    demo = load("demo")
     for seed, noise in enumerate((0.005, 0.005, 0.25)):
         torch.manual_seed(seed)
         weights = {
@@ -62,5 +69,3 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             for name, tensor in demo.weights.items()
         }
         save(folder / f"seed{seed}.zip", demo.card, weights)
-        files.append(str(folder / f"seed{seed}.zip"))
-    return files

@@ -17,6 +17,8 @@ from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.run import evaluate
 from roadscan.evaluate.tables import comparison_tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def comparison(roads: Path, seeds: list[str]) -> Comparison:

@@ -17,6 +17,8 @@ from roadscan.evaluate.tables import evaluation_tables
 from roadscan.model.bundle import load
 from roadscan.taxonomy import HIGHWAY
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"resamples": 200}
 
 

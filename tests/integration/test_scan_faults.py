@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.clusters import BIN, head_for_jobs
 from support.commands import PROGRAM, ROOT, roadscan, sets
 from support.drives import make_drive
 
-from roadscan.demo.server import S3Server, free_ports
+from roadscan.demo.server import S3Server
 from roadscan.warehouse import Warehouse
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
@@ -69,37 +67,14 @@ def test_a_scan_killed_in_the_middle_goes_on_where_it_was(s3: S3Server, tmp_path
 
 
 @pytest.fixture
-def cluster(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A Ray head on this machine as an operator starts it, with a token; ended by its own pids. Yields its address."""
-    token = tmp_path / "token"
-    token.write_text(secrets.token_hex(32))
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    port, dashboard, client, agent, agent_grpc = free_ports(5)
-    program = str(Path(sys.executable).parent / "ray")
-    with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:  # a short path, for sockets
-        process = subprocess.Popen(
-            [program, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
-             f"--ray-client-server-port={client}", "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats",
-             f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={agent_grpc}",
-             "--node-ip-address=127.0.0.1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "RAY_TMPDIR": folder},
-        )  # fmt: skip
-        try:
-            yield f"http://127.0.0.1:{dashboard}"
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+def cluster(s3: S3Server, token: None) -> Iterator[str]:
+    """A Ray head on this machine as an operator starts it, with a secret; the address that takes jobs."""
+    with head_for_jobs(cpus=2) as (_, api):
+        yield api
 
 
 def submit(address: str, *entry: str) -> subprocess.CompletedProcess[str]:
-    program = str(Path(sys.executable).parent / "ray")
-    command = [program, "job", "submit", "--address", address, "--working-dir", ".", "--", *entry]
+    command = [str(BIN / "ray"), "job", "submit", "--address", address, "--working-dir", ".", "--", *entry]
     deadline = time.monotonic() + 120
     while True:
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)

@@ -28,6 +28,8 @@ from roadscan.storage import Stat, Store, open_store
 from roadscan.survey.drive import Drive
 from roadscan.warehouse import Release, Warehouse
 
+pytestmark = pytest.mark.slow
+
 BEFORE, AFTER = "before", "after"
 
 
@@ -141,7 +143,7 @@ def checked(warehouse: Warehouse) -> Release:
     older = release
     while older.parent:
         assert json.loads(warehouse.store.read(older.parent))["number"] == older.number - 1
-        older = warehouse._manifest(older.parent)
+        older = warehouse.before(older)
     return release
 
 

@@ -17,11 +17,9 @@ POLE, SIGN, STOP = "Single-Arm Pole", "Warning Sign", "Bus Stop"
 def bend(radius_m: float, length_m: float = 1200.0) -> World:
     """A road that turns right for 60 degrees at that radius, then left for as much, again and again."""
     world = World(61, length_m)
-    s = world._s
     arc = radius_m * np.pi / 3
-    turn = np.where((s // arc).astype(int) % 2 == 0, 1.0, -1.0) / radius_m
-    world._course = np.radians(20) + np.cumsum(turn)
-    world._x, world._y = np.cumsum(np.sin(world._course)), np.cumsum(np.cos(world._course))
+    turn = np.where((world.s // arc).astype(int) % 2 == 0, 1.0, -1.0) / radius_m
+    world.take(np.radians(20) + np.cumsum(turn))
     return world
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.drives import jpeg
 
-from roadscan.model.decode import Undecodable, _any_image, _ordinary_jpeg
+from roadscan.model.decode import Undecodable, any_image_size, ordinary_jpeg_size
 
 
 def pillow(*, width: int = 96, height: int = 64, mode: str = "RGB", orientation: int | None = None, **options) -> bytes:
@@ -41,22 +41,22 @@ ORDINARY = [
 
 @pytest.mark.parametrize("data", ORDINARY)
 def test_ordinary_jpegs_need_no_pillow(data: bytes) -> None:
-    found = _ordinary_jpeg(data)
+    found = ordinary_jpeg_size(data)
     assert found is not None
-    assert found == _any_image(data)
+    assert found == any_image_size(data)
     assert not found[2]
 
 
 def test_a_cut_off_end_is_seen() -> None:
     data = jpeg()[:-2]
-    assert _ordinary_jpeg(data) == (360, 640, True) == _any_image(data)
+    assert ordinary_jpeg_size(data) == (360, 640, True) == any_image_size(data)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xd8\xff", b"<html>", b"\x89PNG\r\n\x1a\n" + bytes(40), pillow(mode="CMYK")]
 )
 def test_what_is_unusual_is_left_to_pillow(data: bytes) -> None:
-    assert _ordinary_jpeg(data) is None
+    assert ordinary_jpeg_size(data) is None
 
 
 @settings(max_examples=400)
@@ -72,10 +72,10 @@ def test_of_damaged_files_the_fast_reader_says_nothing_else(
     for at, value in edits:
         if at < len(damaged):
             damaged[at] = value
-    fast = _ordinary_jpeg(bytes(damaged))
+    fast = ordinary_jpeg_size(bytes(damaged))
     if fast is not None:
         try:
-            slow = _any_image(bytes(damaged))
+            slow = any_image_size(bytes(damaged))
         except Undecodable as error:
             pytest.fail(f"the fast reader says {fast}, Pillow: {error}")
         assert fast == slow

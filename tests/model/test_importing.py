@@ -40,6 +40,7 @@ def test_without_images_there_are_none(weights: Path, tmp_path: Path) -> None:
     assert load(str(tmp_path / "m.zip")).calibration == ()
 
 
+@pytest.mark.slow
 def test_a_model_gets_other_calibration_images_and_keeps_its_weights(weights: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "m.zip")
     done = roadscan("model", "calibrate", "demo", str(tmp_path / "images"), out)

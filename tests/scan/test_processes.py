@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from roadscan.scan.placement import Placement
-from roadscan.scan.processes import _gpus_of
+from roadscan.scan.processes import gpus_of
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from roadscan.scan.processes import _gpus_of
 )
 def test_processes_of_one_machine_share_its_gpus(actors: int, gpus: float, visible: str, expected: list[str]) -> None:
     placement, environment = Placement(actors, 4, gpus), {"CUDA_VISIBLE_DEVICES": visible}
-    assert [_gpus_of(number, placement, environment) for number in range(actors)] == expected
+    assert [gpus_of(number, placement, environment) for number in range(actors)] == expected

@@ -7,8 +7,9 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,24 @@ def start_node(folder: str, address: str, *arguments: str) -> subprocess.Popen[b
     )  # fmt: skip
     with Path(folder, f"{address}.log").open("wb") as log:
         return subprocess.Popen([*NODE, *own, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+@contextmanager
+def head_for_jobs(cpus: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A cluster of one node for the length of a block: its process, and the address that takes jobs."""
+    port, client, api = free_ports(3)
+    arguments = (
+        "--head", f"--num-cpus={cpus}", f"--port={port}", f"--ray-client-server-port={client}",
+        "--include-dashboard=true", f"--dashboard-port={api}",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:  # a short path, for sockets
+        head = start_node(folder, "127.0.0.1", *arguments)
+        try:
+            wait_for_nodes(f"127.0.0.1:{port}", 1)
+            wait_for_port("127.0.0.1", api)
+            yield head, f"http://127.0.0.1:{api}"
+        finally:
+            kill_node(head)
 
 
 def write_autoscaling(folder: str, address: str, *, cpus: int, gpus: int, most: int) -> str:

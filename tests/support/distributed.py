@@ -13,10 +13,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from roadscan.demo.server import free_ports
+from roadscan.model.bundle import StateDict
 from roadscan.train import loop
 from roadscan.train.config import TrainConfig
 from roadscan.train.ranks import Alone
-from roadscan.train.state import State
+from roadscan.train.state import Ema, State
 from support import labelled
 
 QUIET = {"mosaic": 0.0, "fliplr": 0.0, "scale": 0.2}
@@ -33,8 +34,11 @@ def config_of(data: Path, **fields: Any) -> TrainConfig:
 
 def digest(network: torch.nn.Module) -> str:
     """SHA-256 of all weights and statistics."""
-    state = network.state_dict()
-    return hashlib.sha256(b"".join(state[name].contiguous().numpy().tobytes() for name in sorted(state))).hexdigest()
+    return _digest_of(network.state_dict())
+
+
+def _digest_of(weights: StateDict) -> str:
+    return hashlib.sha256(b"".join(weights[n].contiguous().numpy().tobytes() for n in sorted(weights))).hexdigest()
 
 
 def gradient(state: State) -> torch.Tensor:
@@ -56,16 +60,14 @@ def _rank(rank: int, world_size: int, port: int, config: str, images: dict[str, 
     settings = TrainConfig.model_validate_json(config)
     dataset = labelled.draw_dataset(Path(folder) / f"data-{rank}", images)
     steps: list[list[str]] = []
-    stock_step = loop._Run._step
+    stock_update = Ema.update
 
-    def step(run: Any, parts: Any) -> torch.Tensor:
-        items = stock_step(run, parts)
-        steps.append([digest(run.state.network), hashlib.sha256(b"".join(
-            run.state.ema.weights[name].numpy().tobytes() for name in sorted(run.state.ema.weights)
-        )).hexdigest()])  # fmt: skip
-        return items
+    def update(ema: Ema) -> None:
+        """What ends each step."""
+        stock_update(ema)
+        steps.append([_digest_of(ema.source), _digest_of(ema.weights)])
 
-    loop._Run._step = step  # type: ignore[method-assign]
+    Ema.update = update  # type: ignore[method-assign]
     ranks = Alone(Path(folder) / "run", torch.device("cpu"), rank, world_size)
     state = loop.train(settings, dataset, None, ranks)
     torch.save(gradient(state), Path(folder) / f"gradient-{rank}.pt")

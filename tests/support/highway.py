@@ -105,8 +105,12 @@ class Highway:
         self.lines = np.stack([starts, ends, rng.choice([-1, 1], len(starts)) * rng.uniform(4.0, 5.5, len(starts))], 1)
         self.lines = self.lines[kept]
 
+    def course(self, s: Floats) -> Floats:
+        """Direction of the road in radians, clockwise from north."""
+        return np.interp(s, self._s, self._course)
+
     def xy(self, s: Floats, d: Floats) -> Floats:
-        course = np.interp(s, self._s, self._course)
+        course = self.course(s)
         x, y = np.interp(s, self._s, self._x), np.interp(s, self._s, self._y)
         return np.stack([x + d * np.cos(course), y - d * np.sin(course)], axis=-1)
 
@@ -168,7 +172,7 @@ def drive(highway: Highway, night: int, noise: Noise = Noise(), speed_mps: float
     s = np.arange(0.0, highway.length_m, step) + rng.uniform(0, step)
     n = len(s)
     camera = highway.xy(s, np.zeros(n))
-    heading = np.degrees(np.interp(s, highway._s, highway._course))
+    heading = np.degrees(highway.course(s))
     keep = np.exp(-0.5 / noise.gnss_memory_s)
     white = rng.normal(0, np.sqrt(1 - keep**2), (n, 2))
     white[0] = rng.normal(0, 1, 2)

@@ -50,17 +50,20 @@ class World:
     assets: list[Known] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._s = np.arange(-100.0, self.length_m + 200.0)
-        course = np.radians(30) + 0.6 * np.sin(self._s / 400)
+        self.s = np.arange(-100.0, self.length_m + 200.0)
+        self.take(np.radians(30) + 0.6 * np.sin(self.s / 400))
+
+    def take(self, course):
+        """Let the road run in these directions, in radians, at each metre of `s`."""
         self._x, self._y, self._course = np.cumsum(np.sin(course)), np.cumsum(np.cos(course)), course
 
     def xy(self, s, offset_m):
-        course = np.interp(s, self._s, self._course)
-        x, y = np.interp(s, self._s, self._x), np.interp(s, self._s, self._y)
+        course = np.interp(s, self.s, self._course)
+        x, y = np.interp(s, self.s, self._x), np.interp(s, self.s, self._y)
         return x + offset_m * np.cos(course), y - offset_m * np.sin(course)
 
     def course(self, s):
-        return np.interp(s, self._s, self._course)
+        return np.interp(s, self.s, self._course)
 
     def truth(self, night: int) -> pa.Table:
         """As the simulator's truth/assets.parquet, of one night."""

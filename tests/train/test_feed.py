@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from roadscan.dataset.records import Dataset
 from roadscan.dataset.shrunk import Shrunk, Wanted, shrink
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
-from roadscan.train import feed, loop
+from roadscan.train import loop
 from roadscan.train.feed import loader_processes, small_copies
 from roadscan.train.ranks import Alone
 from roadscan.train.state import State
@@ -52,7 +54,7 @@ def test_stated_processes_that_do_not_fit_are_refused() -> None:
 def test_a_small_shared_memory_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(feed, "_shared_bytes", lambda _: 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     state = loop.train(config_of(tmp_path, epochs=1), drawn(tmp_path), None, Alone(tmp_path / "run", CPU, cpus=3))
     assert state.epoch == 1  # in the worker itself
     assert "/dev/shm is small: 0 processes load images, where 3 CPUs could" in caplog.text

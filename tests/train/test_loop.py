@@ -54,15 +54,14 @@ def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
     augment = {"mosaic": 1.0, "close_mosaic": 1}
     config = config_of(tmp_path, epochs=3, augment=augment, execution={"loader_workers": loader_workers})
     whole = loop.train(config, dataset, None, Alone(tmp_path / "whole", CPU))
-    stock_step, steps = loop._Run._step, []
+    stock = loop.yolo.criterion
 
-    def step(run: Any, parts: Any) -> torch.Tensor:
-        steps.append(1)
-        if len(steps) == 5:  # in the middle of the second epoch of three steps
+    def stop(step: int, *loss: Any) -> Any:
+        if step == 4:  # in the middle of the second epoch of three steps
             raise Stopped
-        return stock_step(run, parts)
+        return loss
 
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(loop.yolo, "criterion", lambda *given: Changed(stock(*given), stop))
     with pytest.raises(Stopped):
         loop.train(config, dataset, None, Alone(tmp_path / "cut", CPU))
     monkeypatch.undo()
@@ -102,10 +101,10 @@ def test_a_step_without_a_finite_gradient_is_skipped(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 12, "val": 2})
-    before, after = _poison(monkeypatch, where, lambda step: step == 1)
+    before = _poison(monkeypatch, where, lambda step: step == 1)
     state = loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
-    assert before[1] == after[1]  # weights and statistics stayed
-    assert before[2] != after[2]
+    assert before[0] != before[1] == before[2]  # weights and statistics stayed
+    assert before[2] != _state(state.network)
     assert all(tensor.isfinite().all() for tensor in state.ema.weights.values())
     assert state.history[0]["skipped_steps"] == 1
     assert state.history[0]["box_loss"] > 0  # the mean of the other two
@@ -119,30 +118,38 @@ def test_a_run_that_diverges_says_what_to_do(tmp_path: Path, monkeypatch: pytest
         loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
 
 
-def _poison(monkeypatch: pytest.MonkeyPatch, where: str, chosen: Callable[[int], bool]) -> tuple[list[str], list[str]]:
-    """Make chosen steps NaN, in their loss or in an activation; digests of the network before and after each step."""
+class Changed:
+    """A criterion whose losses a function changes.
+
+    Args:
+        stock: the real one.
+        change: given the step, from 0, its losses and their items; gives both as they shall be.
+    """
+
+    def __init__(self, stock: Any, change: Callable[..., Any]) -> None:
+        self.stock, self.change, self.loss_names, self.step = stock, change, stock.loss_names, -1
+
+    def __call__(self, output: Any, batch: Any) -> Any:
+        self.step += 1
+        return self.change(self.step, *self.stock(output, batch))
+
+
+def _poison(monkeypatch: pytest.MonkeyPatch, where: str, chosen: Callable[[int], bool]) -> list[str]:
+    """Make chosen steps NaN, in their loss or in an activation; digests of the network before each step."""
     before: list[str] = []
-    after: list[str] = []
-    stock_step = loop._Run._step
+    stock = loop.yolo.criterion
 
-    def step(run: Any, parts: Any) -> torch.Tensor | None:
-        before.append(_state(run.state.network))
-        criterion, hook = run.criterion, None
-        if chosen(len(before) - 1) and where == "loss":
-            run.criterion = lambda *given: (lambda parts, items: (parts * torch.nan, items))(*criterion(*given))
-            run.criterion.loss_names = criterion.loss_names
-        elif chosen(len(before) - 1):
-            hook = run.state.network.model[3].register_forward_hook(lambda *_: _[2] * torch.nan)
-        try:
-            return stock_step(run, parts)
-        finally:
-            run.criterion = criterion
-            if hook:
-                hook.remove()
-            after.append(_state(run.state.network))
+    def spoilt(step: int, parts: torch.Tensor, items: Any) -> Any:
+        return (parts * torch.nan if chosen(step) and where == "loss" else parts), items
 
-    monkeypatch.setattr(loop._Run, "_step", step)
-    return before, after
+    def criterion(network: Any, *given: Any) -> Changed:
+        network.register_forward_pre_hook(lambda *_: before.append(_state(network)))
+        if where == "activations":
+            network.model[3].register_forward_hook(lambda *_: _[2] * torch.nan if chosen(len(before) - 1) else None)
+        return Changed(stock(network, *given), spoilt)
+
+    monkeypatch.setattr(loop.yolo, "criterion", criterion)
+    return before
 
 
 def _state(network: torch.nn.Module) -> str:
@@ -200,10 +207,10 @@ def test_only_a_gpu_is_asked_for_deterministic_kernels(monkeypatch: pytest.Monke
     before = torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory
     try:
         torch.backends.cudnn.benchmark = True
-        loop._ask_for_determinism(CPU)
+        loop.ask_for_determinism(CPU)
         assert not torch.are_deterministic_algorithms_enabled()
         assert torch.backends.cudnn.benchmark
-        loop._ask_for_determinism(torch.device("cuda"))
+        loop.ask_for_determinism(torch.device("cuda"))
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert not torch.backends.cudnn.benchmark
@@ -213,6 +220,7 @@ def test_only_a_gpu_is_asked_for_deterministic_kernels(monkeypatch: pytest.Monke
         torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory = before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_ranks_have_the_same_weights_after_every_step(accumulate: int, tmp_path: Path) -> None:
     config = config_of(tmp_path, epochs=2, batch=4, accumulate=accumulate)
@@ -224,6 +232,7 @@ def test_two_ranks_have_the_same_weights_after_every_step(accumulate: int, tmp_p
     assert first["history"][-1]["cls_loss"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [4, 3], ids=["even", "uneven"])
 def test_two_ranks_have_the_gradient_of_one(batch: int, tmp_path: Path) -> None:
     """Frozen BatchNorm and the global normaliser make the sum over ranks the same sum; only its order differs."""

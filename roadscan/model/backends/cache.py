@@ -44,7 +44,8 @@ def engine_folder(bundle: Bundle, backend: str, packages: tuple[str, ...], make:
     if not bundle.sha256:
         raise ModelError(f"backend {backend}: needs a model that was written to a file; set backend=torch")
     versions = "-".join(version(package) for package in (*packages, *CONVERTERS))
-    folder = _root() / f"{bundle.sha256}-{backend}-{versions}-r{REVISION}"
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = _engines_in(Path(caches)) / f"{bundle.sha256}-{backend}-{versions}-r{REVISION}"
     if folder.exists():
         return folder
     with Path(f"{folder}.lock").open("w") as lock:
@@ -75,9 +76,8 @@ def machine() -> str:
 
 
 @cache
-def _root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    root = Path(base) / "roadscan" / "engines"
+def _engines_in(caches: Path) -> Path:
+    root = caches / "roadscan" / "engines"
     spare = Path(tempfile.gettempdir()) / f"roadscan-engines-{os.getuid()}"
     try:
         root.mkdir(parents=True, exist_ok=True)

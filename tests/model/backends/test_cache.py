@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import sleep
 
 import pytest
 
-from roadscan.model.backends import cache
 from roadscan.model.backends.cache import engine_folder, write_atomically
 from roadscan.model.bundle import Bundle, ModelCard
 
@@ -15,11 +13,9 @@ BUNDLE = Bundle(ModelCard(task="detect", variant="n", classes=("a",)), {}, "f00d
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache._root.cache_clear()
-    yield tmp_path
-    cache._root.cache_clear()
+    return tmp_path
 
 
 def test_an_engine_is_made_once_and_named_by_all_that_made_it(home: Path) -> None:

@@ -19,6 +19,8 @@ from roadscan.model.bundle import load
 from roadscan.model.head import SIDES, decode_head
 from roadscan.model.inference import Inference
 
+pytestmark = pytest.mark.slow
+
 RUNS: list[tuple[Backend, Precision]] = [
     ("torch", "half"), ("openvino", "full"), ("openvino", "half"), ("onnxruntime", "full"),
 ]  # fmt: skip
@@ -26,14 +28,10 @@ RUNS: list[tuple[Backend, Precision]] = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _engines_are_converted_once(tmp_path_factory: pytest.TempPathFactory) -> object:
-    from roadscan.model.backends.cache import _root
-
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    _root.cache_clear()
     yield
     patch.undo()
-    _root.cache_clear()
 
 
 @pytest.fixture(params=RUNS, ids=lambda run: "-".join(run))

@@ -87,6 +87,7 @@ def test_truth_of_assets_and_changes(written: tuple[Path, SimulationSummary]) ->
     assert len(changes) == summary.changes
 
 
+@pytest.mark.slow
 def test_same_seed_gives_same_bytes_for_any_number_of_workers(
     written: tuple[Path, SimulationSummary], tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def read_labels(folder: Path) -> list[tuple[str, list[float]]]:
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "classes"), [("detect", 7), ("segment", 5)])
 def test_yolo_dataset(tmp_path: Path, task: str, classes: int) -> None:
     config = SMALL.model_copy(update={"width_px": 480, "height_px": 270, "density": 2.0, "seed": 1})
