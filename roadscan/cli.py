@@ -113,8 +113,8 @@ def simulate(
     dry_run: DryRun = False,
 ) -> int:
     """Make survey drives over a synthetic highway, with known truth."""
-    from roadscan.survey.simulate import SimulationConfig
-    from roadscan.survey.simulate import simulate as run_simulation
+    from roadscan.simulate import SimulationConfig
+    from roadscan.simulate import simulate as run_simulation
 
     named = {"length_km": km, "nights": nights, "seed": seed}
     given = [f"{name}={value}" for name, value in named.items() if value is not None]

@@ -29,8 +29,8 @@ from roadscan.evaluate.split import Split, open_split
 from roadscan.model import bundle
 from roadscan.model.decode import PADDING_GREY, REDUCED, Letterbox, Pixels, decode
 from roadscan.model.detector import Detector
-from roadscan.survey.simulate import SimulationConfig
-from roadscan.survey.simulate.yolo import write_yolo_dataset
+from roadscan.simulate import SimulationConfig
+from roadscan.simulate.training_set import write_yolo_dataset
 
 Way = Callable[[bytes, Letterbox], Pixels]
 CONFIDENCE = 0.25  # of the detections that are counted

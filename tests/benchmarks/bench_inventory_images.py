@@ -30,9 +30,9 @@ from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import plan_scan
 from roadscan.scan.run import run_scan
 from roadscan.schemas import ASSETS
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import open_store
 from roadscan.survey.drive import find_drives
-from roadscan.survey.simulate import SimulationConfig, simulate
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import Warehouse
 

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from roadscan.model.bundle import load, save
-from roadscan.survey.simulate import SimulationConfig, write_yolo_dataset
+from roadscan.simulate import SimulationConfig, write_yolo_dataset
 
 ROADS = SimulationConfig(seed=25, density=3.0, width_px=640, height_px=360, conditions=("day", "rain"), workers=1)
 

@@ -16,9 +16,10 @@ from roadscan.errors import ConfigError, DatasetError, NotFound, WarehouseError
 from roadscan.evaluate.register import evaluate_register, score_register
 from roadscan.evaluate.truth import KNOWN, nearest_m, open_truth, read_file, read_simulated
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, FRAMES, RUNS
+from roadscan.simulate.labels.truth import ASSETS as TRUE_ASSETS
+from roadscan.simulate.labels.truth import BOXES, CHANGES, TRUE_FRAMES
 from roadscan.storage import open_store
 from roadscan.survey.geodesy import WGS84
-from roadscan.survey.simulate import simulation
 from roadscan.warehouse import Warehouse
 
 LON, LAT = 100.5, 13.7
@@ -251,12 +252,12 @@ def simulated(folder, rows, changes=(), nights=("d1",), unseen=()):
             "asset_id": asset_id, "class": name, "geometry": kinds.get(name, "point"), "lon": lon, "lat": lat,
             "lons": lons, "lats": lats, "first_night": first, "last_night": last,
         })  # fmt: skip
-    put("assets.parquet", assets, simulation.ASSETS)
-    put("changes.parquet", changes, simulation.CHANGES)
+    put("assets.parquet", assets, TRUE_ASSETS)
+    put("changes.parquet", changes, CHANGES)
     for drive in nights:
-        put(f"frames/{drive}.parquet", [], simulation.TRUE_FRAMES)
+        put(f"frames/{drive}.parquet", [], TRUE_FRAMES)
         boxes = [{"asset_id": r[0]} for r in rows if r[0] not in unseen for _ in range(3)]
-        put(f"boxes/{drive}.parquet", boxes, simulation.BOXES)
+        put(f"boxes/{drive}.parquet", boxes, BOXES)
     return str(folder)
 
 

@@ -16,9 +16,9 @@ from support.training import wait_until
 
 from roadscan.cli import run
 from roadscan.demo.server import S3Server
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import Store
 from roadscan.survey.drive import find_drives, read_drive
-from roadscan.survey.simulate import SimulationConfig, simulate
 from roadscan.warehouse import Warehouse
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]

@@ -10,7 +10,7 @@ from roadscan.evaluate.assets import score_assets, seen_assets
 from roadscan.inventory import InventoryConfig
 from roadscan.inventory.build import build
 from roadscan.schemas import ASSETS
-from roadscan.survey.simulate import SimulationConfig, simulate
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.taxonomy import HIGHWAY
 
 
