@@ -31,6 +31,7 @@ from roadscan.terminal import (
     print_night,
     print_nights,
     print_plan,
+    print_read,
     print_register_scores,
     print_sweep,
     print_tables,
@@ -239,31 +240,21 @@ def inventory(
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
     from roadscan.inventory import InventoryConfig
-    from roadscan.inventory.foreign import commit_observations, explain, new_drives, read_observations, rejected_key
     from roadscan.inventory.launch import run_inventory
-    from roadscan.warehouse import Warehouse
+    from roadscan.observations import add_observations
 
     if observations is None and (frames is not None or replace):
         raise ConfigError("--frames and --replace go with --observations, which is not given")
     given = [f"warehouse={json.dumps(out)}"] if out else []
     settings = load_config(InventoryConfig, config, [*given, *(overrides or [])])
     if observations is not None:
-        with console.status("reading observations"), read_observations(observations, frames) as found:
-            facts = asdict(found.summary)
-            notes, rejected = facts.pop("notes"), facts.pop("rejected")
-            print_facts(facts)
-            for reason, count in rejected.items():
-                console.print(f"rejected: {count} {reason} ({explain(reason)})", markup=False, soft_wrap=True)
-            for note in notes:
-                console.print(f"note: {note}", markup=False, soft_wrap=True)
-            warehouse = Warehouse(settings.warehouse)
-            new = new_drives(warehouse, warehouse.current(), found, replace=replace)
-            console.print(f"{len(new)} drives to commit, {len(found.keys) - len(new)} already there")
-            if not dry_run:
-                commit_observations(warehouse, found, replace=replace)
-                if new and found.rejected is not None:
-                    where = warehouse.store.uri_of(rejected_key(found.rejected))
-                    console.print(f"rejected rows: {where}", markup=False, soft_wrap=True)
+        with console.status("reading observations"):
+            added = add_observations(
+                settings.warehouse, observations, frames, replace=replace, dry_run=dry_run, on_read=print_read
+            )
+        console.print(f"{added.new} drives to commit, {added.known} already there")
+        if added.rejected_uri:
+            console.print(f"rejected rows: {added.rejected_uri}", markup=False, soft_wrap=True)
     if dry_run:
         return print_config(settings)
     with progress("drives read") as bar:

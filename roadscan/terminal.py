@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from roadscan.nightly.lease import Hold
     from roadscan.nightly.plan import NightlyPlan
     from roadscan.nightly.summary import NightSummary
+    from roadscan.observations import ReadSummary
     from roadscan.train.ranks import Progress as EpochProgress
     from roadscan.train.result import Summary
     from roadscan.tune.config import TuneConfig
@@ -170,6 +171,19 @@ def trial_in_words(row: TrialRow) -> str:
 
 def _short(value: Any) -> str:
     return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_read(summary: ReadSummary) -> None:
+    """What was read of another detector's tables, what was rejected and why."""
+    from roadscan.observations import explain
+
+    facts = asdict(summary)
+    notes, rejected = facts.pop("notes"), facts.pop("rejected")
+    print_facts(facts)
+    for reason, count in rejected.items():
+        console.print(f"rejected: {count} {reason} ({explain(reason)})", markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 def print_tables(tables: Sequence[ScoreTable], notes: Sequence[str]) -> None:

@@ -18,16 +18,15 @@ from support.world import World, commit, drive
 from roadscan.cli import run
 from roadscan.errors import StorageError, SurveyError, WarehouseError
 from roadscan.inventory import InventoryConfig, query, update_inventory
-from roadscan.inventory.foreign import (
-    COLUMNS,
-    REQUIRED,
-    Foreign,
-    ForeignSummary,
-    check_rows,
+from roadscan.observations import (
+    ReadObservations,
+    ReadSummary,
     commit_observations,
     read_observations,
     rejected_key,
 )
+from roadscan.observations.check import check_rows
+from roadscan.observations.schema import COLUMNS, REQUIRED
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.storage import open_store
 from roadscan.taxonomy import HIGHWAY
@@ -75,7 +74,7 @@ def csv(path: Path, *rows: dict[str, object]) -> str:
 WRITERS = pytest.mark.parametrize(("write", "suffix"), [(parquet, "parquet"), (csv, "csv")])
 
 
-def read(uri: str, frames: str | None = None) -> ForeignSummary:
+def read(uri: str, frames: str | None = None) -> ReadSummary:
     with read_observations(uri, frames) as found:
         return found.summary
 
@@ -86,7 +85,7 @@ def tables(uri: str, drive_id: str = "a", frames: str | None = None) -> tuple[li
         return made.frames.to_pylist(), made.observations.to_pylist()
 
 
-def rejected(found: Foreign) -> list[dict]:
+def rejected(found: ReadObservations) -> list[dict]:
     assert found.rejected is not None
     return pq.read_table(io.BytesIO(found.rejected)).to_pylist()
 
@@ -453,7 +452,7 @@ def test_a_full_temporary_folder_is_an_error(tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("roadscan.inventory.foreign._Kept.add", full)
+    monkeypatch.setattr("roadscan.observations.spool.KeptRows.add", full)
     with pytest.raises(StorageError, match="No space left on device; set TMPDIR"):
         read(csv(tmp_path / "o.csv", row()))
 
