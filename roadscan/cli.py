@@ -355,7 +355,7 @@ def score(
     as_json: JsonOption = False,
 ) -> int:
     """Score the register against known assets: precision, recall, F1 and distances, with intervals."""
-    from roadscan.evaluate.register import RADII_M, evaluate_register
+    from roadscan.evaluate.register.evaluation import RADII_M, evaluate_register
 
     made = evaluate_register(warehouse, truth, class_field=class_field, radii_m=radius or RADII_M, resamples=resamples)
     if as_json:
@@ -416,8 +416,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> int:
     """Score a model on labelled images: average precision, P, R and F1, with intervals over drives."""
-    from roadscan.evaluate.run import evaluate as run_evaluation
-    from roadscan.evaluate.tables import evaluation_tables
+    from roadscan.evaluate.detection.evaluation import evaluate as run_evaluation
+    from roadscan.evaluate.detection.tables import evaluation_tables
     from roadscan.report.evaluation import evaluation_pictures
 
     with progress("images", errors if as_json else console) as bar:
@@ -449,9 +449,9 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
 ) -> int:
     """Compare models on the same labelled images: means over seeds, and differences with intervals over drives."""
-    from roadscan.evaluate.compare import compare as run_comparison
-    from roadscan.evaluate.compare import read_contenders
-    from roadscan.evaluate.tables import comparison_tables
+    from roadscan.evaluate.detection.compare import compare as run_comparison
+    from roadscan.evaluate.detection.compare import read_contenders
+    from roadscan.evaluate.detection.tables import comparison_tables
     from roadscan.report.evaluation import comparison_pictures
 
     if as_json and markdown:

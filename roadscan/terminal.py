@@ -27,8 +27,9 @@ from roadscan.tune.space import describe
 
 if TYPE_CHECKING:
     from roadscan.doctor import Finding
-    from roadscan.evaluate.estimates import ClassEstimate, Estimate, RegisterEvaluation
-    from roadscan.evaluate.tables import ScoreTable
+    from roadscan.evaluate.detection.tables import ScoreTable
+    from roadscan.evaluate.register.evaluation import RegisterEvaluation
+    from roadscan.evaluate.register.intervals import ClassEstimate, Estimate
     from roadscan.model.bench import Row as BackendRow
     from roadscan.nightly.lease import Hold
     from roadscan.nightly.plan import NightlyPlan
@@ -305,9 +306,10 @@ def print_backends(rows: Sequence[BackendRow]) -> None:
 
 def print_register_scores(made: RegisterEvaluation) -> None:
     """Points for each radius, lines, removals, identities; those that there are."""
-    what = "drives" if made.block_of == "drive" else "blocks of 1 km"
-    how = f"percent; {made.level:.0%} interval over {made.blocks} {what} ({made.resamples} resamples)"
-    how = how if made.blocks > 1 and made.resamples else "percent"
+    drawn = made.resampling
+    what = "drives" if drawn.block_of == "drive" else "blocks of 1 km"
+    how = f"percent; {drawn.level:.0%} interval over {drawn.blocks} {what} ({drawn.resamples} resamples)"
+    how = how if drawn.blocks > 1 and drawn.resamples else "percent"
     for one in made.radii:
         if one.classes:
             rows = {f"{name} *" if name in one.overhead else name: row for name, row in one.classes.items()}

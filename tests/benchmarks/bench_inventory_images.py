@@ -23,7 +23,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.scanned_truth import scan_truth
 
-from roadscan.evaluate.assets import score_assets, seen_assets
+from roadscan.evaluate.register.scores import score_assets
+from roadscan.evaluate.register.truth import seen_assets
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import build
 from roadscan.scan.config import ScanConfig

@@ -11,11 +11,11 @@ from support.commands import roadscan
 
 from roadscan.cli import run
 from roadscan.errors import ConfigError, ModelError
-from roadscan.evaluate.compare import Comparison, Contender, compare, compare_matches, read_contenders
+from roadscan.evaluate.detection.compare import Comparison, Contender, compare, compare_matches, read_contenders
+from roadscan.evaluate.detection.evaluation import evaluate
 from roadscan.evaluate.detection.matching import match
 from roadscan.evaluate.detection.results import ImageResult, Objects
-from roadscan.evaluate.run import evaluate
-from roadscan.evaluate.tables import comparison_tables
+from roadscan.evaluate.detection.tables import comparison_tables
 
 
 @pytest.fixture(scope="module")

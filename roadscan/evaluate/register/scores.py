@@ -1,11 +1,11 @@
 """How good a register is: found assets against known ones, one to one.
 
     score_radii ─┬─ points and overhead assets, by class: `match_places`, for each radius
-                 └─ lines, by class: metres that run beside each other, and how far off their ends are
+                 └─ lines, by class: `match_lines`, metres that run beside each other, and how far off their ends are
 
-Which known assets count: those that the drives really showed, at least `MIN_BOXES` boxes in ``truth/boxes`` (see
-`seen_assets`); others can be found or not without gain or loss. So recall is over the assets seen, and precision is
-over the assets found, where a match with any known asset is right, seen or not.
+Which known assets count for recall: those that the drives really showed (`Known.seen`); others can be found or not
+without gain or loss. So recall is over the assets seen, and precision is over the assets found, where a match with any
+known asset is right, seen or not.
 
 Distances are measured in one transverse Mercator plane: right to 1.3e-6 of them within 10 km of the meridian of the
 first known asset, to 0.3% 500 km from it.
@@ -13,31 +13,21 @@ first known asset, to 0.3% 500 km from it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
-from scipy.spatial import cKDTree
 
+from roadscan.evaluate.register.matching import match_lines, match_places
 from roadscan.survey.geodesy import Floats, LocalFrame
 
-Ints: TypeAlias = npt.NDArray[np.int64]
-Bools: TypeAlias = npt.NDArray[np.bool_]
-Shapes: TypeAlias = npt.NDArray[np.object_]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-MIN_BOXES = 3  # of one asset, in all drives, for it to count
 OVERHEAD_RADIUS_M = 10.0  # only its place along the road is measured, and that from the foot of a stair or pier
-LINE_WIDTH_M = 5.0  # a found line counts as right where a known one of its class runs within this
-DENSE_CELLS = 1 << 14  # of a group's cost matrix; larger groups are solved sparse, as theirs grows with the square
 
 
 @dataclass(frozen=True)
@@ -133,14 +123,6 @@ class AssetScores:
         return percentiles(self.tallies[name].errors_m) if name in self.tallies else (np.nan, np.nan)
 
 
-def seen_assets(boxes: Iterable[pa.Table], min_boxes: int = MIN_BOXES) -> set[str]:
-    """Ids of the known assets with at least that many boxes in the drives' truth."""
-    counts: Counter[str] = Counter()
-    for table in boxes:
-        counts.update(table["asset_id"].to_pylist())
-    return {asset_id for asset_id, number in counts.items() if number >= min_boxes}
-
-
 def score_assets(
     found: pa.Table, truth: pa.Table, *, seen: set[str] | None = None, radius_m: float = 5.0
 ) -> AssetScores:
@@ -149,7 +131,7 @@ def score_assets(
     Args:
         found: rows of `schemas.ASSETS`; candidates and missing assets are left out by the caller.
         truth: rows of the simulator's ``truth/assets.parquet`` that stood when the register was made, or of
-            `roadscan.evaluate.truth.KNOWN`.
+            `roadscan.evaluate.register.truth.KNOWN`.
         seen: ids of the known assets that count for recall; None for all.
         radius_m: a match is at most this far off. Overhead assets have `OVERHEAD_RADIUS_M`, lines `LINE_WIDTH_M`.
     """
@@ -183,90 +165,6 @@ def score_radii(
                 tallies[name] = _point_tally(kind, ours, theirs, counted[theirs], *pairs)
         scores[radius_m] = _scores(found, truth, {name: tallies[name] for name in rows})
     return scores
-
-
-def score_changes(found: Sequence[Hashable], known: Sequence[Hashable]) -> Score:
-    """Score reported changes against known ones; a change reported twice is right once.
-
-    Args:
-        found: what identifies each reported change, such as (id of the known asset, what happened, night).
-        known: the same for each change that did happen.
-    """
-    both = len(set(found) & set(known))
-    return Score(both, len(found), both, len(known))
-
-
-def match_places(found_xy: Floats, known_xy: Floats, radius_m: float) -> tuple[Ints, Floats]:
-    """The one-to-one pairs within a radius: as many as possible, and of those choices the nearest in total.
-
-    Args:
-        found_xy: (n, 2) metres.
-        known_xy: (k, 2) metres.
-        radius_m: the greatest distance of a pair, included.
-
-    Returns:
-        (m, 2) which found and which known one, and (m,) their distances in metres.
-    """
-    if len(found_xy) == 0 or len(known_xy) == 0:
-        return np.zeros((0, 2), np.int64), np.zeros(0)
-    near = cKDTree(found_xy).sparse_distance_matrix(cKDTree(known_xy), radius_m, output_type="ndarray")
-    i, j, distance = near["i"].astype(np.int64), near["j"].astype(np.int64), near["v"]
-    # One more pair is worth more than all that the others could become nearer by it.
-    chosen = choose_pairs(i, j, radius_m * (min(len(found_xy), len(known_xy)) + 1) + 1 - distance)
-    return np.stack([i[chosen], j[chosen]], axis=1), np.asarray(distance[chosen])
-
-
-def choose_pairs(i: Ints, j: Ints, gain: Floats, dense_cells: int = DENSE_CELLS) -> Ints:
-    """The one-to-one choice among allowed pairs with the greatest total gain.
-
-    Each connected group of pairs is solved on its own, so the work grows with the groups and not with the register:
-    small ones by the Hungarian method, large ones by its sparse relative.
-    Source: R. Jonker and A. Volgenant, "A shortest augmenting path algorithm for dense and sparse linear assignment
-    problems" (1987), both in SciPy.
-
-    Args:
-        i: (m,) first member of each allowed pair; no pair twice.
-        j: (m,) second member.
-        gain: (m,) above 0.
-        dense_cells: groups with a larger matrix are solved sparse.
-
-    Returns:
-        Places of the chosen pairs, ascending.
-    """
-    if len(i) == 0:
-        return np.zeros(0, np.int64)
-    size = int(i.max()) + 1
-    total = size + int(j.max()) + 1
-    group = connected_components(coo_matrix((np.ones(len(i)), (i, size + j)), shape=(total, total)))[1][i]
-    order = np.argsort(group, kind="stable")
-    alone = np.bincount(group)[group[order]] == 1
-    chosen, rest = [order[alone]], order[~alone]
-    for members in np.split(rest, np.flatnonzero(np.diff(group[rest])) + 1) if len(rest) else []:
-        row, column = (np.unique(ends[members], return_inverse=True)[1] for ends in (i, j))
-        dense = (row.max() + 1) * (column.max() + 1) <= dense_cells
-        chosen.append(members[(_choose_dense if dense else _choose_sparse)(row, column, gain[members])])
-    return np.sort(np.concatenate(chosen))
-
-
-def _choose_dense(row: Ints, column: Ints, gain: Floats) -> Ints:
-    """Which pairs; a row or column without a partner gains nothing."""
-    matrix = np.zeros((row.max() + 1, column.max() + 1))
-    which = np.full(matrix.shape, -1, np.int64)
-    matrix[row, column], which[row, column] = gain, np.arange(len(row))
-    best: Ints = which[linear_sum_assignment(matrix, maximize=True)]
-    return best[best >= 0]
-
-
-def _choose_sparse(row: Ints, column: Ints, gain: Floats) -> Ints:
-    """Which pairs; each row has a column of its own besides, which gains nothing, so that all rows have a partner."""
-    n, columns = int(row.max()) + 1, int(column.max()) + 1
-    own = np.arange(n)
-    cost = gain.max() + 1 - np.concatenate([gain, np.zeros(n)])  # never 0, which a sparse matrix would drop
-    rows, all_columns = np.concatenate([row, own]), np.concatenate([column, columns + own])
-    matrix = coo_matrix((cost, (rows, all_columns)), shape=(n, columns + n)).tocsr()
-    which = coo_matrix((np.arange(1, len(rows) + 1), (rows, all_columns)), shape=matrix.shape).tocsr()
-    number = np.asarray(which[min_weight_full_bipartite_matching(matrix)]).ravel() - 1
-    return np.asarray(number[number < len(row)], np.int64)
 
 
 def percentiles(values: Floats) -> tuple[float, float]:
@@ -333,58 +231,7 @@ def _point_tally(kind: str, ours: Ints, theirs: Ints, counted: Bools, pairs: Int
 
 
 def _line_tally(frame: LocalFrame, found: pa.Table, truth: pa.Table, ours: Ints, theirs: Ints, counted: Bools) -> Tally:
-    """Lines of one class: which metres run beside the others, and which lines are the same."""
-    lines, known = _found_lines(frame, found.take(ours)), _known_lines(frame, truth.take(theirs))
-    length, known_length = shapely.length(lines), shapely.length(known)
-    right, (i, j, beside) = _beside(lines, known)
-    covered, _ = _beside(known, lines)
-    same = np.flatnonzero(beside >= np.minimum(length[i], known_length[j]) / 2)
-    same = same[beside[same] > 0]
-    chosen = same[choose_pairs(i[same], j[same], beside[same])]
-    pairs = np.stack([i[chosen], j[chosen]], axis=1)
-    ends = _end_errors(lines[pairs[:, 0]], known[pairs[:, 1]])
-    return Tally("line", ours, theirs, length, right, known_length, covered, counted, pairs, ends)
-
-
-def _found_lines(frame: LocalFrame, table: pa.Table) -> Shapes:
-    shapes = np.asarray(shapely.from_wkb(table["geometry"].to_pylist()), object).reshape(-1)
-    return np.asarray(shapely.transform(shapes, lambda lonlat: np.stack(frame.to_xy(*lonlat.T), axis=1)), object)
-
-
-def _known_lines(frame: LocalFrame, table: pa.Table) -> Shapes:
-    """Lines of the columns `lons` and `lats`; empty ones where these are null."""
-    lines = np.full(table.num_rows, shapely.LineString(), object)
-    vertices = pc.fill_null(pc.list_value_length(table["lons"]), 0).to_numpy()
-    xy = np.stack(frame.to_xy(*(pc.list_flatten(table[name]).to_numpy() for name in ("lons", "lats"))), axis=1)
-    if len(xy):
-        shapely.linestrings(xy, indices=np.repeat(np.arange(len(lines)), vertices), out=lines)
-    return lines
-
-
-def _beside(lines: Shapes, others: Shapes) -> tuple[Floats, tuple[Ints, Ints, Floats]]:
-    """Metres of each line within `LINE_WIDTH_M` of the others, and of each pair: which, which other, metres."""
-    bands = shapely.buffer(others, LINE_WIDTH_M, cap_style="flat")
-    i, j = shapely.STRtree(bands).query(lines, predicate="intersects")
-    metres = shapely.length(shapely.intersection(lines[i], bands[j]))
-    total = np.bincount(i, metres, len(lines)).astype(float)
-    order = np.argsort(i, kind="stable")
-    for places in np.split(order, np.flatnonzero(np.diff(i[order])) + 1):
-        if len(places) > 1:  # bands that overlap count once
-            line = i[places[0]]
-            total[line] = shapely.length(shapely.intersection(lines[line], shapely.union_all(bands[j[places]])))
-    return total, (i, j, metres)
-
-
-def _end_errors(lines: Shapes, known: Shapes) -> Floats:
-    """Distances of the ends of pairs of lines, (m, 2) metres, however the two are directed."""
-    a, b = _ends(lines), _ends(known)
-    ways = np.stack([np.linalg.norm(a - b, axis=2), np.linalg.norm(a[:, ::-1] - b, axis=2)])
-    nearer: Floats = ways[ways.sum(axis=2).argmin(axis=0), np.arange(len(a))]
-    return nearer
-
-
-def _ends(lines: Shapes) -> Floats:
-    """First and last vertex of lines that are not empty, (m, 2, 2) metres."""
-    xy, index = shapely.get_coordinates(lines, return_index=True)
-    at: Any = np.searchsorted(index, np.arange(len(lines))), np.searchsorted(index, np.arange(len(lines)), "right") - 1
-    return np.stack([xy[at[0]], xy[at[1]]], axis=1)
+    """Lines of one class, in metres."""
+    one = match_lines(frame, found.take(ours), truth.take(theirs))
+    amounts = one.found_m, one.right_m, one.known_m, one.covered_m
+    return Tally("line", ours, theirs, *amounts, counted, one.pairs, one.errors_m)

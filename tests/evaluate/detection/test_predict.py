@@ -11,9 +11,9 @@ import pytest
 from pycocotools import mask as coco
 from support import labelled
 
+from roadscan.evaluate.detection.predict import _ahead, predict
 from roadscan.evaluate.detection.results import Objects
 from roadscan.evaluate.detection.scores import score
-from roadscan.evaluate.predict import _ahead, predict
 from roadscan.model.detector import Detections
 
 SIZE_HW = (200, 320)  # 100 x 160 in 160, with 14 rows above and below

@@ -14,11 +14,12 @@ from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.bootstrap import Intervals, intervals
 from roadscan.evaluate.detection.matching import match
 from roadscan.evaluate.detection.overlap import Kind
+from roadscan.evaluate.detection.predict import measuring_detector, predict
 from roadscan.evaluate.detection.results import ImageResult, Objects
-from roadscan.evaluate.detection.scores import Scores, jsonable, score
+from roadscan.evaluate.detection.scores import Scores, score
+from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
 from roadscan.evaluate.detection.thresholds import Calibration, RecallThresholds, calibration, thresholds_for_recall
-from roadscan.evaluate.predict import measuring_detector, predict
-from roadscan.evaluate.split import CACHE_DIR, Split, open_split
+from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector, Precision
 

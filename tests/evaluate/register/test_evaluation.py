@@ -13,8 +13,11 @@ import shapely
 from support.commands import roadscan
 
 from roadscan.errors import ConfigError, DatasetError, NotFound, WarehouseError
-from roadscan.evaluate.register import evaluate_register, score_register
-from roadscan.evaluate.truth import KNOWN, nearest_m, open_truth, read_file, read_simulated
+from roadscan.evaluate.register.changes import score_register
+from roadscan.evaluate.register.evaluation import evaluate_register
+from roadscan.evaluate.register.scores import Score
+from roadscan.evaluate.register.truth import KNOWN, open_truth, read_file, read_simulated
+from roadscan.evaluate.register.truth.known import nearest_m
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, FRAMES, RUNS
 from roadscan.simulate.labels.truth import ASSETS as TRUE_ASSETS
 from roadscan.simulate.labels.truth import BOXES, CHANGES, TRUE_FRAMES
@@ -314,7 +317,7 @@ def test_a_warehouse_is_scored_against_a_simulation(tmp_path):
     assert (made.missing.false_alarms, made.missing.standing_found) == (0, 3)
     # Compared: s0, the bridge and the rail, whose old id is an alias now.
     assert (made.identity.registers, made.identity.compared, made.identity.stable) == (2, 3, 3)
-    assert (made.blocks, made.block_of) == (2, "km")  # in the second kilometre nothing stands
+    assert (made.resampling.blocks, made.resampling.block_of) == (2, "km")  # in the second kilometre nothing stands
     assert made.notes == ("2 blocks of 1 km are few: read the intervals as too narrow",)
     old = score_register(uri, truth)
     assert (old.changes.true_positives, old.changes.found, old.changes.known) == (2, 2, 2)
@@ -323,8 +326,6 @@ def test_a_warehouse_is_scored_against_a_simulation(tmp_path):
 
 def far_score(one, name):
     """The counts behind an estimate of a class."""
-    from roadscan.evaluate.assets import Score
-
     row = one.classes[name]
     return Score(row.precision.value * row.found, row.found, row.recall.value * row.known, row.known)
 
@@ -355,7 +356,7 @@ def test_drives_are_the_blocks_where_the_truth_has_them(tmp_path):
     uri = publish(tmp_path / "w", [row("A", SIGN, 0), row("B", SIGN, 100)], history=history)
     features = [feature(SIGN, at(0), drive_id="d2"), feature(SIGN, at(150), drive_id="d1")]
     made = evaluate_register(uri, write(tmp_path / "t.geojson", *features))
-    assert (made.blocks, made.block_of) == (2, "drive")
+    assert (made.resampling.blocks, made.resampling.block_of) == (2, "drive")
     # Of d1 one is wrong and one is not found, of d2 all is right: drawn twice each, or once both.
     overall = made.radii[0].overall
     assert (overall.precision.low, overall.precision.value, overall.precision.high) == (0, 0.5, 1)

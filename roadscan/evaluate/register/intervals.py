@@ -1,30 +1,28 @@
-"""Figures of a register with their intervals: the results that `roadscan.evaluate.register` gives, and the bootstrap.
+"""Scores of a register with their intervals: blocks of road are drawn with replacement, and their counts weighed.
 
-Whole blocks of road are drawn with replacement, as many as there are, since assets near each other share a drive's
-errors and are no independent sample. A block is a drive where both tables have `drive_id`, else a square of 1 km. A
-matched pair belongs to the block of its known asset, and a line to that of its middle. Nothing is matched again: each
-resample weighs the blocks' counts and their distances. Drives over one road share that road, so its squares are drawn
-and not its drives; what all squares have in common, such as the bias of a camera, is in no interval.
-
-Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals).
+A block is a drive where both tables have `drive_id`, else a square of 1 km. A matched pair belongs to the block of its
+known asset, and a line to that of its middle. Nothing is matched again: each resample weighs the blocks' counts and
+their distances. Drives over one road share that road, so its squares are drawn and not its drives; what all squares
+have in common, such as the bias of a camera, is in no interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import coo_matrix
 
-from roadscan.evaluate.assets import Ints, Score, Tally, percentiles, total_score
-from roadscan.evaluate.detection.scores import jsonable
+from roadscan.evaluate.bootstrap import draws, percentile_interval
+from roadscan.evaluate.register.scores import Tally, percentiles, total_score
 from roadscan.survey.geodesy import Floats, LocalFrame
 
+Ints = npt.NDArray[np.int64]
+
 BLOCK_M = 1000.0
-LEVEL = 0.95
 MAX_BINS = 1024  # of the distances of a class, by rank: no interval is coarser than a thousandth of them
 CELLS_AT_ONCE = 1 << 22  # resamples times blocks: 32 MB
 
@@ -60,122 +58,6 @@ class ClassEstimate:
     f1: Estimate
     p50_m: Estimate
     p90_m: Estimate
-
-
-@dataclass(frozen=True)
-class RadiusScores:
-    """Points and overhead assets, matched within one radius.
-
-    Attributes:
-        radius_m: of points; overhead assets have their own.
-        overhead: the classes that have their own.
-        overhead_radius_m: theirs.
-        classes: by class name.
-        overall: all of them.
-    """
-
-    radius_m: float
-    overhead: tuple[str, ...]
-    overhead_radius_m: float
-    classes: dict[str, ClassEstimate]
-    overall: ClassEstimate
-
-
-@dataclass(frozen=True)
-class MissingScores:
-    """Assets that the register calls missing against those that were removed; points and overhead assets.
-
-    Attributes:
-        score: missing against removed; None where nobody says what was removed.
-        missing: how many the register calls so.
-        false_alarms: of these, those that stand.
-        never_known: of these, those that no known asset is near: what was never there rightly left the register, but
-            no removal was found.
-        standing_found: standing known assets that the register has in any state, missing too.
-    """
-
-    score: Score | None
-    missing: int
-    false_alarms: int
-    never_known: int
-    standing_found: int
-
-    @property
-    def false_alarm_rate(self) -> float:
-        """Share of the standing assets in the register that it calls missing; NaN where it has none."""
-        return self.false_alarms / self.standing_found if self.standing_found else float("nan")
-
-
-@dataclass(frozen=True)
-class IdentityStability:
-    """Whether known assets keep their ids from one register to the next.
-
-    Attributes:
-        registers: how many there are.
-        matched: known assets that were found in at least one of them.
-        compared: … in at least two, so that an id could change.
-        stable: of the compared, those with one and the same id in all registers that found them.
-        ids: by known asset that was matched, how many ids it had.
-        shared_ids: ids that stood for more than one known asset.
-    """
-
-    registers: int
-    matched: int
-    compared: int
-    stable: int
-    ids: dict[str, int]
-    shared_ids: int
-
-    @property
-    def share(self) -> float:
-        """Share of the compared assets that is stable; NaN where none was compared."""
-        return self.stable / self.compared if self.compared else float("nan")
-
-    @property
-    def ids_per_asset(self) -> float:
-        """Mean number of ids of a matched asset; NaN where none was matched."""
-        return sum(self.ids.values()) / len(self.ids) if self.ids else float("nan")
-
-
-@dataclass(frozen=True)
-class RegisterEvaluation:
-    """A register against the truth, with intervals.
-
-    Attributes:
-        warehouse, release, truth: what was scored against what.
-        radii: points and overhead assets, for each radius.
-        lines: by class name, in metres.
-        missing: removals.
-        identity: over the releases; None where there is one register only.
-        blocks, block_of: how many blocks were drawn again, and of what: ``drive`` or ``km``.
-        level, resamples: share of the resamples inside an interval, and how many there were.
-        notes: what a reader should know.
-    """
-
-    warehouse: str
-    release: int
-    truth: str
-    radii: tuple[RadiusScores, ...]
-    lines: dict[str, ClassEstimate]
-    missing: MissingScores
-    identity: IdentityStability | None
-    blocks: int
-    block_of: str
-    level: float
-    resamples: int
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: NaN becomes None, and the ids of single assets are left out."""
-        tree = asdict(self)
-        score = self.missing.score
-        rates = {"precision": score and score.precision, "recall": score and score.recall}
-        tree["missing"] |= {**rates, "false_alarm_rate": self.missing.false_alarm_rate}
-        if self.identity:
-            del tree["identity"]["ids"]
-            tree["identity"] |= {"share": self.identity.share, "ids_per_asset": self.identity.ids_per_asset}
-        plain: dict[str, Any] = jsonable(tree)
-        return plain
 
 
 @dataclass(frozen=True)
@@ -220,9 +102,9 @@ def estimates(tallies: Sequence[Sequence[Tally]], blocks: Blocks, resamples: int
     """
     rows = [_Row(one, blocks) for one in tallies]
     drawn: list[list[Floats]] = [[] for _ in rows]
-    for weights in _weights(blocks.count, resamples, seed):
+    for weights in draws(blocks.count, resamples, seed, max(1, CELLS_AT_ONCE // max(blocks.count, 1))):
         for row, parts in zip(rows, drawn, strict=True):
-            parts.append(row.scores(weights))
+            parts.append(row.scores(weights.astype(float)))
     joined = (np.concatenate([np.zeros((5, 0)), *parts], axis=1) for parts in drawn)
     return [row.estimate(one) for row, one in zip(rows, joined, strict=True)]
 
@@ -273,7 +155,9 @@ class _Row:
         score = self.score
         values = score.precision, score.recall, score.f1, *percentiles(self.errors)
         drawn = drawn if (self.sums > 0).any(axis=1).sum() > 1 else drawn[:, :0]
-        intervals = [_estimate(value, row[~np.isnan(row)]) for value, row in zip(values, drawn, strict=True)]
+        intervals = [
+            Estimate(float(value), *percentile_interval(row)) for value, row in zip(values, drawn, strict=True)
+        ]
         return ClassEstimate(score.found, score.known, *intervals)
 
 
@@ -284,17 +168,3 @@ def _by_rank(errors: Floats, block: Ints, blocks: int) -> tuple[Floats, coo_matr
     number = np.arange(len(errors)) * n // max(len(errors), 1)
     counts = coo_matrix((np.ones(len(errors)), (number, block[order])), shape=(n, blocks)).tocsr()
     return errors[order][np.searchsorted(number, np.arange(n), "right") - 1], counts
-
-
-def _estimate(value: float, drawn: Floats) -> Estimate:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(drawn) else (np.nan, np.nan)
-    return Estimate(float(value), float(low), float(high))
-
-
-def _weights(count: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each block is drawn, (some resamples, blocks) at a time; nothing with fewer than 2 blocks."""
-    rng = np.random.default_rng(seed)
-    at_once = max(1, CELLS_AT_ONCE // max(count, 1))
-    for first in range(0, resamples if count > 1 else 0, at_once):
-        rows = min(at_once, resamples - first)
-        yield rng.multinomial(count, np.full(count, 1 / count), size=rows).astype(float)

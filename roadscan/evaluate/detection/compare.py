@@ -15,11 +15,7 @@ from typing import Any
 from roadscan import __version__
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.bootstrap import Deltas, Intervals, intervals, paired_deltas
-from roadscan.evaluate.detection.matching import Matches, match
-from roadscan.evaluate.detection.operating_point import best_point
-from roadscan.evaluate.detection.overlap import Kind
-from roadscan.evaluate.detection.results import ImageResult
-from roadscan.evaluate.run import (
+from roadscan.evaluate.detection.evaluation import (
     NAMES_OF_KINDS,
     RESAMPLES,
     OnImage,
@@ -29,7 +25,11 @@ from roadscan.evaluate.run import (
     notes_on_tasks,
     surest,
 )
-from roadscan.evaluate.split import CACHE_DIR, Split, open_split
+from roadscan.evaluate.detection.matching import Matches, match
+from roadscan.evaluate.detection.operating_point import best_point
+from roadscan.evaluate.detection.overlap import Kind
+from roadscan.evaluate.detection.results import ImageResult
+from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
 from roadscan.model.bundle import ModelCard, load
 from roadscan.model.detector import Precision
 

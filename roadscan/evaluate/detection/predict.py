@@ -15,8 +15,8 @@ from pycocotools import mask as coco
 from roadscan.dataset.records import LabelledImage
 from roadscan.dataset.shrunk import Pixels, Shrunk
 from roadscan.errors import DatasetError
+from roadscan.evaluate.detection.grid_masks import Rle, crop_logits, draw_outlines
 from roadscan.evaluate.detection.results import ImageResult, Objects
-from roadscan.evaluate.grid_masks import Rle, crop_logits, draw_outlines
 from roadscan.model.bundle import Bundle
 from roadscan.model.decode import PADDING_GREY, Letterbox, Undecodable, decode, plan_letterbox
 from roadscan.model.detector import Detections, Detector, Precision

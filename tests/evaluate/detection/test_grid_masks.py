@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from pycocotools import mask as coco
 
-from roadscan.evaluate.grid_masks import crop_logits, draw_outlines, grid_hw
+from roadscan.evaluate.detection.grid_masks import crop_logits, draw_outlines, grid_hw
 from roadscan.model import yolo  # noqa: F401 - prepares the environment for the imports of ultralytics
 from roadscan.model.decode import plan_letterbox
 

@@ -11,9 +11,9 @@ from support.commands import roadscan
 from roadscan.cli import run
 from roadscan.dataset.records import LabelledImage
 from roadscan.errors import ConfigError, DatasetError, ModelError
-from roadscan.evaluate.run import Evaluation, evaluate, frozen_confidence, surest
-from roadscan.evaluate.split import Split
-from roadscan.evaluate.tables import evaluation_tables
+from roadscan.evaluate.detection.evaluation import Evaluation, evaluate, frozen_confidence, surest
+from roadscan.evaluate.detection.split import Split
+from roadscan.evaluate.detection.tables import evaluation_tables
 from roadscan.model.bundle import load
 from roadscan.taxonomy import HIGHWAY
 

@@ -10,10 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from roadscan.evaluate.compare import Comparison, Row
 from roadscan.evaluate.detection.bootstrap import Delta, Interval
+from roadscan.evaluate.detection.compare import Comparison, Row
+from roadscan.evaluate.detection.evaluation import NAMES_OF_KINDS, Evaluation, Measured
 from roadscan.evaluate.detection.scores import MainScores
-from roadscan.evaluate.run import NAMES_OF_KINDS, Evaluation, Measured
 
 #: The published columns.
 COLUMNS = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall": "R", "f1_of_means": "F1"}

@@ -12,17 +12,14 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from roadscan.errors import WarehouseError
-from roadscan.evaluate.assets import (
-    LINE_WIDTH_M,
-    choose_pairs,
-    match_places,
-    score_assets,
-    score_changes,
-    score_radii,
-    seen_assets,
-)
-from roadscan.evaluate.estimates import Blocks, block_numbers, estimates
-from roadscan.evaluate.register import current_ids, identity_stability, score_missing
+from roadscan.evaluate.register.assignment import choose_pairs
+from roadscan.evaluate.register.changes import score_changes
+from roadscan.evaluate.register.identity import current_ids, identity_stability
+from roadscan.evaluate.register.intervals import Blocks, block_numbers, estimates
+from roadscan.evaluate.register.matching import LINE_WIDTH_M, match_places
+from roadscan.evaluate.register.missing import score_missing
+from roadscan.evaluate.register.scores import score_assets, score_radii
+from roadscan.evaluate.register.truth import seen_assets
 
 M = 1 / 111_319.49  # one metre in degrees of longitude on the equator
 ASSET = pa.schema(
