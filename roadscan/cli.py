@@ -416,13 +416,20 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> int:
     """Score a model on labelled images: average precision, P, R and F1, with intervals over drives."""
+    from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.evaluation import evaluate as run_evaluation
     from roadscan.evaluate.detection.tables import evaluation_tables
     from roadscan.report.evaluation import evaluation_pictures
 
     with progress("images", errors if as_json else console) as bar:
         made = run_evaluation(
-            model, data, split=split, recall_target=recall, resamples=resamples, device=device, on_image=bar
+            model,
+            data,
+            split=split,
+            recall_target=recall,
+            resamples=resamples,
+            inference=Inference(device),
+            on_image=bar,
         )
     if out:
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
@@ -451,6 +458,7 @@ def compare(
     """Compare models on the same labelled images: means over seeds, and differences with intervals over drives."""
     from roadscan.evaluate.detection.compare import compare as run_comparison
     from roadscan.evaluate.detection.compare import read_contenders
+    from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.tables import comparison_tables
     from roadscan.report.evaluation import comparison_pictures
 
@@ -458,7 +466,9 @@ def compare(
         raise ConfigError("--json and --markdown: got both; expected one of them")
     contenders = read_contenders(models)
     with progress("images", errors if as_json or markdown else console) as bar:
-        made = run_comparison(contenders, data, split=split, resamples=resamples, device=device, on_image=bar)
+        made = run_comparison(
+            contenders, data, split=split, resamples=resamples, inference=Inference(device), on_image=bar
+        )
     if out:
         _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))
     if as_json:

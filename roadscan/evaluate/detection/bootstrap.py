@@ -17,7 +17,7 @@ Welsh, Bootstrapping clustered data, 2007 (https://doi.org/10.1111/j.1467-9868.2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ from roadscan.evaluate.jsonable import jsonable
 #: The scores that have intervals, beside AP50 of every class.
 METRICS = ("map50", "map50_95", "precision", "recall", "f1_of_means", "mean_class_f1")
 
-_CELLS_AT_ONCE = 1 << 20  # resamples times detections of a class (or points of the curves): about 50 MB
+CELLS_AT_ONCE = 1 << 20  # resamples times detections of a class (or points of the curves): about 50 MB
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def intervals(runs: Sequence[Matches], *, resamples: int = RESAMPLES, level: flo
     Raises:
         ConfigError: there is no run, or the runs are of different images, truth, drives, classes or kinds.
     """
-    values, drawn = _bootstrap(runs, resamples, seed)
+    values, drawn = resample_scores(runs, resamples, seed)
     spread = _between_runs(values)
     low, high = _ends(drawn.mean(axis=0), level)
     found = [
@@ -179,7 +179,7 @@ def paired_deltas(
     if not baseline or not candidate:
         raise ConfigError("runs to compare: a model has none; expected at least one of each")
     n = len(baseline)
-    values, drawn = _bootstrap([*baseline, *candidate], resamples, seed)
+    values, drawn = resample_scores([*baseline, *candidate], resamples, seed)
     value = values[n:].mean(axis=0) - values[:n].mean(axis=0)
     difference = drawn[n:].mean(axis=0) - drawn[:n].mean(axis=0)
     low, high = _ends(difference, level)
@@ -200,20 +200,27 @@ def paired_deltas(
     )
 
 
-def _bootstrap(runs: Sequence[Matches], resamples: int, seed: int) -> tuple[Floats, Floats]:
+def resample_scores(runs: Sequence[Matches], resamples: int, seed: int) -> tuple[Floats, Floats]:
     """The scores of every run, (runs, metrics and classes), and those on every resample, (…, resamples)."""
     if not runs:
         raise ConfigError("runs to score: none; expected at least one")
     aligned = [_aligned(run, runs[0]) for run in runs]
-    drives = runs[0].drives
     once = np.ones((1, len(runs[0].keys)), np.int32)
     values = np.stack([_scores(run, once)[:, 0] for run in aligned])
     per_row = max(len(CONFIDENCES), *(np.bincount(run.classes, minlength=1).max() for run in aligned))
     chunks = [
-        np.stack([_scores(run, drawn.astype(np.int32)[:, drives]) for run in aligned])
-        for drawn in draws(int(drives.max(initial=-1)) + 1, resamples, seed, max(1, _CELLS_AT_ONCE // int(per_row)))
+        np.stack([_scores(run, weights) for run in aligned])
+        for weights in draw_weights(runs[0].drives, resamples, seed, max(1, CELLS_AT_ONCE // int(per_row)))
     ]
     return values, np.concatenate([np.zeros((*values.shape, 0)), *chunks], axis=2)
+
+
+def draw_weights(
+    drives: npt.NDArray[np.int64], resamples: int, seed: int, at_once: int
+) -> Iterator[npt.NDArray[np.int32]]:
+    """How often each image is drawn, (up to at_once, images) at a time; nothing with fewer than 2 drives."""
+    for drawn in draws(int(drives.max(initial=-1)) + 1, resamples, seed, at_once):
+        yield drawn.astype(np.int32)[:, drives]
 
 
 def _scores(matches: Matches, weights: npt.NDArray[np.int32]) -> Floats:

@@ -14,10 +14,12 @@ from typing import Any
 
 from roadscan import __version__
 from roadscan.errors import ConfigError
+from roadscan.evaluate.bootstrap import RESAMPLES
 from roadscan.evaluate.detection.bootstrap import Deltas, Intervals, intervals, paired_deltas
 from roadscan.evaluate.detection.evaluation import (
+    INFERENCE,
     NAMES_OF_KINDS,
-    RESAMPLES,
+    Inference,
     OnImage,
     find,
     kinds_of,
@@ -31,7 +33,6 @@ from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
 from roadscan.model.bundle import ModelCard, load
-from roadscan.model.detector import Precision
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,7 @@ def compare(
     split: str = "test",
     resamples: int = RESAMPLES,
     cache_dir: Path = CACHE_DIR,
-    device: str | None = None,
-    precision: Precision = "full",
-    batch: int = 16,
+    inference: Inference = INFERENCE,
     on_image: OnImage | None = None,
 ) -> Comparison:
     """Score models on the same split of a labelled dataset.
@@ -148,9 +147,7 @@ def compare(
         split: where there is no test split, val is taken, and a note says so.
         resamples: of the drives, for the intervals.
         cache_dir: where datasets from object storage are kept.
-        device: torch device; None for the GPU where there is one.
-        precision: full is float32, half is faster and changes scores a little.
-        batch: images a forward pass.
+        inference: how models are run.
         on_image: called with (images done, images in all), over all model files.
 
     Raises:
@@ -167,10 +164,7 @@ def compare(
     matches: dict[Kind, dict[str, list[Matches]]] = {kind: {one.name: [] for one in contenders} for kind in kinds}
     shown: dict[str, tuple[ImageResult, ...]] = {}
     for number, (name, file) in enumerate((one.name, file) for one in contenders for file in one.files):
-        results = find(
-            load(file), images, device=device, precision=precision, batch=batch,
-            on_image=_part(on_image, number, len(cards)),
-        )  # fmt: skip
+        results = find(load(file), images, inference, _part(on_image, number, len(cards)))
         for kind in kinds:
             matches[kind][name].append(match(results, images.names, kind=kind))
         if name not in shown:

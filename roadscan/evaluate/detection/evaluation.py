@@ -11,6 +11,7 @@ import numpy as np
 
 from roadscan import __version__
 from roadscan.errors import ConfigError
+from roadscan.evaluate.bootstrap import RESAMPLES
 from roadscan.evaluate.detection.bootstrap import Intervals, intervals
 from roadscan.evaluate.detection.matching import match
 from roadscan.evaluate.detection.overlap import Kind
@@ -25,7 +26,24 @@ from roadscan.model.detector import Detector, Precision
 
 OnImage: TypeAlias = Callable[[int, int], None]
 NAMES_OF_KINDS: dict[Kind, str] = {"box": "boxes", "mask": "masks"}
-RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a model is run over images.
+
+    Attributes:
+        device: torch device; None for the GPU where there is one.
+        precision: full is float32, half is faster and changes scores a little.
+        batch: images a forward pass.
+    """
+
+    device: str | None = None
+    precision: Precision = "full"
+    batch: int = 16
+
+
+INFERENCE = Inference()
 
 
 @dataclass(frozen=True)
@@ -114,9 +132,7 @@ def evaluate(
     recall_target: float = 0.9,
     resamples: int = RESAMPLES,
     cache_dir: Path = CACHE_DIR,
-    device: str | None = None,
-    precision: Precision = "full",
-    batch: int = 16,
+    inference: Inference = INFERENCE,
     on_image: OnImage | None = None,
 ) -> Evaluation:
     """Score a model file on a split of a labelled dataset.
@@ -130,9 +146,7 @@ def evaluate(
         recall_target: wanted recall, over 0 and up to 1, for `Measured.thresholds`.
         resamples: of the drives, for the intervals.
         cache_dir: where datasets from object storage are kept.
-        device: torch device; None for the GPU where there is one.
-        precision: full is float32, half is faster and changes scores a little.
-        batch: images a forward pass.
+        inference: how models are run.
         on_image: called with (images done, images in all).
 
     Raises:
@@ -146,7 +160,7 @@ def evaluate(
     images = open_split(data_uri, split, cache_dir)
     unknown = tuple(name for name in bundle.card.classes if name not in images.names)
     images = images.of_classes(bundle.card.classes, whose=model_uri)
-    results = find(bundle, images, device=device, precision=precision, batch=batch, on_image=on_image)
+    results = find(bundle, images, inference, on_image)
     return Evaluation(
         model=model_uri,
         sha256=bundle.sha256,
@@ -165,10 +179,7 @@ def evaluate(
 def find(
     bundle: Bundle,
     split: Split,
-    *,
-    device: str | None = None,
-    precision: Precision = "full",
-    batch: int = 16,
+    inference: Inference = INFERENCE,
     on_image: OnImage | None = None,
 ) -> list[ImageResult]:
     """What a model finds in the images, beside their truth; by key.
@@ -176,19 +187,17 @@ def find(
     Args:
         bundle: the model.
         split: the images.
-        device: torch device; None for the GPU where there is one.
-        precision: full is float32, half is faster and changes scores a little.
-        batch: images a forward pass.
+        inference: how models are run.
         on_image: called with (images done, images in all).
 
     Raises:
         ConfigError: there is no such device.
         DatasetError: an image cannot be decoded.
     """
-    detector = _detector(bundle, precision, device)
+    detector = _detector(bundle, inference)
     size = bundle.card.image_size_px
     results = []
-    for result in predict(detector, split.root, split.images, split.names, image_size_px=size, batch=batch):
+    for result in predict(detector, split.root, split.images, split.names, image_size_px=size, batch=inference.batch):
         results.append(result)
         if on_image is not None:
             on_image(len(results), len(split.images))
@@ -254,14 +263,14 @@ def surest(results: Sequence[ImageResult], confidence: float) -> tuple[ImageResu
     return tuple(replace(result, found=_at_least(result.found, confidence)) for result in results)
 
 
-def _detector(bundle: Bundle, precision: Precision, device: str | None) -> Detector:
+def _detector(bundle: Bundle, how: Inference) -> Detector:
     try:
-        return measuring_detector(bundle, precision=precision, device=device)
+        return measuring_detector(bundle, precision=how.precision, device=how.device)
     except (RuntimeError, AssertionError) as error:  # what torch raises of a device, by its kind
-        if device is None:
+        if how.device is None:
             raise
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f"device {device!r}: {reason}; expected cpu, or cuda where there is a GPU") from None
+        raise ConfigError(f"device {how.device!r}: {reason}; expected cpu, or cuda where there is a GPU") from None
 
 
 def _at_least(found: Objects, confidence: float) -> Objects:

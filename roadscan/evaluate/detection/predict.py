@@ -85,7 +85,7 @@ def predict(
         small = shrunk.read(image.key, letterbox.inner_hw)
         return _pixels(root / image.key, letterbox) if small is None else _place(small, letterbox)
 
-    loaded = _ahead(load, asked, threads, 2 * batch)
+    loaded = map_ahead(load, asked, threads, 2 * batch)
     for letterbox, chosen in batches:
         pixels = np.stack(list(islice(loaded, len(chosen))))
         for image, found in zip(chosen, detector.infer(pixels), strict=True):
@@ -95,7 +95,7 @@ def predict(
             yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.condition)
 
 
-def _ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahead: int) -> Iterator[U]:
+def map_ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahead: int) -> Iterator[U]:
     """Like `map`, in threads that are at most so many items ahead."""
     rest = iter(items)
     with ThreadPoolExecutor(threads) as pool:

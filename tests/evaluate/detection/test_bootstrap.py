@@ -35,11 +35,11 @@ def worse(results, seed=0):
 def test_a_resample_is_the_data_set_with_its_drives_repeated():
     results = scenes(absent=1)
     matches = match(results, NAMES)
-    values, drawn = module._bootstrap([matches], 5, 3)
-    weights = np.concatenate(list(module._weights(matches.drives, 5, 3, 2)))
+    values, drawn = module.resample_scores([matches], 5, 3)
+    weights = np.concatenate(list(module.draw_weights(matches.drives, 5, 3, 2)))
     for row in range(5):
         copies = [replace(r, key=f"{r.key}-{i}") for r, n in zip(results, weights[row], strict=True) for i in range(n)]
-        (expected,) = module._bootstrap([match(copies, NAMES)], 0, 0)[0]
+        (expected,) = module.resample_scores([match(copies, NAMES)], 0, 0)[0]
         ap = np.r_[0, 1, 6:10]
         np.testing.assert_allclose(drawn[0, ap, row], expected[ap], rtol=0, atol=1e-12)
         np.testing.assert_allclose(drawn[0, 2:6, row], expected[2:6], atol=0.05)  # interpolated between other scores
@@ -48,7 +48,7 @@ def test_a_resample_is_the_data_set_with_its_drives_repeated():
 
 def test_whole_drives_are_drawn_as_many_as_there_are():
     drives = np.array([0, 1, 1, 2, 0, 2, 2])
-    weights = np.concatenate(list(module._weights(drives, 500, 0, 64)))
+    weights = np.concatenate(list(module.draw_weights(drives, 500, 0, 64)))
     assert weights.shape == (500, 7)
     for drive in range(3):
         of_drive = weights[:, drives == drive]
@@ -60,7 +60,7 @@ def test_whole_drives_are_drawn_as_many_as_there_are():
 def test_how_many_go_at_once_changes_nothing(monkeypatch):
     matches = match(scenes(), NAMES)
     together = intervals([matches], resamples=40)
-    monkeypatch.setattr(module, "_CELLS_AT_ONCE", 7000)
+    monkeypatch.setattr(module, "CELLS_AT_ONCE", 7000)
     assert intervals([matches], resamples=40).to_dict() == together.to_dict()
 
 

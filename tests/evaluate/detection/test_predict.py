@@ -11,7 +11,7 @@ import pytest
 from pycocotools import mask as coco
 from support import labelled
 
-from roadscan.evaluate.detection.predict import _ahead, predict
+from roadscan.evaluate.detection.predict import map_ahead, predict
 from roadscan.evaluate.detection.results import Objects
 from roadscan.evaluate.detection.scores import score
 from roadscan.model.detector import Detections
@@ -80,9 +80,9 @@ def test_threads_that_load_ahead_keep_the_order_and_do_not_run_away() -> None:
             begun.append(number)
         return number * number
 
-    loaded = _ahead(load, range(50), 4, 6)
+    loaded = map_ahead(load, range(50), 4, 6)
     assert next(loaded) == 0
     loaded.close()  # waits for those under way
     assert max(begun) < 8
-    assert list(_ahead(load, range(50), 4, 6)) == [number * number for number in range(50)]
-    assert list(_ahead(load, [], 1, 6)) == []
+    assert list(map_ahead(load, range(50), 4, 6)) == [number * number for number in range(50)]
+    assert list(map_ahead(load, [], 1, 6)) == []
