@@ -2,6 +2,6 @@
 
 a release ──┐                                                   ┌─► intervals ─┐
             ├─► matching ─► scores: counts, distances, by class ┼─► missing    ├─► evaluation.evaluate_register
-truth/ ─────┘   (assignment)                                    └─► identity ──┘   changes.score_register
+truth/ ─────┘   (assignment)                                    └─► identity ──┘   changes.score_register; to read: tables
 what stood, what was removed, what counts for recall
 """
