@@ -15,13 +15,13 @@ and kept in ``logs/rejected-<digest>.parquet``, and a frame that has only such r
 from roadscan.observations.check import explain
 from roadscan.observations.commit import commit_observations, new_drives, rejected_key
 from roadscan.observations.conform import ConformedDrive
-from roadscan.observations.read import ReadObservations, ReadSummary, read_observations
+from roadscan.observations.read import CheckedObservations, ReadSummary, read_observations
 from roadscan.observations.run import ObservationsSummary, add_observations
 
 __all__ = [
+    "CheckedObservations",
     "ConformedDrive",
     "ObservationsSummary",
-    "ReadObservations",
     "ReadSummary",
     "add_observations",
     "commit_observations",

@@ -10,14 +10,16 @@ import pyarrow.compute as pc
 from roadscan import __version__
 from roadscan.errors import WarehouseError
 from roadscan.observations.conform import ConformedDrive
-from roadscan.observations.read import ReadObservations
+from roadscan.observations.read import CheckedObservations
 from roadscan.observations.schema import UNKNOWN
 from roadscan.schemas import RUNS
 from roadscan.storage import sha256_hex
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 
-def new_drives(warehouse: Warehouse, release: Release, found: ReadObservations, *, replace: bool = False) -> list[str]:
+def new_drives(
+    warehouse: Warehouse, release: Release, found: CheckedObservations, *, replace: bool = False
+) -> list[str]:
     """The drives that a release does not have with this very content.
 
     Args:
@@ -43,7 +45,7 @@ def new_drives(warehouse: Warehouse, release: Release, found: ReadObservations, 
     return new
 
 
-def commit_observations(warehouse: Warehouse, found: ReadObservations, *, replace: bool = False) -> Release:
+def commit_observations(warehouse: Warehouse, found: CheckedObservations, *, replace: bool = False) -> Release:
     """Commit the drives that were read, as one release. What the warehouse has already stays as it is.
 
     Args:

@@ -55,7 +55,7 @@ class ReadSummary:
 
 
 @dataclass(frozen=True)
-class ReadObservations:
+class CheckedObservations:
     """Tables that were read and found good.
 
     Attributes:
@@ -81,7 +81,7 @@ class ReadObservations:
 @contextmanager
 def read_observations(
     observations: str, frames: str | None = None, taxonomy: Taxonomy = HIGHWAY, batch_rows: int = BATCH_ROWS
-) -> Iterator[ReadObservations]:
+) -> Iterator[CheckedObservations]:
     """Read and check tables of observations and of frames. Only here storage is read.
 
     Args:
@@ -105,7 +105,9 @@ def read_observations(
         yield found
 
 
-def _read(observations: str, frames: str | None, taxonomy: Taxonomy, batch_rows: int, folder: Path) -> ReadObservations:
+def _read(
+    observations: str, frames: str | None, taxonomy: Taxonomy, batch_rows: int, folder: Path
+) -> CheckedObservations:
     sources, summary, notes = list[str](), ReadSummary(), Counter[str]()
     kept, rejected = KeptRows(folder), RejectedRows(folder / "rejected.parquet", sources)
     for uri, listed in ((frames, True), (observations, False)):
@@ -126,7 +128,7 @@ def _read(observations: str, frames: str | None, taxonomy: Taxonomy, batch_rows:
         why = "\n".join(f"  {n} {reason}: {explain(reason)}" for reason, n in summary.rejected.items())
         raise SurveyError(f"{observations}: none of {summary.rows} rows can be used; correct the table\n{why}")
     summary.notes += (*_notes(notes), *_of_classes(summary.classes, taxonomy))
-    return ReadObservations(observations, summary, keys, data, tuple(sources), kept)
+    return CheckedObservations(observations, summary, keys, data, tuple(sources), kept)
 
 
 def _keep(read: TableFile, source: int, kept: KeptRows, rejected: RejectedRows, notes: Counter[str]) -> int:

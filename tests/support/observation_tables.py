@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from roadscan.observations import (
-    ReadObservations,
+    CheckedObservations,
     ReadSummary,
     commit_observations,
     read_observations,
@@ -75,7 +75,7 @@ def tables(uri: str, drive_id: str = "a", frames: str | None = None) -> tuple[li
         return made.frames.to_pylist(), made.observations.to_pylist()
 
 
-def rejected(found: ReadObservations) -> list[dict]:
+def rejected(found: CheckedObservations) -> list[dict]:
     assert found.rejected is not None
     return pq.read_table(io.BytesIO(found.rejected)).to_pylist()
 
