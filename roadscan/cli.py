@@ -31,6 +31,7 @@ from roadscan.terminal import (
     print_night,
     print_nights,
     print_plan,
+    print_read,
     print_register_scores,
     print_sweep,
     print_tables,
@@ -113,8 +114,8 @@ def simulate(
     dry_run: DryRun = False,
 ) -> int:
     """Make survey drives over a synthetic highway, with known truth."""
-    from roadscan.survey.simulate import SimulationConfig
-    from roadscan.survey.simulate import simulate as run_simulation
+    from roadscan.simulate import SimulationConfig
+    from roadscan.simulate import simulate as run_simulation
 
     named = {"length_km": km, "nights": nights, "seed": seed}
     given = [f"{name}={value}" for name, value in named.items() if value is not None]
@@ -239,31 +240,21 @@ def inventory(
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
     from roadscan.inventory import InventoryConfig
-    from roadscan.inventory.foreign import commit_observations, explain, new_drives, read_observations, rejected_key
     from roadscan.inventory.launch import run_inventory
-    from roadscan.warehouse import Warehouse
+    from roadscan.observations import add_observations
 
     if observations is None and (frames is not None or replace):
         raise ConfigError("--frames and --replace go with --observations, which is not given")
     given = [f"warehouse={json.dumps(out)}"] if out else []
     settings = load_config(InventoryConfig, config, [*given, *(overrides or [])])
     if observations is not None:
-        with console.status("reading observations"), read_observations(observations, frames) as found:
-            facts = asdict(found.summary)
-            notes, rejected = facts.pop("notes"), facts.pop("rejected")
-            print_facts(facts)
-            for reason, count in rejected.items():
-                console.print(f"rejected: {count} {reason} ({explain(reason)})", markup=False, soft_wrap=True)
-            for note in notes:
-                console.print(f"note: {note}", markup=False, soft_wrap=True)
-            warehouse = Warehouse(settings.warehouse)
-            new = new_drives(warehouse, warehouse.current(), found, replace=replace)
-            console.print(f"{len(new)} drives to commit, {len(found.keys) - len(new)} already there")
-            if not dry_run:
-                commit_observations(warehouse, found, replace=replace)
-                if new and found.rejected is not None:
-                    where = warehouse.store.uri_of(rejected_key(found.rejected))
-                    console.print(f"rejected rows: {where}", markup=False, soft_wrap=True)
+        with console.status("reading observations"):
+            added = add_observations(
+                settings.warehouse, observations, frames, replace=replace, dry_run=dry_run, on_read=print_read
+            )
+        console.print(f"{added.new} drives to commit, {added.known} already there")
+        if added.rejected_uri:
+            console.print(f"rejected rows: {added.rejected_uri}", markup=False, soft_wrap=True)
     if dry_run:
         return print_config(settings)
     with progress("drives read") as bar:
@@ -364,7 +355,7 @@ def score(
     as_json: JsonOption = False,
 ) -> int:
     """Score the register against known assets: precision, recall, F1 and distances, with intervals."""
-    from roadscan.evaluate.register import RADII_M, evaluate_register
+    from roadscan.evaluate.register.evaluation import RADII_M, evaluate_register
 
     made = evaluate_register(warehouse, truth, class_field=class_field, radii_m=radius or RADII_M, resamples=resamples)
     if as_json:
@@ -425,13 +416,20 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> int:
     """Score a model on labelled images: average precision, P, R and F1, with intervals over drives."""
-    from roadscan.evaluate.run import evaluate as run_evaluation
-    from roadscan.evaluate.tables import evaluation_tables
+    from roadscan.evaluate.detection.evaluation import Inference
+    from roadscan.evaluate.detection.evaluation import evaluate as run_evaluation
+    from roadscan.evaluate.detection.tables import evaluation_tables
     from roadscan.report.evaluation import evaluation_pictures
 
     with progress("images", errors if as_json else console) as bar:
         made = run_evaluation(
-            model, data, split=split, recall_target=recall, resamples=resamples, device=device, on_image=bar
+            model,
+            data,
+            split=split,
+            recall_target=recall,
+            resamples=resamples,
+            inference=Inference(device),
+            on_image=bar,
         )
     if out:
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
@@ -458,16 +456,19 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
 ) -> int:
     """Compare models on the same labelled images: means over seeds, and differences with intervals over drives."""
-    from roadscan.evaluate.compare import compare as run_comparison
-    from roadscan.evaluate.compare import read_contenders
-    from roadscan.evaluate.tables import comparison_tables
+    from roadscan.evaluate.detection.compare import compare as run_comparison
+    from roadscan.evaluate.detection.compare import read_contenders
+    from roadscan.evaluate.detection.evaluation import Inference
+    from roadscan.evaluate.detection.tables import comparison_tables
     from roadscan.report.evaluation import comparison_pictures
 
     if as_json and markdown:
         raise ConfigError("--json and --markdown: got both; expected one of them")
     contenders = read_contenders(models)
     with progress("images", errors if as_json or markdown else console) as bar:
-        made = run_comparison(contenders, data, split=split, resamples=resamples, device=device, on_image=bar)
+        made = run_comparison(
+            contenders, data, split=split, resamples=resamples, inference=Inference(device), on_image=bar
+        )
     if out:
         _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))
     if as_json:

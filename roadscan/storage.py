@@ -229,10 +229,7 @@ class DiskStore(Store):
         with _disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with staged.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                write_synced(staged, data)
                 yield staged
             finally:
                 staged.unlink(missing_ok=True)
@@ -245,6 +242,14 @@ class DiskStore(Store):
         with _disk_errors(path), path.with_name(f".{path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Bytes to a file that the disk has when this returns."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

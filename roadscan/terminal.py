@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,12 +26,13 @@ from roadscan.tune.space import describe
 
 if TYPE_CHECKING:
     from roadscan.doctor import Finding
-    from roadscan.evaluate.estimates import ClassEstimate, Estimate, RegisterEvaluation
-    from roadscan.evaluate.tables import ScoreTable
+    from roadscan.evaluate.detection.tables import ScoreTable
+    from roadscan.evaluate.register.evaluation import RegisterEvaluation
     from roadscan.model.bench import Row as BackendRow
     from roadscan.nightly.lease import Hold
     from roadscan.nightly.plan import NightlyPlan
     from roadscan.nightly.summary import NightSummary
+    from roadscan.observations import ReadSummary
     from roadscan.train.ranks import Progress as EpochProgress
     from roadscan.train.result import Summary
     from roadscan.tune.config import TuneConfig
@@ -172,6 +172,19 @@ def _short(value: Any) -> str:
     return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def print_read(summary: ReadSummary) -> None:
+    """What was read of another detector's tables, what was rejected and why."""
+    from roadscan.observations import explain
+
+    facts = asdict(summary)
+    notes, rejected = facts.pop("notes"), facts.pop("rejected")
+    print_facts(facts)
+    for reason, count in rejected.items():
+        console.print(f"rejected: {count} {reason} ({explain(reason)})", markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+
+
 def print_tables(tables: Sequence[ScoreTable], notes: Sequence[str]) -> None:
     """Scores, and what a reader of them should know."""
     for table in tables:
@@ -291,68 +304,12 @@ def print_backends(rows: Sequence[BackendRow]) -> None:
 
 def print_register_scores(made: RegisterEvaluation) -> None:
     """Points for each radius, lines, removals, identities; those that there are."""
-    what = "drives" if made.block_of == "drive" else "blocks of 1 km"
-    how = f"percent; {made.level:.0%} interval over {made.blocks} {what} ({made.resamples} resamples)"
-    how = how if made.blocks > 1 and made.resamples else "percent"
-    for one in made.radii:
-        if one.classes:
-            rows = {f"{name} *" if name in one.overhead else name: row for name, row in one.classes.items()}
-            notes = f"{how}; * within {one.overhead_radius_m:g} m" if one.overhead else how
-            title = f"points, matched within {one.radius_m:g} m; distances in metres"
-            console.print(_score_table(title, notes, {**rows, "all": one.overall}))
-    if made.lines:
-        console.print(_score_table("lines, in metres; distances of their ends in metres", how, made.lines))
-    console.print(_register_facts(made))
+    from roadscan.evaluate.register.tables import register_tables
+
+    for table in register_tables(made):
+        console.print(table)
     for note in made.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-
-
-def _score_table(title: str, caption: str, rows: dict[str, ClassEstimate]) -> Table:
-    table = Table(
-        title=escape(title), caption=escape(caption), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True,
-        title_justify="left", caption_justify="left", title_style="bold", caption_style="dim",
-    )  # fmt: skip
-    table.add_column("class")
-    for name in ("found", "known", "precision", "recall", "F1", "p50", "p90"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, row in rows.items():
-        shares = [
-            _estimate(one, lambda share: f"{100 * share:.1f}".replace("100.0", "100"))
-            for one in (row.precision, row.recall, row.f1)
-        ]
-        metres = [_estimate(one, lambda value: f"{value:.2f}") for one in (row.p50_m, row.p90_m)]
-        table.add_row(escape(name), f"{row.found:.0f}", f"{row.known:.0f}", *shares, *metres)
-    return table
-
-
-def _estimate(one: Estimate, shown: Callable[[float], str]) -> str:
-    if math.isnan(one.value):
-        return "–"
-    ends = "" if math.isnan(one.low) else f"\n[dim]{shown(one.low)}–{shown(one.high)}[/dim]"
-    return f"{shown(one.value)}{ends}"
-
-
-def _register_facts(made: RegisterEvaluation) -> Table:
-    """Removals and identities, a line each."""
-    missing, identity = made.missing, made.identity
-    table = Table(show_header=False, box=None, pad_edge=False)
-    if missing.score is not None:
-        table.add_row("removed assets called missing", _of(missing.score.recalled, missing.score.known))
-        table.add_row("missing assets that were removed", _of(missing.score.true_positives, missing.score.found))
-    table.add_row("standing assets called missing", _of(missing.false_alarms, missing.standing_found))
-    if identity is not None:
-        table.add_row(f"same id in all of {identity.registers} registers", _of(identity.stable, identity.compared))
-        table.add_row("ids of more than one known asset", str(identity.shared_ids))
-    return table
-
-
-def _of(part: float, whole: float) -> str:
-    """As people read it.
-
-    >>> _of(3, 4), _of(0, 0)
-    ('3 of 4 (75.0%)', 'none')
-    """
-    return f"{part:.0f} of {whole:.0f} ({100 * part / whole:.1f}%)" if whole else "none"
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

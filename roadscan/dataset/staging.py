@@ -17,7 +17,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import time
@@ -32,7 +31,7 @@ from roadscan.dataset.manifest import FORMAT, MANIFEST, Held, manifest_bytes, re
 from roadscan.dataset.read import open_draft, read_dataset
 from roadscan.dataset.records import Dataset
 from roadscan.errors import DatasetError, NotFound, StorageError
-from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex
+from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex, write_synced
 
 
 def stage(uri: str, cache_dir: str | Path, *, on_image: OnImage | None = None) -> Dataset:
@@ -187,11 +186,10 @@ def _fetch_image(files: Files, key: str, expected: Stat, partial: Path) -> tuple
 def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        if durable:
+            write_synced(path, data)
+        else:
+            path.write_bytes(data)
 
 
 def _checked_since(cache: Path, address: str, since_s: float) -> str | None:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from roadscan.config import Config
 from roadscan.model.bundle import Task
-from roadscan.survey.simulate import SimulationConfig, write_yolo_dataset
+from roadscan.simulate import SimulationConfig, write_yolo_dataset
 from roadscan.train.config import TrainConfig
 
 

@@ -20,9 +20,9 @@ from roadscan.report.build import Report, ReportConfig, make_report
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import plan_scan
 from roadscan.scan.run import run_scan
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import Store, open_store
 from roadscan.survey.drive import find_drives
-from roadscan.survey.simulate import SimulationConfig, simulate
 
 SURVEY, WAREHOUSE = "s3://raw/survey", "s3://warehouse/highways"
 QUERIES = {

@@ -1,5 +1,6 @@
-"""How good detections and registers are, in numbers; nothing here trains, reads images or writes tables."""
+"""How good a model and a register are, in numbers; nothing here trains or writes.
 
-from roadscan.evaluate.assets import AssetScores, Score, score_assets, score_changes, seen_assets
-
-__all__ = ["AssetScores", "Score", "score_assets", "score_changes", "seen_assets"]
+detection/   what a model finds in labelled images, against their labels
+register/    what a register holds, against known assets
+bootstrap    the intervals of both: whole drives, or blocks of road, drawn again
+"""

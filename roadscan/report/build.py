@@ -14,8 +14,8 @@ from pydantic import Field
 
 from roadscan.config import Config
 from roadscan.errors import WarehouseError
-from roadscan.evaluate.assets import Score
-from roadscan.evaluate.register import RegisterScores, score_register
+from roadscan.evaluate.register.changes import RegisterScores, score_register
+from roadscan.evaluate.register.scores import Score
 from roadscan.report.page import Grid, Picture, Section, page
 from roadscan.report.samples import annotate, choose_frames, crop
 from roadscan.report.strip import Path, draw_strip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from roadscan.evaluate.compare import Comparison
-from roadscan.evaluate.run import Evaluation, surest
+from roadscan.evaluate.detection.compare import Comparison
+from roadscan.evaluate.detection.evaluation import Evaluation, surest
 from roadscan.report.predictions import samples
 from roadscan.report.training import confusion, precision_recall
 

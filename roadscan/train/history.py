@@ -17,7 +17,7 @@ from typing import Any
 from tensorboardX import SummaryWriter
 
 from roadscan.errors import ConfigError
-from roadscan.evaluate.detection.scores import jsonable
+from roadscan.evaluate.jsonable import jsonable
 from roadscan.storage import Store
 from roadscan.train.config import TrackingConfig, TrainConfig
 

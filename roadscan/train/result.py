@@ -12,13 +12,14 @@ import torch.distributed as dist
 
 from roadscan import __version__
 from roadscan.dataset.records import Dataset, Task
+from roadscan.evaluate.detection.evaluation import surest
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.overlap import Kind
+from roadscan.evaluate.detection.predict import measuring_detector, predict
 from roadscan.evaluate.detection.results import ImageResult
-from roadscan.evaluate.detection.scores import Scores, jsonable, score
+from roadscan.evaluate.detection.scores import Scores, score
 from roadscan.evaluate.detection.thresholds import calibration, thresholds_for_recall
-from roadscan.evaluate.predict import measuring_detector, predict
-from roadscan.evaluate.run import surest
+from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
 from roadscan.model.calibration import calibration_from_dataset
 from roadscan.model.device import name_of

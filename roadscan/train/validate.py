@@ -6,9 +6,9 @@ from pathlib import Path
 
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.shrunk import Shrunk
+from roadscan.evaluate.detection.predict import measuring_detector, predict
 from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.detection.scores import score
-from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.model.bundle import Bundle, ModelCard, StateDict
 from roadscan.train.config import TrainConfig
 from roadscan.train.ranks import Ranks, everyone, of_first

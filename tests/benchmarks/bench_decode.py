@@ -24,13 +24,13 @@ import torch
 from roadscan.evaluate.detection.bootstrap import intervals, paired_deltas
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.operating_point import operating_point
-from roadscan.evaluate.predict import measuring_detector, predict
-from roadscan.evaluate.split import Split, open_split
+from roadscan.evaluate.detection.predict import measuring_detector, predict
+from roadscan.evaluate.detection.split import Split, open_split
 from roadscan.model import bundle
 from roadscan.model.decode import PADDING_GREY, REDUCED, Letterbox, Pixels, decode
 from roadscan.model.detector import Detector
-from roadscan.survey.simulate import SimulationConfig
-from roadscan.survey.simulate.yolo import write_yolo_dataset
+from roadscan.simulate import SimulationConfig
+from roadscan.simulate.training_set import write_yolo_dataset
 
 Way = Callable[[bytes, Letterbox], Pixels]
 CONFIDENCE = 0.25  # of the detections that are counted
@@ -71,7 +71,7 @@ def taken(way: Way) -> Iterator[tuple[list[float], list[Pixels]]]:
         spent.append((time.thread_time() - started) * 1e3)
         return made[-1]
 
-    with mock.patch("roadscan.evaluate.predict.decode", timed):
+    with mock.patch("roadscan.evaluate.detection.predict.decode", timed):
         yield spent, made
 
 

@@ -42,8 +42,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "cluster" / "local")]
 from fleet import BIN, HEAD, Fleet, raylets  # noqa: E402
 from support import labelled  # noqa: E402
 
+from roadscan.simulate import SimulationConfig, simulate  # noqa: E402
 from roadscan.storage import open_store  # noqa: E402
-from roadscan.survey.simulate import SimulationConfig, simulate  # noqa: E402
 from roadscan.warehouse import Warehouse  # noqa: E402
 
 NIGHT = "2026-11-01"

@@ -332,7 +332,7 @@ def main() -> None:
         print(json.dumps(one(*arguments.one)))
         return
     from roadscan.model.device import Cuda, name_of
-    from roadscan.survey.simulate import SimulationConfig, simulate
+    from roadscan.simulate import SimulationConfig, simulate
 
     scale = CARD if arguments.device == "cuda" else WALK
     if scale.device == "cuda" and not Cuda.here().names:

@@ -32,8 +32,8 @@ from scipy.spatial import cKDTree
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.highway import Highway, drive
 
-from roadscan.evaluate.assets import AssetScores, score_assets
-from roadscan.evaluate.register import identity_stability
+from roadscan.evaluate.register.identity import identity_stability
+from roadscan.evaluate.register.scores import AssetScores, score_assets
 from roadscan.inventory import InventoryConfig
 from roadscan.inventory.build import Built, DriveTables, build
 from roadscan.schemas import ASSETS

@@ -23,16 +23,17 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.scanned_truth import scan_truth
 
-from roadscan.evaluate.assets import score_assets, seen_assets
+from roadscan.evaluate.register.scores import score_assets
+from roadscan.evaluate.register.truth import seen_assets
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import build
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import plan_scan
 from roadscan.scan.run import run_scan
 from roadscan.schemas import ASSETS
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import open_store
 from roadscan.survey.drive import find_drives
-from roadscan.survey.simulate import SimulationConfig, simulate
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import Warehouse
 

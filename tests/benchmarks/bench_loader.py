@@ -102,7 +102,7 @@ def sample(kind: str, root: Path, samples: int) -> float:
 
 def validation(task: str, how: str, root: Path) -> tuple[float, float]:
     """CPU milliseconds a validated image, and of these the network's own pass."""
-    from roadscan.evaluate.predict import measuring_detector, predict
+    from roadscan.evaluate.detection.predict import measuring_detector, predict
     from roadscan.model.bundle import Bundle, ModelCard
     from roadscan.train import validate
     from roadscan.train.config import TrainConfig

@@ -24,8 +24,8 @@ import torch
 
 from roadscan.dataset.read import read_dataset
 from roadscan.dataset.records import Dataset
-from roadscan.evaluate.compare import compare, read_contenders
-from roadscan.evaluate.tables import comparison_tables
+from roadscan.evaluate.detection.compare import compare, read_contenders
+from roadscan.evaluate.detection.tables import comparison_tables
 from roadscan.storage import open_store
 from roadscan.train.config import TrainConfig
 from roadscan.train.initial import read_initial

@@ -229,7 +229,7 @@ def main() -> None:
         else:
             print(ray_data(work) if kind == "ray_data" else ultralytics(work, rest[0], int(rest[1])))
         return
-    from roadscan.survey.simulate import SimulationConfig, simulate
+    from roadscan.simulate import SimulationConfig, simulate
 
     with tempfile.TemporaryDirectory() as folder:
         road = SimulationConfig(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 import time
 
-from roadscan.survey.simulate import SimulationConfig
-from roadscan.survey.simulate.conditions import CONDITIONS
-from roadscan.survey.simulate.studio import Job, make_night, shoot
+from roadscan.simulate import SimulationConfig
+from roadscan.simulate.frames import Job, make_night, shoot
+from roadscan.simulate.world.conditions import CONDITIONS
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
 FRAMES = 25

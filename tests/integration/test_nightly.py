@@ -19,9 +19,9 @@ from roadscan.config import load_config
 from roadscan.demo.server import S3Server
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.run import nightly_lease
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import Store
 from roadscan.survey.drive import find_drives, read_drive
-from roadscan.survey.simulate import SimulationConfig, simulate
 from roadscan.warehouse import Warehouse
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]

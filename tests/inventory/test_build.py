@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pytest
 from support.world import LINE, POINTS, Known, World, drive, make_world
 
-from roadscan.evaluate.assets import score_assets, score_changes
+from roadscan.evaluate.register.changes import score_changes
+from roadscan.evaluate.register.scores import score_assets
 from roadscan.inventory import InventoryConfig
 from roadscan.inventory.build import Built, DriveTables, build
 from roadscan.schemas import ASSETS

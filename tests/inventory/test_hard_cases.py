@@ -8,7 +8,7 @@ import pytest
 from inventory.test_build import confirmed, run
 from support.world import HOME, LINE, STEP_M, Known, World, drive
 
-from roadscan.evaluate.assets import score_assets
+from roadscan.evaluate.register.scores import score_assets
 from roadscan.inventory.build import Built, DriveTables
 
 POLE, SIGN, STOP = "Single-Arm Pole", "Warning Sign", "Bus Stop"

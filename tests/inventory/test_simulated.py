@@ -6,11 +6,12 @@ import pyarrow.compute as pc
 import pytest
 from support.scanned_truth import read_truth, scan_truth
 
-from roadscan.evaluate.assets import score_assets, seen_assets
+from roadscan.evaluate.register.scores import score_assets
+from roadscan.evaluate.register.truth import seen_assets
 from roadscan.inventory import InventoryConfig
 from roadscan.inventory.build import build
 from roadscan.schemas import ASSETS
-from roadscan.survey.simulate import SimulationConfig, simulate
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.taxonomy import HIGHWAY
 
 

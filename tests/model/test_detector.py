@@ -10,8 +10,8 @@ from roadscan.model.bundle import load
 from roadscan.model.detector import Detector
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.shard import ShardScanner
+from roadscan.simulate import SimulationConfig, simulate
 from roadscan.survey.drive import read_drive
-from roadscan.survey.simulate import SimulationConfig, simulate
 
 
 def test_a_batch_gives_a_result_an_image(detect_model: str) -> None:

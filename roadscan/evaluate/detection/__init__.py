@@ -1,9 +1,14 @@
-"""How good detections in images are: average precision, operating points, confidence intervals. NumPy alone.
+"""How good detections in images are: average precision, operating points, confidence intervals.
+
+split.open_split ──► predict.predict (grid_masks) ──► ImageResult: truth and detections of an image
 
 results.ImageResult ──► matching.match ──► Matches ──┬─► scores.score            (with the results, for confusion)
                                                      ├─► bootstrap.intervals, bootstrap.paired_deltas
                                                      ├─► operating_point.operating_point
                                                      └─► thresholds.thresholds_for_recall, thresholds.calibration
+
+All of it, of one model: evaluation.evaluate; of several on the same images: compare.compare; to read: tables.
+From ImageResult on it is NumPy alone; what this package exports needs no torch.
 """
 
 from roadscan.evaluate.detection.bootstrap import Delta, Deltas, Interval, Intervals, intervals, paired_deltas

@@ -25,11 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from roadscan.errors import ConfigError
+from roadscan.evaluate.bootstrap import LEVEL, RESAMPLES, draws, percentile_interval
 from roadscan.evaluate.detection.average_precision import average_precision, mean_over_classes
 from roadscan.evaluate.detection.matching import Matches
 from roadscan.evaluate.detection.operating_point import CONFIDENCES, best_point
 from roadscan.evaluate.detection.overlap import Floats
-from roadscan.evaluate.detection.scores import jsonable
+from roadscan.evaluate.jsonable import jsonable
 
 #: The scores that have intervals, beside AP50 of every class.
 METRICS = ("map50", "map50_95", "precision", "recall", "f1_of_means", "mean_class_f1")
@@ -124,7 +125,7 @@ class Deltas:
         return plain
 
 
-def intervals(runs: Sequence[Matches], *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> Intervals:
+def intervals(runs: Sequence[Matches], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0) -> Intervals:
     """Confidence intervals of one model.
 
     Args:
@@ -159,8 +160,8 @@ def paired_deltas(
     baseline: Sequence[Matches],
     candidate: Sequence[Matches],
     *,
-    resamples: int = 2000,
-    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
     seed: int = 0,
 ) -> Deltas:
     """Differences of two models, candidate minus baseline, on the same resamples.
@@ -218,13 +219,8 @@ def draw_weights(
     drives: npt.NDArray[np.int64], resamples: int, seed: int, at_once: int
 ) -> Iterator[npt.NDArray[np.int32]]:
     """How often each image is drawn, (up to at_once, images) at a time; nothing with fewer than 2 drives."""
-    rng = np.random.default_rng(seed)
-    n = int(drives.max(initial=-1)) + 1
-    if n < 2:
-        return
-    for first in range(0, resamples, at_once):
-        rows = min(at_once, resamples - first)
-        yield rng.multinomial(n, np.full(n, 1 / n), size=rows).astype(np.int32)[:, drives]
+    for drawn in draws(int(drives.max(initial=-1)) + 1, resamples, seed, at_once):
+        yield drawn.astype(np.int32)[:, drives]
 
 
 def _scores(matches: Matches, weights: npt.NDArray[np.int32]) -> Floats:
@@ -273,13 +269,9 @@ def _between_runs(values: Floats) -> Floats:
 
 
 def _ends(drawn: Floats, level: float) -> tuple[Floats, Floats]:
-    """Percentile interval of every row of (rows, resamples), from what is not NaN."""
-    ends = np.full((2, len(drawn)), np.nan)
-    for number, row in enumerate(drawn):
-        known = row[~np.isnan(row)]
-        if len(known):
-            ends[:, number] = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return ends[0], ends[1]
+    """Percentile interval of every row of (rows, resamples)."""
+    ends = np.array([percentile_interval(row, level) for row in drawn]).reshape(-1, 2)
+    return ends[:, 0], ends[:, 1]
 
 
 def _p_values(difference: Floats) -> Floats:

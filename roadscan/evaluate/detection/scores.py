@@ -6,7 +6,6 @@ Average precision is COCO's (`average_precision`), precision, recall and F1 are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,6 +32,7 @@ from roadscan.evaluate.detection.operating_point import (
 )
 from roadscan.evaluate.detection.overlap import Floats, Kind
 from roadscan.evaluate.detection.results import ImageResult
+from roadscan.evaluate.jsonable import jsonable
 
 _IOU_75 = int(np.argmin(np.abs(IOU_THRESHOLDS - 0.75)))
 
@@ -240,14 +240,3 @@ def _by_condition(matches: Matches, best: npt.NDArray[np.int64]) -> dict[str, Ma
         part = matches.select(np.flatnonzero([c == condition for c in matches.conditions]))
         scores[condition] = _main(part, confidence_curves(part), best)
     return scores
-
-
-def jsonable(value: Any) -> Any:
-    """Arrays to lists, NumPy's numbers to Python's, NaN to None, through dicts and lists."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {key: jsonable(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,239 @@
+"""Several models on the same images: the published columns of each, and how sure a difference is.
+
+A contender is one model, trained once or several times with other seeds. Its scores are means over these runs. Two
+kinds of chance are told apart: which drives are in the data (intervals), and the seed of the training (± between runs).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from roadscan import __version__
+from roadscan.errors import ConfigError
+from roadscan.evaluate.bootstrap import RESAMPLES
+from roadscan.evaluate.detection.bootstrap import Deltas, Intervals, intervals, paired_deltas
+from roadscan.evaluate.detection.evaluation import (
+    INFERENCE,
+    NAMES_OF_KINDS,
+    Inference,
+    OnImage,
+    find,
+    kinds_of,
+    notes_on_classes,
+    notes_on_tasks,
+    surest,
+)
+from roadscan.evaluate.detection.matching import Matches, match
+from roadscan.evaluate.detection.operating_point import best_point
+from roadscan.evaluate.detection.overlap import Kind
+from roadscan.evaluate.detection.results import ImageResult
+from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
+from roadscan.model.bundle import ModelCard, load
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model to compare: its name, and the files of its runs, which differ in the seed alone."""
+
+    name: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A contender's scores of one kind.
+
+    Attributes:
+        name: of the contender.
+        intervals: its scores, means over its runs.
+        deltas: to the baseline, on the same resamples; None for the baseline itself.
+    """
+
+    name: str
+    intervals: Intervals
+    deltas: Deltas | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several models on one split of a dataset.
+
+    Attributes:
+        contenders: the first is the baseline.
+        sha256: of the model files, by address.
+        cards: likewise.
+        split: the images, with the classes that were scored.
+        rows: by kind: ``box``, and ``mask`` where all have masks; in the order of the contenders.
+        results: truth and surest detections of each contender's first run, by its name, for pictures.
+        notes: what a reader should know, a sentence each.
+    """
+
+    contenders: tuple[Contender, ...]
+    sha256: dict[str, str]
+    cards: dict[str, ModelCard]
+    split: Split
+    rows: dict[Kind, tuple[Row, ...]]
+    results: dict[str, tuple[ImageResult, ...]]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, without the results."""
+        files = {one.name: [{"file": f, "sha256": self.sha256[f]} for f in one.files] for one in self.contenders}
+        return {
+            **self.split.to_dict(),
+            "baseline": self.contenders[0].name,
+            "models": files,
+            "notes": list(self.notes),
+            **{NAMES_OF_KINDS[kind]: {row.name: _row_dict(row) for row in rows} for kind, rows in self.rows.items()},
+            "code_version": __version__,
+        }
+
+
+def read_contenders(arguments: Sequence[str]) -> tuple[Contender, ...]:
+    """Contenders as they are written on the command line.
+
+    Args:
+        arguments: ``NAME=a.zip,b.zip`` each, where the files are runs of one model, or a file, whose stem is the name.
+
+    Raises:
+        ConfigError: there are fewer than two, a name or file is empty or is there twice.
+
+    >>> read_contenders(["bce=a.zip,b.zip", "s3://models/day=7/gfl.zip"])[1]
+    Contender(name='gfl', files=('s3://models/day=7/gfl.zip',))
+    """
+    contenders = []
+    for argument in arguments:
+        before, equals, after = argument.partition("=")
+        named = bool(equals) and "/" not in before  # else it is the "=" of a path
+        name, files = (before, tuple(after.split(","))) if named else (PurePosixPath(argument).stem, (argument,))
+        if not name or not all(files):
+            raise ConfigError(f"model {argument!r}: expected NAME=FILE, NAME=FILE,FILE… or a file")
+        contenders.append(Contender(name, files))
+    if len(contenders) < 2:
+        raise ConfigError(f"models: got {len(contenders)}; expected at least two to compare")
+    for what, values in (
+        ("name", [one.name for one in contenders]),
+        ("file", [file for one in contenders for file in one.files]),
+    ):
+        twice = [value for value, number in Counter(values).items() if number > 1]
+        if twice:
+            raise ConfigError(
+                f"models: {what} {twice[0]!r} is there twice; write NAME=FILE with names and files of its own"
+            )
+    return tuple(contenders)
+
+
+def compare(
+    contenders: Sequence[Contender],
+    data_uri: str,
+    *,
+    split: str = "test",
+    resamples: int = RESAMPLES,
+    cache_dir: Path = CACHE_DIR,
+    inference: Inference = INFERENCE,
+    on_image: OnImage | None = None,
+) -> Comparison:
+    """Score models on the same split of a labelled dataset.
+
+    Classes that all models and the dataset have are scored; masks, if all of them have masks.
+
+    Args:
+        contenders: from `read_contenders`; the first is the baseline.
+        data_uri: the dataset, a folder or ``s3://`` address.
+        split: where there is no test split, val is taken, and a note says so.
+        resamples: of the drives, for the intervals.
+        cache_dir: where datasets from object storage are kept.
+        inference: how models are run.
+        on_image: called with (images done, images in all), over all model files.
+
+    Raises:
+        ConfigError: the runs of a contender are not of one network, or are the same file.
+        DatasetError: the dataset cannot be read, or has no image in the split.
+        ModelError: a model cannot be read, or has no class in common with the dataset.
+    """
+    cards, digests = _read_cards(contenders)
+    images = open_split(data_uri, split, cache_dir)
+    unknown = _unknown(cards.values(), images.names)
+    for file, card in cards.items():
+        images = images.of_classes(card.classes, whose=file)
+    kinds = kinds_of([*cards.values()], images)
+    matches: dict[Kind, dict[str, list[Matches]]] = {kind: {one.name: [] for one in contenders} for kind in kinds}
+    shown: dict[str, tuple[ImageResult, ...]] = {}
+    for number, (name, file) in enumerate((one.name, file) for one in contenders for file in one.files):
+        results = find(load(file), images, inference, _part(on_image, number, len(cards)))
+        for kind in kinds:
+            matches[kind][name].append(match(results, images.names, kind=kind))
+        if name not in shown:
+            shown[name] = surest(results, float(best_point(matches[kinds[0]][name][0]).confidence[0]))
+    return Comparison(
+        contenders=tuple(contenders),
+        sha256=digests,
+        cards=cards,
+        split=images,
+        rows={kind: compare_matches(matches[kind], resamples=resamples) for kind in kinds},
+        results=shown,
+        notes=(*images.notes, *notes_on_classes(images, unknown), *notes_on_tasks([*cards.values()], images)),
+    )
+
+
+def compare_matches(runs: Mapping[str, Sequence[Matches]], *, resamples: int = RESAMPLES) -> tuple[Row, ...]:
+    """Score models whose detections are matched already.
+
+    Args:
+        runs: by the model's name, one `Matches` a training run, all on the same images; the first is the baseline.
+        resamples: of the drives.
+
+    Raises:
+        ConfigError: the runs are of different images, truth, drives, classes or kinds.
+    """
+    baseline = next(iter(runs))
+    return tuple(
+        Row(
+            name,
+            intervals(own, resamples=resamples),
+            None if name == baseline else paired_deltas(runs[baseline], own, resamples=resamples),
+        )
+        for name, own in runs.items()
+    )
+
+
+def _read_cards(contenders: Sequence[Contender]) -> tuple[dict[str, ModelCard], dict[str, str]]:
+    """Cards and digests of all files, so that what is wrong with one is said before hours of inference."""
+    cards: dict[str, ModelCard] = {}
+    digests: dict[str, str] = {}
+    for one in contenders:
+        for file in one.files:
+            bundle = load(file)
+            cards[file], digests[file] = bundle.card, bundle.sha256
+        first = one.files[0]
+        for other in one.files[1:]:
+            for field in ("task", "variant", "activation", "classes", "image_size_px"):
+                got, expected = getattr(cards[other], field), getattr(cards[first], field)
+                if got != expected:
+                    raise ConfigError(
+                        f"model {one.name}: {other} has {field} {got}, {first} has {expected}; files after one name "
+                        "must differ in their seed alone; give the other model a name of its own"
+                    )
+        if len({digests[file] for file in one.files}) < len(one.files):
+            raise ConfigError(f"model {one.name}: two of its files are the same model; expected runs of other seeds")
+    return cards, digests
+
+
+def _unknown(cards: Collection[ModelCard], names: Collection[str]) -> list[str]:
+    """Classes that some model has and the dataset has not."""
+    return [name for name in dict.fromkeys(n for card in cards for n in card.classes) if name not in names]
+
+
+def _part(on_image: OnImage | None, number: int, files: int) -> OnImage | None:
+    """Progress over one of several files."""
+    if on_image is None:
+        return None
+    return lambda done, total: on_image(number * total + done, files * total)
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    return {**row.intervals.to_dict(), "to_baseline": row.deltas.to_dict() if row.deltas else None}

@@ -1,0 +1,157 @@
+"""What a model finds in labelled images, beside their truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar
+
+import numpy as np
+from pycocotools import mask as coco
+
+from roadscan.dataset.records import LabelledImage
+from roadscan.dataset.shrunk import Pixels, Shrunk
+from roadscan.errors import DatasetError
+from roadscan.evaluate.detection.grid_masks import Rle, crop_logits, draw_outlines
+from roadscan.evaluate.detection.results import ImageResult, Objects
+from roadscan.model.bundle import Bundle
+from roadscan.model.decode import PADDING_GREY, Letterbox, Undecodable, decode, plan_letterbox
+from roadscan.model.detector import Detections, Detector, Precision
+from roadscan.model.masks import empty_mask, encode_masks
+from roadscan.model.yolo import STRIDE_PX
+
+# As average precision is measured everywhere: nearly all boxes, also those that overlap, also a box's second class.
+CONFIDENCE, IOU = 0.001, 0.7
+MASKS_PER_IMAGE = 100  # the rest, whose scores are lowest, count as detections with an empty mask
+
+MaskSize: TypeAlias = Literal["image", "grid"]
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def measuring_detector(bundle: Bundle, *, precision: Precision = "full", device: str | None = None) -> Detector:
+    """A detector that gives every box that average precision asks for."""
+    return Detector(bundle, device=device, confidence=CONFIDENCE, iou=IOU, precision=precision, every_class=True)
+
+
+def predict(
+    detector: Detector,
+    root: Path,
+    images: Sequence[LabelledImage],
+    names: Sequence[str],
+    *,
+    image_size_px: int,
+    batch: int = 16,
+    mask_size: MaskSize = "image",
+    shrunk: Shrunk | None = None,
+    truths: dict[str, Objects] | None = None,
+    threads: int = 1,
+) -> Iterator[ImageResult]:
+    """Run a detector over labelled images.
+
+    Args:
+        detector: usually from `measuring_detector`.
+        root: folder that the images' keys are below.
+        images: read from there; images of one shape share a batch, so the order of the results is not theirs.
+        names: the dataset's classes; what the model calls otherwise is left out.
+        image_size_px: longer side of the network's input.
+        batch: images a forward pass.
+        mask_size: masks are compared in the original's pixels, or on the network's own grid (`grid_masks`), which costs
+            a hundredth of it for large images; its areas are cells, so scores by size of object mean nothing there.
+        shrunk: small copies, which are used where there are some; the pixels are the same.
+        truths: truth by key from an earlier call on these images with this size; what is missing is added.
+        threads: load the next batch while one is computed.
+
+    Raises:
+        DatasetError: an image cannot be decoded.
+    """
+    truths = {} if truths is None else truths
+    shrunk = shrunk or Shrunk()
+    by_shape: dict[Letterbox, list[LabelledImage]] = defaultdict(list)
+    for image in images:
+        by_shape[plan_letterbox((image.height_px, image.width_px), image_size_px, STRIDE_PX)].append(image)
+    batches = [
+        (letterbox, alike[start : start + batch])
+        for letterbox, alike in by_shape.items()
+        for start in range(0, len(alike), batch)
+    ]
+    asked = [(image, letterbox) for letterbox, chosen in batches for image in chosen]
+
+    def load(one: tuple[LabelledImage, Letterbox]) -> Pixels:
+        image, letterbox = one
+        small = shrunk.read(image.key, letterbox.inner_hw)
+        return _pixels(root / image.key, letterbox) if small is None else _place(small, letterbox)
+
+    loaded = map_ahead(load, asked, threads, 2 * batch)
+    for letterbox, chosen in batches:
+        pixels = np.stack(list(islice(loaded, len(chosen))))
+        for image, found in zip(chosen, detector.infer(pixels), strict=True):
+            if image.key not in truths:
+                truths[image.key] = _truth(image, letterbox, mask_size)
+            objects = _found(found, letterbox, names, mask_size)
+            yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.condition)
+
+
+def map_ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahead: int) -> Iterator[U]:
+    """Like `map`, in threads that are at most so many items ahead."""
+    rest = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(function, item) for item in islice(rest, ahead)]
+        while waiting:
+            result = waiting.pop(0).result()
+            waiting += [pool.submit(function, item) for item in islice(rest, 1)]
+            yield result
+
+
+def _pixels(path: Path, letterbox: Letterbox) -> Pixels:
+    try:
+        return decode(path.read_bytes(), letterbox)
+    except (OSError, Undecodable) as error:
+        raise DatasetError(f"{path}: {error}; see 'roadscan dataset check'") from None
+
+
+def _place(small: Pixels, letterbox: Letterbox) -> Pixels:
+    """The network's input of an image that has its size there already."""
+    pixels = np.full((*letterbox.input_hw, 3), PADDING_GREY, np.uint8)
+    height, width = letterbox.inner_hw
+    pixels[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width] = small
+    return pixels
+
+
+def _truth(image: LabelledImage, letterbox: Letterbox, mask_size: MaskSize) -> Objects:
+    masks = None
+    if image.outlines is not None and mask_size == "grid":
+        masks = draw_outlines(image.outlines, letterbox)
+    elif image.outlines is not None:
+        size = image.height_px, image.width_px
+        masks = tuple(
+            coco.merge(coco.frPyObjects([part.astype(np.float64).ravel().tolist() for part in parts], *size))
+            for parts in image.outlines
+        )
+    return Objects(image.boxes_xyxy, image.classes, masks=masks)
+
+
+def _found(found: Detections, letterbox: Letterbox, names: Sequence[str], mask_size: MaskSize) -> Objects:
+    known = np.array([i for i, name in enumerate(found.classes) if name in names], np.int64)
+    boxes = letterbox.to_image(found.boxes_xyxy)[known]
+    masks = None
+    if found.masks is not None:
+        drawn = known[:MASKS_PER_IMAGE]
+        if mask_size == "grid":
+            size = found.masks.shape[1:]
+            own = crop_logits(found.masks[drawn], found.boxes_xyxy[drawn])
+        else:
+            size = letterbox.image_hw
+            counts = encode_masks(found.masks[drawn], boxes[: len(drawn)], letterbox)
+            own = tuple({"size": list(size), "counts": c.encode()} if c else _nothing(size) for c in counts)
+        masks = (*own, *[_nothing(size)] * (len(known) - len(drawn)))
+    classes = np.array([names.index(found.classes[i]) for i in known], np.int64)
+    return Objects(boxes, classes, found.scores[known], masks)
+
+
+def _nothing(size_hw: Sequence[int]) -> Rle:
+    """An empty mask: one run of zeros."""
+    return {"size": list(size_hw), "counts": empty_mask((size_hw[0], size_hw[1])).encode()}

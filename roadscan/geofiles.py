@@ -1,0 +1,116 @@
+"""Bytes of GeoJSON or (Geo)Parquet to columns and shapes, not yet judged.
+
+Both are longitude, latitude on WGS 84; another coordinate system is refused, not converted.
+
+Sources: RFC 7946 (GeoJSON), https://geoparquet.org/releases/v1.1.0/.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from roadscan.storage import arrow_file
+
+Shapes = npt.NDArray[np.object_]  # (n,) of shapely's geometries, None where there is none that can be read
+
+WGS84_CODES = ("OGC:CRS84", "EPSG:4326", "CRS84", "4326")
+
+
+class Unusable(Exception):
+    """Why a file is refused, in words that follow its name; whoever knows what the file is for says it to the user."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a GeoJSON file.
+
+    Attributes:
+        columns: properties by name, a value a feature, None where it has none.
+        shapes: (n,) geometries.
+        ids: the features' own ``id``, None where one has none.
+    """
+
+    columns: dict[str, list[Any]]
+    shapes: Shapes
+    ids: list[Any]
+
+
+def read_geojson(data: bytes) -> Features:
+    """Bytes of a FeatureCollection to its features.
+
+    Raises:
+        Unusable: it is none, or has another coordinate system.
+    """
+    try:
+        tree = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"not valid JSON ({error}); expected a GeoJSON FeatureCollection") from None
+    if not isinstance(tree, dict) or not isinstance(tree.get("features"), list):
+        got = tree.get("type") if isinstance(tree, dict) else type(tree).__name__
+        raise Unusable(f"got {got}; expected a GeoJSON FeatureCollection")
+    crs = tree.get("crs")  # of GeoJSON before RFC 7946
+    if crs is not None:
+        _check_crs(str(_dict(crs.get("properties")).get("name") if isinstance(crs, dict) else crs))
+    features = [_dict(feature) for feature in tree["features"]]
+    properties = [_dict(feature.get("properties")) for feature in features]
+    names = dict.fromkeys(name for row in properties for name in row)
+    shapes = np.full(len(features), None, object)
+    shapes[:] = [_geojson_shape(feature.get("geometry")) for feature in features]
+    columns = {name: [row.get(name) for row in properties] for name in names}
+    return Features(columns, shapes, [feature.get("id") for feature in features])
+
+
+def read_geoparquet(data: bytes) -> tuple[pa.Table, Shapes | None]:
+    """Bytes of Parquet to its table without the geometry, and the (n,) geometries; None where it has no such column.
+
+    Raises:
+        Unusable: it is no Parquet, its geometries are no WKB, or it has another coordinate system.
+    """
+    try:
+        table = pq.read_table(arrow_file(data))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise Unusable(f"cannot be read as Parquet ({error})") from None
+    try:
+        geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
+        name = str(geo.get("primary_column", "geometry"))
+        crs = geo.get("columns", {}).get(name, {}).get("crs")
+    except (ValueError, AttributeError):
+        raise Unusable("its `geo` metadata is broken; expected GeoParquet 1.x") from None
+    if isinstance(crs, dict):
+        _check_crs(":".join(str(_dict(crs.get("id")).get(part)) for part in ("authority", "code")))
+    if name not in table.column_names:
+        return table, None
+    wkb = table.schema.field(name).type
+    if not (pa.types.is_binary(wkb) or pa.types.is_large_binary(wkb)):
+        raise Unusable(
+            f"column {name!r} is {wkb}; expected geometries as WKB (binary), as GeoPandas' to_parquet writes them"
+        )
+    shapes = np.asarray(shapely.from_wkb(table[name].to_pylist(), on_invalid="ignore"), object).reshape(-1)
+    return table.drop_columns([name]), shapes
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _geojson_shape(geometry: Any) -> shapely.Geometry | None:
+    try:
+        return shapely.from_geojson(json.dumps(geometry)) if geometry is not None else None
+    except shapely.errors.ShapelyError:
+        return None
+
+
+def _check_crs(name: str) -> None:
+    if not name.upper().replace("::", ":").endswith(WGS84_CODES):
+        raise Unusable(
+            f"its coordinate system is {name}; expected longitude and latitude on WGS 84 (EPSG:4326): convert it, for "
+            "example with GeoPandas' to_crs(4326)"
+        )
