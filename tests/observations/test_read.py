@@ -120,10 +120,10 @@ def test_a_drive_id_that_is_no_name_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_full_temporary_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("roadscan.observations.spool.KeptRows.add", full)
+    monkeypatch.setattr("pyarrow.ipc.new_stream", full)
     with pytest.raises(StorageError, match="No space left on device; set TMPDIR"):
         read(csv(tmp_path / "o.csv", row()))
 
