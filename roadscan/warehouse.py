@@ -19,7 +19,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,11 +105,30 @@ class Warehouse:
         Raises:
             WarehouseError: nothing had been published by then.
         """
+        for release in self.history():
+            if datetime.fromisoformat(release.created_at) <= moment:
+                return release
+        raise WarehouseError(f"{self.store.uri}: nothing was published by {moment.isoformat()}")
+
+    def history(self) -> Iterator[Release]:
+        """Every release from the current one back to the first."""
         release = self.current()
-        while release.number and datetime.fromisoformat(release.created_at) > moment:
+        while release.number:
+            yield release
             release = self._manifest(release.parent) if release.parent else Release()
+
+    def published(self) -> Release:
+        """The current release, for those who only read.
+
+        Raises:
+            WarehouseError: nothing was ever published here, as at an address with a spelling mistake.
+        """
+        release = self.current()
         if not release.number:
-            raise WarehouseError(f"{self.store.uri}: nothing was published by {moment.isoformat()}")
+            raise WarehouseError(
+                f"{self.store.uri}: no warehouse here, {POINTER} is missing; expected the address that "
+                "'roadscan scan' or 'roadscan inventory' was given as warehouse"
+            )
         return release
 
     def publish(self, change: Callable[[Release], Release]) -> Release:
