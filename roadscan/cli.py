@@ -19,6 +19,7 @@ import typer
 from roadscan import __version__
 from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
+from roadscan.manual.jobs import JobName
 from roadscan.storage import open_store
 from roadscan.terminal import (
     console,
@@ -398,16 +399,31 @@ def doctor(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="Folder for everything it makes; must be new or empty.")],
+    km: Annotated[
+        float | None, typer.Option(help="Length of the road; 0.3 for a quick look.", show_default=False)
+    ] = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
     """Three survey nights in a real S3 store become an inventory, scored against the truth, with pictures."""
     from roadscan.demo.run import DemoConfig, run_demo
 
-    settings = load_config(DemoConfig, None, overrides or [])
+    given = [] if km is None else [f"roads.length_km={km}"]
+    settings = load_config(DemoConfig, None, [*given, *(overrides or [])])
     if dry_run:
         return print_config(settings)
     run_demo(out, settings, console, progress)
+    return 0
+
+
+@app.command("config")
+def show_config(
+    job: Annotated[JobName, typer.Argument(help="Whose config; demo_model is that of jobs/demo_model.py.")],
+) -> int:
+    """Print a job's config as YAML to start from: every field with its meaning, type, bounds, unit and default."""
+    from roadscan.manual.commented import commented_yaml
+
+    console.print(commented_yaml(job), markup=False, soft_wrap=True, end="")
     return 0
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +32,7 @@ from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
 from roadscan.storage import DiskStore, Store, arrow_file, open_store, sha256_hex
 
+LOG = logging.getLogger(__name__)
 POINTER = "current.json"
 FORMAT = "roadscan.release/1"
 ROW_GROUP = 131_072  # rows: a query about one section reads the few groups in which it lies, not the whole file
@@ -161,6 +163,7 @@ class Warehouse:
                     self.store.swap(POINTER, pointer, tag=tag)
             except Conflict:
                 continue
+            LOG.info("%s: published release %d: %s", self.store.uri, new.number, new.note)
             return new
         raise Conflict(f"{self.store.uri}: other runs published {PUBLISH_TRIES} times in a row; run again")
 
@@ -192,6 +195,7 @@ class Warehouse:
         digest = sha256_hex(data)
         path = "/".join(part for part in (table, folder, f"{name}-{digest[:16]}.parquet") if part)
         self.store.write(path, data)
+        LOG.debug("%s: wrote %d rows", self.store.uri_of(path), cast.num_rows)
         return DataFile(table, path, cast.num_rows, len(data), digest, drive_id)
 
     def read(
