@@ -7,7 +7,7 @@ TOOLS := $(VENV)/tools/.ready
 BENCHMARKS := $(sort $(wildcard tests/benchmarks/bench_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-model test check bench
+.PHONY: help demo demo-model test check docs bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -22,11 +22,15 @@ demo-model: $(READY) ## train the demo model again (hours on a CPU)
 test: $(READY) $(TOOLS) ## all tests
 	$(BIN)/pytest
 
-check: $(READY) ## format, lint, types, layers
+check: $(READY) ## format, lint, types, layers, generated pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/pages.py --check
+
+docs: $(READY) ## write the generated parts of jobs/README.md and roadscan/README.md again
+	$(BIN)/python .ci/pages.py
 
 bench: $(READY) ## measure, side by side with a peer
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

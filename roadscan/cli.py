@@ -19,12 +19,14 @@ import typer
 from roadscan import __version__
 from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
+from roadscan.logs import set_up_logging
 from roadscan.manual.jobs import JobName
 from roadscan.storage import open_store
 from roadscan.terminal import (
     console,
     epoch_progress,
     errors,
+    hush,
     print_backends,
     print_config,
     print_facts,
@@ -42,8 +44,8 @@ from roadscan.terminal import (
 
 app = typer.Typer(
     help="Survey drives in, a register of road assets out.",
+    epilog="Without -v and -q, ROADSCAN_LOG=debug, info, warning or error says what is logged.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -96,8 +98,20 @@ def run(arguments: Sequence[str]) -> int:
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, show_default=False, help="Log what is done; -vv logs more."),
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors only.")] = False,
+) -> None:
     """Survey drives in, a register of road assets out."""
+    if verbose and quiet:
+        raise ConfigError("-v and -q: got both; expected one of them")
+    set_up_logging(-1 if quiet else verbose)
+    if quiet:
+        hush()
     if version:
         console.print(__version__)
         raise typer.Exit

@@ -116,7 +116,8 @@ def in_words(annotation: Any) -> str:
 
 
 def _bounds(info: FieldInfo) -> Iterator[str]:
-    what = "characters" if str in (info.annotation, *get_args(info.annotation)) else "of them"
+    union = get_origin(info.annotation) in (Union, UnionType)
+    what = "characters" if str in (get_args(info.annotation) if union else [info.annotation]) else "of them"
     for rule in info.metadata:
         for name, sign in BOUNDS.items():
             if (bound := getattr(rule, name, None)) is not None:
