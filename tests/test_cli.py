@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import roadscan
+from support.commands import roadscan
 
 from roadscan.manual.commented import commented_yaml
 
@@ -41,6 +41,7 @@ def test_a_shell_completes_commands_jobs_and_options(words: str, place: int, off
     assert set(done.stdout.split()) == offered
 
 
+@pytest.mark.slow
 def test_quiet_leaves_results_and_verbose_adds_a_log(tmp_path: Path) -> None:
     as_always = roadscan("simulate", str(tmp_path / "a"), *SMALL)
     quiet = roadscan("-q", "simulate", str(tmp_path / "b"), *SMALL)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import roadscan
+from support.commands import roadscan
 
 from roadscan.errors import ConfigError
 from roadscan.logs import VARIABLE, choose_level

@@ -3,8 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from inventory.conftest import commit
-from inventory.world import drive, make_world
+from support.world import commit, drive, make_world
 
 import roadscan
 from roadscan.inventory import InventoryConfig, update_inventory

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import drives
 import numpy as np
 import pytest
 from pycocotools import mask as coco
+from support import drives
 
 import roadscan
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import drives
 import numpy as np
 import pytest
+from support import drives
 
 import roadscan
 
