@@ -12,7 +12,7 @@ PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 BENCHMARKS := $(filter-out %_faults.py %_gpu.py %_images.py %_losses.py, $(sort $(wildcard tests/benchmarks/bench_*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-model test test-fast check bench
+.PHONY: help demo demo-model test test-fast check docs bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -30,11 +30,15 @@ test: $(READY) $(TOOLS) ## all tests, or some: make test ARGS="tests/scan -k gpu
 test-fast: $(READY) $(TOOLS) ## the tests that start neither Ray nor S3 and are no long ones
 	$(BIN)/pytest $(PARALLEL) -m "not (slow or ray or s3)" $(ARGS)
 
-check: $(READY) ## format, lint, types, layers
+check: $(READY) ## format, lint, types, layers, generated pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/pages.py --check
+
+docs: $(READY) ## write the generated parts of jobs/README.md and roadscan/README.md again
+	$(BIN)/python .ci/pages.py
 
 bench: $(READY) ## measure, side by side with a peer
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -19,11 +19,14 @@ import typer
 from roadscan import __version__
 from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
+from roadscan.logs import set_up_logging
+from roadscan.manual.jobs import JobName
 from roadscan.storage import open_store
 from roadscan.terminal import (
     console,
     epoch_progress,
     errors,
+    hush,
     print_backends,
     print_config,
     print_facts,
@@ -42,8 +45,8 @@ from roadscan.terminal import (
 
 app = typer.Typer(
     help="Survey drives in, a register of road assets out.",
+    epilog="Without -v and -q, ROADSCAN_LOG=debug, info, warning or error says what is logged.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -96,8 +99,20 @@ def run(arguments: Sequence[str]) -> int:
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, show_default=False, help="Log what is done; -vv logs more."),
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors only.")] = False,
+) -> None:
     """Survey drives in, a register of road assets out."""
+    if verbose and quiet:
+        raise ConfigError("-v and -q: got both; expected one of them")
+    set_up_logging(-1 if quiet else verbose)
+    if quiet:
+        hush()
     if version:
         console.print(__version__)
         raise typer.Exit
@@ -389,16 +404,31 @@ def doctor(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="Folder for everything it makes; must be new or empty.")],
+    km: Annotated[
+        float | None, typer.Option(help="Length of the road; 0.3 for a quick look.", show_default=False)
+    ] = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
     """Three survey nights in a real S3 store become an inventory, scored against the truth, with pictures."""
     from roadscan.demo.run import DemoConfig, run_demo
 
-    settings = load_config(DemoConfig, None, overrides or [])
+    given = [] if km is None else [f"roads.length_km={km}"]
+    settings = load_config(DemoConfig, None, [*given, *(overrides or [])])
     if dry_run:
         return print_config(settings)
     run_demo(out, settings, console, progress)
+    return 0
+
+
+@app.command("config")
+def show_config(
+    job: Annotated[JobName, typer.Argument(help="Whose config; demo_model is that of jobs/demo_model.py.")],
+) -> int:
+    """Print a job's config as YAML to start from: every field with its meaning, type, bounds, unit and default."""
+    from roadscan.manual.commented import commented_yaml
+
+    console.print(commented_yaml(job), markup=False, soft_wrap=True, end="")
     return 0
 
 

@@ -20,87 +20,87 @@ def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) ->
 
 #: A drive's frames, as importers and the simulator write them. `reason` says why a frame cannot be used.
 DRIVE_FRAMES = _schema(
-    ("frame_id", pa.string()),
+    ("frame_id", pa.string()),  # unique in the drive
     ("image_uri", pa.string()),  # relative to the drive's image root
     ("captured_at", _UTC, True),
-    ("lon", pa.float64(), True),
+    ("lon", pa.float64(), True),  # WGS 84 degrees; so is lat
     ("lat", pa.float64(), True),
     ("heading_deg", pa.float64(), True),  # clockwise from north; of the vehicle, without the camera's mount yaw
     ("speed_mps", pa.float64(), True),
-    ("hdop", pa.float64(), True),
-    ("camera_id", pa.string()),
-    ("reason", pa.string(), True),
+    ("hdop", pa.float64(), True),  # horizontal dilution of precision, as the receiver told it
+    ("camera_id", pa.string()),  # one of the cameras in drive.json
+    ("reason", pa.string(), True),  # a word, and a detail after a colon; null where the frame can be used
 )
 
 #: One row a frame of a scanned drive: every frame of the manifest exactly once.
 FRAMES = _schema(
     ("drive_id", pa.string()),
     ("frame_id", pa.string()),
-    ("image_uri", pa.string(), True),
+    ("image_uri", pa.string(), True),  # full address
     ("captured_at", _UTC, True),
-    ("camera_lon", pa.float64(), True),
+    ("camera_lon", pa.float64(), True),  # WGS 84 degrees; so is camera_lat
     ("camera_lat", pa.float64(), True),
     ("heading_deg", pa.float64(), True),  # of the camera: vehicle heading plus mount yaw
     ("camera_id", pa.string()),
     ("fov_deg", pa.float64(), True),  # horizontal field of view
     ("status", pa.string()),  # ok | quarantined (the input is unusable) | failed (the store did not give it)
-    ("reason", pa.string(), True),
-    ("width_px", pa.int32(), True),
+    ("reason", pa.string(), True),  # of a status other than ok: a word, and a detail after a colon
+    ("width_px", pa.int32(), True),  # of the image, upright; so is height_px
     ("height_px", pa.int32(), True),
     ("n_detections", pa.int32()),
-    ("run_key", pa.string()),
+    ("run_key", pa.string()),  # digest of all that decides a drive's rows: drive, model and settings
 )
 
 #: One row a detection.
 OBSERVATIONS = _schema(
-    ("observation_id", pa.string()),
+    ("observation_id", pa.string()),  # drive, frame and a number
     ("drive_id", pa.string()),
     ("frame_id", pa.string()),
-    ("image_uri", pa.string(), True),
+    ("image_uri", pa.string(), True),  # full address
     ("captured_at", _UTC, True),
-    ("camera_lon", pa.float64()),
+    ("camera_lon", pa.float64()),  # WGS 84 degrees; so is camera_lat
     ("camera_lat", pa.float64()),
     ("heading_deg", pa.float64(), True),  # of the camera
     ("class", pa.string()),
-    ("score", pa.float32()),
+    ("score", pa.float32()),  # of the model, 0 to 1
     ("box_px", _BOX, True),  # xyxy, pixels of the original image
     ("mask_rle", pa.string(), True),  # COCO compressed RLE of the original image's size
     ("bearing_deg", pa.float64(), True),  # to the box's centre, clockwise from north
-    ("range_m", pa.float64(), True),
-    ("range_sigma_m", pa.float64(), True),
+    ("range_m", pa.float64(), True),  # from the camera
+    ("range_sigma_m", pa.float64(), True),  # its standard error
     ("range_source", pa.string(), True),  # ground | size
     ("near_bearing_deg", pa.float64(), True),  # line assets: the two ends of the visible base
     ("near_range_m", pa.float64(), True),
     ("far_bearing_deg", pa.float64(), True),
     ("far_range_m", pa.float64(), True),
-    ("run_key", pa.string()),
+    ("run_key", pa.string()),  # as of the frame
     ("model_sha256", pa.string()),
     ("code_version", pa.string()),
 )
 
 #: One row a physical asset. GeoParquet: `geometry` is WKB, `bbox` its covering column.
 ASSETS = _schema(
-    ("asset_id", pa.string()),
+    ("asset_id", pa.string()),  # a ULID, kept from release to release
     ("class", pa.string()),
-    ("geometry", pa.binary()),
+    ("geometry", pa.binary()),  # a point, or of a line asset a line; WGS 84 degrees
     ("bbox", pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])),
-    ("lon", pa.float64()),
+    ("lon", pa.float64()),  # of the point, or of the middle of the line; so is lat
     ("lat", pa.float64()),
-    ("pos_sigma_m", pa.float64()),
-    ("cov_ee_m2", pa.float64()),
-    ("cov_en_m2", pa.float64()),
-    ("cov_nn_m2", pa.float64()),
+    ("pos_sigma_m", pa.float64()),  # standard error of the position: root of the trace of its covariance …
+    ("cov_ee_m2", pa.float64()),  # … east …
+    ("cov_en_m2", pa.float64()),  # … east with north …
+    ("cov_nn_m2", pa.float64()),  # … north
     ("length_m", pa.float64(), True),  # line assets
     ("side", pa.string(), True),  # left | right | overhead, seen along the direction of travel
     ("state", pa.string()),  # candidate | confirmed | suspect (missed once) | missing | rejected (by a reviewer)
-    ("score", pa.float64()),
-    ("n_observations", pa.int32()),
-    ("n_nights", pa.int32()),
+    ("score", pa.float64()),  # mean of the detections, 0 to 1
+    ("n_observations", pa.int32()),  # frames that detected it
+    ("n_nights", pa.int32()),  # nights on which one did
     ("first_seen", _UTC),
     ("last_seen", _UTC),
-    ("evidence_uri", pa.string(), True),
-    ("evidence_box_px", _BOX, True),
-    ("model_sha256", pa.string(), True),
+    ("evidence_uri", pa.string(), True),  # image with the best look at it
+    ("evidence_box_px", _BOX, True),  # xyxy, pixels of that image
+    ("model_sha256", pa.string(), True),  # of the model that found it there
     ("existence", pa.float64(), True),  # probability that it stands
     ("azimuth_deg", pa.float64(), True),  # from the asset to the cameras that saw it, clockwise from north
     ("route_code", pa.string(), True),  # linear reference, where one is given: which route and section …
@@ -129,7 +129,7 @@ ASSET_HISTORY = _schema(
     ("asset_id", pa.string()),
     ("class", pa.string()),
     ("drive_id", pa.string()),
-    ("seen", pa.bool_()),
+    ("seen", pa.bool_()),  # whether the drive detected it
     ("looked_at", _UTC),  # end of the drive
     ("lon", pa.float64(), True),  # where this drive alone puts it; of a line its middle
     ("lat", pa.float64(), True),

@@ -15,6 +15,7 @@ What a caller may rely on:
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import random
 import secrets
@@ -36,6 +37,7 @@ from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unre
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5
@@ -388,6 +390,7 @@ def _retry_body(uri: str, attempt: Callable[[], T], deadline: float) -> T:
         except broken as error:
             if number == BODY_TRIES or time.monotonic() > deadline:
                 raise Unreachable(f"{uri}: the body broke {number} times, last: {error}") from None
+            LOG.info("%s: fetching again, since the body broke: %s", uri, error)
             time.sleep(random.uniform(0, 0.1 * 2**number))
     raise AssertionError("unreachable")
 

@@ -47,8 +47,10 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 class _Live:
     """A progress bar where there is a terminal, and none elsewhere."""
 
+    hushed = False  # for all of them
+
     def __init__(self, text: str, to: Console, *columns: ProgressColumn) -> None:
-        self._to = to
+        to = self._to = Console(quiet=True) if _Live.hushed else to
         self._bar = Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=to, transient=True)
         self._task = self._bar.add_task(text, total=None)
 
@@ -60,6 +62,11 @@ class _Live:
     def __exit__(self, *_: object) -> None:
         if self._to.is_terminal:
             self._bar.stop()
+
+
+def hush() -> None:
+    """Show no progress from here on."""
+    _Live.hushed = True
 
 
 class progress(_Live):  # noqa: N801 - used as a function: with progress("frames") as bar: bar(3, 10)

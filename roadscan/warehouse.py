@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
 from roadscan.storage import DiskStore, Store, arrow_file, open_store, sha256_hex
 
+LOG = logging.getLogger(__name__)
 POINTER = "current.json"
 FORMAT = "roadscan.release/1"
 ROW_GROUP = 131_072  # rows: a query about one section reads the few groups in which it lies, not the whole file
@@ -105,11 +107,30 @@ class Warehouse:
         Raises:
             WarehouseError: nothing had been published by then.
         """
+        for release in self.history():
+            if datetime.fromisoformat(release.created_at) <= moment:
+                return release
+        raise WarehouseError(f"{self.store.uri}: nothing was published by {moment.isoformat()}")
+
+    def history(self) -> Iterator[Release]:
+        """Every release from the current one back to the first."""
         release = self.current()
-        while release.number and datetime.fromisoformat(release.created_at) > moment:
+        while release.number:
+            yield release
             release = self.before(release)
+
+    def published(self) -> Release:
+        """The current release, for those who only read.
+
+        Raises:
+            WarehouseError: nothing was ever published here, as at an address with a spelling mistake.
+        """
+        release = self.current()
         if not release.number:
-            raise WarehouseError(f"{self.store.uri}: nothing was published by {moment.isoformat()}")
+            raise WarehouseError(
+                f"{self.store.uri}: no warehouse here, {POINTER} is missing; expected the address that "
+                "'roadscan scan' or 'roadscan inventory' was given as warehouse"
+            )
         return release
 
     def before(self, release: Release) -> Release:
@@ -146,6 +167,7 @@ class Warehouse:
                     self.store.swap(POINTER, pointer, tag=tag)
             except Conflict:
                 continue
+            LOG.info("%s: published release %d: %s", self.store.uri, new.number, new.note)
             return new
         raise Conflict(f"{self.store.uri}: other runs published {PUBLISH_TRIES} times in a row; run again")
 
@@ -177,6 +199,7 @@ class Warehouse:
         digest = sha256_hex(data)
         path = "/".join(part for part in (table, folder, f"{name}-{digest[:16]}.parquet") if part)
         self.store.write(path, data)
+        LOG.debug("%s: wrote %d rows", self.store.uri_of(path), cast.num_rows)
         return DataFile(table, path, cast.num_rows, len(data), digest, drive_id)
 
     def read(

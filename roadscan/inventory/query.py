@@ -46,11 +46,11 @@ def query(warehouse_uri: str, sql: str, *, as_of: datetime | None = None) -> pa.
         as_of: the state of that moment; None for the current one.
 
     Raises:
-        WarehouseError: DuckDB refuses the query (its message, and which tables and views there are), or nothing had
-            been published by `as_of`.
+        WarehouseError: DuckDB refuses the query (its message, and which tables and views there are), or nothing was
+            ever published there, or not by `as_of`.
     """
     warehouse = Warehouse(warehouse_uri)
-    release = warehouse.current() if as_of is None else warehouse.as_of(as_of)
+    release = warehouse.published() if as_of is None else warehouse.as_of(as_of)
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
         try:
             _check_reads(connection, sql)

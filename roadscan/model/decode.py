@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -146,13 +146,17 @@ def decode(data: bytes, letterbox: Letterbox, mode: DecodeMode = "full") -> Pixe
         raise Undecodable("corrupt: the image data cannot be decoded")
     if any(abs(got - want / by) > 1 for got, want in zip(image.shape, letterbox.image_hw, strict=False)):
         raise Undecodable(f"corrupt: the header says {letterbox.image_hw} px, the image data {image.shape[:2]}")
+    # The decoder has averaged already; cubic keeps the contrast that linear would take away once more.
+    return place(image, letterbox, cv2.INTER_LINEAR if by == 1 else cv2.INTER_CUBIC)
+
+
+def place(image: npt.NDArray[Any], letterbox: Letterbox, interpolation: int = cv2.INTER_LINEAR) -> Pixels:
+    """The network's input (h, w, 3) of a decoded image (h, w, 3): resized, and on grey."""
     inner_h, inner_w = letterbox.inner_hw
     pixels = np.full((*letterbox.input_hw, 3), PADDING_GREY, np.uint8)
     inner = pixels[letterbox.top : letterbox.top + inner_h, letterbox.left : letterbox.left + inner_w]
     if image.shape[:2] == letterbox.inner_hw:
         inner[:] = image
     else:
-        # The decoder has averaged already; cubic keeps the contrast that linear would take away once more.
-        how = cv2.INTER_LINEAR if by == 1 else cv2.INTER_CUBIC
-        inner[:] = cv2.resize(image, (inner_w, inner_h), interpolation=how)
+        inner[:] = cv2.resize(image, (inner_w, inner_h), interpolation=interpolation)
     return pixels

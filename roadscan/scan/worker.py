@@ -5,6 +5,7 @@ Ray's actors call `ShardWorker`; a scan without a cluster starts ``python -m roa
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -17,6 +18,7 @@ from threading import Lock
 import cv2
 
 from roadscan.errors import RoadscanError
+from roadscan.logs import set_up_logging
 from roadscan.model.detector import Detector
 from roadscan.model.device import this_device
 from roadscan.scan import ledger
@@ -26,6 +28,8 @@ from roadscan.scan.loading import Loaded, frames_of
 from roadscan.scan.placement import Placement
 from roadscan.scan.shard import ShardScanner
 from roadscan.warehouse import Warehouse
+
+LOG = logging.getLogger(__name__)
 
 
 class ShardWorker:
@@ -77,6 +81,7 @@ class ShardWorker:
                     backend=config.backend,
                     threads=placement.cpus,
                 )
+                LOG.info("%s computes on %s", self._process, detector.runs_on)
                 threads = config.fetch_threads or placement.threads
                 self._loaded = detector, ShardScanner(config, bundle, detector, threads)
         return self._loaded
@@ -84,6 +89,7 @@ class ShardWorker:
 
 def main() -> None:
     """A process that scans what it is given until its pipe closes."""
+    set_up_logging()
     connection, sending = Connection(int(sys.argv[1])), Lock()
     config, model_sha256, placement = connection.recv()
     worker = ShardWorker(config, model_sha256, placement)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from roadscan.errors import ConfigError, WarehouseError
 from roadscan.inventory import query, render, update_inventory
 from roadscan.inventory.views import VIEWS
 from roadscan.schemas import TABLES
+from roadscan.warehouse import Warehouse
 
 
 @pytest.fixture
@@ -28,8 +30,14 @@ def test_every_table_and_view_can_be_read(uri, name):
 
 
 @pytest.mark.parametrize("name", [*TABLES, *VIEWS])
-def test_in_an_empty_warehouse_they_are_empty(tmp_path, name):
+def test_in_an_empty_release_they_are_empty(tmp_path, name):
+    Warehouse(str(tmp_path)).publish(lambda release: replace(release, note="nothing yet"))
     assert query(str(tmp_path), f"SELECT * FROM {name}").num_rows == 0
+
+
+def test_where_nothing_was_published_there_is_nothing_to_ask(tmp_path):
+    with pytest.raises(WarehouseError, match=f"{tmp_path}: no warehouse here, current.json is missing"):
+        query(str(tmp_path), "FROM assets")
 
 
 def test_views_agree_with_the_tables(uri, warehouse):

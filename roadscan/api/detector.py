@@ -1,0 +1,145 @@
+"""A detector for single images: files or arrays in, boxes in each image's own pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from roadscan.errors import ConfigError, RoadscanError
+from roadscan.model import detector, inference
+from roadscan.model.backends.engine import Choice
+from roadscan.model.bundle import DEMO, load
+from roadscan.model.decode import Letterbox, Pixels, Undecodable, decode, image_size, place, plan_letterbox
+from roadscan.model.head import STRIDES_PX
+from roadscan.model.masks import encode_masks
+from roadscan.storage import open_file
+
+Image: TypeAlias = str | Path | npt.NDArray[Any]
+BATCH = 16  # images that go through the network together
+MAX_MEGAPIXELS = 64.0  # as a scan's own limit
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What was found in one image, highest score first.
+
+    Attributes:
+        boxes_xyxy: (n, 4) float32: left, top, right and bottom in pixels of the image.
+        scores: (n,) float32, 0 to 1.
+        classes: (n,) class names.
+        image_hw: height and width of the image in pixels, upright.
+        masks_rle: (n,) masks as COCO's compressed RLE of that size; None from a model that gives boxes alone.
+    """
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+    image_hw: tuple[int, int]
+    masks_rle: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+class Detector:
+    """A model, loaded, that finds what a scan with it would find.
+
+    Args:
+        model: a model file, a path or s3:// address; ``demo`` is the one shipped with roadscan.
+        confidence: lowest score kept, 0 to 1; None for the model's own.
+        iou: overlap at which the lower score is dropped, 0 to 1; None for the model's own.
+        device: cpu or cuda; None for the GPU where there is one.
+        backend: what runs the network. auto is the fastest that is installed and agrees with PyTorch.
+
+    Raises:
+        ModelError: not a model file, or the backend cannot be used with it.
+        DeviceError: the process was given a GPU that PyTorch cannot use.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEMO,
+        *,
+        confidence: float | None = None,
+        iou: float | None = None,
+        device: str | None = None,
+        backend: Choice = "auto",
+    ) -> None:
+        bundle = load(str(model))
+        self._side_px = bundle.card.image_size_px
+        self._detector = detector.Detector(bundle, device=device, confidence=confidence, iou=iou, backend=backend)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that the model knows."""
+        return self._detector.classes
+
+    @property
+    def runs_on(self) -> str:
+        """Device, backend and number format."""
+        return self._detector.runs_on
+
+    def detect(self, image: Image) -> Detections:
+        """What is in one image.
+
+        Args:
+            image: an image file, at a path or s3:// address; or an array (h, w, 3) of uint8, blue first, as OpenCV
+                reads images. Of a Pillow image that is ``np.asarray(image.convert("RGB"))[..., ::-1]``.
+
+        Raises:
+            RoadscanError: the file is no usable image.
+            ConfigError: the array has another shape or type.
+            StorageError: the file cannot be read.
+        """
+        return next(self.detect_all([image]))
+
+    def detect_all(self, images: Iterable[Image]) -> Iterator[Detections]:
+        """What is in each of many images, in their order; they are read as the answers are taken.
+
+        Args:
+            images: as for `detect`. Neighbours of one size go through the network together.
+
+        Raises:
+            RoadscanError, ConfigError, StorageError: as `detect`.
+        """
+        for _, alike in groupby(map(self._load, images), key=lambda loaded: loaded[0].input_hw):
+            while batch := list(islice(alike, BATCH)):
+                found = self._detector.infer(np.stack([pixels for _, pixels in batch]))
+                yield from map(_in_the_image, [letterbox for letterbox, _ in batch], found)
+
+    def _load(self, image: Image) -> tuple[Letterbox, Pixels]:
+        if isinstance(image, np.ndarray):
+            letterbox = self._letterbox(_checked(image).shape[:2])
+            return letterbox, place(image, letterbox)
+        store, name = open_file(str(image))
+        data = store.read(name)
+        try:
+            letterbox = self._letterbox(image_size(data, MAX_MEGAPIXELS))
+            return letterbox, decode(data, letterbox)
+        except Undecodable as error:
+            raise RoadscanError(
+                f"image {image}: {error}; expected a JPEG, or another image that OpenCV reads"
+            ) from None
+
+    def _letterbox(self, image_hw: Sequence[int]) -> Letterbox:
+        return plan_letterbox((image_hw[0], image_hw[1]), self._side_px, max(STRIDES_PX))
+
+
+def _checked(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ConfigError(
+            f"image: got an array {image.shape} of {image.dtype}; expected (h, w, 3) of uint8, blue first"
+        )
+    return image
+
+
+def _in_the_image(letterbox: Letterbox, found: inference.Detections) -> Detections:
+    boxes = letterbox.to_image(found.boxes_xyxy)
+    masks = None if found.masks is None else tuple(map(str, encode_masks(found.masks, boxes, letterbox)))
+    return Detections(boxes, found.scores, found.classes, letterbox.image_hw, masks)
