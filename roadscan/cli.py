@@ -36,7 +36,7 @@ from roadscan.terminal import (
     print_tables,
     print_training,
     progress,
-    sweep_progress,
+    trial_progress,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -122,7 +122,7 @@ def simulate(
     if dry_run:
         return print_config(settings)
     with progress("frames") as bar:
-        summary = run_simulation(out, settings, on_frame=bar)
+        summary = run_simulation(out, settings, bar)
     print_facts(asdict(summary))
     return 0
 
@@ -149,7 +149,7 @@ def ingest(
     if dry_run:
         return print_config(settings)
     with progress("frames") as bar:
-        summary = run_ingest(settings, on_frame=bar)
+        summary = run_ingest(settings, bar)
     print_facts(asdict(summary))
     return 0
 
@@ -171,7 +171,7 @@ def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
     if dry_run:
         return print_config(settings)
     with progress("frames") as bar:
-        summary = run_scan(settings, plan, lambda p: bar(p.frames_done, p.frames_total))
+        summary = run_scan(settings, bar, plan=plan)
     print_facts(asdict(summary))
     if not summary.complete:
         errors.print(f"{summary.frames_failed} frames failed; run the same command again to retry them")
@@ -189,10 +189,10 @@ def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRu
     if dry_run:
         check_training(settings)
         return print_config(settings)
-    from roadscan.train.launch import run_training
+    from roadscan.train.run import run_train
 
-    with epoch_progress(settings.epochs) as bar:
-        summary = run_training(settings, bar, bar.done)
+    with epoch_progress() as bar:
+        summary = run_train(settings, bar)
     print_training(settings.out, summary)
     return 0
 
@@ -201,15 +201,16 @@ def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRu
 def tune(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
     """Search loss, variant and more with Ray Tune and Optuna. Run again, it goes on where it stopped."""
     from roadscan.tune.config import TuneConfig
-    from roadscan.tune.launch import plan_sweep, run_sweep
+    from roadscan.tune.plan import plan_sweep
+    from roadscan.tune.run import run_tune
 
     settings = load_config(TuneConfig, config, overrides or [])
     if dry_run:
         print_plan(settings, plan_sweep(settings))
         return print_config(settings)
-    with sweep_progress(settings.trials) as bar:
-        summary = run_sweep(settings, bar)
-    print_sweep(bar.rows, summary, settings.metric)
+    with trial_progress() as bar:
+        summary = run_tune(settings, bar)
+    print_sweep(bar.trials, summary, settings.metric)
     return 0
 
 
@@ -303,7 +304,8 @@ def nightly(
         print_nights(plan, frames_left(settings, plan), nightly_lease(settings).holder())
         return print_config(settings)
     try:
-        return run_nightly(settings, nights, now=now, tell=print_night, progress=progress)
+        with progress("drives") as bar:
+            return run_nightly(settings, nights, bar, now=now, on_night=print_night).exit_code
     except LeaseHeld as error:
         errors.print("error:", str(error), markup=False)
         return LEASE_HELD
@@ -431,7 +433,7 @@ def evaluate(
 
     with progress("images", errors if as_json else console) as bar:
         made = run_evaluation(
-            model, data, split=split, recall_target=recall, resamples=resamples, device=device, on_image=bar
+            model, data, split=split, recall_target=recall, resamples=resamples, device=device, on_progress=bar
         )
     if out:
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
@@ -467,7 +469,7 @@ def compare(
         raise ConfigError("--json and --markdown: got both; expected one of them")
     contenders = read_contenders(models)
     with progress("images", errors if as_json or markdown else console) as bar:
-        made = run_comparison(contenders, data, split=split, resamples=resamples, device=device, on_image=bar)
+        made = run_comparison(contenders, data, split=split, resamples=resamples, device=device, on_progress=bar)
     if out:
         _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))
     if as_json:
@@ -493,7 +495,7 @@ def check_dataset(
     from roadscan.dataset.check import check_dataset as run_check
 
     with progress("images", errors if as_json else console) as bar:
-        found = run_check(uri, allow_near_duplicates=allow_near_duplicates, on_image=bar)
+        found = run_check(uri, allow_near_duplicates=allow_near_duplicates, on_progress=bar)
     if as_json:
         console.print_json(json.dumps(found.to_dict()))
     else:
@@ -553,7 +555,7 @@ def bench_model(
     from roadscan.model.bench import bench
 
     with progress("rounds") as bar:
-        rows = bench(model, images=images, threads=threads, on_step=bar)
+        rows = bench(model, images=images, threads=threads, on_progress=bar)
     print_backends(rows)
     return 0
 

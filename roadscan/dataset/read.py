@@ -12,12 +12,13 @@ import yaml
 
 from roadscan.dataset.coco_format import find_coco, places_of, read_coco
 from roadscan.dataset.draft import Draft, Reading, refuse
-from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.files import Files
 from roadscan.dataset.images import header_sizes
 from roadscan.dataset.manifest import MANIFEST, read_manifest
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.yolo_format import read_yolo
 from roadscan.errors import DatasetError
+from roadscan.progress import OnCount
 from roadscan.storage import open_file, open_store
 
 YOLO_FILE, COCO_FILE = "data.yaml", "coco.yaml"
@@ -40,7 +41,7 @@ def read_dataset(uri: str) -> Dataset:
     return reading.dataset
 
 
-def inspect(uri: str, on_image: OnImage | None = None) -> Reading:
+def inspect(uri: str, on_image: OnCount | None = None) -> Reading:
     """Read a dataset as far as it can be, and what is wrong with it.
 
     Args:

@@ -31,10 +31,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from roadscan.dataset.files import OnImage, in_threads
+from roadscan.dataset.files import in_threads
 from roadscan.dataset.staging import disk_errors, locked
 from roadscan.errors import DatasetError, StorageError
 from roadscan.nodes import usable_cores
+from roadscan.progress import OnCount
 from roadscan.storage import sha256_hex
 
 FORMAT = "roadscan.shrunk/1"
@@ -85,7 +86,7 @@ class Shrunk:
 
 
 def shrink(
-    root: str | Path, wanted: Sequence[Wanted], cache_dir: str | Path, *, on_image: OnImage | None = None
+    root: str | Path, wanted: Sequence[Wanted], cache_dir: str | Path, *, on_image: OnCount | None = None
 ) -> Shrunk:
     """Make small copies of images on this node's disk, unless they are there; the node's processes make them once.
 
@@ -168,7 +169,7 @@ def _warn_of_room(cache: Path, needed_bytes: int, images: int) -> None:
 
 
 def _make(
-    root: Path, wanted: Sequence[Wanted], offsets: Sequence[int], size_bytes: int, path: Path, on_image: OnImage | None
+    root: Path, wanted: Sequence[Wanted], offsets: Sequence[int], size_bytes: int, path: Path, on_image: OnCount | None
 ) -> None:
     """Make the file, complete or not at all, on all cores: OpenCV decodes and resizes outside of Python's lock."""
     logger.info("%s: making small copies of %d images, %.1f GB", path, len(wanted), size_bytes / 1e9)

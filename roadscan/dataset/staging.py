@@ -26,16 +26,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from roadscan.dataset.draft import Draft, Problem, Size, refuse
-from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.files import Files
 from roadscan.dataset.images import Unreadable, header_size, problem_of
 from roadscan.dataset.manifest import FORMAT, MANIFEST, Held, manifest_bytes, read_manifest
 from roadscan.dataset.read import open_draft, read_dataset
 from roadscan.dataset.records import Dataset
 from roadscan.errors import DatasetError, NotFound, StorageError
+from roadscan.progress import OnCount
 from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex
 
 
-def stage(uri: str, cache_dir: str | Path, *, on_image: OnImage | None = None) -> Dataset:
+def stage(uri: str, cache_dir: str | Path, *, on_image: OnCount | None = None) -> Dataset:
     """Bring a dataset to this node, unless it is here already.
 
     Args:
@@ -97,7 +98,7 @@ def content_digest(dataset: Dataset, sha256_by_key: Mapping[str, str]) -> str:
     return whole.hexdigest()
 
 
-def _stage(uri: str, cache: Path, on_image: OnImage | None) -> tuple[Dataset, str]:
+def _stage(uri: str, cache: Path, on_image: OnCount | None) -> tuple[Dataset, str]:
     """The dataset on this node and its folder's name, by looking at every file of it in the object store."""
     draft = open_draft(uri)
     stats = _stats(draft, uri)
@@ -151,7 +152,7 @@ def _complete(folder: Path) -> Dataset | None:
     return draft.finish({}).dataset if whole else None
 
 
-def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_image: OnImage | None) -> None:
+def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_image: OnCount | None) -> None:
     """Make the folder, complete or not at all; the lock of its name is ours."""
     for left in folder.parent.glob(f".{folder.name}-*.partial"):
         shutil.rmtree(left, ignore_errors=True)

@@ -22,7 +22,6 @@ from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.run import (
     NAMES_OF_KINDS,
     RESAMPLES,
-    OnImage,
     find,
     kinds_of,
     notes_on_classes,
@@ -32,6 +31,7 @@ from roadscan.evaluate.run import (
 from roadscan.evaluate.split import CACHE_DIR, Split, open_split
 from roadscan.model.bundle import ModelCard, load
 from roadscan.model.detector import Precision
+from roadscan.progress import OnCount, OnProgress, counter, silent
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def compare(
     device: str | None = None,
     precision: Precision = "full",
     batch: int = 16,
-    on_image: OnImage | None = None,
+    on_progress: OnProgress = silent,
 ) -> Comparison:
     """Score models on the same split of a labelled dataset.
 
@@ -151,7 +151,7 @@ def compare(
         device: torch device; None for the GPU where there is one.
         precision: full is float32, half is faster and changes scores a little.
         batch: images a forward pass.
-        on_image: called with (images done, images in all), over all model files.
+        on_progress: called after each image, over all model files.
 
     Raises:
         ConfigError: the runs of a contender are not of one network, or are the same file.
@@ -169,7 +169,7 @@ def compare(
     for number, (name, file) in enumerate((one.name, file) for one in contenders for file in one.files):
         results = find(
             load(file), images, device=device, precision=precision, batch=batch,
-            on_image=_part(on_image, number, len(cards)),
+            on_image=_of_all_files(on_progress, number, len(cards)),
         )  # fmt: skip
         for kind in kinds:
             matches[kind][name].append(match(results, images.names, kind=kind))
@@ -234,11 +234,10 @@ def _unknown(cards: Collection[ModelCard], names: Collection[str]) -> list[str]:
     return [name for name in dict.fromkeys(n for card in cards for n in card.classes) if name not in names]
 
 
-def _part(on_image: OnImage | None, number: int, files: int) -> OnImage | None:
-    """Progress over one of several files."""
-    if on_image is None:
-        return None
-    return lambda done, total: on_image(number * total + done, files * total)
+def _of_all_files(on_progress: OnProgress, number: int, files: int) -> OnCount:
+    """A callback for the counts of one of several files, each with as many images."""
+    count = counter(on_progress, "compare", "images")
+    return lambda done, total: count(number * total + done, files * total)
 
 
 def _row_dict(row: Row) -> dict[str, Any]:

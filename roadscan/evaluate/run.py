@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,8 +21,8 @@ from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.evaluate.split import CACHE_DIR, Split, open_split
 from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector, Precision
+from roadscan.progress import OnCount, OnProgress, counter, silent
 
-OnImage: TypeAlias = Callable[[int, int], None]
 NAMES_OF_KINDS: dict[Kind, str] = {"box": "boxes", "mask": "masks"}
 RESAMPLES = 2000
 
@@ -116,7 +116,7 @@ def evaluate(
     device: str | None = None,
     precision: Precision = "full",
     batch: int = 16,
-    on_image: OnImage | None = None,
+    on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Score a model file on a split of a labelled dataset.
 
@@ -132,7 +132,7 @@ def evaluate(
         device: torch device; None for the GPU where there is one.
         precision: full is float32, half is faster and changes scores a little.
         batch: images a forward pass.
-        on_image: called with (images done, images in all).
+        on_progress: called after each image.
 
     Raises:
         ConfigError: the wanted recall is out of bounds, or there is no such device.
@@ -145,6 +145,7 @@ def evaluate(
     images = open_split(data_uri, split, cache_dir)
     unknown = tuple(name for name in bundle.card.classes if name not in images.names)
     images = images.of_classes(bundle.card.classes, whose=model_uri)
+    on_image = counter(on_progress, "evaluate", "images")
     results = find(bundle, images, device=device, precision=precision, batch=batch, on_image=on_image)
     return Evaluation(
         model=model_uri,
@@ -168,7 +169,7 @@ def find(
     device: str | None = None,
     precision: Precision = "full",
     batch: int = 16,
-    on_image: OnImage | None = None,
+    on_image: OnCount | None = None,
 ) -> list[ImageResult]:
     """What a model finds in the images, beside their truth; by key.
 

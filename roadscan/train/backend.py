@@ -49,10 +49,10 @@ class CheckedTorchConfig(TorchConfig):  # type: ignore[misc]
     Here the driver is told what is wrong with the device, and workers, connected over gloo, have nothing to do.
 
     Attributes:
-        watch: who is told.
+        reporter: the run's `_Reporter`.
     """
 
-    watch: Any = None
+    reporter: Any = None
 
     @property
     def backend_cls(self) -> Any:
@@ -63,7 +63,7 @@ class CheckedTorchConfig(TorchConfig):  # type: ignore[misc]
                 found = worker_group.execute(_device_or_error)
                 errors = [one for one in found if isinstance(one, DeviceError)]
                 if errors:
-                    ray.get(backend_config.watch.fail.remote(errors[0]))
+                    ray.get(backend_config.reporter.on_failure.remote(errors[0]))
                 backend = choose_backend(["cpu"] if errors else found)
                 super().on_start(worker_group, replace(backend_config, backend=backend))  # type: ignore[call-arg]
 

@@ -33,10 +33,11 @@ from roadscan.dataset.staging import dataset_digest
 from roadscan.errors import ConfigError, DatasetError, RoadscanError, TrainingError
 from roadscan.evaluate.detection.results import Objects
 from roadscan.model import yolo
+from roadscan.progress import Progress
 from roadscan.train.config import TrainConfig
 from roadscan.train.feed import make_loader
 from roadscan.train.initial import Initial, initialise, input_shape
-from roadscan.train.ranks import Progress, Ranks, everyone, of_first
+from roadscan.train.ranks import Ranks, all_gather, broadcast
 from roadscan.train.schedule import RankBatches, learning_rate, steps_per_epoch
 from roadscan.train.state import Ema, State
 from roadscan.train.validate import validate
@@ -148,7 +149,7 @@ class _Run:
         times = {"seconds": round(ends[-1] - ends[0], 1), "step_seconds": round(median(np.diff(ends)), 4)}
         facts = {"workers": self.ranks.world_size, "skipped_steps": steps - counted}
         state.epoch += 1
-        state.history.append(of_first({"epoch": state.epoch, "lr": rate, **facts, **times, **losses}))
+        state.history.append(broadcast({"epoch": state.epoch, "lr": rate, **facts, **times, **losses}))
 
     def _step(self, parts: Iterator[dict[str, torch.Tensor]]) -> torch.Tensor | None:
         """One optimiser step; the mean of each loss over this rank's images, or None if the step was skipped."""
@@ -199,7 +200,8 @@ class _Run:
 
     def _show(self, step: int, steps: int, items: torch.Tensor) -> None:
         losses = dict(zip(self.criterion.loss_names, items.tolist(), strict=True))
-        self.ranks.progress(Progress(self.state.epoch, self.config.epochs, step, steps, losses))
+        facts = {"step": step, "steps": steps, "losses": losses}
+        self.ranks.on_progress(Progress("train", self.state.epoch, self.config.epochs, "epochs", facts))
 
     def validate(self) -> None:
         """Score the average on the validation split, where it is due; keep it if it is the best so far."""
@@ -243,7 +245,7 @@ def _agreed(digest: str, uri: str) -> str:
     Raises:
         DatasetError: they are not the same.
     """
-    if len(set(everyone(digest))) > 1:
+    if len(set(all_gather(digest))) > 1:
         raise DatasetError(f"data {uri}: nodes have different contents under this address; expected one shared dataset")
     return digest
 

@@ -36,7 +36,7 @@ RECALL = 0.9  # for which the card says the confidence of each class
 
 
 @dataclass(frozen=True)
-class Summary:
+class TrainSummary:
     """What a run came to.
 
     Attributes:
@@ -57,14 +57,14 @@ class Summary:
     backend: str = ""
 
     @staticmethod
-    def read(store: Store) -> Summary:
+    def read(store: Store) -> TrainSummary:
         """The summary of the run in that folder."""
-        return Summary(**json.loads(store.read(SUMMARY)))
+        return TrainSummary(**json.loads(store.read(SUMMARY)))
 
 
 def write_result(
     state: State, dataset: Dataset, config: TrainConfig, origin: str, store: Store, device: torch.device
-) -> Summary:
+) -> TrainSummary:
     """Measure the best weights as they will be used, and write the model file, pictures and summary.
 
     Args:
@@ -96,7 +96,7 @@ def write_result(
     columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
     backend = dist.get_backend() if dist.is_initialized() else ""
     facts = (sha256_hex(data), columns, name_of(str(device)), backend)
-    summary = Summary(store.uri, state.epoch, state.best_epoch, *facts)
+    summary = TrainSummary(store.uri, state.epoch, state.best_epoch, *facts)
     store.write(MODEL, data)
     store.write(SUMMARY, json.dumps(jsonable(asdict(summary)), indent=1, allow_nan=False).encode())
     return summary

@@ -11,7 +11,7 @@ from roadscan.evaluate.detection.scores import score
 from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.model.bundle import Bundle, ModelCard, StateDict
 from roadscan.train.config import TrainConfig
-from roadscan.train.ranks import Ranks, everyone, of_first
+from roadscan.train.ranks import Ranks, all_gather, broadcast
 
 
 def validate(
@@ -53,8 +53,8 @@ def validate(
         mask_size="grid", shrunk=shrunk, truths=truths, threads=ranks.cpus,
     )  # fmt: skip
     results = list(found)
-    gathered = [result for part in everyone(results) for result in part]
-    metrics: dict[str, float] = of_first(_metrics(gathered, dataset) if ranks.rank == 0 else None)
+    gathered = [result for part in all_gather(results) for result in part]
+    metrics: dict[str, float] = broadcast(_metrics(gathered, dataset) if ranks.rank == 0 else None)
     return metrics
 
 

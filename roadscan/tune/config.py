@@ -15,7 +15,7 @@ from roadscan.tune.space import Dimension, Range, Settings, options, probes
 
 Metric = Literal["map50_95", "map50", "f1", "mask_map50_95", "mask_map50"]
 NOT_SEARCHED = ("data", "out", "runs", "name", "epochs", "seed", "validate_every", "execution", "tracking")
-OF_NETWORK = ("variant", "activation", "image_size_px")  # what latency depends on
+NETWORK_FIELDS = ("variant", "activation", "image_size_px")  # what latency depends on
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
@@ -99,7 +99,7 @@ class TuneConfig(Config):
                 f"trials: got {self.trials}, expected at least {len(self.variants)}: the baseline of each variant"
             )
         if self.latency:
-            for field in set(OF_NETWORK) & self.space.keys():
+            for field in set(NETWORK_FIELDS) & self.space.keys():
                 if any(isinstance(one, Range) for one in options(self.space[field])):
                     raise ValueError(f"space.{field}: latency is measured for each value before; expected [values]")
         for what, settings in self._corners():

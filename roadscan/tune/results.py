@@ -25,12 +25,12 @@ from roadscan.tune.sweep import Sweep, TrialRow
 
 TABLE, BEST, SUMMARY = "trials.parquet", "best.zip", "sweep.json"
 TRIALS = "trials"
-Settle = Callable[[TrainConfig], TrainConfig]
+Placed = Callable[[TrainConfig], TrainConfig]  # a training -> the same with the placement that it has on a cluster
 GRID_POINTS = 5  # in each range, of the grid that a sweep is held against
 
 
 @dataclass(frozen=True)
-class SweepSummary:
+class TuneSummary:
     """What a sweep came to.
 
     Attributes:
@@ -67,13 +67,13 @@ def trial_name(number: int) -> str:
     return f"trial-{number:04d}"
 
 
-def write_results(sweep: Sweep, store: Store, settle: Settle) -> SweepSummary:
+def write_results(sweep: Sweep, store: Store, placed: Placed) -> TuneSummary:
     """Write table, pictures, best model and summary into the sweep's folder.
 
     Args:
         sweep: with all trials ended.
         store: its folder.
-        settle: what made of a trial's training the one that ran on this cluster.
+        placed: makes of a trial's training the one that ran on this cluster.
 
     Raises:
         TrainingError: no trial came to an end.
@@ -85,15 +85,15 @@ def write_results(sweep: Sweep, store: Store, settle: Settle) -> SweepSummary:
         raise TrainingError(f"{store.uri}: none of {len(rows)} trials came to an end; {'; '.join(sorted(failures))}")
     best = min(complete, key=lambda row: (-_value(row), row.number))
     front = pareto(complete) if config.latency else []
-    store.write(TABLE, _parquet(table(config, rows, store, settle)))
+    store.write(TABLE, _parquet(table(config, rows, store, placed)))
     store.write(BEST, store.read(f"{TRIALS}/{trial_name(best.number)}/{MODEL}"))
     baselines = [_value(row) for row in complete if row.start == "baseline"]
-    summary = SweepSummary(
+    summary = TuneSummary(
         sweep=store.uri,
         best=best.number,
         value=_value(best),
         baseline=max(baselines, default=None),
-        replay=replay(settle(config.trial(best.settings)), trial_name(best.number)),
+        replay=replay(placed(config.trial(best.settings)), trial_name(best.number)),
         pareto=[row.number for row in front],
         states={state: sum(row.state == state for row in rows) for state in ("complete", "pruned", "failed")},
         devices=sorted({row.device for row in rows if row.device}),
@@ -130,7 +130,7 @@ def replay(train: TrainConfig, name: str) -> str:
     return " ".join(["roadscan train", *pairs])
 
 
-def table(config: TuneConfig, rows: list[TrialRow], store: Store, settle: Settle) -> pa.Table:
+def table(config: TuneConfig, rows: list[TrialRow], store: Store, placed: Placed) -> pa.Table:
     """One row a trial, with a column for each field of the space."""
     fields = list(dict.fromkeys([*config.space, *(field for row in rows for field in row.settings)]))
     all_settings = [config.of_base(fields, row.settings.get("variant")) | row.settings for row in rows]
@@ -151,7 +151,7 @@ def table(config: TuneConfig, rows: list[TrialRow], store: Store, settle: Settle
     columns["failure"] = pa.array([row.failure for row in rows], pa.string())
     columns["model_sha256"] = pa.array([row.model_sha256 for row in rows], pa.string())
     columns["run"] = pa.array([trials.uri_of(trial_name(row.number)) for row in rows])
-    columns["replay"] = pa.array([_replay_of(config, row, settle) for row in rows], pa.string())
+    columns["replay"] = pa.array([_replay_of(config, row, placed) for row in rows], pa.string())
     return pa.table(columns)
 
 
@@ -171,10 +171,10 @@ def points(config: TuneConfig, rows: list[TrialRow], front: list[TrialRow]) -> l
     ]
 
 
-def _replay_of(config: TuneConfig, row: TrialRow, settle: Settle) -> str | None:
+def _replay_of(config: TuneConfig, row: TrialRow, placed: Placed) -> str | None:
     """Of the trials whose settings can be had together."""
     try:
-        return replay(settle(config.trial(row.settings)), trial_name(row.number))
+        return replay(placed(config.trial(row.settings)), trial_name(row.number))
     except ConfigError:
         return None
 

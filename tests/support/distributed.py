@@ -15,7 +15,7 @@ import torch.multiprocessing as mp
 from roadscan.demo.server import free_ports
 from roadscan.train import loop
 from roadscan.train.config import TrainConfig
-from roadscan.train.ranks import Alone
+from roadscan.train.ranks import SingleProcess
 from roadscan.train.state import State
 from support import labelled
 
@@ -66,7 +66,7 @@ def _rank(rank: int, world_size: int, port: int, config: str, images: dict[str, 
         return items
 
     loop._Run._step = step  # type: ignore[method-assign]
-    ranks = Alone(Path(folder) / "run", torch.device("cpu"), rank, world_size)
+    ranks = SingleProcess(Path(folder) / "run", torch.device("cpu"), rank, world_size)
     state = loop.train(settings, dataset, None, ranks)
     torch.save(gradient(state), Path(folder) / f"gradient-{rank}.pt")
     seen = {"steps": steps, "history": state.history}

@@ -16,7 +16,7 @@ from roadscan.errors import ConfigError
 from roadscan.model import yolo
 from roadscan.train import feed, loop
 from roadscan.train.feed import loader_processes, small_copies
-from roadscan.train.ranks import Alone
+from roadscan.train.ranks import SingleProcess
 from roadscan.train.state import State
 
 GB = 1 << 30
@@ -53,7 +53,9 @@ def test_a_small_shared_memory_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(feed, "_shared_bytes", lambda _: 0)
-    state = loop.train(config_of(tmp_path, epochs=1), drawn(tmp_path), None, Alone(tmp_path / "run", CPU, cpus=3))
+    state = loop.train(
+        config_of(tmp_path, epochs=1), drawn(tmp_path), None, SingleProcess(tmp_path / "run", CPU, cpus=3)
+    )
     assert state.epoch == 1  # in the worker itself
     assert "/dev/shm is small: 0 processes load images, where 3 CPUs could" in caplog.text
 
@@ -90,7 +92,7 @@ def test_training_and_validation_are_the_same_bits_with_and_without_small_copies
             return found
 
     def trained(name: str, shrunk: Shrunk | None) -> State:
-        return loop.train(config, dataset, None, Alone(tmp_path / name, CPU), shrunk=shrunk)
+        return loop.train(config, dataset, None, SingleProcess(tmp_path / name, CPU), shrunk=shrunk)
 
     with_, without = trained("with", Counted(small.path, small.offsets)), trained("without", None)
     assert len(reads) > 2 * 9

@@ -10,13 +10,13 @@ truth/frames/<drive>.parquet the true pose and the condition of every frame
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from roadscan.progress import OnProgress, Progress, silent
 from roadscan.storage import Store, open_store
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import write_drive
@@ -103,15 +103,13 @@ def camera_of(config: SimulationConfig) -> Camera:
     )
 
 
-def simulate(
-    out_uri: str, config: SimulationConfig, on_frame: Callable[[int, int], None] | None = None
-) -> SimulationSummary:
+def simulate(out_uri: str, config: SimulationConfig, on_progress: OnProgress = silent) -> SimulationSummary:
     """Simulate `config.nights` drives and write them with their truth.
 
     Args:
         out_uri: a folder or ``s3://bucket/prefix``; existing drives of the same seed are overwritten.
         config: what to simulate; the same config gives the same bytes, for any number of workers.
-        on_frame: called with (frames done, frames in all) after each frame.
+        on_progress: called after each frame.
 
     Raises:
         StorageError: the store refused.
@@ -140,8 +138,7 @@ def simulate(
             conditions.append(shot.condition)
             by_condition[shot.condition] = by_condition.get(shot.condition, 0) + 1
             done += 1
-            if on_frame is not None:
-                on_frame(done, total)
+            on_progress(Progress("simulate", done, total, "frames"))
         boxes += len(labels)
         _write(store, f"truth/boxes/{trajectory.drive_id}.parquet", pa.Table.from_pylist(labels, schema=BOXES))
         _write(store, f"truth/frames/{trajectory.drive_id}.parquet", _true_frames(config, trajectory, conditions))

@@ -1,4 +1,4 @@
-"""How many trials a cluster has room for, and of what size. Knows nothing of Ray."""
+"""Where the trials of a sweep are put: how many at once, each with which workers. Knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Demand = tuple[int, float]  # CPUs, GPUs of one worker
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What a sweep asks of the cluster.
 
     Attributes:
@@ -31,8 +31,8 @@ class Plan:
     nodes: Sequence[Node] | None
     max_concurrent: int | None
 
-    def settle(self, train: TrainConfig) -> TrainConfig:
-        """A training with the placement that its variant has here."""
+    def placed(self, train: TrainConfig) -> TrainConfig:
+        """A training -> the same with the placement that its variant has here."""
         placement = self.placements[train.variant]
         where = {"gpu": placement.gpus > 0, "cpus_per_worker": placement.cpus, "workers": placement.workers}
         execution = train.execution.model_copy(update={**where, "grows_to": None})
@@ -46,7 +46,7 @@ class Plan:
         return self.nodes is None or fits(self.nodes, workers)
 
 
-def plan_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> Plan:
+def place_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> SweepPlan:
     """Place the trials of each variant.
 
     Args:
@@ -60,7 +60,7 @@ def plan_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> Pl
     stated = room(config.train.execution, nodes, grows=grows) if config.train.execution.grows_to else None
     offered = stated if stated is not None else nodes
     believed = grows and stated is None and config.max_concurrent is not None
-    plan = Plan({}, {}, None if believed else offered, config.max_concurrent)
+    plan = SweepPlan({}, {}, None if believed else offered, config.max_concurrent)
     for variant in config.variants:
         train = config.trial({"variant": variant})
         try:

@@ -1,4 +1,4 @@
-"""The shell around a sweep: Ray Tune runs the trials, each a Ray Train run with workers of its own.
+"""A sweep on a Ray cluster: Ray Tune runs the trials, each a Ray Train run with workers of its own.
 
 Tune asks the sweep for trials and tells it what they report. All that has to outlive the driver is in the sweep's study
 and in the trials' own checkpoints: a sweep goes on in a new Tune experiment, and a trial that was under way goes on
@@ -10,108 +10,53 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 import ray.tune
-from optuna.storages import JournalStorage
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from roadscan.cluster import connect, grows, nodes, refuse_lost_outputs
 from roadscan.dataset.read import open_draft
-from roadscan.errors import ConfigError, ModelError, RoadscanError, TrainingError
+from roadscan.errors import RoadscanError, TrainingError
+from roadscan.progress import OnProgress, Progress
 from roadscan.storage import Store, arrow_filesystem, open_store
 from roadscan.train.backend import environment
-from roadscan.train.check import check_data, check_fit, check_writable
 from roadscan.train.config import TrainConfig
-from roadscan.train.history import HISTORY, check_tracking
-from roadscan.train.initial import Initial, read_initial
-from roadscan.train.launch import run_placed
+from roadscan.train.history import HISTORY, History
+from roadscan.train.initial import Initial
+from roadscan.train.ray import train_on_cluster
 from roadscan.train.result import MODEL
-from roadscan.tune.config import OF_NETWORK, TuneConfig
-from roadscan.tune.journal import StoreJournal
+from roadscan.tune.config import NETWORK_FIELDS, TuneConfig
 from roadscan.tune.latency import measure_latency
-from roadscan.tune.results import TRIALS, SweepSummary, trial_name, write_results
-from roadscan.tune.room import Plan, plan_trials
+from roadscan.tune.placement import SweepPlan
+from roadscan.tune.results import TRIALS, trial_name
 from roadscan.tune.space import options
-from roadscan.tune.sweep import Assignment, Sweep, TrialRow
+from roadscan.tune.sweep import Assignment, Sweep
 
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
 FINISHED: str = Searcher.FINISHED
-OnRows = Callable[[list[TrialRow]], None]
 
 
-def plan_sweep(config: TuneConfig) -> Plan:
-    """Look at the data, the first weights and the cluster; starts nothing but a local cluster where there is none.
-
-    Raises:
-        ConfigError: the cluster has no room for a variant; or the metric is of masks, and the labels are boxes.
-        DatasetError, ModelError, StorageError: as their names say.
-    """
-    check_sweep(config)
-    connect()
-    return plan_trials(config, nodes(), grows=grows())
-
-
-def check_sweep(config: TuneConfig) -> dict[str, Initial]:
-    """Look at all that a sweep reads and writes, before Ray starts.
-
-    Returns:
-        The first weights of trials, by their address.
-
-    Raises:
-        RoadscanError: as `plan_sweep`, but for the cluster.
-    """
-    check_tracking(config.train.tracking)
-    refuse_lost_outputs({"sweeps": config.sweeps}, os.environ)
-    check_writable("sweeps", open_store(config.sweeps))
-    draft = check_data(config.train.data)
-    if config.metric.startswith("mask") and draft.task != "segment":
-        raise ConfigError(f"metric: got {config.metric}, but {config.train.data} is labelled for {draft.task}")
-    found: dict[str, Initial] = {}
-    for variant in config.variants:
-        train = config.trial({"variant": variant})
-        for uri in _starts_from(config, train):
-            found[uri] = found.get(uri) or read_initial(uri)
-            try:
-                check_fit(found[uri], draft, train)
-            except ModelError as error:
-                raise ModelError(f"variant {variant}: {error}") from None
-    return found
-
-
-def _starts_from(config: TuneConfig, train: TrainConfig) -> list[str]:
-    """Addresses of first weights that trials like this one may have."""
-    choices = options(config.space["initial"]) if "initial" in config.space else (train.initial,)
-    return [str(uri) for uri in choices if uri is not None]
-
-
-def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary:
-    """Run all trials that are still to be run, and write the results.
+def run_trials(
+    sweep: Sweep, plan: SweepPlan, store: Store, initials: Mapping[str, Initial], on_progress: OnProgress
+) -> None:
+    """Run a sweep's trials to their end; Ray is connected.
 
     Args:
-        config: the sweep.
-        on_rows: called with all trials so far, when one starts, ends, or has done an epoch.
+        sweep: gives trials, and takes what came of them.
+        plan: of the cluster.
+        store: the sweep's folder.
+        initials: first weights of trials, by their address.
+        on_progress: called with all trials so far, when one starts, ends, or has done an epoch.
 
     Raises:
-        ConfigError: the sweep was started with other settings; and what `plan_sweep` raises.
-        TrainingError: another driver goes on with the sweep, or no trial came to an end.
+        RoadscanError: what stopped the sweep; trials under way are left for the next driver.
     """
-    initials = check_sweep(config)
-    store = open_store(config.sweeps).child(config.name)
-    # Absolute: trials have folders of their own.
-    data = open_store(config.train.data).uri
-    config = config.model_copy(update={"train": config.train.model_copy(update={"data": data})})
-    connect()
-    plan = plan_trials(config, nodes(), grows=grows())
-    sweep = Sweep(config, JournalStorage(StoreJournal(store)))
-    if config.latency and not sweep.latencies():
-        sweep.set_latencies(_latencies(config, plan))
-    run = _Run(sweep, plan, store, on_rows or (lambda _: None))
+    runner = _TrialRunner(sweep, plan, store, on_progress)
     filesystem, path = arrow_filesystem(store.uri)
     # Trials write their own files, and progress is shown by who called: none of Tune's.
     os.environ |= {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
@@ -121,8 +66,8 @@ def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary
         # A byte, since Tune wants something: the trial's own process only waits for its workers.
         ray.tune.with_resources(ray.tune.with_parameters(_run_trial, initials=references), {"memory": 1}),
         tune_config=ray.tune.TuneConfig(
-            search_alg=_Search(run),
-            scheduler=_Pruning(run),
+            search_alg=_SweepSearcher(runner),
+            scheduler=_SweepScheduler(runner),
             num_samples=-1,  # the search says when it is finished
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         ),
@@ -130,45 +75,44 @@ def run_sweep(config: TuneConfig, on_rows: OnRows | None = None) -> SweepSummary
             name="tune",
             storage_path=path,
             storage_filesystem=filesystem,
-            failure_config=ray.tune.FailureConfig(max_failures=config.max_failures),
+            failure_config=ray.tune.FailureConfig(max_failures=sweep.config.max_failures),
             verbose=0,
         ),
     ).fit()
-    if run.error is not None:
-        raise run.error
-    return write_results(sweep, store, plan.settle)
+    if runner.error is not None:
+        raise runner.error
 
 
-class _Run:
-    """What Tune's two sides share: the sweep, and which trials are under way."""
+class _TrialRunner:
+    """What Tune's searcher and scheduler share: the sweep, and which trials are under way."""
 
-    def __init__(self, sweep: Sweep, plan: Plan, store: Store, on_rows: OnRows) -> None:
+    def __init__(self, sweep: Sweep, plan: SweepPlan, store: Store, on_progress: OnProgress) -> None:
         self.error: RoadscanError | None = None
-        self._sweep, self._plan, self._store, self._on_rows = sweep, plan, store, on_rows
-        self._held: Assignment | None = None  # asked for, and too large for what is free
+        self._sweep, self._plan, self._store, self._on_progress = sweep, plan, store, on_progress
+        self._waiting: Assignment | None = None  # asked for, and too large for what is free
         self._running: dict[str, Assignment] = {}
         self._hours: dict[str, dict[int, float]] = {}  # of all workers together, by epoch
 
-    def start(self, trial_id: str) -> dict[str, Any] | str | None:
+    def next_trial(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's spec; None while there is no room, ``FINISHED`` if there is none."""
         if self.error is not None:
             return FINISHED
         if not any(map(self._has_room, self._plan.placements)):
             return None
-        self._held = self._held or self._sweep.next()
-        if self._held is None:
+        self._waiting = self._waiting or self._sweep.next()
+        if self._waiting is None:
             return FINISHED
-        if not self._has_room(self._held.train.variant):
+        if not self._has_room(self._waiting.train.variant):
             return None
-        assignment, self._held = self._held, None
+        assignment, self._waiting = self._waiting, None
         self._running[trial_id], self._hours[trial_id] = assignment, {}
-        self._show()
+        self._send_progress()
         placement = self._plan.placements[assignment.train.variant]
-        train = self._kept_in_sweep(assignment).model_dump_json()
+        train = self._train_config(assignment).model_dump_json()
         return {"train": train, "placement": placement, "environment": environment()}
 
-    def take(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Take in what a trial reports; whether it is to be stopped."""
+    def on_result(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """What a trial reports -> whether it is to be stopped."""
         number = self._running[trial_id].number
         if self.error is not None:
             return True
@@ -176,12 +120,12 @@ class _Run:
             return False
         self._hours[trial_id][result["epoch"]] = result["seconds"] * result["workers"] / 3600
         metric = self._sweep.config.metric
-        give_up = metric in result and self._sweep.report(number, result["epoch"], result[metric])
-        self._show()
-        return give_up
+        is_pruned = metric in result and self._sweep.report(number, result["epoch"], result[metric])
+        self._send_progress()
+        return is_pruned
 
-    def end(self, trial_id: str, result: dict[str, Any] | None, *, error: bool) -> None:
-        """A trial has ended, was stopped, or was lost too often."""
+    def on_end(self, trial_id: str, result: dict[str, Any] | None, *, error: bool) -> None:
+        """Tell the sweep how a trial ended: by itself, stopped, or lost too often."""
         assignment, hours = self._running.pop(trial_id), self._hours.pop(trial_id)
         if self.error is not None:
             return  # it is still under way for the next driver
@@ -198,12 +142,12 @@ class _Run:
             self._sweep.complete(assignment.number, facts, self._latency_ms(assignment.train))
         else:
             self._sweep.prune(assignment.number, facts)
-        self._show()
+        self._send_progress()
 
-    def _kept_in_sweep(self, assignment: Assignment) -> TrainConfig:
+    def _train_config(self, assignment: Assignment) -> TrainConfig:
         name, runs = trial_name(assignment.number), self._store.child(TRIALS)
         where = {"name": name, "runs": runs.uri, "out": runs.uri_of(f"{name}/{MODEL}")}
-        return self._plan.settle(assignment.train).model_copy(update=where)
+        return self._plan.placed(assignment.train).model_copy(update=where)
 
     def _has_room(self, variant: str) -> bool:
         return self._plan.has_room([variant, *(running.train.variant for running in self._running.values())])
@@ -211,25 +155,27 @@ class _Run:
     def _latency_ms(self, train: TrainConfig) -> float | None:
         return self._sweep.latencies()[_network(train)] if self._sweep.config.latency else None
 
-    def _show(self) -> None:
-        self._on_rows(self._sweep.rows())
+    def _send_progress(self) -> None:
+        trials = self._sweep.rows()
+        ended = sum(row.state != "running" for row in trials)
+        self._on_progress(Progress("tune", ended, self._sweep.config.trials, "trials", {"trials": trials}))
 
 
-class _Search(Searcher):  # type: ignore[misc]
+class _SweepSearcher(Searcher):  # type: ignore[misc]
     """Asks the sweep for trials, on behalf of Ray Tune."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, runner: _TrialRunner) -> None:
         super().__init__()
-        self._run = run
+        self._runner = runner
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        with _kept(self._run):
-            return self._run.start(trial_id)
+        with _errors_kept(self._runner):
+            return self._runner.next_trial(trial_id)
         return FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        with _kept(self._run):
-            self._run.end(trial_id, result, error=error)
+        with _errors_kept(self._runner):
+            self._runner.on_end(trial_id, result, error=error)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the record."""
@@ -241,16 +187,16 @@ class _Search(Searcher):  # type: ignore[misc]
         return {}
 
 
-class _Pruning(FIFOScheduler):  # type: ignore[misc]
-    """Stops the trials that the sweep gives up, on behalf of Ray Tune."""
+class _SweepScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Stops the trials that the sweep prunes, on behalf of Ray Tune."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, runner: _TrialRunner) -> None:
         super().__init__()
-        self._run = run
+        self._runner = runner
 
     def on_trial_result(self, _: Any, trial: Any, result: dict[str, Any]) -> str:
-        with _kept(self._run):
-            if not self._run.take(trial.trial_id, result):
+        with _errors_kept(self._runner):
+            if not self._runner.on_result(trial.trial_id, result):
                 return CONTINUE
         return STOP
 
@@ -259,12 +205,12 @@ class _Pruning(FIFOScheduler):  # type: ignore[misc]
 
 
 @contextmanager
-def _kept(run: _Run) -> Iterator[None]:
+def _errors_kept(runner: _TrialRunner) -> Iterator[None]:
     """Keep an error for the end: raised here, Ray Tune would wrap it, and leave trials running."""
     try:
         yield
     except RoadscanError as error:
-        run.error = run.error or error
+        runner.error = runner.error or error
 
 
 def _run_trial(spec: dict[str, Any], initials: dict[str, Any]) -> None:
@@ -273,7 +219,10 @@ def _run_trial(spec: dict[str, Any], initials: dict[str, Any]) -> None:
     config = TrainConfig.model_validate_json(spec["train"])
     reported = 0
 
-    def report(history: list[dict[str, Any]]) -> None:
+    def on_progress(progress: Progress) -> None:
+        report(progress.facts.get("history", []))
+
+    def report(history: History) -> None:
         nonlocal reported
         for row in history[reported:]:
             ray.tune.report(row)
@@ -281,7 +230,7 @@ def _run_trial(spec: dict[str, Any], initials: dict[str, Any]) -> None:
 
     try:
         initial = initials[config.initial] if config.initial else ray.put(None)
-        summary = run_placed(config, spec["placement"], initial, on_history=report)
+        summary = train_on_cluster(config, spec["placement"], initial, on_progress)
         # Of a run that had been finished before, nothing was heard.
         report(json.loads(open_store(config.runs).child(config.name).read(HISTORY)))
     except TrainingError as error:
@@ -292,13 +241,13 @@ def _run_trial(spec: dict[str, Any], initials: dict[str, Any]) -> None:
         ray.tune.report({"model_sha256": summary.model_sha256, "device": summary.device})
 
 
-def _latencies(config: TuneConfig, plan: Plan) -> dict[str, float]:
-    """Of every network in the space, measured one after another, where trials will run."""
-    choices = [options(config.space[field]) if field in config.space else (None,) for field in OF_NETWORK]
+def measure_latencies(config: TuneConfig, plan: SweepPlan) -> dict[str, float]:
+    """A sweep's config -> milliseconds an image by network of its space, measured in turn where trials will run."""
+    choices = [options(config.space[field]) if field in config.space else (None,) for field in NETWORK_FIELDS]
     found: dict[str, float] = {}
     task = open_draft(config.train.data).task
     for values in itertools.product(*choices):
-        settings = {field: value for field, value in zip(OF_NETWORK, values, strict=True) if field in config.space}
+        settings = {field: value for field, value in zip(NETWORK_FIELDS, values, strict=True) if field in config.space}
         train = config.trial(settings)
         placement = plan.placements[train.variant]
         measure = ray.remote(measure_latency).options(
