@@ -33,7 +33,7 @@ ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an erro
 def scan_on_cluster(
     config: ScanConfig, shards: Sequence[Shard], model_sha256: str, placement: Placement
 ) -> Iterator[Scanned]:
-    """Shards -> what each gave, as it is committed; Ray is connected.
+    """Each shard, as it is committed; Ray is connected.
 
     Args:
         config: the scan; its warehouse is absolute.
@@ -44,7 +44,7 @@ def scan_on_cluster(
     Raises:
         RoadscanError: what an actor could not get over.
     """
-    _silence_ray_data()
+    _quiet()
     # One row a block and one block a shard: a block is what Ray Data gives to an actor at a time.
     rows = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
     with warnings.catch_warnings():
@@ -63,27 +63,27 @@ def scan_on_cluster(
             num_gpus=placement.gpus,
             max_restarts=3,  # for ever by default, so a frame that kills the process would keep the actor busy
         )
-    warning = threading.Timer(PATIENCE_S, _warn_of_waiting)
-    warning.daemon = True
-    warning.start()
+    told = threading.Timer(PATIENCE_S, _tell_what_is_free)
+    told.daemon = True
+    told.start()
     try:
         for row in results.iter_rows():
-            warning.cancel()
+            told.cancel()
             yield Scanned(**row)
     except ray.exceptions.RayError as error:
-        raise _unwrapped(error) from error
+        raise _cause(error) from error
     finally:
-        warning.cancel()
+        told.cancel()
 
 
-def _warn_of_waiting() -> None:
-    """Log what is free in the cluster: of actors that wait for room Ray Data says nothing, and waits for ever."""
+def _tell_what_is_free() -> None:
+    """Of actors that wait for room Ray Data says nothing, and waits for ever."""
     free = {name: count for name, count in ray.available_resources().items() if name in ("CPU", "GPU")}
     LOG.warning("no shard yet, after %d s; free in the cluster: %s", PATIENCE_S, free or "nothing")
 
 
-def _silence_ray_data() -> None:
-    """Turn Ray Data's progress bars and tracebacks off."""
+def _quiet() -> None:
+    """Have Ray Data speak when it is spoken to."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.raise_original_map_exception = True  # otherwise an actor's own error is lost on the way here
@@ -103,8 +103,8 @@ class ShardActor:
         return {name: [value] for name, value in asdict(self._worker.scan(shard)).items()}
 
 
-def _unwrapped(error: BaseException) -> RoadscanError:
-    """Ray's error -> the roadscan error inside it, or one that says what Ray saw."""
+def _cause(error: BaseException) -> RoadscanError:
+    """The roadscan error inside Ray's, or one that says what Ray saw."""
     link: BaseException | None = error
     while link is not None:
         inner = getattr(
