@@ -27,13 +27,13 @@ from roadscan.dataset.staging import stage
 from roadscan.errors import AccessDenied, NotFound, RoadscanError, StorageError, TrainingError
 from roadscan.progress import OnProgress, Progress, silent
 from roadscan.storage import arrow_filesystem, open_file, open_store
-from roadscan.train.backend import CheckedTorchConfig, environment, worker_device
 from roadscan.train.config import TrainConfig
-from roadscan.train.feed import small_copies
+from roadscan.train.dataloader import images_to_shrink
 from roadscan.train.history import History, write_history
 from roadscan.train.initial import Initial, check_splits
 from roadscan.train.loop import train
 from roadscan.train.placement import Placement
+from roadscan.train.process_group import CheckedTorchConfig, environment, worker_device
 from roadscan.train.ranks import all_gather
 from roadscan.train.result import MODEL, TrainSummary, write_result
 
@@ -145,7 +145,7 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
     try:
         dataset = stage(config.data, Path(config.execution.cache_dir))
         check_splits(dataset, config.data)
-        shrunk = shrink(dataset.root, small_copies(dataset, config.image_size_px), config.execution.cache_dir)
+        shrunk = shrink(dataset.root, images_to_shrink(dataset, config.image_size_px), config.execution.cache_dir)
     except RoadscanError as error_:
         error = error_
     # All or none: a rank that went on alone would wait for ever for the others.

@@ -1,4 +1,4 @@
-"""What a run leaves: the model file with its card, and a summary."""
+"""The results of a run: the model file with its card, pictures, and a summary."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class TrainSummary:
 
     @staticmethod
     def read(store: Store) -> TrainSummary:
-        """The summary of the run in that folder."""
+        """A run's folder -> its summary."""
         return TrainSummary(**json.loads(store.read(SUMMARY)))
 
 
 def write_result(
     state: State, dataset: Dataset, config: TrainConfig, origin: str, store: Store, device: torch.device
 ) -> TrainSummary:
-    """Measure the best weights as they will be used, and write the model file, pictures and summary.
+    """A finished run's state -> its summary; measures the best weights as they will be used, and writes all results.
 
     Args:
         state: of the finished run.
@@ -88,7 +88,7 @@ def write_result(
             name = split if kind == "box" else f"{split} masks"
             metrics[name] = _metrics(scores)
             if split == "val":
-                metrics[name] |= _choices(matches)
+                metrics[name] |= _operating_points(matches)
             _draw(scores, found, dataset, store, name.replace(" ", "-"), kind)
     store.write("curves.png", curves(state.history))
     calibration = calibration_from_dataset(dataset, "val", config.image_size_px)
@@ -103,11 +103,11 @@ def write_result(
 
 
 def _draw(scores: Scores, found: list[ImageResult], dataset: Dataset, store: Store, name: str, kind: Kind) -> None:
-    """Precision against recall, the confusion matrix, and some images with truth and detections side by side."""
+    """Write the pictures: precision against recall, the confusion matrix, some images with truth and detections."""
     store.write(f"{name}-precision-recall.png", precision_recall(scores))
     store.write(f"{name}-confusion.png", confusion(scores))
-    sure = surest(found, scores.confidence)
-    store.write(f"{name}-samples.png", samples(dataset.root, {"detected": sure}, dataset.names, kind=kind))
+    kept = surest(found, scores.confidence)
+    store.write(f"{name}-samples.png", samples(dataset.root, {"detected": kept}, dataset.names, kind=kind))
 
 
 def _card(state: State, dataset: Dataset, config: TrainConfig, origin: str) -> ModelCard:
@@ -148,8 +148,8 @@ def _metrics(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _choices(matches: Matches) -> dict[str, Any]:
-    """What a user of the model may choose by: confidences for a recall, and how far its scores can be believed."""
+def _operating_points(matches: Matches) -> dict[str, Any]:
+    """Matches -> what a user chooses a confidence by: confidences for a recall, and the scores' calibration error."""
     thresholds = thresholds_for_recall(matches, RECALL)
     return {
         f"confidence_for_recall_{RECALL:g}": {

@@ -1,4 +1,4 @@
-"""All that a run is made of between two epochs, and its checkpoint: float32, exact, loaded without pickle."""
+"""The state of a run between two epochs, and its checkpoint: float32, exact, loaded without pickle."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Ema:
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        self._decay, self._of = decay, network.state_dict()
-        self.weights: StateDict = {name: tensor.detach().clone() for name, tensor in self._of.items()}
+        self._decay, self._live = decay, network.state_dict()
+        self.weights: StateDict = {name: tensor.detach().clone() for name, tensor in self._live.items()}
         self.updates = 0
-        self._floats = [name for name, tensor in self._of.items() if tensor.is_floating_point()]
+        self._floats = [name for name, tensor in self._live.items() if tensor.is_floating_point()]
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the network's weights as they are now."""
+        """Move the average towards the network's weights as they are now."""
         self.updates += 1
         new = 1 - self._decay * (1 - math.exp(-self.updates / TAU))
-        torch._foreach_lerp_([self.weights[n] for n in self._floats], [self._of[n] for n in self._floats], new)
-        for name in self._of.keys() - set(self._floats):
-            self.weights[name].copy_(self._of[name])
+        torch._foreach_lerp_([self.weights[n] for n in self._floats], [self._live[n] for n in self._floats], new)
+        for name in self._live.keys() - set(self._floats):
+            self.weights[name].copy_(self._live[name])
 
 
 @dataclass
@@ -69,7 +69,7 @@ class State:
     best: StateDict = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint into a folder."""
         tree = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -80,7 +80,7 @@ class State:
         torch.save(tree, folder / FILE)
 
     def load(self, folder: Path) -> None:
-        """Take on a checkpoint.
+        """Restore the state from the checkpoint in a folder.
 
         Raises:
             ConfigError: it is of a run with other settings.

@@ -1,4 +1,4 @@
-"""Scoring a run's weights on a split, shared out over the ranks."""
+"""Validation of a run's weights, its images shared out over the ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roadscan.train.ranks import Ranks, all_gather, broadcast
 def validate(
     weights: StateDict, dataset: Dataset, config: TrainConfig, ranks: Ranks, shrunk: Shrunk, truths: dict[str, Objects]
 ) -> dict[str, float]:
-    """Scores of weights on the validation split, the same on every rank.
+    """Weights -> their scores on the validation split, the same on every rank.
 
     Masks are compared on the network's own grid, a quarter of its input, as Ultralytics' validator does: what chooses
     between epochs need not be drawn in eight megapixels. The finished model is measured in the originals' pixels, so

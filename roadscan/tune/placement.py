@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from roadscan.errors import ConfigError
 from roadscan.nodes import RESOLUTION, Node, shares
 from roadscan.train.config import TrainConfig
-from roadscan.train.placement import Placement, place, room
+from roadscan.train.placement import Placement, nodes_to_plan_with, place
 from roadscan.tune.config import TuneConfig
 
 Demand = tuple[int, float]  # CPUs, GPUs of one worker
@@ -47,7 +47,7 @@ class SweepPlan:
 
 
 def place_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> SweepPlan:
-    """Place the trials of each variant.
+    """A sweep's config and the nodes -> where the trials of each variant run, and how many at once.
 
     Args:
         config: the sweep.
@@ -57,7 +57,8 @@ def place_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> S
     Raises:
         ConfigError: there is no room for a variant.
     """
-    stated = room(config.train.execution, nodes, grows=grows) if config.train.execution.grows_to else None
+    execution = config.train.execution
+    stated = nodes_to_plan_with(execution, nodes, grows=grows) if execution.grows_to else None
     offered = stated if stated is not None else nodes
     believed = grows and stated is None and config.max_concurrent is not None
     plan = SweepPlan({}, {}, None if believed else offered, config.max_concurrent)

@@ -23,10 +23,10 @@ from roadscan.dataset.read import open_draft
 from roadscan.errors import RoadscanError, TrainingError
 from roadscan.progress import OnProgress, Progress
 from roadscan.storage import Store, arrow_filesystem, open_store
-from roadscan.train.backend import environment
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import HISTORY, History
 from roadscan.train.initial import Initial
+from roadscan.train.process_group import environment
 from roadscan.train.ray import train_on_cluster
 from roadscan.train.result import MODEL
 from roadscan.tune.config import NETWORK_FIELDS, TuneConfig

@@ -63,9 +63,9 @@ def read(root: Path) -> Any:
 def small(root: Path) -> Any:
     """Its small copies."""
     from roadscan.dataset.shrunk import shrink
-    from roadscan.train.feed import small_copies
+    from roadscan.train.dataloader import images_to_shrink
 
-    return shrink(root, small_copies(read(root), INPUT_PX), root / "cache")
+    return shrink(root, images_to_shrink(read(root), INPUT_PX), root / "cache")
 
 
 def sample(kind: str, root: Path, samples: int) -> float:

@@ -56,7 +56,7 @@ def _rank(rank: int, world_size: int, port: int, config: str, images: dict[str, 
     settings = TrainConfig.model_validate_json(config)
     dataset = labelled.draw_dataset(Path(folder) / f"data-{rank}", images)
     steps: list[list[str]] = []
-    stock_step = loop._Run._step
+    stock_step = loop._TrainLoop._step
 
     def step(run: Any, parts: Any) -> torch.Tensor:
         items = stock_step(run, parts)
@@ -65,7 +65,7 @@ def _rank(rank: int, world_size: int, port: int, config: str, images: dict[str, 
         )).hexdigest()])  # fmt: skip
         return items
 
-    loop._Run._step = step  # type: ignore[method-assign]
+    loop._TrainLoop._step = step  # type: ignore[method-assign]
     ranks = SingleProcess(Path(folder) / "run", torch.device("cpu"), rank, world_size)
     state = loop.train(settings, dataset, None, ranks)
     torch.save(gradient(state), Path(folder) / f"gradient-{rank}.pt")

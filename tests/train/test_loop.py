@@ -16,7 +16,7 @@ from support.distributed import config_of, digest, gradient, train_together
 from roadscan.dataset.shrunk import shrink
 from roadscan.errors import ConfigError, StorageError, TrainingError
 from roadscan.train import loop
-from roadscan.train.feed import small_copies
+from roadscan.train.dataloader import images_to_shrink
 from roadscan.train.ranks import SingleProcess
 
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
     augment = {"mosaic": 1.0, "close_mosaic": 1}
     config = config_of(tmp_path, epochs=3, augment=augment, execution={"loader_workers": loader_workers})
     whole = loop.train(config, dataset, None, SingleProcess(tmp_path / "whole", CPU))
-    stock_step, steps = loop._Run._step, []
+    stock_step, steps = loop._TrainLoop._step, []
 
     def step(run: Any, parts: Any) -> torch.Tensor:
         steps.append(1)
@@ -62,7 +62,7 @@ def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
             raise Stopped
         return stock_step(run, parts)
 
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(loop._TrainLoop, "_step", step)
     with pytest.raises(Stopped):
         loop.train(config, dataset, None, SingleProcess(tmp_path / "cut", CPU))
     monkeypatch.undo()
@@ -125,7 +125,7 @@ def _poison(monkeypatch: pytest.MonkeyPatch, where: str, chosen: Callable[[int],
     """Make chosen steps NaN, in their loss or in an activation; digests of the network before and after each step."""
     before: list[str] = []
     after: list[str] = []
-    stock_step = loop._Run._step
+    stock_step = loop._TrainLoop._step
 
     def step(run: Any, parts: Any) -> torch.Tensor | None:
         before.append(_state(run.state.network))
@@ -143,7 +143,7 @@ def _poison(monkeypatch: pytest.MonkeyPatch, where: str, chosen: Callable[[int],
                 hook.remove()
             after.append(_state(run.state.network))
 
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(loop._TrainLoop, "_step", step)
     return before, after
 
 
@@ -184,7 +184,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path, monkeypatch: pytes
 
 def test_a_fault_in_a_loader_process_is_told_as_one_in_the_worker(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2}, size_hw=(192, 320))
-    small = shrink(tmp_path, small_copies(dataset, 160), tmp_path / "cache")
+    small = shrink(tmp_path, images_to_shrink(dataset, 160), tmp_path / "cache")
     os.truncate(small.path, 100)
     for processes in (0, 1):
         config = config_of(tmp_path, execution={"loader_workers": processes})

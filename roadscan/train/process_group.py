@@ -1,4 +1,4 @@
-"""How the workers of a run talk to each other: over nccl where all compute on GPUs, else over gloo."""
+"""The process group of a run's workers: nccl where all compute on GPUs, else gloo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Backend = Literal["nccl", "gloo"]
 
 
 def choose_backend(devices: Iterable[Kind]) -> Backend:
-    """The backend for workers on these devices.
+    """The workers' devices -> the backend of their process group.
 
     >>> choose_backend(["cuda", "cuda"]), choose_backend(["cpu"])
     ('nccl', 'gloo')
@@ -37,13 +37,13 @@ def worker_device() -> torch.device:
 
 
 def environment() -> dict[str, str]:
-    """What of the driver's environment decides on devices, for its workers."""
+    """The driver's environment variables that decide on devices, for its workers."""
     return {OVERRIDE: os.environ[OVERRIDE]} if OVERRIDE in os.environ else {}
 
 
 @dataclass
 class CheckedTorchConfig(TorchConfig):  # type: ignore[misc]
-    """Ray's own, but the backend follows the devices that workers find.
+    """Ray's own config of a process group, but the backend follows the devices that workers find.
 
     With nccl on a worker without a usable GPU, torch would say that it has no nccl, and Ray would try again and again.
     Here the driver is told what is wrong with the device, and workers, connected over gloo, have nothing to do.
@@ -56,7 +56,7 @@ class CheckedTorchConfig(TorchConfig):  # type: ignore[misc]
 
     @property
     def backend_cls(self) -> Any:
-        """Ray's, that looks at the devices first."""
+        """Ray's class that makes the process group; this one looks at the devices first."""
 
         class Checked(super().backend_cls):  # type: ignore[misc]
             def on_start(self, worker_group: Any, backend_config: CheckedTorchConfig) -> None:
