@@ -42,7 +42,7 @@ class SweepPlan:
         """Whether trials of these variants can all run at once."""
         if self.max_concurrent is not None and len(variants) > self.max_concurrent:
             return False
-        workers = [demand for variant in variants for demand in _demands(self.placements[variant])]
+        workers = [demand for variant in variants for demand in _worker_demands(self.placements[variant])]
         return self.nodes is None or fits(self.nodes, workers)
 
 
@@ -60,8 +60,8 @@ def place_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> S
     execution = config.train.execution
     stated = nodes_to_plan_with(execution, nodes, grows=grows) if execution.grows_to else None
     offered = stated if stated is not None else nodes
-    believed = grows and stated is None and config.max_concurrent is not None
-    plan = SweepPlan({}, {}, None if believed else offered, config.max_concurrent)
+    is_autoscaled = grows and stated is None and config.max_concurrent is not None
+    plan = SweepPlan({}, {}, None if is_autoscaled else offered, config.max_concurrent)
     for variant in config.variants:
         train = config.trial({"variant": variant})
         try:
@@ -99,12 +99,12 @@ def fits(nodes: Sequence[Node], workers: Sequence[Demand]) -> bool:
 
 
 def _copies(config: TuneConfig, train: TrainConfig, offered: Sequence[Node]) -> int:
-    """Trials among which CPUs that are not stated are shared out: all that the GPUs allow at once, else one."""
+    """How many trials share the CPUs where none are stated: all that the GPUs allow at once, else one."""
     execution = train.execution
     workers = sum(int(node.gpus) for node in offered) * shares(execution.gpus_per_worker)
     by_gpus = workers // execution.fewest_most[1] if execution.gpu is not False else 1
     return config.max_concurrent or max(1, by_gpus)
 
 
-def _demands(placement: Placement) -> list[Demand]:
+def _worker_demands(placement: Placement) -> list[Demand]:
     return [(placement.cpus, placement.gpus)] * placement.most

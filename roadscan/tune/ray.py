@@ -34,7 +34,7 @@ from roadscan.tune.latency import measure_latency
 from roadscan.tune.placement import SweepPlan
 from roadscan.tune.results import TRIALS, trial_name
 from roadscan.tune.space import options
-from roadscan.tune.sweep import Assignment, Sweep
+from roadscan.tune.sweep import Sweep, TrialSpec
 
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
@@ -89,8 +89,8 @@ class _TrialRunner:
     def __init__(self, sweep: Sweep, plan: SweepPlan, store: Store, on_progress: OnProgress) -> None:
         self.error: RoadscanError | None = None
         self._sweep, self._plan, self._store, self._on_progress = sweep, plan, store, on_progress
-        self._waiting: Assignment | None = None  # asked for, and too large for what is free
-        self._running: dict[str, Assignment] = {}
+        self._waiting: TrialSpec | None = None  # asked for, and too large for what is free
+        self._running: dict[str, TrialSpec] = {}
         self._hours: dict[str, dict[int, float]] = {}  # of all workers together, by epoch
 
     def next_trial(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -104,11 +104,11 @@ class _TrialRunner:
             return FINISHED
         if not self._has_room(self._waiting.train.variant):
             return None
-        assignment, self._waiting = self._waiting, None
-        self._running[trial_id], self._hours[trial_id] = assignment, {}
+        trial, self._waiting = self._waiting, None
+        self._running[trial_id], self._hours[trial_id] = trial, {}
         self._send_progress()
-        placement = self._plan.placements[assignment.train.variant]
-        train = self._train_config(assignment).model_dump_json()
+        placement = self._plan.placements[trial.train.variant]
+        train = self._train_config(trial).model_dump_json()
         return {"train": train, "placement": placement, "environment": environment()}
 
     def on_result(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -126,28 +126,28 @@ class _TrialRunner:
 
     def on_end(self, trial_id: str, result: dict[str, Any] | None, *, error: bool) -> None:
         """Tell the sweep how a trial ended: by itself, stopped, or lost too often."""
-        assignment, hours = self._running.pop(trial_id), self._hours.pop(trial_id)
+        trial, hours = self._running.pop(trial_id), self._hours.pop(trial_id)
         if self.error is not None:
             return  # it is still under way for the next driver
         facts: dict[str, Any] = {"worker_hours": round(sum(hours.values()), 4)}
         result = result or {}
         if error:
-            self._sweep.fail(assignment.number, "its process was lost more than max_failures times", facts)
+            self._sweep.fail(trial.number, "its process was lost more than max_failures times", facts)
         elif "fatal" in result:
             self.error = result["fatal"]
         elif "failure" in result:
-            self._sweep.fail(assignment.number, result["failure"], facts)
+            self._sweep.fail(trial.number, result["failure"], facts)
         elif "model_sha256" in result:
             facts |= {"model_sha256": result["model_sha256"], "device": result["device"]}
-            self._sweep.complete(assignment.number, facts, self._latency_ms(assignment.train))
+            self._sweep.complete(trial.number, facts, self._latency_ms(trial.train))
         else:
-            self._sweep.prune(assignment.number, facts)
+            self._sweep.prune(trial.number, facts)
         self._send_progress()
 
-    def _train_config(self, assignment: Assignment) -> TrainConfig:
-        name, runs = trial_name(assignment.number), self._store.child(TRIALS)
+    def _train_config(self, trial: TrialSpec) -> TrainConfig:
+        name, runs = trial_name(trial.number), self._store.child(TRIALS)
         where = {"name": name, "runs": runs.uri, "out": runs.uri_of(f"{name}/{MODEL}")}
-        return self._plan.placed(assignment.train).model_copy(update=where)
+        return self._plan.placed(trial.train).model_copy(update=where)
 
     def _has_room(self, variant: str) -> bool:
         return self._plan.has_room([variant, *(running.train.variant for running in self._running.values())])
