@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from roadscan.evaluate.estimates import ClassEstimate, Estimate, RegisterEvaluation
     from roadscan.evaluate.tables import ScoreTable
     from roadscan.model.bench import Row as BackendRow
-    from roadscan.nightly.lease import Hold
+    from roadscan.nightly.lease import Holder
     from roadscan.nightly.plan import NightlyPlan
     from roadscan.nightly.summary import NightSummary
     from roadscan.train.result import TrainSummary
@@ -231,13 +231,13 @@ def print_plan(config: TuneConfig, plan: SweepPlan) -> None:
     console.print(f"{config.trials} trials of at most {epochs} epochs: at most {config.trials * epochs} epochs")
 
 
-def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Hold | None) -> None:
+def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Holder | None) -> None:
     """What a nightly run would do, and what would keep it from it."""
     table = Table("night", "drives", "new", "of earlier dates", "frames", "to scan", "", box=SIMPLE_HEAD)
     for night, left in zip(plan.nights, frames_left, strict=True):
         drives = night.record.drives
         counts = (len(drives), len(night.to_scan), night.late, sum(drive.frames for drive in drives), left)
-        table.add_row(night.record.night, *map(str, counts), "" if night.waits else "complete already")
+        table.add_row(night.record.night, *map(str, counts), "" if night.is_due else "complete already")
     console.print(table if plan.nights else "no drives on these dates")
     for uri, reason in plan.left_out.items():
         console.print(f"left out: {uri}: {reason}", markup=False, soft_wrap=True)

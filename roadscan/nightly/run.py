@@ -30,9 +30,9 @@ from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
 from roadscan.nightly.drives import NightDrive
-from roadscan.nightly.guard import Guard, Stop, Watchdog, end_process
+from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
 from roadscan.nightly.lease import Lease
-from roadscan.nightly.plan import PlannedNight, plan_nights, scan_of
+from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
 from roadscan.nightly.record import write_record
 from roadscan.nightly.summary import EXIT_CODES, NightlySummary, NightSummary, Outcome
 from roadscan.nightly.webhook import post, webhook_url
@@ -89,9 +89,9 @@ def run_nightly(
     with nightly_lease(config) as lease:
         run = _NightlyRun(config, url, on_progress, on_night, scan)
 
-        def lost() -> Stop | None:
+        def lost() -> StopReason | None:
             reason = lease.lost()
-            return Stop("lease lost", reason) if reason else None
+            return StopReason("lease lost", reason) if reason else None
 
         with Guard([lost, run.watchdog.check], run.end):
             plan = plan_nights(config, nights, now)
@@ -101,8 +101,8 @@ def run_nightly(
 
 
 @dataclass
-class _Now:
-    """The night under way, as far as it is known; what a summary of it could say."""
+class _CurrentNight:
+    """What is known of the night under way, for a summary of it."""
 
     night: str
     drives: tuple[NightDrive, ...]
@@ -126,29 +126,31 @@ class _NightlyRun:
         self.watchdog = Watchdog(config.no_progress_s)
         self.left_out: dict[str, str] = {}
         self._url, self._on_progress, self._on_night, self._scan = url, on_progress, on_night, scan
-        self._now: _Now | None = None
+        self._now: _CurrentNight | None = None
 
     def night(self, planned: PlannedNight) -> NightSummary:
         """A planned night -> its summary, after it is done and the summary delivered."""
-        now = self._now = _Now(planned.record.night, planned.record.drives, datetime.now(UTC), time.monotonic())
+        now = self._now = _CurrentNight(
+            planned.record.night, planned.record.drives, datetime.now(UTC), time.monotonic()
+        )
         try:
-            summary = self._do(now, planned) if planned.waits else self._done(now, planned)
+            summary = self._process(now, planned) if planned.is_due else self._summarise_complete(now, planned)
         except Exception as error:
             self._deliver(self._summary(now, "error", error=str(error) or type(error).__name__))
             raise
         self._now = None
-        if planned.waits:
+        if planned.is_due:
             self._deliver(summary)
         else:
             self._on_night(summary)
         return summary
 
-    def end(self, stop: Stop) -> None:
+    def end(self, stop: StopReason) -> None:
         """End this process, with a summary of the night under way. Called by the guard's thread."""
         now = self._now
         LOG.error("%s: %s", stop.outcome, stop.reason)
 
-        def last_words() -> None:
+        def deliver_summary() -> None:
             if now is None:
                 return
             summary = self._summary(now, stop.outcome, error=stop.reason)
@@ -159,10 +161,10 @@ class _NightlyRun:
                 summary = replace(summary, warnings=(f"what is missing is not known: {error}",))
             self._deliver(summary)
 
-        end_process(EXIT_CODES[stop.outcome], last_words)
+        end_process(EXIT_CODES[stop.outcome], deliver_summary)
 
-    def _do(self, now: _Now, planned: PlannedNight) -> NightSummary:
-        """Scan, register, count, release."""
+    def _process(self, now: _CurrentNight, planned: PlannedNight) -> NightSummary:
+        """A planned night -> its summary, after scan, register, count and release."""
         store, record, tag = self.warehouse.store, planned.record, planned.tag
         tag = write_record(store, record, tag)
         scanned = self._scan_drives(now, planned.to_scan) if planned.to_scan else None
@@ -185,8 +187,8 @@ class _NightlyRun:
             as_of=record.as_of,
         )
 
-    def _done(self, now: _Now, planned: PlannedNight) -> NightSummary:
-        """What is there of a night that is complete; changes nothing."""
+    def _summarise_complete(self, now: _CurrentNight, planned: PlannedNight) -> NightSummary:
+        """A complete night -> its summary; changes nothing."""
         record, release = planned.record, self.warehouse.current()
         return self._summary(
             now,
@@ -197,8 +199,8 @@ class _NightlyRun:
             as_of=record.as_of,
         )
 
-    def _scan_drives(self, now: _Now, drives: Sequence[NightDrive]) -> ScanSummary:
-        config = scan_of(self.config, drives)
+    def _scan_drives(self, now: _CurrentNight, drives: Sequence[NightDrive]) -> ScanSummary:
+        config = scan_config(self.config, drives)
         now.plan = plan_scan(config)
         with self.watchdog.watching("no shard was committed"):
             return self._scan(config, self._watched, plan=now.plan)
@@ -213,11 +215,11 @@ class _NightlyRun:
         self._on_progress(progress)
 
     def _publish(self, night: str) -> Release:
-        """The release that is the night's: what the scan and the register published, under its name."""
+        """Publish what the scan and the register published as the night's release, under its name."""
         note = f"night {night}"
         return self.warehouse.publish(lambda found: found if found.note == note else replace(found, note=note))
 
-    def _summary(self, now: _Now, outcome: Outcome, **facts: Any) -> NightSummary:
+    def _summary(self, now: _CurrentNight, outcome: Outcome, **facts: Any) -> NightSummary:
         base: dict[str, Any] = {
             "frames": sum(drive.frames for drive in now.drives),
             "model_sha256": now.plan.model.sha256 if now.plan else None,
@@ -253,7 +255,7 @@ class _NightlyRun:
 
 
 def _of_drives(warehouse: Warehouse, release: Release, drives: Sequence[NightDrive]) -> dict[str, Any]:
-    """Detections, changes and the model of some drives in a release."""
+    """Drives -> their detections, changes and model in a release."""
     names = [drive.drive_id for drive in drives]
     runs = [row for row in warehouse.read(release, "runs").to_pylist() if row["drive_id"] in names]
     changes = warehouse.read(release, "asset_changes", columns=["drive_id", "change"])

@@ -18,7 +18,7 @@ from roadscan.survey.camera import Camera
 from roadscan.survey.drive import check_name, rejection, write_drive
 from roadscan.survey.importers.config import IngestConfig, Kind
 from roadscan.survey.importers.exif import read_exif
-from roadscan.survey.importers.frame import Found, Frame, check_frames, frames_table
+from roadscan.survey.importers.frame import Frame, SourceFrames, check_frames, frames_table
 from roadscan.survey.importers.images import COPIES, ImageFolder
 from roadscan.survey.importers.mapillary import read_mapillary
 from roadscan.survey.importers.motion import fill_motion
@@ -29,7 +29,7 @@ from roadscan.survey.importers.track import read_track
 
 logger = logging.getLogger(__name__)
 
-READERS: Mapping[Kind, Callable[[IngestConfig, ImageFolder, OnCount | None], Found]] = {
+READERS: Mapping[Kind, Callable[[IngestConfig, ImageFolder, OnCount | None], SourceFrames]] = {
     "exif": read_exif,
     "mapillary": read_mapillary,
     "table": read_table,
