@@ -1,4 +1,4 @@
-"""Is a dataset fit to train on? Every image is decoded, every label looked at, every split held against the others."""
+"""The check of a dataset: every image is decoded, every label looked at, every split compared with the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from roadscan.dataset.census import census_of
+from roadscan.dataset.census import count_objects
 from roadscan.dataset.draft import Problem
 from roadscan.dataset.files import Files
 from roadscan.dataset.images import Examined, Unreadable, examine, problem_of
@@ -23,7 +23,7 @@ from roadscan.progress import OnCount, OnProgress, counter, silent
 
 
 def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress: OnProgress = silent) -> CheckReport:
-    """Check a dataset.
+    """A dataset's address -> a report of what is wrong with it.
 
     Errors, with which it must not be trained on: bad labels, images that are missing, corrupt or of another size than
     their labels say, and leaks between splits: a drive, an image, or images that look alike in two of them. Warnings:
@@ -52,7 +52,7 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress:
         uri=uri,
         digest=content_digest(reading.dataset, {key: one.sha256 for key, one in images.items()}),
         task=reading.dataset.task,
-        census=census_of(reading),
+        census=count_objects(reading),
         errors=tuple(errors),
         warnings=tuple(warnings),
     )

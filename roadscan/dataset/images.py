@@ -1,4 +1,4 @@
-"""What an image file tells: its upright size from the header alone, or whether all of it decodes."""
+"""An image file examined: its upright size from the header alone, or whether all of it decodes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ YOLO_FILE, COCO_FILE = "data.yaml", "coco.yaml"
 
 
 def read_dataset(uri: str) -> Dataset:
-    """Read a dataset that is to be used.
+    """An address -> the dataset there, without errors.
 
     Sizes of images come from their headers, and where the labels give them, as in COCO, from the labels.
 
@@ -42,7 +42,7 @@ def read_dataset(uri: str) -> Dataset:
 
 
 def inspect(uri: str, on_image: OnCount | None = None) -> Reading:
-    """Read a dataset as far as it can be, and what is wrong with it.
+    """An address -> the dataset there as far as it can be read, and what is wrong with it.
 
     Args:
         uri: as for `read_dataset`.
@@ -57,7 +57,7 @@ def inspect(uri: str, on_image: OnCount | None = None) -> Reading:
 
 
 def open_draft(uri: str) -> Draft:
-    """Read a dataset's labels, without its images.
+    """An address -> the labels of the dataset there, without its images.
 
     Raises:
         DatasetError: it is in no known format, or its description is wrong.

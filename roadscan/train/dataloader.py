@@ -12,7 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from roadscan.dataset.records import Dataset
-from roadscan.dataset.shrunk import Wanted
+from roadscan.dataset.shrunk import ShrinkTarget
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
 from roadscan.model.decode import plan_letterbox
@@ -26,15 +26,15 @@ BYTES_PER_PIXEL = 3 + 1 / yolo.MASK_RATIO**2  # colours, and masks on their coar
 logger = logging.getLogger(__name__)
 
 
-def images_to_shrink(dataset: Dataset, image_size_px: int) -> list[Wanted]:
+def images_to_shrink(dataset: Dataset, image_size_px: int) -> list[ShrinkTarget]:
     """A dataset -> its images of train and val that are larger than the network's input, each with the size wanted."""
     wanted = []
     for image in dataset.splits["train"]:
         size = image.height_px, image.width_px
-        wanted.append(Wanted(image.key, size, yolo.scaled_hw(size, image_size_px)))
+        wanted.append(ShrinkTarget(image.key, size, yolo.scaled_hw(size, image_size_px)))
     for image in dataset.splits["val"]:
         size = image.height_px, image.width_px
-        wanted.append(Wanted(image.key, size, plan_letterbox(size, image_size_px, yolo.STRIDE_PX).inner_hw))
+        wanted.append(ShrinkTarget(image.key, size, plan_letterbox(size, image_size_px, yolo.STRIDE_PX).inner_hw))
     return [one for one in wanted if max(one.image_hw) > image_size_px]
 
 

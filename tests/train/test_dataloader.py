@@ -11,7 +11,7 @@ from support import labelled
 from support.distributed import config_of, digest
 
 from roadscan.dataset.records import Dataset
-from roadscan.dataset.shrunk import Shrunk, Wanted, shrink
+from roadscan.dataset.shrunk import ShrinkTarget, Shrunk, shrink
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
 from roadscan.train import dataloader, loop
@@ -69,8 +69,8 @@ def drawn(root: Path, size_hw: tuple[int, int] = SIZE_HW, task: str = "detect") 
 
 def test_images_larger_than_the_network_sees_them_are_kept_small(tmp_path: Path) -> None:
     wanted = images_to_shrink(drawn(tmp_path), 160)
-    assert wanted[0] == Wanted("images/train/train-0000.jpg", SIZE_HW, (93, 160))
-    assert wanted[-1] == Wanted("images/val/val-0002.jpg", SIZE_HW, (92, 160))
+    assert wanted[0] == ShrinkTarget("images/train/train-0000.jpg", SIZE_HW, (93, 160))
+    assert wanted[-1] == ShrinkTarget("images/val/val-0002.jpg", SIZE_HW, (92, 160))
     assert len(wanted) == 9
 
 
