@@ -1,4 +1,4 @@
-"""What the command line shows of trainings: a line an epoch, in job logs as in terminals, and a table in the end."""
+"""What the command line shows of a stage: a line every tenth of the way, an epoch or a trial; a table in the end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from rich.console import Console
 
 from roadscan import terminal
 from roadscan.progress import Progress
-from roadscan.terminal import epoch_in_words, epoch_progress, print_training
+from roadscan.terminal import epoch_in_words, epoch_progress, print_training, progress, trial_progress
 from roadscan.train.result import TrainSummary
+from roadscan.tune.sweep import State, TrialRow
 
 LOSSES = {"box_loss": 1.25, "cls_loss": 0.5, "dfl_loss": 1.0}
 
@@ -33,6 +34,57 @@ def at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
     monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
     return now
+
+
+def test_a_log_gets_a_line_every_tenth_of_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("frames") as bar:
+        for done in (1, 4, 5, 10, 39, 40):
+            bar(Progress("scan", done, 40, "frames"))
+    assert capsys.readouterr().out.splitlines() == [
+        "1/40 frames",
+        "4/40 frames",
+        "10/40 frames",
+        "39/40 frames",
+        "40/40 frames",
+    ]
+
+
+def test_a_stage_that_goes_on_with_another_unit_begins_its_tenths_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("drives read") as bar:
+        bar(Progress("inventory", 2, 2, "drives read"))
+        bar(Progress("inventory", 1, 2, "cells built"))
+        bar(Progress("inventory", 2, 2, "cells built"))
+    assert capsys.readouterr().out.splitlines() == ["2/2 drives read", "1/2 cells built", "2/2 cells built"]
+
+
+def test_the_next_of_several_scans_begins_its_tenths_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("frames") as bar:
+        bar(Progress("scan", 9, 9, "frames"))
+        bar(Progress("scan", 3, 6, "frames"))
+    assert capsys.readouterr().out.splitlines() == ["9/9 frames", "3/6 frames"]
+
+
+def test_of_nothing_to_do_there_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("frames") as bar:
+        bar(Progress("scan", 0, 0, "frames"))
+    assert capsys.readouterr().out == ""
+
+
+def trial(number: int, state: State) -> TrialRow:
+    return TrialRow(number, state, None, {"variant": "n"}, {1: 0.5}, None, 0.0, None, None)
+
+
+def test_a_trial_is_printed_when_it_starts_and_when_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    with trial_progress() as bar:
+        bar(Progress("tune", 0, 2, "trials", {"trials": [trial(0, "running")]}))
+        bar(Progress("tune", 0, 2, "trials", {"trials": [trial(0, "running"), trial(1, "running")]}))
+        bar(Progress("tune", 1, 2, "trials", {"trials": (ended := [trial(0, "complete"), trial(1, "running")])}))
+    assert capsys.readouterr().out.splitlines() == [
+        "trial   0 running  0.5000  variant=n",
+        "trial   1 running  0.5000  variant=n",
+        "trial   0 complete 0.5000 after 1 epochs  variant=n",
+    ]
+    assert bar.trials == ended
 
 
 def test_an_epoch_is_one_line() -> None:
