@@ -54,7 +54,7 @@ class Row:
 
 
 def bench(uri: str, *, images: int, threads: int | None, on_progress: OnProgress = silent) -> list[Row]:
-    """Measure every backend that is installed.
+    """A model file -> a row for every backend, with what was measured or why it does not run.
 
     Rounds are interleaved, each from another backend on, so that what else runs on the machine falls on all alike.
 
@@ -120,7 +120,7 @@ def _row(
 
 
 def _batch(bundle: Bundle, images: int) -> Pixels:
-    """That many calibration images of one shape, each as often as it takes."""
+    """A model -> a batch of its calibration images of one shape, repeated as needed."""
     calibration = calibration_images(bundle)
     if not calibration:
         raise ModelError("the model has no calibration images to measure on; add them with 'roadscan model calibrate'")

@@ -12,12 +12,12 @@ import torch
 from ray.train.torch import TorchConfig, get_device
 
 from roadscan.errors import DeviceError
-from roadscan.model.device import OVERRIDE, Kind, this_device
+from roadscan.model.device import OVERRIDE, DeviceType, this_device
 
 Backend = Literal["nccl", "gloo"]
 
 
-def choose_backend(devices: Iterable[Kind]) -> Backend:
+def choose_backend(devices: Iterable[DeviceType]) -> Backend:
     """The workers' devices -> the backend of their process group.
 
     >>> choose_backend(["cuda", "cuda"]), choose_backend(["cpu"])
@@ -70,7 +70,7 @@ class CheckedTorchConfig(TorchConfig):  # type: ignore[misc]
         return Checked
 
 
-def _device_or_error() -> Kind | DeviceError:
+def _device_or_error() -> DeviceType | DeviceError:
     try:
         return "cuda" if worker_device().type == "cuda" else "cpu"
     except DeviceError as error:

@@ -21,7 +21,7 @@ from roadscan.evaluate.predict import measuring_detector, predict
 from roadscan.evaluate.run import surest
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
 from roadscan.model.calibration import calibration_from_dataset
-from roadscan.model.device import name_of
+from roadscan.model.device import device_name
 from roadscan.report.predictions import samples
 from roadscan.report.training import confusion, curves, precision_recall
 from roadscan.storage import Store, sha256_hex
@@ -95,7 +95,7 @@ def write_result(
     data = pack(card.model_copy(update={"metrics": metrics}), weights, calibration)
     columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
     backend = dist.get_backend() if dist.is_initialized() else ""
-    facts = (sha256_hex(data), columns, name_of(str(device)), backend)
+    facts = (sha256_hex(data), columns, device_name(str(device)), backend)
     summary = TrainSummary(store.uri, state.epoch, state.best_epoch, *facts)
     store.write(MODEL, data)
     store.write(SUMMARY, json.dumps(jsonable(asdict(summary)), indent=1, allow_nan=False).encode())
