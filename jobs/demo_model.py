@@ -7,7 +7,7 @@ from roadscan.config import load_config
 from roadscan.demo.model import DemoModelConfig, make_images
 from roadscan.errors import RoadscanError
 from roadscan.terminal import epoch_progress, errors, print_training, progress
-from roadscan.train.launch import run_training
+from roadscan.train.run import run_train
 
 
 def main() -> int:
@@ -20,8 +20,8 @@ def main() -> int:
         config = load_config(DemoModelConfig, arguments.config, arguments.overrides)
         with progress("images") as images:
             make_images(config, images)
-        with epoch_progress(config.train.epochs) as epochs:
-            summary = run_training(config.train, epochs, epochs.done)
+        with epoch_progress() as epochs:
+            summary = run_train(config.train, epochs)
     except RoadscanError as error:
         errors.print("error:", str(error), markup=False)
         return 1

@@ -40,7 +40,7 @@ from roadscan.terminal import (
     print_tables,
     print_training,
     progress,
-    sweep_progress,
+    trial_progress,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -138,7 +138,7 @@ def simulate(
     if dry_run:
         return print_config(settings)
     with progress("frames") as bar:
-        summary = run_simulation(out, settings, on_frame=bar)
+        summary = run_simulation(out, settings, bar)
     print_facts(asdict(summary))
     return 0
 
@@ -165,7 +165,7 @@ def ingest(
     if dry_run:
         return print_config(settings)
     with progress("frames") as bar:
-        summary = run_ingest(settings, on_frame=bar)
+        summary = run_ingest(settings, bar)
     print_facts(asdict(summary))
     return 0
 
@@ -187,7 +187,7 @@ def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
     if dry_run:
         return print_config(settings)
     with progress("frames") as bar:
-        summary = run_scan(settings, plan, lambda p: bar(p.frames_done, p.frames_total))
+        summary = run_scan(settings, bar, plan=plan)
     print_facts(asdict(summary))
     if not summary.complete:
         errors.print(f"{summary.frames_failed} frames failed; run the same command again to retry them")
@@ -205,10 +205,10 @@ def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRu
     if dry_run:
         check_training(settings)
         return print_config(settings)
-    from roadscan.train.launch import run_training
+    from roadscan.train.run import run_train
 
-    with epoch_progress(settings.epochs) as bar:
-        summary = run_training(settings, bar, bar.done)
+    with epoch_progress() as bar:
+        summary = run_train(settings, bar)
     print_training(settings.out, summary)
     return 0
 
@@ -217,15 +217,16 @@ def train(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRu
 def tune(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
     """Search loss, variant and more with Ray Tune and Optuna. Run again, it goes on where it stopped."""
     from roadscan.tune.config import TuneConfig
-    from roadscan.tune.launch import plan_sweep, run_sweep
+    from roadscan.tune.plan import plan_sweep
+    from roadscan.tune.run import run_tune
 
     settings = load_config(TuneConfig, config, overrides or [])
     if dry_run:
         print_plan(settings, plan_sweep(settings))
         return print_config(settings)
-    with sweep_progress(settings.trials) as bar:
-        summary = run_sweep(settings, bar)
-    print_sweep(bar.rows, summary, settings.metric)
+    with trial_progress() as bar:
+        summary = run_tune(settings, bar)
+    print_sweep(bar.trials, summary, settings.metric)
     return 0
 
 
@@ -309,7 +310,8 @@ def nightly(
         print_nights(plan, frames_left(settings, plan), nightly_lease(settings).holder())
         return print_config(settings)
     try:
-        return run_nightly(settings, nights, now=now, tell=print_night, progress=progress)
+        with progress("drives") as bar:
+            return run_nightly(settings, nights, bar, now=now, on_night=print_night).exit_code
     except LeaseHeld as error:
         errors.print("error:", str(error), markup=False)
         return LEASE_HELD
@@ -459,7 +461,7 @@ def evaluate(
             recall_target=recall,
             resamples=resamples,
             inference=Inference(device),
-            on_image=bar,
+            on_progress=bar,
         )
     if out:
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
@@ -497,7 +499,7 @@ def compare(
     contenders = read_contenders(models)
     with progress("images", errors if as_json or markdown else console) as bar:
         made = run_comparison(
-            contenders, data, split=split, resamples=resamples, inference=Inference(device), on_image=bar
+            contenders, data, split=split, resamples=resamples, inference=Inference(device), on_progress=bar
         )
     if out:
         _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))
@@ -524,7 +526,7 @@ def check_dataset(
     from roadscan.dataset.check import check_dataset as run_check
 
     with progress("images", errors if as_json else console) as bar:
-        found = run_check(uri, allow_near_duplicates=allow_near_duplicates, on_image=bar)
+        found = run_check(uri, allow_near_duplicates=allow_near_duplicates, on_progress=bar)
     if as_json:
         console.print_json(json.dumps(found.to_dict()))
     else:
@@ -584,7 +586,7 @@ def bench_model(
     from roadscan.model.bench import bench
 
     with progress("rounds") as bar:
-        rows = bench(model, images=images, threads=threads, on_step=bar)
+        rows = bench(model, images=images, threads=threads, on_progress=bar)
     print_backends(rows)
     return 0
 

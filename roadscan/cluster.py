@@ -1,4 +1,4 @@
-"""Joining a Ray cluster. Ray itself is imported late: an address can be tried where there is no Ray."""
+"""The connection to a Ray cluster. Ray itself is imported late: an address can be tried where there is no Ray."""
 
 from __future__ import annotations
 
@@ -54,17 +54,18 @@ def connect() -> None:
     if refused := unreachable(address):
         raise ClusterError(f"RAY_ADDRESS {address}: {refused}; is the head up, and reachable from here?")
     try:
-        with _unconfirmed() if address == LOCAL else nullcontext():  # elsewhere Ray may abort, and say why there alone
+        # Elsewhere Ray may abort, and say why there alone.
+        with _without_log_level_line() if address == LOCAL else nullcontext():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())
-        hint = f"; {about_token(os.environ)}" if "Failed to connect" in reason else ""
+        hint = f"; {token_hint(os.environ)}" if "Failed to connect" in reason else ""
         raise ClusterError(f"RAY_ADDRESS {address}: {reason}{hint}; 'roadscan doctor' looks closer") from error
 
 
 @contextmanager
-def _unconfirmed() -> Iterator[None]:
-    """Leave out the line by which Ray's native code confirms its log level: it would cut a progress bar in two."""
+def _without_log_level_line() -> Iterator[None]:
+    """Drop the line by which Ray's native code confirms its log level: it would cut a progress bar in two."""
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
@@ -92,8 +93,8 @@ def grows() -> bool:
     return os.environ.get("RAY_ADDRESS", LOCAL) != LOCAL
 
 
-def about_token(environment: Mapping[str, str]) -> str:
-    """What to look at where something listens, and lets nobody in: Ray itself does not say that it is the token."""
+def token_hint(environment: Mapping[str, str]) -> str:
+    """Environment -> what to look at where a cluster lets nobody in: Ray itself does not say that it is the token."""
     if environment.get("RAY_AUTH_MODE", "").lower() != "token":
         return (
             "no token was sent, as RAY_AUTH_MODE is not set; 'ray start' asks for one wherever it finds "
@@ -106,7 +107,7 @@ def about_token(environment: Mapping[str, str]) -> str:
 
 
 def refuse_lost_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) -> None:
-    """Refuse what a submitted job would write into its copy of the working directory, which goes when the job does.
+    """Refuse outputs that a submitted job would write into its copy of the working directory, which goes with the job.
 
     Args:
         outputs: addresses by the field that has them.
@@ -128,7 +129,7 @@ def refuse_lost_outputs(outputs: Mapping[str, str], environment: Mapping[str, st
 
 
 def unreachable(address: str) -> str | None:
-    """Why no connection can be made, in seconds, where Ray itself would try for a quarter of an hour.
+    """An address -> why no connection can be made, in seconds, where Ray itself would try for a quarter of an hour.
 
     Returns:
         None where one can be made, and where Ray must look for the cluster (``auto``, ``local``).
@@ -148,7 +149,7 @@ def unreachable(address: str) -> str | None:
 
 
 def describe(address: str) -> dict[str, float | str]:
-    """What a running cluster is; starts nothing.
+    """An address -> what the cluster there is; starts nothing.
 
     Args:
         address: of its head (``host:6379``, ``ray://…``), or of its dashboard (``http://…``), which tells only `ray`.

@@ -1,4 +1,4 @@
-"""What machines lend to jobs: cores and GPUs, of this one, of a cluster's nodes, and of those that it grows to."""
+"""Cores and GPUs that jobs can use: of this machine, of a cluster's nodes, and of those that it grows to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESOLUTION = 1e-4  # of Ray's fractions
 
 
 class Node(NamedTuple):
-    """What a node offers to jobs; of a head that computes nothing, nothing."""
+    """The cores and GPUs that a node offers to jobs; a head that computes nothing offers none."""
 
     cpus: float = 0
     gpus: float = 0
@@ -30,7 +30,7 @@ class GrowthConfig(Config):
     gpus: int = Field(ge=0, description="each")
 
     def grown(self) -> list[Node]:
-        """All of them."""
+        """All nodes, once grown."""
         return [Node(self.cpus, self.gpus)] * self.nodes
 
 

@@ -13,15 +13,16 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 from roadscan.config import Config, dump_config
+from roadscan.progress import Progress
 from roadscan.tune.space import describe
 
 if TYPE_CHECKING:
@@ -29,15 +30,14 @@ if TYPE_CHECKING:
     from roadscan.evaluate.detection.tables import ScoreTable
     from roadscan.evaluate.register.evaluation import RegisterEvaluation
     from roadscan.model.bench import Row as BackendRow
-    from roadscan.nightly.lease import Hold
+    from roadscan.nightly.lease import Holder
     from roadscan.nightly.plan import NightlyPlan
     from roadscan.nightly.summary import NightSummary
     from roadscan.observations import ReadSummary
-    from roadscan.train.ranks import Progress as EpochProgress
-    from roadscan.train.result import Summary
+    from roadscan.train.result import TrainSummary
     from roadscan.tune.config import TuneConfig
-    from roadscan.tune.results import SweepSummary
-    from roadscan.tune.room import Plan
+    from roadscan.tune.placement import SweepPlan
+    from roadscan.tune.results import TuneSummary
     from roadscan.tune.sweep import TrialRow
 
 console = Console(highlight=False)
@@ -51,7 +51,7 @@ class _Live:
 
     def __init__(self, text: str, to: Console, *columns: ProgressColumn) -> None:
         to = self._to = Console(quiet=True) if _Live.hushed else to
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=to, transient=True)
+        self._bar = Bar(TextColumn("{task.description}"), BarColumn(), *columns, console=to, transient=True)
         self._task = self._bar.add_task(text, total=None)
 
     def __enter__(self) -> Self:
@@ -69,47 +69,50 @@ def hush() -> None:
     _Live.hushed = True
 
 
-class progress(_Live):  # noqa: N801 - used as a function: with progress("frames") as bar: bar(3, 10)
+class progress(_Live):  # noqa: N801 - used as a function: with progress("frames") as bar: scan(config, bar)
     """A progress bar in a terminal; elsewhere, a line every tenth of the way."""
 
     def __init__(self, unit: str, to: Console = console) -> None:
         super().__init__(unit, to, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._unit, self._tenth = unit, -1
+        self._unit, self._done, self._tenth = unit, 0, -1
 
-    def __call__(self, done: int, total: int, unit: str | None = None) -> None:
-        """Show that `done` of `total` are done; from here on of another unit, where one is given."""
-        if unit not in (None, self._unit):
-            self._unit, self._tenth = unit, -1
-            self._bar.reset(self._task, description=unit)
-        self._bar.update(self._task, completed=done, total=total)
-        if not self._to.is_terminal and total and done * 10 // total > self._tenth:
-            self._tenth = done * 10 // total
-            self._to.print(f"{done}/{total} {self._unit}")
+    def __call__(self, now: Progress) -> None:
+        """Show how far the stage is; another unit, or fewer done than before, is the next of several."""
+        if now.unit != self._unit or now.done < self._done:
+            self._unit, self._tenth = now.unit, -1
+            self._bar.reset(self._task, description=now.unit)
+        self._done = now.done
+        self._bar.update(self._task, completed=now.done, total=now.total)
+        if not self._to.is_terminal and now.total and now.done * 10 // now.total > self._tenth:
+            self._tenth = now.done * 10 // now.total
+            self._to.print(f"{now.done}/{now.total} {now.unit}")
 
 
 class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
     """A line for each epoch that is done; in a terminal, also the steps of the one under way."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self) -> None:
         super().__init__("starting workers", console, MofNCompleteColumn(), TimeElapsedColumn())
-        self._epochs, self._since = epochs, time.monotonic()
-        self._told: int | None = None  # epochs; none before the first news
+        self._since = time.monotonic()
+        self._printed: int | None = None  # epochs; None before the first event
 
-    def __call__(self, now: EpochProgress) -> None:
-        """Show how far the epoch under way is."""
-        if self._told is None:  # what was done before is not told, and start-up is no part of an epoch
-            self._told, self._since = now.epoch, time.monotonic()
-        text = f"epoch {now.epoch + 1}/{now.epochs}  {_losses(now.losses)}"
-        self._bar.update(self._task, description=text, completed=now.step, total=now.steps)
+    def __call__(self, now: Progress) -> None:
+        """Show the epochs that are new, or how far the one under way is."""
+        if "history" in now.facts:
+            self._print_new(now.facts["history"], now.total)
+            return
+        if self._printed is None:  # what was done before is not printed, and start-up is no part of an epoch
+            self._printed, self._since = now.done, time.monotonic()
+        text = f"epoch {now.done + 1}/{now.total}  {_losses(now.facts['losses'])}"
+        self._bar.update(self._task, description=text, completed=now.facts["step"], total=now.facts["steps"])
 
-    def done(self, history: Sequence[dict[str, Any]]) -> None:
-        """Tell the epochs that are new."""
-        new = history[-1 if self._told is None else self._told :]
-        self._told, since, self._since = len(history), self._since, time.monotonic()
+    def _print_new(self, history: Sequence[dict[str, Any]], epochs: int) -> None:
+        new = history[-1 if self._printed is None else self._printed :]
+        self._printed, since, self._since = len(history), self._since, time.monotonic()
         for row in new:
-            line = epoch_in_words(row, self._epochs, (self._since - since) / len(new))
+            line = epoch_in_words(row, epochs, (self._since - since) / len(new))
             self._to.print(line, markup=False, soft_wrap=True)
-        if len(history) == self._epochs:
+        if len(history) == epochs:
             self._bar.update(self._task, description="measuring the model", total=None)
 
 
@@ -147,24 +150,27 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class sweep_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
-    """A line for each trial that ended; in a terminal, also how far those are that run."""
+class trial_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
+    """A line for each trial that started or ended; in a terminal, also how far those are that run.
 
-    def __init__(self, trials: int) -> None:
+    Attributes:
+        trials: all so far.
+    """
+
+    def __init__(self) -> None:
         super().__init__("starting trials", console, MofNCompleteColumn(), TimeElapsedColumn())
-        self._trials, self._shown = trials, dict[int, str]()
-        self.rows: Sequence[TrialRow] = ()
+        self._shown: dict[int, str] = {}
+        self.trials: Sequence[TrialRow] = ()
 
-    def __call__(self, rows: Sequence[TrialRow]) -> None:
+    def __call__(self, now: Progress) -> None:
         """Show how far the sweep is."""
-        self.rows = rows
-        for row in rows:
+        self.trials = now.facts["trials"]
+        for row in self.trials:
             if self._shown.get(row.number) != row.state:
                 self._shown[row.number] = row.state
                 self._to.print(f"trial {row.number:>3} {trial_in_words(row)}", markup=False, soft_wrap=True)
-        running = ", ".join(f"{row.number} at epoch {row.epochs}" for row in rows if row.state == "running")
-        ended = sum(row.state != "running" for row in rows)
-        self._bar.update(self._task, description=f"running: {running}", completed=ended, total=self._trials)
+        running = ", ".join(f"{row.number} at epoch {row.epochs}" for row in self.trials if row.state == "running")
+        self._bar.update(self._task, description=f"running: {running}", completed=now.done, total=now.total)
 
 
 def trial_in_words(row: TrialRow) -> str:
@@ -219,7 +225,7 @@ def print_facts(facts: dict[str, Any]) -> None:
     console.print(table)
 
 
-def print_training(out: str, summary: Summary) -> None:
+def print_training(out: str, summary: TrainSummary) -> None:
     """What a training came to: scores by split, and the rest."""
     columns = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall": "R", "f1": "F1"}
     table = Table("split", *columns.values(), "at confidence", box=SIMPLE_HEAD)
@@ -231,7 +237,7 @@ def print_training(out: str, summary: Summary) -> None:
     print_facts({"model": out, **facts})
 
 
-def print_plan(config: TuneConfig, plan: Plan) -> None:
+def print_plan(config: TuneConfig, plan: SweepPlan) -> None:
     """What a sweep will search, and what it asks of the cluster."""
     space = Table("field", "values", box=SIMPLE_HEAD)
     for field, dimension in config.space.items():
@@ -245,13 +251,13 @@ def print_plan(config: TuneConfig, plan: Plan) -> None:
     console.print(f"{config.trials} trials of at most {epochs} epochs: at most {config.trials * epochs} epochs")
 
 
-def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Hold | None) -> None:
+def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Holder | None) -> None:
     """What a nightly run would do, and what would keep it from it."""
     table = Table("night", "drives", "new", "of earlier dates", "frames", "to scan", "", box=SIMPLE_HEAD)
     for night, left in zip(plan.nights, frames_left, strict=True):
         drives = night.record.drives
         counts = (len(drives), len(night.to_scan), night.late, sum(drive.frames for drive in drives), left)
-        table.add_row(night.record.night, *map(str, counts), "" if night.waits else "complete already")
+        table.add_row(night.record.night, *map(str, counts), "" if night.is_due else "complete already")
     console.print(table if plan.nights else "no drives on these dates")
     for uri, reason in plan.left_out.items():
         console.print(f"left out: {uri}: {reason}", markup=False, soft_wrap=True)
@@ -264,7 +270,7 @@ def print_night(summary: NightSummary) -> None:
     console.print(summary.text(), markup=False, soft_wrap=True)
 
 
-def print_sweep(rows: Sequence[TrialRow], summary: SweepSummary, metric: str) -> None:
+def print_sweep(rows: Sequence[TrialRow], summary: TuneSummary, metric: str) -> None:
     """A sweep's trials, best first, and what it came to."""
     table = Table("trial", "state", metric, "epochs", *_latency_header(rows), "settings", box=SIMPLE_HEAD)
     for row in sorted(rows, key=lambda row: (row.state != "complete", -(row.value or 0), row.number)):

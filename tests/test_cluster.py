@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from roadscan.cluster import about_token, connect, refuse_lost_outputs
+from roadscan.cluster import connect, refuse_lost_outputs, token_hint
 from roadscan.demo.server import free_ports
 from roadscan.errors import ClusterError, ConfigError
 
@@ -72,6 +72,6 @@ def test_without_a_copied_directory_a_relative_path_is_as_good_as_another(enviro
 
 
 def test_where_nobody_is_let_in_the_token_is_named() -> None:
-    assert about_token({}).startswith("no token was sent, as RAY_AUTH_MODE is not set")
-    assert about_token({"RAY_AUTH_MODE": "disabled"}).startswith("no token was sent")
-    assert "is it the head's own" in about_token({"RAY_AUTH_MODE": "Token"})
+    assert token_hint({}).startswith("no token was sent, as RAY_AUTH_MODE is not set")
+    assert token_hint({"RAY_AUTH_MODE": "disabled"}).startswith("no token was sent")
+    assert "is it the head's own" in token_hint({"RAY_AUTH_MODE": "Token"})

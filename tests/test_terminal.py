@@ -1,4 +1,4 @@
-"""What the command line shows of trainings: a line an epoch, in job logs as in terminals, and a table in the end."""
+"""What the command line shows of a stage: a line every tenth of the way, an epoch or a trial; a table in the end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from roadscan import terminal
-from roadscan.terminal import epoch_in_words, epoch_progress, print_training
-from roadscan.train.ranks import Progress
-from roadscan.train.result import Summary
+from roadscan.progress import Progress
+from roadscan.terminal import epoch_in_words, epoch_progress, print_training, progress, trial_progress
+from roadscan.train.result import TrainSummary
+from roadscan.tune.sweep import State, TrialRow
 
 LOSSES = {"box_loss": 1.25, "cls_loss": 0.5, "dfl_loss": 1.0}
 
@@ -19,12 +20,71 @@ def row(epoch: int, **scores: float) -> dict[str, Any]:
     return {"epoch": epoch, "lr": 1e-3, "workers": 2, "seconds": 10.0, **LOSSES, **scores}
 
 
+def steps(epoch: int, step: int) -> Progress:
+    return Progress("train", epoch, 4, "epochs", {"step": step, "steps": 8, "losses": LOSSES})
+
+
+def epochs(*rows: dict[str, Any], total: int = 4) -> Progress:
+    return Progress("train", len(rows), total, "epochs", {"history": [*rows]})
+
+
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in seconds; for the test to set."""
     now = [0.0]
     monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
     return now
+
+
+def test_a_log_gets_a_line_every_tenth_of_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("frames") as bar:
+        for done in (1, 4, 5, 10, 39, 40):
+            bar(Progress("scan", done, 40, "frames"))
+    assert capsys.readouterr().out.splitlines() == [
+        "1/40 frames",
+        "4/40 frames",
+        "10/40 frames",
+        "39/40 frames",
+        "40/40 frames",
+    ]
+
+
+def test_a_stage_that_goes_on_with_another_unit_begins_its_tenths_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("drives read") as bar:
+        bar(Progress("inventory", 2, 2, "drives read"))
+        bar(Progress("inventory", 1, 2, "cells built"))
+        bar(Progress("inventory", 2, 2, "cells built"))
+    assert capsys.readouterr().out.splitlines() == ["2/2 drives read", "1/2 cells built", "2/2 cells built"]
+
+
+def test_the_next_of_several_scans_begins_its_tenths_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("frames") as bar:
+        bar(Progress("scan", 9, 9, "frames"))
+        bar(Progress("scan", 3, 6, "frames"))
+    assert capsys.readouterr().out.splitlines() == ["9/9 frames", "3/6 frames"]
+
+
+def test_of_nothing_to_do_there_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("frames") as bar:
+        bar(Progress("scan", 0, 0, "frames"))
+    assert capsys.readouterr().out == ""
+
+
+def trial(number: int, state: State) -> TrialRow:
+    return TrialRow(number, state, None, {"variant": "n"}, {1: 0.5}, None, 0.0, None, None)
+
+
+def test_a_trial_is_printed_when_it_starts_and_when_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    with trial_progress() as bar:
+        bar(Progress("tune", 0, 2, "trials", {"trials": [trial(0, "running")]}))
+        bar(Progress("tune", 0, 2, "trials", {"trials": [trial(0, "running"), trial(1, "running")]}))
+        bar(Progress("tune", 1, 2, "trials", {"trials": (ended := [trial(0, "complete"), trial(1, "running")])}))
+    assert capsys.readouterr().out.splitlines() == [
+        "trial   0 running  0.5000  variant=n",
+        "trial   1 running  0.5000  variant=n",
+        "trial   0 complete 0.5000 after 1 epochs  variant=n",
+    ]
+    assert bar.trials == ended
 
 
 def test_an_epoch_is_one_line() -> None:
@@ -43,14 +103,14 @@ def test_masks_have_their_own_score() -> None:
 
 
 def test_each_epoch_is_told_once(at: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    with epoch_progress(4) as bar:
+    with epoch_progress() as bar:
         at[0] = 50  # workers have started
-        bar(Progress(0, 4, 1, 8, LOSSES))
+        bar(steps(0, 1))
         at[0] = 56
-        bar.done([row(1)])
-        bar(Progress(1, 4, 8, 8, LOSSES))
+        bar(epochs(row(1)))
+        bar(steps(1, 8))
         at[0] = 66
-        bar.done([row(1), row(2), row(3)])  # epochs may be shorter than the driver looks
+        bar(epochs(row(1), row(2), row(3)))  # epochs may be shorter than the driver looks
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/4", "epoch 2/4", "epoch 3/4"]
     assert [line.split("  ")[-1] for line in lines] == ["6.0 s, 18 s left", "5.0 s, 10 s left", "5.0 s, 5 s left"]
@@ -60,10 +120,10 @@ def test_each_epoch_is_told_once(at: list[float], capsys: pytest.CaptureFixture[
 def test_what_a_run_had_done_before_is_not_told_again(
     steps_seen: bool, at: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with epoch_progress(4) as bar:
+    with epoch_progress() as bar:
         if steps_seen:
-            bar(Progress(2, 4, 1, 8, LOSSES))
-        bar.done([row(1), row(2), row(3)])
+            bar(steps(2, 1))
+        bar(epochs(row(1), row(2), row(3)))
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("epoch 3/4")
 
@@ -72,14 +132,14 @@ def test_a_line_is_not_broken_in_a_narrow_log(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "console", Console(width=40))
-    with epoch_progress(100) as bar:
-        bar.done([row(3, map50_95=0.4, precision=0.6, recall=0.5)])
+    with epoch_progress() as bar:
+        bar(epochs(row(3, map50_95=0.4, precision=0.6, recall=0.5), total=100))
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_a_training_ends_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     scores = {"map50": 0.8791, "map50_95": 0.7, "precision": 0.9, "recall": 0.8, "f1": 0.85, "confidence": 0.31}
-    print_training("model.zip", Summary("runs/a", 4, 3, "0" * 64, {"val": scores}, "cpu", "gloo"))
+    print_training("model.zip", TrainSummary("runs/a", 4, 3, "0" * 64, {"val": scores}, "cpu", "gloo"))
     out = capsys.readouterr().out
     assert ["val", "0.879", "0.700", "0.900", "0.800", "0.850", "0.310"] in [line.split() for line in out.splitlines()]
     assert "{" not in out

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from roadscan.inventory import InventoryConfig, InventorySummary
 from roadscan.inventory.launch import run_inventory
-from roadscan.scan import run
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.plan import plan_scan
-from roadscan.scan.run import ScanSummary
+from roadscan.scan.run import ScanSummary, run_scan
 from roadscan.survey.importers import IngestConfig, IngestSummary, ingest
 
 __all__ = [
     "IngestConfig", "IngestSummary", "InventoryConfig", "InventorySummary", "ScanConfig", "ScanSummary",
     "ingest", "run_scan", "update_inventory",
 ]  # fmt: skip
-
-
-def run_scan(config: ScanConfig) -> ScanSummary:
-    """Scan survey drives into a warehouse. Called again, it goes on where it stopped.
-
-    Raises:
-        RoadscanError: a drive, the model, the warehouse or the cluster cannot be used.
-    """
-    return run.run_scan(config, plan_scan(config))
 
 
 def update_inventory(config: InventoryConfig) -> InventorySummary:

@@ -1,4 +1,4 @@
-"""What a dataset consists of: images, objects, classes and sizes by split."""
+"""Counts of a dataset: images, objects, classes and sizes by split."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class SplitCount:
     classes: dict[str, ClassCount]
 
 
-def census_of(reading: Reading) -> dict[str, SplitCount]:
-    """Counts by split."""
+def count_objects(reading: Reading) -> dict[str, SplitCount]:
+    """A dataset as read -> its counts by split."""
     names = reading.dataset.names
     return {
         split: _count(images, names, reading.without_label_file) for split, images in reading.dataset.splits.items()

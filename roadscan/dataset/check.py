@@ -1,4 +1,4 @@
-"""Is a dataset fit to train on? Every image is decoded, every label looked at, every split held against the others."""
+"""The check of a dataset: every image is decoded, every label looked at, every split compared with the others."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
-from roadscan.dataset.census import census_of
+from roadscan.dataset.census import count_objects
 from roadscan.dataset.draft import Problem
-from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.files import Files
 from roadscan.dataset.images import Examined, Unreadable, examine, problem_of
 from roadscan.dataset.read import open_draft
 from roadscan.dataset.records import Dataset
@@ -19,10 +19,11 @@ from roadscan.dataset.similar import ALIKE_BITS, WORDS, alike
 from roadscan.dataset.split import drive_leaks
 from roadscan.dataset.staging import content_digest
 from roadscan.errors import StorageError
+from roadscan.progress import OnCount, OnProgress, counter, silent
 
 
-def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_image: OnImage | None = None) -> CheckReport:
-    """Check a dataset.
+def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress: OnProgress = silent) -> CheckReport:
+    """A dataset's address -> a report of what is wrong with it.
 
     Errors, with which it must not be trained on: bad labels, images that are missing, corrupt or of another size than
     their labels say, and leaks between splits: a drive, an image, or images that look alike in two of them. Warnings:
@@ -32,14 +33,14 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_image: On
         uri: as for `read_dataset`.
         allow_near_duplicates: images in two splits that look alike are warnings. A standing vehicle takes such images,
             and so do different vehicles at one place.
-        on_image: called with (images decoded, images in all).
+        on_progress: called after each image.
 
     Raises:
         DatasetError: it is in no known format, or its description is wrong.
         StorageError: it cannot be read.
     """
     draft = open_draft(uri)
-    found = _examined(draft.files, draft.image_keys, on_image)
+    found = _examined(draft.files, draft.image_keys, counter(on_progress, "dataset check", "images"))
     reading = draft.finish({key: one.size if isinstance(one, Examined) else one for key, one in found.items()})
     images = {key: one for key, one in found.items() if isinstance(one, Examined)}
     twice, shared = _same_files(reading.dataset, images)
@@ -51,13 +52,13 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_image: On
         uri=uri,
         digest=content_digest(reading.dataset, {key: one.sha256 for key, one in images.items()}),
         task=reading.dataset.task,
-        census=census_of(reading),
+        census=count_objects(reading),
         errors=tuple(errors),
         warnings=tuple(warnings),
     )
 
 
-def _examined(files: Files, keys: Sequence[str], on_image: OnImage | None) -> dict[str, Examined | Problem]:
+def _examined(files: Files, keys: Sequence[str], on_image: OnCount) -> dict[str, Examined | Problem]:
     def one(key: str) -> Examined | Problem:
         try:
             return examine(files.store.read(key))

@@ -38,7 +38,7 @@ from roadscan.dataset.draft import (
 )
 from roadscan.dataset.files import Files
 from roadscan.dataset.records import Task
-from roadscan.dataset.runs import outlines_of_runs
+from roadscan.dataset.rle import outlines_of_rle
 from roadscan.errors import DatasetError
 from roadscan.storage import check_key
 
@@ -69,8 +69,8 @@ class _Image:
     objects: list[_Object]
 
 
-class _Wrong(Exception):
-    """An entry cannot be used; the message says why."""
+class _BadEntry(Exception):
+    """An entry that cannot be used; the message says why."""
 
 
 def find_coco(files: Files) -> dict[str, tuple[str, str]]:
@@ -156,13 +156,13 @@ class _Split:
         for entry in tree["images"]:
             try:
                 self._images[_id(entry, "id")] = self._image(entry)
-            except _Wrong as error:
+            except _BadEntry as error:
                 self._images[_id(entry, "id")] = None  # of two with one id neither is used
                 self._add_error("image", entry, error)
         for entry in tree["annotations"]:
             try:
                 self._add_annotation(entry)
-            except _Wrong as error:
+            except _BadEntry as error:
                 self._add_error("annotation", entry, error)
         return self
 
@@ -204,12 +204,12 @@ class _Split:
     def _image(self, entry: dict[str, Any]) -> _Image | None:
         name, size = entry.get("file_name"), (entry.get("width"), entry.get("height"))
         if _id(entry, "id") is None or _id(entry, "id") in self._images:
-            raise _Wrong("expected an 'id', a number that no other image has")
+            raise _BadEntry("expected an 'id', a number that no other image has")
         if not isinstance(name, str) or not all(isinstance(side, int) and side > 0 for side in size):
-            raise _Wrong(f"file_name, width, height are {(name, *size)}; expected a name and two whole numbers")
+            raise _BadEntry(f"file_name, width, height are {(name, *size)}; expected a name and two whole numbers")
         key = posixpath.normpath(posixpath.join(self._folder, name))
         if key in self._keys:
-            raise _Wrong(f"{name} is listed twice")
+            raise _BadEntry(f"{name} is listed twice")
         self._keys.add(key)
         if key not in self._there:
             self.errors.append(Problem("missing image", key, f"there is no such image, and {self._where} names it"))
@@ -220,7 +220,7 @@ class _Split:
     def _add_annotation(self, entry: dict[str, Any]) -> None:
         image_id = _id(entry, "image_id")
         if image_id not in self._images:
-            raise _Wrong(f"image_id is {entry.get('image_id')!r}; expected the id of an image of this file")
+            raise _BadEntry(f"image_id is {entry.get('image_id')!r}; expected the id of an image of this file")
         image = self._images[image_id]
         if image is None:
             return
@@ -229,11 +229,11 @@ class _Split:
             return
         class_index = self._classes.get(_id(entry, "category_id"))
         if class_index is None:
-            raise _Wrong(f"category_id is {entry.get('category_id')!r}; expected one of {sorted(self._classes)}")
+            raise _BadEntry(f"category_id is {entry.get('category_id')!r}; expected one of {sorted(self._classes)}")
         parts = _parts(entry, image.size)
         fault = fault_of(np.concatenate(parts))
         if fault:
-            raise _Wrong(f"the {'box' if len(parts[0]) == 2 else 'outline'} {fault}, in shares of the image's size")
+            raise _BadEntry(f"the {'box' if len(parts[0]) == 2 else 'outline'} {fault}, in shares of the image's size")
         image.objects.append(_Object(entry.get("id"), class_index, parts))
 
 
@@ -250,11 +250,11 @@ def _parts(entry: dict[str, Any], size: Size) -> tuple[Points, ...]:
         return (_corners(entry.get("bbox")) / size,)
     if isinstance(outline, dict):
         try:
-            parts = outlines_of_runs(outline, *size)
+            parts = outlines_of_rle(outline, *size)
         except ValueError as error:
-            raise _Wrong(f"segmentation: {error}") from None
+            raise _BadEntry(f"segmentation: {error}") from None
         if not parts:
-            raise _Wrong("segmentation: the mask is empty")
+            raise _BadEntry("segmentation: the mask is empty")
     else:
         parts = [_polygon(part) for part in outline] if isinstance(outline, list) else [_polygon(outline)]
     return tuple(part / size for part in parts)
@@ -263,14 +263,14 @@ def _parts(entry: dict[str, Any], size: Size) -> tuple[Points, ...]:
 def _corners(box: Any) -> Points:
     numbers = _numbers(box)
     if numbers is None or len(numbers) != 4 or not (numbers[2:] > 0).all():
-        raise _Wrong(f"bbox is {box!r}; expected [x, y, width, height] in pixels, with an area")
+        raise _BadEntry(f"bbox is {box!r}; expected [x, y, width, height] in pixels, with an area")
     return np.array([numbers[:2], numbers[:2] + numbers[2:]])
 
 
 def _polygon(part: Any) -> Points:
     numbers = _numbers(part)
     if numbers is None or len(numbers) < 6 or len(numbers) % 2:
-        raise _Wrong(f"segmentation has {str(part)[:80]}; expected lists [x1, y1, x2, y2, x3, y3, …], or RLE")
+        raise _BadEntry(f"segmentation has {str(part)[:80]}; expected lists [x1, y1, x2, y2, x3, y3, …], or RLE")
     return numbers.reshape(-1, 2)
 
 

@@ -40,7 +40,7 @@ EDGE_TOLERANCE = 1e-3
 
 
 class Size(NamedTuple):
-    """Of an upright image, in pixels."""
+    """The size of an upright image, in pixels."""
 
     width_px: int
     height_px: int
@@ -105,7 +105,7 @@ class Reading:
 
 @dataclass
 class Draft:
-    """What the label files say.
+    """A dataset as its label files describe it.
 
     Attributes:
         files: where images and labels are.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from roadscan.errors import NotFound
 from roadscan.nodes import usable_cores
+from roadscan.progress import OnCount
 from roadscan.storage import DiskStore, Stat, Store
 
 T = TypeVar("T")
 U = TypeVar("U")
-OnImage: TypeAlias = Callable[[int, int], None]  # images done, images in all
 
 REQUESTS = 32  # at once to an object store, which answers a small one in tens of milliseconds
 
@@ -45,13 +45,13 @@ class Files:
         """What lies in a folder and the folders in it, in order; the root's is ``""``."""
         return list(self.store.keys(f"{folder}/" if folder else ""))
 
-    def each(self, function: Callable[[T], U], items: Sequence[T], on_done: OnImage | None = None) -> list[U]:
+    def each(self, function: Callable[[T], U], items: Sequence[T], on_done: OnCount | None = None) -> list[U]:
         """Apply a function that reads or decodes to each item, several at once; results in order."""
         threads = usable_cores() if isinstance(self.store, DiskStore) else REQUESTS
         return in_threads(function, items, threads, on_done)
 
 
-def in_threads(function: Callable[[T], U], items: Sequence[T], threads: int, on_done: OnImage | None = None) -> list[U]:
+def in_threads(function: Callable[[T], U], items: Sequence[T], threads: int, on_done: OnCount | None = None) -> list[U]:
     """Like ``list(map(function, items))``, several at once; at the first exception those not begun are left out."""
     pool = ThreadPoolExecutor(threads)
     try:
@@ -60,7 +60,7 @@ def in_threads(function: Callable[[T], U], items: Sequence[T], threads: int, on_
         pool.shutdown(cancel_futures=True)
 
 
-def _counted(results: Iterable[U], total: int, on_done: OnImage | None) -> Iterable[U]:
+def _counted(results: Iterable[U], total: int, on_done: OnCount | None) -> Iterable[U]:
     for number, result in enumerate(results, 1):
         yield result
         if on_done is not None:

@@ -1,4 +1,4 @@
-"""What an image file tells: its upright size from the header alone, or whether all of it decodes."""
+"""An image file examined: its upright size from the header alone, or whether all of it decodes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from roadscan.dataset.draft import Problem, Size
-from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.files import Files
 from roadscan.dataset.similar import Fingerprint, fingerprint
 from roadscan.errors import NotFound, StorageError
+from roadscan.progress import OnCount
 from roadscan.storage import DiskStore, sha256_hex
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -62,7 +63,7 @@ def header_size(source: bytes | Path) -> Size:
     return Size(height, width) if sideways else Size(width, height)
 
 
-def header_sizes(files: Files, keys: Sequence[str], on_image: OnImage | None = None) -> dict[str, Size | Problem]:
+def header_sizes(files: Files, keys: Sequence[str], on_image: OnCount | None = None) -> dict[str, Size | Problem]:
     """Upright sizes of images, or what is wrong with them; from an object store the files are read whole."""
     store = files.store
 

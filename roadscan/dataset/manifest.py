@@ -26,14 +26,14 @@ HEADER = b"roadscan.dataset"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StagedImage:
     """An image file of a staged copy: its size in bytes and its digest."""
 
     size_bytes: int
     sha256: str
 
 
-def manifest_bytes(dataset: Dataset, held: Mapping[str, Held]) -> bytes:
+def manifest_bytes(dataset: Dataset, staged: Mapping[str, StagedImage]) -> bytes:
     """The Parquet file of a dataset whose images are files with these digests."""
     rows = [(split, image) for split, images in dataset.splits.items() for image in images]
     images = [image for _, image in rows]
@@ -47,8 +47,8 @@ def manifest_bytes(dataset: Dataset, held: Mapping[str, Held]) -> bytes:
         "outlines": _outlines_column(images),
         "drive_id": pa.array([image.drive_id for image in images], pa.string()),
         "condition": pa.array([image.condition for image in images], pa.string()),
-        "size_bytes": pa.array([held[image.key].size_bytes for image in images], pa.int64()),
-        "sha256": pa.array([held[image.key].sha256 for image in images], pa.string()),
+        "size_bytes": pa.array([staged[image.key].size_bytes for image in images], pa.int64()),
+        "sha256": pa.array([staged[image.key].sha256 for image in images], pa.string()),
     }
     header = {"format": FORMAT, "task": dataset.task, "names": dataset.names, "splits": list(dataset.splits)}
     table = pa.table(columns).replace_schema_metadata({HEADER: json.dumps(header).encode()})
@@ -57,7 +57,7 @@ def manifest_bytes(dataset: Dataset, held: Mapping[str, Held]) -> bytes:
     return sink.getvalue()
 
 
-def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, Held]]:
+def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedImage]]:
     """The labels, and the image files by key, of `manifest_bytes`.
 
     Raises:
@@ -90,8 +90,8 @@ def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, Held]]:
             )
         )
     draft = Draft(files, header["task"], tuple(header["names"]), splits, [], [])
-    held = map(Held, table["size_bytes"].to_pylist(), columns["sha256"])
-    return draft, dict(zip(columns["key"], held, strict=True))
+    staged = map(StagedImage, table["size_bytes"].to_pylist(), columns["sha256"])
+    return draft, dict(zip(columns["key"], staged, strict=True))
 
 
 def _listed(parts: Sequence[npt.NDArray[Any]], dtype: type) -> Any:

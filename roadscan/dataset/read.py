@@ -12,19 +12,20 @@ import yaml
 
 from roadscan.dataset.coco_format import find_coco, places_of, read_coco
 from roadscan.dataset.draft import Draft, Reading, refuse
-from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.files import Files
 from roadscan.dataset.images import header_sizes
 from roadscan.dataset.manifest import MANIFEST, read_manifest
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.yolo_format import read_yolo
 from roadscan.errors import DatasetError
+from roadscan.progress import OnCount
 from roadscan.storage import open_file, open_store
 
 YOLO_FILE, COCO_FILE = "data.yaml", "coco.yaml"
 
 
 def read_dataset(uri: str) -> Dataset:
-    """Read a dataset that is to be used.
+    """An address -> the dataset there, without errors.
 
     Sizes of images come from their headers, and where the labels give them, as in COCO, from the labels.
 
@@ -40,8 +41,8 @@ def read_dataset(uri: str) -> Dataset:
     return reading.dataset
 
 
-def inspect(uri: str, on_image: OnImage | None = None) -> Reading:
-    """Read a dataset as far as it can be, and what is wrong with it.
+def inspect(uri: str, on_image: OnCount | None = None) -> Reading:
+    """An address -> the dataset there as far as it can be read, and what is wrong with it.
 
     Args:
         uri: as for `read_dataset`.
@@ -56,7 +57,7 @@ def inspect(uri: str, on_image: OnImage | None = None) -> Reading:
 
 
 def open_draft(uri: str) -> Draft:
-    """Read a dataset's labels, without its images.
+    """An address -> the labels of the dataset there, without its images.
 
     Raises:
         DatasetError: it is in no known format, or its description is wrong.

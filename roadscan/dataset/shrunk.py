@@ -31,10 +31,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from roadscan.dataset.files import OnImage, in_threads
+from roadscan.dataset.files import in_threads
 from roadscan.dataset.staging import disk_errors, locked
 from roadscan.errors import DatasetError, StorageError
 from roadscan.nodes import usable_cores
+from roadscan.progress import OnCount
 from roadscan.storage import sha256_hex
 
 FORMAT = "roadscan.shrunk/1"
@@ -46,8 +47,8 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Shape: TypeAlias = tuple[int, int]  # height, width
 
 
-class Wanted(NamedTuple):
-    """An image that is wanted smaller: its key, its size as labelled, and the size to bring it to."""
+class ShrinkTarget(NamedTuple):
+    """An image to shrink: its key, its size as labelled, and the size to bring it to."""
 
     key: str
     image_hw: Shape
@@ -56,7 +57,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """The small copies of one dataset; as it is made without arguments, none. Other processes can be given it.
+    """The small copies of one dataset's images; without arguments, none. It can be pickled for other processes.
 
     Attributes:
         path: the file of all pixels.
@@ -67,7 +68,7 @@ class Shrunk:
     offsets: Mapping[tuple[str, Shape], int] = field(default_factory=dict)
 
     def read(self, key: str, shrunk_hw: Shape) -> Pixels | None:
-        """The pixels (h, w, 3) uint8 BGR of an image in a size, or None where there is no such copy.
+        """An image's key and a size -> its pixels (h, w, 3) uint8 BGR in that size, or None without such a copy.
 
         Raises:
             StorageError: the file was removed or cut off meanwhile.
@@ -85,7 +86,7 @@ class Shrunk:
 
 
 def shrink(
-    root: str | Path, wanted: Sequence[Wanted], cache_dir: str | Path, *, on_image: OnImage | None = None
+    root: str | Path, wanted: Sequence[ShrinkTarget], cache_dir: str | Path, *, on_image: OnCount | None = None
 ) -> Shrunk:
     """Make small copies of images on this node's disk, unless they are there; the node's processes make them once.
 
@@ -113,7 +114,7 @@ def shrink(
         cache.mkdir(parents=True, exist_ok=True)
     with locked(cache, name):
         if not _is_complete(path, starts[-1]):
-            _remove_left(cache, name)
+            _remove_partial(cache, name)
             if not _has_room(cache, starts[-1], len(wanted)):
                 return Shrunk()
             try:
@@ -125,10 +126,10 @@ def shrink(
     return Shrunk(path, dict(zip(keys, offsets, strict=True)))
 
 
-def _digest(root: Path, wanted: Sequence[Wanted]) -> str:
-    """What the pixels follow from."""
+def _digest(root: Path, wanted: Sequence[ShrinkTarget]) -> str:
+    """Digest of all that the pixels follow from."""
 
-    def facts(one: Wanted) -> tuple[object, ...]:
+    def facts(one: ShrinkTarget) -> tuple[object, ...]:
         try:
             stat = (root / one.key).stat()
         except OSError as error:
@@ -146,7 +147,7 @@ def _is_complete(path: Path, size_bytes: int) -> bool:
     return path.is_file() and path.stat().st_size == size_bytes
 
 
-def _remove_left(cache: Path, name: str) -> None:
+def _remove_partial(cache: Path, name: str) -> None:
     """Remove what a process left that was killed; the lock of the name is ours."""
     for left in cache.glob(f".{name}-*.partial"):
         left.unlink(missing_ok=True)
@@ -168,7 +169,12 @@ def _warn_of_room(cache: Path, needed_bytes: int, images: int) -> None:
 
 
 def _make(
-    root: Path, wanted: Sequence[Wanted], offsets: Sequence[int], size_bytes: int, path: Path, on_image: OnImage | None
+    root: Path,
+    wanted: Sequence[ShrinkTarget],
+    offsets: Sequence[int],
+    size_bytes: int,
+    path: Path,
+    on_image: OnCount | None,
 ) -> None:
     """Make the file, complete or not at all, on all cores: OpenCV decodes and resizes outside of Python's lock."""
     logger.info("%s: making small copies of %d images, %.1f GB", path, len(wanted), size_bytes / 1e9)
@@ -192,7 +198,7 @@ def _make(
     logger.info("%s: complete", path)
 
 
-def _shrunk(root: Path, one: Wanted) -> Pixels:
+def _shrunk(root: Path, one: ShrinkTarget) -> Pixels:
     pixels = cv2.imread(str(root / one.key))  # BGR, upright
     if pixels is None:
         raise DatasetError(f"{root / one.key}: the image cannot be decoded; see 'roadscan dataset check'")

@@ -85,13 +85,13 @@ def drive_leaks(dataset: Dataset | Draft) -> list[Problem]:
                 keys.setdefault(image.drive_id, {}).setdefault(split, []).append(image.key)
     why = "expected all images of a drive in one split, since they show the same assets"
     return [
-        Problem("drive in two splits", drive_id, "; ".join([*map(_told, found.items()), why]))
+        Problem("drive in two splits", drive_id, "; ".join([*map(_leak_in_words, found.items()), why]))
         for drive_id, found in sorted(keys.items())
         if len(found) > 1
     ]
 
 
-def _told(found: tuple[str, list[str]]) -> str:
+def _leak_in_words(found: tuple[str, list[str]]) -> str:
     split, keys = found
     return f"{len(keys)} of its images are in {split} ({keys[0]}{', …' if len(keys) > 1 else ''})"
 

@@ -25,17 +25,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from roadscan.dataset.draft import Draft, Problem, Size, refuse
-from roadscan.dataset.files import Files, OnImage
+from roadscan.dataset.files import Files
 from roadscan.dataset.images import Unreadable, header_size, problem_of
-from roadscan.dataset.manifest import FORMAT, MANIFEST, Held, manifest_bytes, read_manifest
+from roadscan.dataset.manifest import FORMAT, MANIFEST, StagedImage, manifest_bytes, read_manifest
 from roadscan.dataset.read import open_draft, read_dataset
 from roadscan.dataset.records import Dataset
 from roadscan.errors import DatasetError, NotFound, StorageError
+from roadscan.progress import OnCount
 from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex, write_synced
 
 
-def stage(uri: str, cache_dir: str | Path, *, on_image: OnImage | None = None) -> Dataset:
-    """Bring a dataset to this node, unless it is here already.
+def stage(uri: str, cache_dir: str | Path, *, on_image: OnCount | None = None) -> Dataset:
+    """An address -> the dataset in a folder of this node, fetched unless it is here already.
 
     Args:
         uri: as for `read_dataset`.
@@ -96,7 +97,7 @@ def content_digest(dataset: Dataset, sha256_by_key: Mapping[str, str]) -> str:
     return whole.hexdigest()
 
 
-def _stage(uri: str, cache: Path, on_image: OnImage | None) -> tuple[Dataset, str]:
+def _stage(uri: str, cache: Path, on_image: OnCount | None) -> tuple[Dataset, str]:
     """The dataset on this node and its folder's name, by looking at every file of it in the object store."""
     draft = open_draft(uri)
     stats = _stats(draft, uri)
@@ -134,7 +135,7 @@ def _stats(draft: Draft, uri: str) -> dict[str, Stat]:
 
 
 def _name(labels: Mapping[str, Stat], images: Mapping[str, Stat]) -> str:
-    """What a copy is named: the digest of key, size and tag of all files, and of the way labels are kept."""
+    """The name of a copy: the digest of key, size and tag of all files, and of the way labels are kept."""
     files = sorted((key, stat.size, stat.tag) for key, stat in {**labels, **images}.items())
     return sha256_hex(json.dumps([FORMAT, files]).encode())
 
@@ -150,7 +151,7 @@ def _complete(folder: Path) -> Dataset | None:
     return draft.finish({}).dataset if whole else None
 
 
-def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_image: OnImage | None) -> None:
+def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_image: OnCount | None) -> None:
     """Make the folder, complete or not at all; the lock of its name is ours."""
     for left in folder.parent.glob(f".{folder.name}-*.partial"):
         shutil.rmtree(left, ignore_errors=True)
@@ -171,7 +172,7 @@ def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_i
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fetch_image(files: Files, key: str, expected: Stat, partial: Path) -> tuple[Size | Problem, Held]:
+def _fetch_image(files: Files, key: str, expected: Stat, partial: Path) -> tuple[Size | Problem, StagedImage]:
     data, tag = files.store.read_tagged(key)
     if (len(data), tag) != (expected.size, expected.tag):
         raise DatasetError(f"{files.store.uri_of(key)}: changed while the dataset was fetched; start again")
@@ -180,7 +181,7 @@ def _fetch_image(files: Files, key: str, expected: Stat, partial: Path) -> tuple
         size: Size | Problem = header_size(data)
     except Unreadable as error:
         size = problem_of(key, error)
-    return size, Held(len(data), sha256_hex(data))
+    return size, StagedImage(len(data), sha256_hex(data))
 
 
 def _write(path: Path, data: bytes, *, durable: bool = False) -> None:

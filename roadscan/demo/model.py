@@ -9,13 +9,13 @@ that is shipped was trained before models kept calibration images; its own are o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import Field
 
 from roadscan.config import Config
 from roadscan.model.bundle import Task
+from roadscan.progress import OnProgress, silent
 from roadscan.simulate import SimulationConfig, write_yolo_dataset
 from roadscan.train.config import TrainConfig
 
@@ -29,13 +29,13 @@ class DemoModelConfig(Config):
     train: TrainConfig = Field(description="the training; images are made in its `data` folder where there are none")
 
 
-def make_images(config: DemoModelConfig, on_image: Callable[[int, int], None]) -> None:
+def make_images(config: DemoModelConfig, on_progress: OnProgress = silent) -> None:
     """Simulate the training's images, unless they are there.
 
     Args:
         config: how.
-        on_image: called with (images made, images in all).
+        on_progress: called after each image.
     """
     folder = Path(config.train.data)
     if not (folder / "data.yaml").exists():  # it is written last
-        write_yolo_dataset(folder, config.roads, config.task, config.images, on_frame=on_image)
+        write_yolo_dataset(folder, config.roads, config.task, config.images, on_progress=on_progress)

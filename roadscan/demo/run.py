@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -16,9 +17,9 @@ from roadscan.demo.server import s3_server
 from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.query import query, render
+from roadscan.progress import OnProgress
 from roadscan.report.build import Report, ReportConfig, make_report
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.plan import plan_scan
 from roadscan.scan.run import run_scan
 from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import Store, open_store
@@ -37,8 +38,7 @@ QUERIES = {
     ),
 }
 
-ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-
+ProgressBar = Callable[[str], AbstractContextManager[OnProgress]]
 
 #: The road of the demonstration, which is none of those that the demo model was trained on.
 ROADS = {"seed": 5, "length_km": 3.0, "nights": 3, "conditions": ("day", "dusk", "rain")}
@@ -78,7 +78,7 @@ def run_demo(out: Path, config: DemoConfig, console: Console, progress: Progress
         console.print(f"SeaweedFS at {server.endpoint}, signed requests")
         console.rule(f"{config.roads.nights} survey nights over {config.roads.length_km:g} km of highway")
         with progress("frames rendered") as bar:
-            made = simulate(SURVEY, config.roads, on_frame=bar)
+            made = simulate(SURVEY, config.roads, _renamed("frames rendered", bar))
         console.print(
             f"{made.frames} frames, {made.assets} assets, {made.changes} changes; {_listed(made.frames_by_condition)}"
         )
@@ -103,7 +103,7 @@ def _night(drive: str, config: DemoConfig, console: Console, progress: ProgressB
     console.rule(f"scan {drive}")
     settings = ScanConfig(drives=(drive,), warehouse=WAREHOUSE, model=config.model, shard_frames=config.shard_frames)
     with progress("frames scanned") as bar:
-        scanned = run_scan(settings, plan_scan(settings), lambda p: bar(p.frames_done, p.frames_total))
+        scanned = run_scan(settings, _renamed("frames scanned", bar))
     console.print(
         f"{scanned.frames_ok} frames ok, {scanned.frames_quarantined} quarantined, {scanned.frames_failed} failed; "
         f"{scanned.detections} detections; {scanned.images_per_second:g} img/s with its start"
@@ -112,6 +112,11 @@ def _night(drive: str, config: DemoConfig, console: Console, progress: ProgressB
     states = sum((Counter(counts) for counts in register.assets.values()), Counter[str]())
     console.print(f"release {register.release}: {_listed(states)}; changes so far: {_listed(register.changes)}")
     return scanned.frames_ok + scanned.frames_quarantined + scanned.frames_failed
+
+
+def _renamed(unit: str, on_progress: OnProgress) -> OnProgress:
+    """The callback, with another unit: it tells the two bars of the demonstration apart."""
+    return lambda progress: on_progress(replace(progress, unit=unit))
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -26,7 +26,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
     yield within("ray", ray_cluster)
     if subject.model:
         yield within("model", lambda: model(str(subject.model)), MODEL_S)
-    yield from _once(_stores(subject))
+    yield from _clock_checked_once(_stores(subject))
 
 
 def _stores(subject: Subject) -> Iterator[Finding]:
@@ -40,8 +40,8 @@ def _stores(subject: Subject) -> Iterator[Finding]:
         yield from store.warehouse(subject.warehouse)
 
 
-def _once(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Only the first word on the clock: all roots lie in the same store."""
+def _clock_checked_once(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Findings -> the same with the first on the clock alone: all roots lie in the same store."""
     told = False
     for finding in findings:
         if finding.check != "clock" or not told:

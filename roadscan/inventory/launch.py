@@ -16,11 +16,12 @@ from roadscan.errors import RoadscanError
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.cells import Before, Step, build_cell, counted, on_this_machine
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.publish import InventorySummary, silent, update_inventory
+from roadscan.inventory.publish import InventorySummary, update_inventory
 from roadscan.inventory.regions import Cell
+from roadscan.progress import OnProgress, Progress, silent
 
 
-def run_inventory(config: InventoryConfig, step: Step = silent) -> InventorySummary:
+def run_inventory(config: InventoryConfig, on_progress: OnProgress = silent) -> InventorySummary:
     """`update_inventory` on this machine or, with `on_ray`, on the Ray cluster; both give the same register.
 
     Raises:
@@ -28,6 +29,10 @@ def run_inventory(config: InventoryConfig, step: Step = silent) -> InventorySumm
         RoadscanError: what `update_inventory` raises, or Ray ended a task more often than it tries again.
     """
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
+
+    def step(done: int, total: int, unit: str) -> None:
+        on_progress(Progress("inventory", done, total, unit))
+
     return update_inventory(config, step, on_ray if config.on_ray else on_this_machine)
 
 

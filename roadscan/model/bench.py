@@ -6,7 +6,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter, process_time
@@ -22,6 +22,7 @@ from roadscan.model.backends.engine import Backend, Pixels, Precision
 from roadscan.model.bundle import Bundle, load
 from roadscan.model.device import this_device
 from roadscan.model.inference import Inference
+from roadscan.progress import OnProgress, Progress, silent
 
 ROUNDS = 5
 #: A fresh process, from the interpreter's start to the first detections.
@@ -52,8 +53,8 @@ class Row:
     objection: str | None = None
 
 
-def bench(uri: str, *, images: int, threads: int | None, on_step: Callable[[int, int], None]) -> list[Row]:
-    """Measure every backend that is installed.
+def bench(uri: str, *, images: int, threads: int | None, on_progress: OnProgress = silent) -> list[Row]:
+    """A model file -> a row for every backend, with what was measured or why it does not run.
 
     Rounds are interleaved, each from another backend on, so that what else runs on the machine falls on all alike.
 
@@ -61,7 +62,7 @@ def bench(uri: str, *, images: int, threads: int | None, on_step: Callable[[int,
         uri: of the model file; its calibration images are what is detected on.
         images: in a batch.
         threads: cores to use; None for as many as PyTorch would.
-        on_step: called with (steps done, steps in all).
+        on_progress: called after each batch.
 
     Raises:
         ModelError: the model has no calibration images.
@@ -80,7 +81,7 @@ def bench(uri: str, *, images: int, threads: int | None, on_step: Callable[[int,
             runs[key].infer(pixels)
             spent = perf_counter() - start[0], process_time() - start[1]
             times[key].append((1000 * spent[0] / len(pixels), 1000 * spent[1] / len(pixels)))
-            on_step(number * len(runs) + done + 1, (ROUNDS + 1) * len(runs))
+            on_progress(Progress("bench", number * len(runs) + done + 1, (ROUNDS + 1) * len(runs), "rounds"))
     return [
         _row(key, found, times[key][1:], bundle, device, uri, cores)
         if isinstance(found, Inference)
@@ -119,7 +120,7 @@ def _row(
 
 
 def _batch(bundle: Bundle, images: int) -> Pixels:
-    """That many calibration images of one shape, each as often as it takes."""
+    """A model -> a batch of its calibration images of one shape, repeated as needed."""
     calibration = calibration_images(bundle)
     if not calibration:
         raise ModelError("the model has no calibration images to measure on; add them with 'roadscan model calibrate'")

@@ -1,4 +1,4 @@
-"""Which device a process computes on: decided here alone, and never quietly another one than it was given."""
+"""The device that a process computes on: chosen here alone, and never quietly another one than it was given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from roadscan.errors import DeviceError
 
-Kind: TypeAlias = Literal["cuda", "cpu"]
+DeviceType: TypeAlias = Literal["cuda", "cpu"]
 OVERRIDE = "ROADSCAN_DEVICE"  # cpu: compute there though a GPU is held, to try a plan on a cluster without cards
 #: There where a driver has shown a GPU to this machine or container, whatever the card's number: NVIDIA's, AMD's, and
 #: Linux's in Windows.
@@ -32,15 +32,15 @@ class Cuda:
 
     @staticmethod
     def here() -> Cuda:
-        """Of this process."""
+        """What torch can do in this process."""
         import torch
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         return Cuda(torch.__version__, torch.version.cuda, tuple(map(torch.cuda.get_device_name, range(count))))
 
 
-def choose_device(holds_gpu: bool | None, cuda: Cuda, override: str | None = None) -> Kind:
-    """The device of a process.
+def choose_device(holds_gpu: bool | None, cuda: Cuda, override: str | None = None) -> DeviceType:
+    """What a process was given, and what torch can do -> the device to compute on.
 
     Args:
         holds_gpu: whether it was given a GPU, or part of one; None where nobody shared any out, as on a laptop.
@@ -73,13 +73,13 @@ def has_driver() -> bool:
     return not hidden and any(path.exists() for path in DRIVER_FILES)
 
 
-def this_device(holds_gpu: bool | None) -> Kind:
+def this_device(holds_gpu: bool | None) -> DeviceType:
     """`choose_device` for this process, as it is."""
     return choose_device(holds_gpu, Cuda.here(), os.environ.get(OVERRIDE))
 
 
-def name_of(device: str) -> str:
-    """What a summary says of a device, such as ``cuda: NVIDIA H100 80GB HBM3`` or ``cpu``."""
+def device_name(device: str) -> str:
+    """A torch device -> its name in summaries, such as ``cuda: NVIDIA H100 80GB HBM3`` or ``cpu``."""
     if not device.startswith("cuda"):
         return device
     import torch

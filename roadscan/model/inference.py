@@ -1,4 +1,4 @@
-"""From a batch of pixels to detections, on any engine, from any number of threads."""
+"""Inference: a batch of pixels in, detections out, on any engine, from any number of threads."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Inference:
     ) -> None:
         self.engine, self.classes, self.every_class = engine, classes, every_class
         self.confidence, self.iou = confidence, iou
-        self._lanes = _lanes(engine.lanes) if engine.lanes else None
+        self._lanes = _single_core_threads(engine.lanes) if engine.lanes else None
         self._alone = threading.Lock()
 
     def infer(self, images_bhwc: Pixels) -> list[Detections]:
-        """Detect; safe to call from several threads at once.
+        """Images -> detections of each; safe to call from several threads at once.
 
         Args:
             images_bhwc: (b, h, w, 3) uint8 BGR; h and w multiples of 32.
@@ -92,8 +92,8 @@ class Inference:
         return Detections(boxes[:, :4], boxes[:, 4], names, masks)
 
 
-def _lanes(count: int) -> ThreadPoolExecutor:
-    """Threads that compute on one core each."""
+def _single_core_threads(count: int) -> ThreadPoolExecutor:
+    """A pool of `count` threads that compute on one core each."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="detect")
     together = threading.Barrier(count)
     own = torch.get_num_threads()

@@ -14,7 +14,7 @@ from roadscan.warehouse import Release, Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Frames of some drives.
+    """Counts of the frames of some drives.
 
     Attributes:
         frames: in the drives' manifests.
@@ -41,7 +41,7 @@ class Audit:
 
 
 def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) -> Audit:
-    """Count the frames of drives in a release, from its tables and not from what a scan said of itself."""
+    """Drives -> counts of their frames in a release, from its tables and not from what a scan said of itself."""
     status: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     missing: dict[str, int] = {}
@@ -68,7 +68,7 @@ def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) 
 
 
 def uncommitted(warehouse: Warehouse, plan: ScanPlan) -> dict[str, int]:
-    """Frames of a scan's drives that no commit has, by drive: what is missing while it is under way."""
+    """A scan's plan -> frames that no commit has, by drive: what is missing while it is under way."""
     missing: dict[str, int] = {}
     for drive_id, shards in plan.shards.items():
         done = ledger.commits(warehouse, shards[0].run_key)

@@ -1,4 +1,4 @@
-"""What a nightly job is told."""
+"""The config of the nightly job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nights a run is for, and to which of them a drive belongs.
+"""The nights of a run: its dates, and the one to which a drive belongs.
 
 A drive belongs to the date on which its first frame was taken, in the department's time zone. The night of a date takes
 all drives of that date and, since cameras are unloaded late, all earlier ones that nobody has scanned; so the night of
@@ -29,17 +29,17 @@ class Nights:
 
     @property
     def dates(self) -> list[date]:
-        """In turn."""
+        """All dates, in turn."""
         return [self.first + timedelta(days=day) for day in range((self.last - self.first).days + 1)]
 
-    def takes(self, began: date | None) -> date | None:
-        """The night for a drive that nobody has scanned.
+    def night_of(self, began: date | None) -> date | None:
+        """A drive's date -> the night that scans it, where nobody has.
 
         Args:
             began: the date of its first frame; None if no frame has a time, which then is an old one.
 
         Returns:
-            One of `dates`, or None: none of these nights takes it.
+            One of `dates`, or None: none of these nights does.
         """
         if self.back_fill:
             return began if began is not None and self.first <= began <= self.last else None
@@ -47,7 +47,7 @@ class Nights:
 
 
 def nights_of(one: date | None, first: date | None, last: date | None, *, today: date) -> Nights:
-    """The nights that a user asked for.
+    """The dates that a user gave -> the nights.
 
     Args:
         one: a single night.

@@ -17,7 +17,7 @@ from roadscan.survey.drive import MANIFEST, Drive, find_drives, read_drive
 
 @dataclass(frozen=True, slots=True)
 class NightDrive:
-    """A drive as a night has it.
+    """A drive as a night's record has it.
 
     Attributes:
         drive_id: unique within a warehouse.
@@ -35,8 +35,8 @@ class NightDrive:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What lies at the addresses of a config.
+class NewDrives:
+    """The drives at a config's addresses that are to be scanned.
 
     Attributes:
         drives: those that no release holds with all their frames.
@@ -47,8 +47,8 @@ class Found:
     left_out: dict[str, str]
 
 
-def find_new(addresses: Iterable[str], runs: Sequence[dict[str, Any]], *, zone: ZoneInfo, now: datetime) -> Found:
-    """Find the drives of which no release holds every frame.
+def find_new(addresses: Iterable[str], runs: Sequence[dict[str, Any]], *, zone: ZoneInfo, now: datetime) -> NewDrives:
+    """Addresses -> the drives there of which no release holds every frame.
 
     Of a drive that is known only its manifest is read. Which model it was scanned with does not matter: a new one is
     for new drives, and `roadscan scan` scans the old ones again. A drive that cannot be used keeps no other one back.
@@ -83,7 +83,7 @@ def find_new(addresses: Iterable[str], runs: Sequence[dict[str, Any]], *, zone: 
                 raise
             except (SurveyError, StorageError) as error:
                 left_out[uri] = str(error)
-    return Found(tuple(new.values()), left_out)
+    return NewDrives(tuple(new.values()), left_out)
 
 
 def _night_drive(drive: Drive, zone: ZoneInfo, now: datetime) -> NightDrive:
@@ -95,5 +95,5 @@ def _night_drive(drive: Drive, zone: ZoneInfo, now: datetime) -> NightDrive:
 
 
 def began(drive: NightDrive) -> date | None:
-    """The date on which a drive began."""
+    """A drive -> the date on which it began; None where no frame has a time."""
     return None if drive.began is None else date.fromisoformat(drive.began)

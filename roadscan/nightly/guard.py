@@ -1,4 +1,4 @@
-"""What ends a run that cannot end itself: one that has lost its lease, or that hangs.
+"""The guard of a run: it ends one that cannot end itself, as it has lost its lease, or hangs.
 
 The scan waits inside Ray's native code, where neither an exception nor a signal handler reaches it, so a thread looks
 at the run from outside and ends the whole process.
@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Self
 
-LAST_WORDS_S = 180  # for the summary and the webhook of a run that is ended; a store's own deadline is 120
-LOOK_EVERY_S = 0.5
+BEFORE_EXIT_S = 180  # for the summary and the webhook of a run that is ended; a store's own deadline is 120
+POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopReason:
     """Why a run is ended."""
 
     outcome: Literal["no progress", "lease lost"]
@@ -28,7 +28,7 @@ class Stop:
 
 
 class Watchdog:
-    """Time since the last progress, while somebody asks for progress.
+    """A limit on the time without progress.
 
     Args:
         limit_s: without progress.
@@ -42,7 +42,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self, lacking: str) -> Iterator[None]:
-        """From here to the end of the block there must be progress; what it is that lacks, for the message."""
+        """Watch for progress until the end of the block; `lacking` says in the message what there was none of."""
         self._lacking = lacking
         self.progress()
         try:
@@ -51,29 +51,29 @@ class Watchdog:
             self._since = None
 
     def progress(self) -> None:
-        """Something was done."""
+        """Note that something was done."""
         self._since = self._clock()
 
-    def check(self) -> Stop | None:
-        """Whether it has been too long."""
+    def check(self) -> StopReason | None:
+        """The reason to end the run; None while there is progress."""
         since = self._since
         if since is None or self._clock() - since <= self._limit_s:
             return None
-        return Stop("no progress", f"{self._lacking} for {self._limit_s:g} s")
+        return StopReason("no progress", f"{self._lacking} for {self._limit_s:g} s")
 
 
 class Guard:
-    """Looks at a run, for the length of a ``with`` block, and ends the process at the first reason to.
+    """A thread that looks at a run, for the length of a ``with`` block, and ends the process at the first reason to.
 
     Args:
         checks: each gives a reason, or None.
         end: what is done then; it does not return.
     """
 
-    def __init__(self, checks: Sequence[Callable[[], Stop | None]], end: Callable[[Stop], None]) -> None:
+    def __init__(self, checks: Sequence[Callable[[], StopReason | None]], end: Callable[[StopReason], None]) -> None:
         self._checks, self._end = checks, end
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="guard", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="guard", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,23 +83,23 @@ class Guard:
         self._over.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._over.wait(LOOK_EVERY_S):
+    def _poll(self) -> None:
+        while not self._over.wait(POLL_S):
             for check in self._checks:
                 if stop := check():
                     self._end(stop)
                     return
 
 
-def end_process(code: int, last_words: Callable[[], None]) -> None:
-    """Say the last words, but not for ever, and end this process with an exit code.
+def end_process(code: int, before_exit: Callable[[], None]) -> None:
+    """End this process with an exit code, after a function that is not waited for for ever.
 
     `os._exit`, since an ordinary exit would first wait for Ray's own clean-up, which may hang with the rest; Ray ends
     a driver's actors, and a local cluster, when the driver's process is gone.
     """
-    speaker = threading.Thread(target=last_words, name="last words", daemon=True)
-    speaker.start()
-    speaker.join(LAST_WORDS_S)
+    thread = threading.Thread(target=before_exit, name="before exit", daemon=True)
+    thread.start()
+    thread.join(BEFORE_EXIT_S)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

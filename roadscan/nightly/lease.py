@@ -31,13 +31,13 @@ RENEWALS = 3  # in the length of a lease: two of them may fail
 
 
 def utc_now() -> datetime:
-    """The clock."""
+    """The time now, in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """What the object says.
+class Holder:
+    """Who holds a lease, as its object says.
 
     Attributes:
         owner: a random name of the run.
@@ -59,7 +59,7 @@ class Hold:
 
 
 class Lease:
-    """Held for the length of a ``with`` block; a thread renews it.
+    """A lease that is held for the length of a ``with`` block; a thread renews it.
 
     Args:
         store: the warehouse's.
@@ -69,7 +69,7 @@ class Lease:
         now: the clock, aware.
 
     Raises:
-        LeaseHeld: another run has it (on entering the block, or from `take`).
+        LeaseHeld: another run has it (on entering the block, or from `acquire`).
     """
 
     def __init__(
@@ -77,29 +77,29 @@ class Lease:
     ) -> None:
         self._store, self._key, self._now = store, key, now
         self._length_s, self._skew_s = length_s, skew_s
-        self._hold = Hold(secrets.token_hex(8), socket.gethostname(), os.getpid(), "", "")
+        self._hold = Holder(secrets.token_hex(8), socket.gethostname(), os.getpid(), "", "")
         self._tag = ""
         self._taken_by_another = False
         self._ended = threading.Event()
-        self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._renewer = threading.Thread(target=self._renew_until_ended, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
-        self.take()
-        self._heart.start()
+        self.acquire()
+        self._renewer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._heart.join()
+        self._renewer.join()
         self.release()
 
-    def holder(self) -> Hold | None:
+    def holder(self) -> Holder | None:
         """Who has it now; None when it is free."""
         found = self._read()
         return None if found is None or found[0].free(self._now(), self._skew_s) else found[0]
 
-    def take(self) -> None:
-        """Take it, or say who has it."""
+    def acquire(self) -> None:
+        """Acquire the lease, or raise with who has it."""
         found = self._read()
         if found is not None and not found[0].free(self._now(), self._skew_s):
             raise LeaseHeld(self._in_words(found[0]))
@@ -110,11 +110,11 @@ class Lease:
             raise LeaseHeld(f"{self._store.uri_of(self._key)}: another run took it just now") from None
 
     def renew(self) -> None:
-        """Hold it for its whole length from now on; an unreachable store is tried again at the next turn."""
+        """Extend it to its whole length from now on; an unreachable store is tried again at the next turn."""
         try:
             with suppress(Conflict):
                 return self._write(self._extended(), self._tag)
-            self._look_again()
+            self._read_again()
         except RoadscanError as error:
             LOG.warning("the lease was not renewed: %s", error)
 
@@ -127,45 +127,45 @@ class Lease:
         return None
 
     def release(self) -> None:
-        """Give it back; one that is lost, or a store that does not answer, is left to its expiry."""
+        """Release it; one that is lost, or a store that does not answer, is left to its expiry."""
         try:
             if not self.lost():
                 self._write(replace(self._hold, released=True), self._tag)
         except StorageError as error:
             LOG.warning("the lease was not released: %s", error)
 
-    def _look_again(self) -> None:
-        """A renewal whose acknowledgement was lost is in the way of the next one, and is ours."""
+    def _read_again(self) -> None:
+        """Read who has it: a renewal whose acknowledgement was lost is in the way of the next one, and is ours."""
         found = self._read()
         if found is None or found[0].owner != self._hold.owner:
             self._taken_by_another = True
         else:
             self._hold, self._tag = found
 
-    def _beat(self) -> None:
+    def _renew_until_ended(self) -> None:
         while not self._taken_by_another and not self._ended.wait(self._length_s / RENEWALS):
             self.renew()
 
-    def _extended(self) -> Hold:
+    def _extended(self) -> Holder:
         return replace(self._hold, expires_at=(self._now() + timedelta(seconds=self._length_s)).isoformat())
 
-    def _write(self, hold: Hold, tag: str | None) -> None:
+    def _write(self, hold: Holder, tag: str | None) -> None:
         data = json.dumps(asdict(hold)).encode()
         tagged = self._store.create(self._key, data) if tag is None else self._store.swap(self._key, data, tag=tag)
         self._hold, self._tag = hold, tagged
 
-    def _read(self) -> tuple[Hold, str] | None:
+    def _read(self) -> tuple[Holder, str] | None:
         try:
             data, tag = self._store.read_tagged(self._key)
         except NotFound:
             return None
         try:
-            return Hold(**json.loads(data)), tag
+            return Holder(**json.loads(data)), tag
         except (ValueError, TypeError):
             where = self._store.uri_of(self._key)
             raise WarehouseError(f"{where}: not a lease; make sure that no run is under way, and remove it") from None
 
-    def _in_words(self, hold: Hold) -> str:
+    def _in_words(self, hold: Holder) -> str:
         return (
             f"another run is under way on {hold.host} (process {hold.pid}), since {hold.taken_at}; its lease "
             f"{self._store.uri_of(self._key)} ends at {hold.expires_at} unless it is renewed"

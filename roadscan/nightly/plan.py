@@ -1,4 +1,4 @@
-"""What a run would do: which nights, with which drives."""
+"""The plan of a nightly run: which nights, with which drives."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class PlannedNight:
         record: with all its drives, those that are new included.
         tag: of the record that is in the warehouse; None if there is none yet.
         to_scan: those that no release holds with all their frames.
-        waits: whether anything is to do.
+        is_due: whether anything of it is left to do.
     """
 
     record: NightRecord
     tag: str | None
     to_scan: tuple[NightDrive, ...]
-    waits: bool
+    is_due: bool
 
     @property
     def late(self) -> int:
@@ -40,14 +40,14 @@ class PlannedNight:
 
 @dataclass(frozen=True)
 class NightlyPlan:
-    """The nights of a run in turn, and what cannot be scanned; see `drives.Found`."""
+    """The nights of a run in turn, and what cannot be scanned; see `drives.NewDrives`."""
 
     nights: tuple[PlannedNight, ...]
     left_out: dict[str, str]
 
 
 def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> NightlyPlan:
-    """Read manifests, the released runs and the nights' records; start nothing.
+    """The job's config -> the nights to do, from manifests, released runs and the nights' records; starts nothing.
 
     A back-fill passes over dates on which nobody drove.
 
@@ -59,7 +59,7 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
     found = find_new(config.scan.drives, runs, zone=config.zone, now=now)
     taken: dict[date | None, list[NightDrive]] = {}
     for drive in found.drives:
-        taken.setdefault(nights.takes(began(drive)), []).append(drive)
+        taken.setdefault(nights.night_of(began(drive)), []).append(drive)
     planned = []
     for night in nights.dates:
         new, standing = taken.get(night, []), read_record(warehouse.store, night)
@@ -72,18 +72,18 @@ def _planned(
     night: date, standing: tuple[NightRecord, str] | None, new: Sequence[NightDrive], unscanned: set[str]
 ) -> PlannedNight:
     old, tag = standing or (NightRecord(night.isoformat()), None)
-    record = old.taking(new)
+    record = old.with_drives(new)
     to_scan = tuple(drive for drive in record.drives if drive.sha256 in unscanned)
-    return PlannedNight(record, tag, to_scan, waits=not record.complete or bool(to_scan))
+    return PlannedNight(record, tag, to_scan, is_due=not record.complete or bool(to_scan))
 
 
-def scan_of(config: NightlyConfig, drives: Sequence[NightDrive]) -> ScanConfig:
-    """The config of a scan of these drives alone."""
+def scan_config(config: NightlyConfig, drives: Sequence[NightDrive]) -> ScanConfig:
+    """The job's config -> that of a scan of these drives alone."""
     return config.scan.model_copy(update={"drives": tuple(drive.uri for drive in drives)})
 
 
 def frames_left(config: NightlyConfig, plan: NightlyPlan) -> list[int]:
-    """Frames that the scan of each night would do: without those of shards that an earlier run committed.
+    """A plan -> frames to scan by night, without those of shards that an earlier run committed.
 
     Raises:
         ModelError: the model cannot be used.
@@ -91,7 +91,7 @@ def frames_left(config: NightlyConfig, plan: NightlyPlan) -> list[int]:
     left: Counter[str] = Counter()
     drives = [drive for night in plan.nights for drive in night.to_scan]
     if drives:
-        scan = plan_scan(scan_of(config, drives))
+        scan = plan_scan(scan_config(config, drives))
         drive_of = {shards[0].run_key: drive_id for drive_id, shards in scan.shards.items()}
         for shard in scan.todo:
             left[drive_of[shard.run_key]] += shard.stop - shard.start

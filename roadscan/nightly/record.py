@@ -1,4 +1,4 @@
-"""What is on record of a night: ``nights/2026-11-01.json`` in the warehouse.
+"""The record of a night: ``nights/2026-11-01.json`` in the warehouse.
 
 It is written when a night begins, with its drives, and replaced when each of their frames is in a release. So a run
 that takes over from one that died knows which drives are the night's, and anyone finds the night's release by its date.
@@ -41,8 +41,8 @@ class NightRecord:
         """Whether every frame of its drives is in its release."""
         return self.release is not None
 
-    def taking(self, new: Iterable[NightDrive]) -> NightRecord:
-        """With more drives, and so open again; a drive that was ingested anew takes the place of the old one.
+    def with_drives(self, new: Iterable[NightDrive]) -> NightRecord:
+        """The record with more drives, and so open again; a drive that was ingested anew replaces the old one.
 
         Without any, the record itself.
         """
@@ -51,12 +51,12 @@ class NightRecord:
         return self if taken == self.drives else NightRecord(self.night, taken)
 
     def released(self, release: Release) -> NightRecord:
-        """Complete, with this release."""
+        """The record, complete, with this release."""
         return replace(self, release=release.number, as_of=_whole_second(release.created_at))
 
 
 def _whole_second(moment: str) -> str | None:
-    """The second at which what happened at a moment has happened, as ``--as-of`` reads it.
+    """A moment -> the first whole second after it, as ``--as-of`` reads it.
 
     >>> _whole_second("2026-11-01T19:12:44.250000+00:00")
     '2026-11-01T19:12:45'
@@ -88,7 +88,7 @@ def read_record(store: Store, night: date) -> tuple[NightRecord, str] | None:
 
 
 def write_record(store: Store, record: NightRecord, tag: str | None) -> str:
-    """Write a record in place of the one that was read, or of none; its new tag.
+    """Write a record in place of the one that was read, or of none -> its new tag.
 
     Raises:
         Conflict: another run wrote it meanwhile.

@@ -14,10 +14,9 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,22 +30,27 @@ from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
 from roadscan.nightly.drives import NightDrive
-from roadscan.nightly.guard import Guard, Stop, Watchdog, end_process
+from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
 from roadscan.nightly.lease import Lease
-from roadscan.nightly.plan import PlannedNight, plan_nights, scan_of
+from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
 from roadscan.nightly.record import write_record
-from roadscan.nightly.summary import EXIT_CODES, LEFT_OUT, NightSummary, Outcome
+from roadscan.nightly.summary import EXIT_CODES, NightlySummary, NightSummary, Outcome
 from roadscan.nightly.webhook import post, webhook_url
+from roadscan.progress import OnProgress, Progress, silent
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import ScanPlan, plan_scan
-from roadscan.scan.run import Progress, ScanSummary, run_scan
+from roadscan.scan.run import ScanSummary, run_scan
 from roadscan.warehouse import Release, Warehouse
 
 LOG = logging.getLogger(__name__)
 LEASE = "leases/nightly.json"
 
-Scan = Callable[[ScanConfig, ScanPlan, Callable[[Progress], None]], ScanSummary]
-ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int, str], None]]]
+
+class Scan(Protocol):
+    """What scans a night's drives: `run_scan`."""
+
+    def __call__(self, config: ScanConfig, on_progress: OnProgress, *, plan: ScanPlan) -> ScanSummary:
+        """A scan's config -> its summary."""
 
 
 def nightly_lease(config: NightlyConfig) -> Lease:
@@ -58,26 +62,23 @@ def nightly_lease(config: NightlyConfig) -> Lease:
 def run_nightly(
     config: NightlyConfig,
     nights: Nights,
+    on_progress: OnProgress = silent,
     *,
     now: datetime,
-    tell: Callable[[NightSummary], None],
-    progress: ProgressBar,
+    on_night: Callable[[NightSummary], None] = lambda _: None,
     scan: Scan = run_scan,
-) -> int:
-    """Do what is left of these nights.
+) -> NightlySummary:
+    """The job's config -> the summary of each night, after what is left of these nights is done.
 
     A run that loses its lease, or hangs in its scan or its register, writes its summary and ends the process.
 
     Args:
         config: the job.
         nights: which.
+        on_progress: called with the events of each night's scan and register.
         now: a drive that begins later is left out.
-        tell: shows the summary of a night.
-        progress: makes a progress bar of a unit.
-        scan: does a scan's plan.
-
-    Returns:
-        The exit code: 0 all complete; 3 frames are lost, failed or in a drive that cannot be read.
+        on_night: called with the summary of each night, as soon as there is one.
+        scan: scans a night's drives.
 
     Raises:
         LeaseHeld: another run is under way.
@@ -86,22 +87,22 @@ def run_nightly(
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     url = webhook_url(os.environ)
     with nightly_lease(config) as lease:
-        run = _Run(config, url, tell, progress, scan)
+        run = _NightlyRun(config, url, on_progress, on_night, scan)
 
-        def lost() -> Stop | None:
+        def lost() -> StopReason | None:
             reason = lease.lost()
-            return Stop("lease lost", reason) if reason else None
+            return StopReason("lease lost", reason) if reason else None
 
         with Guard([lost, run.watchdog.check], run.end):
             plan = plan_nights(config, nights, now)
             run.left_out = plan.left_out
-            codes = [run.night(planned) for planned in plan.nights]
-    return max([*codes, LEFT_OUT if plan.left_out else 0])
+            summaries = tuple(run.night(planned) for planned in plan.nights)
+    return NightlySummary(summaries, plan.left_out)
 
 
 @dataclass
-class _Now:
-    """The night under way, as far as it is known; what a summary of it could say."""
+class _CurrentNight:
+    """What is known of the night under way, for a summary of it."""
 
     night: str
     drives: tuple[NightDrive, ...]
@@ -110,40 +111,46 @@ class _Now:
     plan: ScanPlan | None = None
 
 
-class _Run:
+class _NightlyRun:
     """The nights of one process, which hold the lease."""
 
     def __init__(
-        self, config: NightlyConfig, url: str | None, tell: Callable[[NightSummary], None], progress: ProgressBar,
+        self,
+        config: NightlyConfig,
+        url: str | None,
+        on_progress: OnProgress,
+        on_night: Callable[[NightSummary], None],
         scan: Scan,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config, self.warehouse = config, Warehouse(config.warehouse)
         self.watchdog = Watchdog(config.no_progress_s)
         self.left_out: dict[str, str] = {}
-        self._url, self._tell, self._progress, self._scan = url, tell, progress, scan
-        self._now: _Now | None = None
+        self._url, self._on_progress, self._on_night, self._scan = url, on_progress, on_night, scan
+        self._now: _CurrentNight | None = None
 
-    def night(self, planned: PlannedNight) -> int:
-        """Do one night, and return its exit code."""
-        now = self._now = _Now(planned.record.night, planned.record.drives, datetime.now(UTC), time.monotonic())
+    def night(self, planned: PlannedNight) -> NightSummary:
+        """A planned night -> its summary, after it is done and the summary delivered."""
+        now = self._now = _CurrentNight(
+            planned.record.night, planned.record.drives, datetime.now(UTC), time.monotonic()
+        )
         try:
-            summary = self._do(now, planned) if planned.waits else self._done(now, planned)
+            summary = self._process(now, planned) if planned.is_due else self._summarise_complete(now, planned)
         except Exception as error:
             self._deliver(self._summary(now, "error", error=str(error) or type(error).__name__))
             raise
         self._now = None
-        if planned.waits:
+        if planned.is_due:
             self._deliver(summary)
         else:
-            self._tell(summary)
-        return summary.exit_code
+            self._on_night(summary)
+        return summary
 
-    def end(self, stop: Stop) -> None:
+    def end(self, stop: StopReason) -> None:
         """End this process, with a summary of the night under way. Called by the guard's thread."""
         now = self._now
         LOG.error("%s: %s", stop.outcome, stop.reason)
 
-        def last_words() -> None:
+        def deliver_summary() -> None:
             if now is None:
                 return
             summary = self._summary(now, stop.outcome, error=stop.reason)
@@ -154,10 +161,10 @@ class _Run:
                 summary = replace(summary, warnings=(f"what is missing is not known: {error}",))
             self._deliver(summary)
 
-        end_process(EXIT_CODES[stop.outcome], last_words)
+        end_process(EXIT_CODES[stop.outcome], deliver_summary)
 
-    def _do(self, now: _Now, planned: PlannedNight) -> NightSummary:
-        """Scan, register, count, release."""
+    def _process(self, now: _CurrentNight, planned: PlannedNight) -> NightSummary:
+        """A planned night -> its summary, after scan, register, count and release."""
         store, record, tag = self.warehouse.store, planned.record, planned.tag
         tag = write_record(store, record, tag)
         scanned = self._scan_drives(now, planned.to_scan) if planned.to_scan else None
@@ -180,8 +187,8 @@ class _Run:
             as_of=record.as_of,
         )
 
-    def _done(self, now: _Now, planned: PlannedNight) -> NightSummary:
-        """What is there of a night that is complete; changes nothing."""
+    def _summarise_complete(self, now: _CurrentNight, planned: PlannedNight) -> NightSummary:
+        """A complete night -> its summary; changes nothing."""
         record, release = planned.record, self.warehouse.current()
         return self._summary(
             now,
@@ -192,32 +199,27 @@ class _Run:
             as_of=record.as_of,
         )
 
-    def _scan_drives(self, now: _Now, drives: Sequence[NightDrive]) -> ScanSummary:
-        config = scan_of(self.config, drives)
+    def _scan_drives(self, now: _CurrentNight, drives: Sequence[NightDrive]) -> ScanSummary:
+        config = scan_config(self.config, drives)
         now.plan = plan_scan(config)
-        with self._progress("frames") as bar, self.watchdog.watching("no shard was committed"):
-
-            def committed(done: Progress) -> None:
-                self.watchdog.progress()
-                bar(done.frames_done, done.frames_total, "frames")
-
-            return self._scan(config, now.plan, committed)
+        with self.watchdog.watching("no shard was committed"):
+            return self._scan(config, self._watched, plan=now.plan)
 
     def _register(self) -> InventorySummary:
-        with self._progress("drives read") as bar, self.watchdog.watching("no drive was read and no cell built"):
+        with self.watchdog.watching("no drive was read and no cell built"):
+            return run_inventory(self.config.inventory, self._watched)
 
-            def step(done: int, total: int, unit: str) -> None:
-                self.watchdog.progress()
-                bar(done, total, unit)
-
-            return run_inventory(self.config.inventory, step)
+    def _watched(self, progress: Progress) -> None:
+        """Send an event on, and have the watchdog see it."""
+        self.watchdog.progress()
+        self._on_progress(progress)
 
     def _publish(self, night: str) -> Release:
-        """The release that is the night's: what the scan and the register published, under its name."""
+        """Publish what the scan and the register published as the night's release, under its name."""
         note = f"night {night}"
         return self.warehouse.publish(lambda found: found if found.note == note else replace(found, note=note))
 
-    def _summary(self, now: _Now, outcome: Outcome, **facts: Any) -> NightSummary:
+    def _summary(self, now: _CurrentNight, outcome: Outcome, **facts: Any) -> NightSummary:
         base: dict[str, Any] = {
             "frames": sum(drive.frames for drive in now.drives),
             "model_sha256": now.plan.model.sha256 if now.plan else None,
@@ -242,7 +244,7 @@ class _Run:
             refused = post(self._url, {**summary.to_dict(), "text": summary.text()})
             if refused:
                 summary = self._write(key, replace(summary, warnings=(*summary.warnings, refused)))
-        self._tell(summary)
+        self._on_night(summary)
 
     def _write(self, key: str, summary: NightSummary) -> NightSummary:
         try:
@@ -253,7 +255,7 @@ class _Run:
 
 
 def _of_drives(warehouse: Warehouse, release: Release, drives: Sequence[NightDrive]) -> dict[str, Any]:
-    """Detections, changes and the model of some drives in a release."""
+    """Drives -> their detections, changes and model in a release."""
     names = [drive.drive_id for drive in drives]
     runs = [row for row in warehouse.read(release, "runs").to_pylist() if row["drive_id"] in names]
     changes = warehouse.read(release, "asset_changes", columns=["drive_id", "change"])

@@ -104,6 +104,24 @@ class NightSummary:
         return lines + ([f"changes: {_listed(self.changes)}"] if self.changes else [])
 
 
+@dataclass(frozen=True)
+class NightlySummary:
+    """What one run of the job came to.
+
+    Attributes:
+        nights: a summary of each, in turn.
+        left_out: by address, why a drive could not be scanned.
+    """
+
+    nights: tuple[NightSummary, ...]
+    left_out: dict[str, str]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all complete; 3 frames are lost, failed or in a drive that cannot be read."""
+        return max([*(night.exit_code for night in self.nights), LEFT_OUT if self.left_out else 0])
+
+
 def _listed(counts: Mapping[str, int]) -> str:
     """As a list.
 

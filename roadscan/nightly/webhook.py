@@ -1,4 +1,4 @@
-"""Tells a web service how a night went."""
+"""The webhook: a night's summary is posted to a web service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def webhook_url(environment: Mapping[str, str]) -> str | None:
-    """The address to post to; None where none is set.
+    """Environment -> the address to post to; None where none is set.
 
     Raises:
         ConfigError: it is neither https nor on this machine. The message does not repeat it.

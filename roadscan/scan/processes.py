@@ -30,7 +30,7 @@ TRIES = 3  # of a shard whose process died: an image that kills it would else do
 
 
 def this_machine() -> Node:
-    """Cores that this process may use, and GPUs that torch can."""
+    """This machine as a node: cores that this process may use, and GPUs that torch can."""
     if os.environ.get(OVERRIDE) or not has_driver():
         return Node(usable_cores())
     cuda = Cuda.here()
@@ -42,7 +42,7 @@ def this_machine() -> Node:
 def scan_in_processes(
     config: ScanConfig, shards: Sequence[Shard], model_sha256: str, placement: Placement
 ) -> Iterator[Scanned]:
-    """Each shard, as it is committed.
+    """Shards -> what each gave, as it is committed.
 
     Args:
         config: the scan; its warehouse is absolute.
@@ -54,19 +54,19 @@ def scan_in_processes(
         RoadscanError: what a process could not get over, or that shards killed theirs again and again.
     """
     waiting, tries = deque(shards), Counter[Shard]()
-    processes = [_Process(config, model_sha256, placement, number) for number in range(placement.actors)]
+    processes = [_WorkerProcess(config, model_sha256, placement, number) for number in range(placement.actors)]
     try:
         while waiting or any(process.scanning for process in processes):
-            _hand_out(waiting, processes, placement.shards_at_once)
+            _assign_shards(waiting, processes, placement.shards_at_once)
             for number in _ready(processes):
                 process = processes[number]
                 try:
                     shard, result = process.connection.recv()
                 except (EOFError, OSError):  # closed; or cut off in the middle of an answer
                     lost = process.end()
-                    _count(lost, tries, process.exit_code)
+                    _count_tries(lost, tries, process.exit_code)
                     waiting.extendleft(reversed(lost))
-                    processes[number] = _Process(config, model_sha256, placement, number)
+                    processes[number] = _WorkerProcess(config, model_sha256, placement, number)
                     break  # whoever is ready still will be, after what was lost is handed out again
                 process.scanning.remove(shard)
                 if isinstance(result, RoadscanError):
@@ -78,8 +78,8 @@ def scan_in_processes(
 
 
 @dataclass
-class _Process:
-    """One process, and the shards that it has."""
+class _WorkerProcess:
+    """One process, and the shards that it is scanning."""
 
     config: ScanConfig
     model_sha256: str
@@ -100,8 +100,8 @@ class _Process:
         theirs.close()
         self._send((self.config, self.model_sha256, self.placement))
 
-    def give(self, shard: Shard) -> None:
-        """Have it scan a shard, besides those that it has."""
+    def assign(self, shard: Shard) -> None:
+        """Have it scan one more shard."""
         self.scanning.append(shard)
         self._send(shard)
 
@@ -110,7 +110,7 @@ class _Process:
             self.connection.send(what)
 
     def end(self) -> list[Shard]:
-        """End it; the shards that it had."""
+        """End it -> the shards that it was scanning."""
         self.connection.close()
         self._popen.kill()
         self.exit_code = self._popen.wait()
@@ -118,28 +118,28 @@ class _Process:
 
 
 def gpus_of(number: int, placement: Placement, environment: dict[str, str]) -> str:
-    """The GPU of a process, as CUDA_VISIBLE_DEVICES: each card has as many processes as it has room for."""
+    """A process's number -> its GPU, as CUDA_VISIBLE_DEVICES: each card has as many processes as it has room for."""
     given = environment.get("CUDA_VISIBLE_DEVICES")
     names = given.split(",") if given else [str(index) for index in range(len(Cuda.here().names))]
     return names[number // shares(placement.gpus) % len(names)] if names else ""
 
 
-def _hand_out(waiting: deque[Shard], processes: Sequence[_Process], at_once: int) -> None:
-    """Shards to the processes that have the fewest."""
+def _assign_shards(waiting: deque[Shard], processes: Sequence[_WorkerProcess], at_once: int) -> None:
+    """Give waiting shards to the processes that have the fewest."""
     while waiting:
         process = min(processes, key=lambda one: len(one.scanning))
         if len(process.scanning) >= at_once:
             return
-        process.give(waiting.popleft())
+        process.assign(waiting.popleft())
 
 
-def _ready(processes: Sequence[_Process]) -> list[int]:
+def _ready(processes: Sequence[_WorkerProcess]) -> list[int]:
     ready = wait([process.connection for process in processes])
     return [number for number, process in enumerate(processes) if process.connection in ready]
 
 
-def _count(lost: Sequence[Shard], tries: Counter[Shard], exit_code: int) -> None:
-    """Note that a process died with these shards.
+def _count_tries(lost: Sequence[Shard], tries: Counter[Shard], exit_code: int) -> None:
+    """Count one more try of shards whose process died.
 
     Raises:
         RoadscanError: it has happened too often.

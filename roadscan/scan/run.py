@@ -1,22 +1,23 @@
-"""A scan from its plan to its summary: shards are scanned, a drive is published with its last one."""
+"""A scan from its config to its summary: shards are scanned, a drive is published with its last one."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from roadscan import __version__
 from roadscan.cluster import connect, grows, is_local, nodes
 from roadscan.errors import ConfigError
+from roadscan.progress import OnProgress, Progress, silent
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned
 from roadscan.scan.placement import place
-from roadscan.scan.plan import ScanPlan
+from roadscan.scan.plan import ScanPlan, plan_scan
 from roadscan.storage import open_store
 from roadscan.warehouse import Release, Warehouse
 
@@ -54,26 +55,18 @@ class ScanSummary:
         return self.frames_failed == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Frames of the run that are committed, so far."""
-
-    frames_done: int
-    frames_total: int
-    detections: int
-
-
-def run_scan(config: ScanConfig, plan: ScanPlan, on_progress: Callable[[Progress], None] | None = None) -> ScanSummary:
-    """Scan what the plan says is to do, and publish each drive as its last shard is committed.
+def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: ScanPlan | None = None) -> ScanSummary:
+    """A scan's config -> its summary; scans what is to do, and publishes each drive as its last shard is committed.
 
     Args:
         config: the scan.
-        plan: from `plan_scan` with the same config.
-        on_progress: called after every shard.
+        on_progress: called after every shard, with the frames that are committed.
+        plan: from `plan_scan` with the same config, by who has looked at it; None makes it.
 
     Raises:
-        RoadscanError: what an actor could not get over, such as a warehouse that refuses writes.
+        RoadscanError: what `plan_scan` raises, or an actor could not get over, such as a warehouse that refuses writes.
     """
+    plan = plan or plan_scan(config)
     started = time.monotonic()
     warehouse = Warehouse(config.warehouse)
     config = config.model_copy(update={"warehouse": warehouse.store.uri})  # absolute: actors have their own folder
@@ -88,8 +81,7 @@ def run_scan(config: ScanConfig, plan: ScanPlan, on_progress: Callable[[Progress
         frames, detections = frames + done.frames, detections + done.detections
         runs_on[done.process] = done.runs_on
         decoding_tasks.update([done.decoded_on] if done.decoded_on else [])
-        if on_progress:
-            on_progress(Progress(frames, total, detections))
+        on_progress(Progress("scan", frames, total, "frames", {"detections": detections}))
         left[done.drive_id] -= 1
         if not left[done.drive_id]:
             results[done.drive_id] = _finish(warehouse, plan, done.drive_id)
@@ -116,7 +108,7 @@ def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
         placement = place(config, [this_machine()], len(plan.todo))
         yield from scan_in_processes(config, plan.todo, plan.model.sha256, placement)
     else:
-        from roadscan.scan.pipeline import scan_on_cluster
+        from roadscan.scan.ray import scan_on_cluster
 
         connect()
         placement = place(config, nodes(), len(plan.todo), grows=grows())

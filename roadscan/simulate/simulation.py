@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from roadscan.progress import OnProgress, Progress, silent
 from roadscan.simulate.config import SimulationConfig
 from roadscan.simulate.frames import Job, Shot, make_assets, make_road, shoot_all
 from roadscan.simulate.labels.truth import BOXES, asset_table, box_rows, change_table, true_frames
@@ -64,15 +65,13 @@ def camera_of(config: SimulationConfig) -> Camera:
     )
 
 
-def simulate(
-    out_uri: str, config: SimulationConfig, on_frame: Callable[[int, int], None] | None = None
-) -> SimulationSummary:
+def simulate(out_uri: str, config: SimulationConfig, on_progress: OnProgress = silent) -> SimulationSummary:
     """Simulate `config.nights` drives and write them with their truth.
 
     Args:
         out_uri: a folder or ``s3://bucket/prefix``; existing drives of the same seed are overwritten.
         config: what to simulate; the same config gives the same bytes, for any number of workers.
-        on_frame: called with (frames done, frames in all) after each frame.
+        on_progress: called after each frame.
 
     Raises:
         StorageError: the store refused.
@@ -90,8 +89,7 @@ def simulate(
 
     def written(condition: str) -> None:
         by_condition[condition] += 1
-        if on_frame is not None:
-            on_frame(by_condition.total(), frames)
+        on_progress(Progress("simulate", by_condition.total(), frames, "frames"))
 
     for trajectory in drives:
         boxes += _write_drive(out_uri, config, trajectory, islice(shots, len(trajectory)), written)

@@ -10,7 +10,6 @@ A road belongs to one split only, so no asset of the validation set was ever see
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from roadscan.progress import OnProgress, Progress, silent
 from roadscan.simulate.config import SimulationConfig
 from roadscan.simulate.frames import Job, make_road, shoot_all
 from roadscan.simulate.labels.yolo import Task, label_lines
@@ -50,7 +50,7 @@ def write_yolo_dataset(
     frames: int,
     *,
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
-    on_frame: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress = silent,
 ) -> DatasetSummary:
     """Render a training set.
 
@@ -60,7 +60,7 @@ def write_yolo_dataset(
         task: boxes of the seven classes, or outlines of the five that have masks.
         frames: images in all splits together.
         shares: of train, val and test.
-        on_frame: called with (frames done, frames in all) after each frame.
+        on_progress: called after each frame.
     """
     names = HIGHWAY.names if task == "detect" else SEGMENTABLE
     plan = _plan(config, task, frames, shares)
@@ -81,8 +81,7 @@ def write_yolo_dataset(
         )
         images[split] += 1
         objects[split] += len(lines)
-        if on_frame is not None:
-            on_frame(len(rows), len(plan))
+        on_progress(Progress("simulate", len(rows), len(plan), "images"))
     pq.write_table(pa.Table.from_pylist(rows), out_dir / "frames.parquet")
     data = {"path": str(out_dir.resolve())} | {split: f"images/{split}" for split in SPLITS}
     text = yaml.safe_dump(data | {"names": dict(enumerate(names))}, sort_keys=False)

@@ -1,4 +1,4 @@
-"""What can be found wrong with a training before Ray starts: settings, folders, first weights, labels."""
+"""Checks of a training before Ray starts: settings, folders, first weights, labels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, check_splits, read_initial
 
 
-class Checked(NamedTuple):
+class CheckedTraining(NamedTuple):
     """A training that can start: its addresses absolute, since workers have folders of their own; its first weights."""
 
     config: TrainConfig
     initial: Initial | None
 
 
-def check_training(config: TrainConfig) -> Checked:
-    """Look at all that a training reads and writes; seconds, where Ray and its workers take a minute to start.
+def check_training(config: TrainConfig) -> CheckedTraining:
+    """A training's config -> the same with absolute addresses, and its first weights; all that it uses is checked.
+
+    That takes seconds, where Ray and its workers take a minute to start.
 
     Raises:
         ConfigError: what is set cannot be, or what it makes would be lost.
@@ -41,11 +43,11 @@ def check_training(config: TrainConfig) -> Checked:
     draft = check_data(config.data)
     if initial:
         check_fit(initial, draft, config)
-    return Checked(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)
+    return CheckedTraining(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)
 
 
 def check_writable(field: str, store: Store) -> None:
-    """Look at a folder that a job will write to; of an object store, at its bucket and the credentials for it.
+    """Refuse a folder that a job could not write to; of an object store, try its bucket and the credentials for it.
 
     Raises:
         StorageError: no folder can be there or be written, no such bucket, or nobody answers.
@@ -59,7 +61,7 @@ def check_writable(field: str, store: Store) -> None:
 
 
 def check_data(uri: str) -> Draft:
-    """The labels of a dataset that can be trained on, without its images.
+    """A dataset's address -> its labels, without its images.
 
     Raises:
         DatasetError: the labels have errors, a split is missing or empty, or a drive is in two.
@@ -72,7 +74,7 @@ def check_data(uri: str) -> Draft:
 
 
 def check_fit(initial: Initial, draft: Draft, config: TrainConfig) -> None:
-    """Hold first weights against the network that they are for.
+    """Refuse first weights that do not fit the network that they are for.
 
     Raises:
         ModelError: they are another network's.

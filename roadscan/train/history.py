@@ -1,4 +1,4 @@
-"""A run's epochs where people look for them: JSON, CSV, TensorBoard, and MLflow for those who have it.
+"""A run's history, a row an epoch, as JSON, CSV and TensorBoard files, and in MLflow for those who have it.
 
 Files are written anew from the whole history, and MLflow gets the epochs that it has not: a run that was interrupted
 leaves no gap and no double.
@@ -30,7 +30,7 @@ RUN_TAG = "roadscan.run"
 
 
 def write_history(history: History, config: TrainConfig, store: Store) -> None:
-    """Write the history of a run.
+    """Write the history of a run into its folder, and to MLflow where the config names one.
 
     Args:
         history: one row an epoch, with ``epoch`` from 1; rows without validation lack its columns.

@@ -1,4 +1,4 @@
-"""What a run starts from: the shape of its input, and its first weights."""
+"""What a run starts from: a dataset that can be trained on, the shape of its input, and its first weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_splits(dataset: Dataset | Draft, uri: str) -> None:
 
 
 def input_shape(images: Sequence[LabelledImage], config: TrainConfig) -> tuple[int, int]:
-    """Height and width of the training input: a square, or the smallest that holds every image."""
+    """A split's images -> height and width of the training input: a square, or the smallest that holds every image."""
     side = config.image_size_px
     if config.aspect == "square":
         return side, side
@@ -61,7 +61,7 @@ class Initial(NamedTuple):
 
 
 def read_initial(uri: str) -> Initial:
-    """Read weights to start from.
+    """An address -> the weights there, to start from.
 
     Args:
         uri: a model file, ``demo``, or a state dict in ``.safetensors``; a path or ``s3://`` address.

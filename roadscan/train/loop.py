@@ -1,11 +1,12 @@
-"""Training, as one of the processes that do it together: epochs of steps, validation, a checkpoint after each.
+"""The training loop of one rank: epochs of steps, validation, a checkpoint after each.
 
 Every rank computes its part of the same batch; gradients and BatchNorm statistics are averaged before each step, so
 weights and their average are the same bits everywhere. What is random comes from (seed, epoch, place) alone, so a run
 that is stopped and goes on gives what it would have given: on CPUs to the last bit, on GPUs as far as their kernels are
 deterministic, which is asked for.
 
-Names: b images, h and w input pixels.
+Shape suffixes: b images, c channels, h and w input pixels. A batch is all ranks'; a rank computes its part of it in
+`accumulate` micro-batches.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ from roadscan.dataset.staging import dataset_digest
 from roadscan.errors import ConfigError, DatasetError, RoadscanError, TrainingError
 from roadscan.evaluate.detection.results import Objects
 from roadscan.model import yolo
+from roadscan.progress import Progress
 from roadscan.train.config import TrainConfig
-from roadscan.train.feed import make_loader
+from roadscan.train.dataloader import make_loader
 from roadscan.train.initial import Initial, initialise, input_shape
-from roadscan.train.ranks import Progress, Ranks, everyone, of_first
-from roadscan.train.schedule import RankBatches, learning_rate, steps_per_epoch
+from roadscan.train.ranks import Ranks, all_gather, broadcast
+from roadscan.train.schedule import RankBatchSampler, learning_rate, steps_per_epoch
 from roadscan.train.state import Ema, State
 from roadscan.train.validate import validate
 
@@ -53,7 +55,7 @@ def train(
     on_epoch: Callable[[list[dict[str, Any]]], None] = lambda _: None,
     shrunk: Shrunk | None = None,
 ) -> State:
-    """Train to the end, from the newest checkpoint if there is one.
+    """A run's config and dataset -> its state after the last epoch; resumes from the newest checkpoint.
 
     Args:
         config: the run.
@@ -69,18 +71,18 @@ def train(
         DatasetError: an image cannot be decoded, or the ranks have different datasets.
         TrainingError: the loss is not finite any more.
     """
-    run = _Run(config, dataset, initial, ranks, shrunk or Shrunk())
-    while run.state.epoch < config.epochs and not run.has_stalled():
-        run.train_epoch()
-        run.validate()
+    loop = _TrainLoop(config, dataset, initial, ranks, shrunk or Shrunk())
+    while loop.state.epoch < config.epochs and not loop.has_stalled():
+        loop.train_epoch()
+        loop.validate()
         if ranks.rank == 0:
-            on_epoch(run.state.history)
-        run.save()
-    return run.state
+            on_epoch(loop.state.history)
+        loop.save()
+    return loop.state
 
 
-class _Run:
-    """A run in one process."""
+class _TrainLoop:
+    """One process's part of a run: its network, its loader, and the run's state between epochs."""
 
     def __init__(
         self, config: TrainConfig, dataset: Dataset, initial: Initial | None, ranks: Ranks, shrunk: Shrunk
@@ -101,13 +103,13 @@ class _Run:
         self.autocast = _autocast(ranks.device, config)
         identity = {
             **config.identity(),
-            "dataset": _agreed(dataset_digest(dataset), config.data),
+            "dataset": _same_on_all_ranks(dataset_digest(dataset), config.data),
             "initial": initial.origin if initial else "scratch",
         }
         self.state = State(network, _optimiser(network, config), Ema(network, config.ema_decay), identity)
         if (checkpoint := ranks.latest()) is not None:
             self.state.load(checkpoint)
-        self.batches = RankBatches(
+        self.batches = RankBatchSampler(
             len(images), config.batch, config.accumulate, config.seed, ranks.rank, ranks.world_size
         )
         pixels = yolo.TrainingImages(
@@ -115,51 +117,51 @@ class _Run:
             image_size_px=config.image_size_px, seed=config.seed, shrunk=shrunk,
             mosaic_epochs=config.epochs - config.augment.close_mosaic,
         )  # fmt: skip
-        part = math.ceil(config.batch / ranks.world_size / config.accumulate)
+        micro_batch = math.ceil(config.batch / ranks.world_size / config.accumulate)
         self.loader = make_loader(
             pixels, self.batches, stated=config.execution.loader_workers, cpus=ranks.cpus,
-            pixels=part * math.prod(input_hw), pin=ranks.device.type == "cuda",
+            pixels=micro_batch * math.prod(input_hw), pin=ranks.device.type == "cuda",
         )  # fmt: skip
         self.truths: dict[str, Objects] = {}
         self.skipped = 0  # steps in a row without a finite gradient
 
     def train_epoch(self) -> None:
-        """All steps of the next epoch; adds its row to the history."""
+        """Take all steps of the next epoch, and add its row to the history."""
         state, config = self.state, self.config
         steps = steps_per_epoch(len(self.dataset.splits["train"]), config.batch)
         self.batches.epoch = state.epoch
         torch.manual_seed(config.seed + state.epoch)
         _set_training(state.network, frozen=config.batch_norm == "frozen")
-        parts, shown, ends = iter(self.loader), 0.0, [time.monotonic()]
+        micro_batches, shown, ends = iter(self.loader), 0.0, [time.monotonic()]
         totals, counted = torch.zeros(len(self.criterion.loss_names), device=self.ranks.device), 0
         for step in range(steps):
             rate = learning_rate(state.epoch * steps + step, config.optimiser, steps, config.epochs)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
-            items = self._step(parts)
+            items = self._step(micro_batches)
             if items is not None:
                 totals, counted = totals + items, counted + 1
             ends.append(time.monotonic())
             if self.ranks.rank == 0 and ends[-1] - shown > PROGRESS_S:
                 shown = ends[-1]
-                self._show(step + 1, steps, totals / max(counted, 1))
+                self._send_progress(step + 1, steps, totals / max(counted, 1))
         mean = _mean_over_ranks(totals / max(counted, 1))
         losses = dict(zip(self.criterion.loss_names, (round(v, 6) for v in mean.tolist()), strict=True))
         times = {"seconds": round(ends[-1] - ends[0], 1), "step_seconds": round(median(np.diff(ends)), 4)}
         facts = {"workers": self.ranks.world_size, "skipped_steps": steps - counted}
         state.epoch += 1
-        state.history.append(of_first({"epoch": state.epoch, "lr": rate, **facts, **times, **losses}))
+        state.history.append(broadcast({"epoch": state.epoch, "lr": rate, **facts, **times, **losses}))
 
-    def _step(self, parts: Iterator[dict[str, torch.Tensor]]) -> torch.Tensor | None:
-        """One optimiser step; the mean of each loss over this rank's images, or None if the step was skipped."""
+    def _step(self, micro_batches: Iterator[dict[str, torch.Tensor]]) -> torch.Tensor | None:
+        """This rank's part of a batch -> the mean of each loss over its images, once stepped; None if skipped."""
         state, config, device = self.state, self.config, self.ranks.device
         state.optimiser.zero_grad()
-        statistics = [buffer.clone() for buffer in _statistics(state.network)]
+        statistics = [buffer.clone() for buffer in _batch_norm_statistics(state.network)]
         total = torch.zeros(len(self.criterion.loss_names), device=device)
-        for part in range(config.accumulate):
-            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in _next(parts).items()}
+        for number in range(config.accumulate):
+            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in _next_batch(micro_batches).items()}
             pixels_bchw = batch.pop("img").to(torch.float32, memory_format=torch.channels_last).div_(255)
-            with self._averaging(part == config.accumulate - 1):
+            with self._gradient_sync(is_last=number == config.accumulate - 1):
                 with self.autocast:
                     raw = self.parallel(pixels_bchw)
                 loss, items = self.criterion(yolo.to_float32(raw), batch)
@@ -168,16 +170,16 @@ class _Run:
             total += torch.stack([*items.values()]) / config.accumulate
         norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.optimiser.clip_norm)
         if not self._is_finite(norm):
-            torch._foreach_copy_(_statistics(state.network), statistics)
+            torch._foreach_copy_(_batch_norm_statistics(state.network), statistics)
             return None
         state.optimiser.step()
         if config.batch_norm == "local":
-            _average_statistics(state.network, self.ranks.world_size)
+            _average_batch_norm(state.network, self.ranks.world_size)
         state.ema.update()
         return total
 
     def _is_finite(self, norm: torch.Tensor) -> bool:
-        """Whether the step can be taken. The norm is of the averaged gradient: every rank says the same.
+        """The norm of the averaged gradient -> whether the step can be taken; every rank says the same.
 
         Raises:
             TrainingError: too many steps in a row could not.
@@ -191,18 +193,19 @@ class _Run:
             )
         return finite
 
-    def _averaging(self, is_last: bool) -> AbstractContextManager[None]:
-        """Gradients are averaged over ranks once a step, with its last part."""
+    def _gradient_sync(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Average gradients over ranks once a step, with its last micro-batch."""
         if is_last or not isinstance(self.parallel, DistributedDataParallel):
             return nullcontext()
         return self.parallel.no_sync()
 
-    def _show(self, step: int, steps: int, items: torch.Tensor) -> None:
+    def _send_progress(self, step: int, steps: int, items: torch.Tensor) -> None:
         losses = dict(zip(self.criterion.loss_names, items.tolist(), strict=True))
-        self.ranks.progress(Progress(self.state.epoch, self.config.epochs, step, steps, losses))
+        facts = {"step": step, "steps": steps, "losses": losses}
+        self.ranks.on_progress(Progress("train", self.state.epoch, self.config.epochs, "epochs", facts))
 
     def validate(self) -> None:
-        """Score the average on the validation split, where it is due; keep it if it is the best so far."""
+        """Score the averaged weights on the validation split, where it is due; keep the best so far."""
         state, config = self.state, self.config
         if state.epoch % config.validate_every and state.epoch != config.epochs:
             return
@@ -229,21 +232,21 @@ class _Run:
         return validated and state.epoch - state.best_epoch >= self.config.patience
 
 
-def _next(parts: Iterator[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def _next_batch(batches: Iterator[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The next batch; an error of a loader process without the traceback that torch puts before its message."""
     try:
-        return next(parts)
+        return next(batches)
     except RoadscanError as error:
         raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from None
 
 
-def _agreed(digest: str, uri: str) -> str:
-    """The digest of every rank's dataset.
+def _same_on_all_ranks(digest: str, uri: str) -> str:
+    """This rank's digest of its dataset -> the same, if every rank has it.
 
     Raises:
         DatasetError: they are not the same.
     """
-    if len(set(everyone(digest))) > 1:
+    if len(set(all_gather(digest))) > 1:
         raise DatasetError(f"data {uri}: nodes have different contents under this address; expected one shared dataset")
     return digest
 
@@ -297,16 +300,16 @@ def _set_training(network: nn.Module, *, frozen: bool) -> None:
                 module.eval()
 
 
-def _statistics(network: nn.Module) -> list[torch.Tensor]:
+def _batch_norm_statistics(network: nn.Module) -> list[torch.Tensor]:
     """BatchNorm's running means and variances."""
     return [buffer for buffer in network.buffers() if buffer.is_floating_point()]
 
 
 @torch.no_grad()
-def _average_statistics(network: nn.Module, world_size: int) -> None:
+def _average_batch_norm(network: nn.Module, world_size: int) -> None:
     """Make BatchNorm's running statistics those of all ranks' images."""
     if world_size > 1:
-        buffers = _statistics(network)
+        buffers = _batch_norm_statistics(network)
         flat = _mean_over_ranks(torch.cat([buffer.flatten() for buffer in buffers]))
         for buffer, mean in zip(buffers, torch.split(flat, [b.numel() for b in buffers]), strict=True):
             buffer.copy_(mean.view_as(buffer))

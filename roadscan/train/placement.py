@@ -1,4 +1,4 @@
-"""Where the workers of a run are put: what the nodes have in, what each worker gets out. Knows nothing of Ray."""
+"""The placement of a run's workers: nodes in, cores and GPUs of each worker out. Knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Placement:
         return f"{self.most} x ({self.cpus} CPU{'s' * (self.cpus > 1)}{gpus})"
 
 
-def room(execution: ExecutionConfig, nodes: Sequence[Node], *, grows: bool) -> list[Node] | None:
-    """The nodes to plan with.
+def nodes_to_plan_with(execution: ExecutionConfig, nodes: Sequence[Node], *, grows: bool) -> list[Node] | None:
+    """The cluster's nodes -> those to plan with.
 
     Args:
         execution: of the run.
@@ -52,12 +52,12 @@ def room(execution: ExecutionConfig, nodes: Sequence[Node], *, grows: bool) -> l
 
 
 def place(config: TrainConfig, nodes: Sequence[Node], *, grows: bool, copies: int = 1) -> Placement:
-    """Settle what the config leaves to the cluster, and check that there is room.
+    """A run's config and the nodes -> where its workers go, with what the config leaves open settled.
 
     Args:
         config: the run.
-        nodes: as for `room`.
-        grows: as for `room`.
+        nodes: as for `nodes_to_plan_with`.
+        grows: as for `nodes_to_plan_with`.
         copies: of the run that should find places at once, if there is room.
 
     Raises:
@@ -65,7 +65,7 @@ def place(config: TrainConfig, nodes: Sequence[Node], *, grows: bool, copies: in
     """
     execution, (fewest, most) = config.execution, config.execution.fewest_most
     workers = (fewest, most) if fewest < most else most
-    offered = room(execution, nodes, grows=grows)
+    offered = nodes_to_plan_with(execution, nodes, grows=grows)
     gpus = _gpus_each(execution, nodes if offered is None else offered)
     if config.batch_norm == "sync" and not gpus:
         raise ConfigError("batch_norm: sync needs GPUs; the cluster has none; expected local or frozen")

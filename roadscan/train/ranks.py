@@ -1,4 +1,4 @@
-"""What a training loop needs of the processes it runs in, and the loop on one process alone."""
+"""The processes that train together: what the loop asks of each, values exchanged between all, and a single process."""
 
 from __future__ import annotations
 
@@ -12,22 +12,12 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 
+from roadscan.progress import Progress
 from roadscan.storage import open_store
 
 #: Ranks may wait for one that fetches a dataset, or that scores all of a validation. A rank that hangs in a step is
 #: noticed by the process group's own timeout, which is minutes.
-PATIENCE = timedelta(hours=6)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: epochs and steps done of all, and the losses of the last steps."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    losses: dict[str, float]
+GATHER_TIMEOUT = timedelta(hours=6)
 
 
 class Ranks(Protocol):
@@ -55,13 +45,13 @@ class Ranks(Protocol):
         for that: a run that goes on has lost one epoch that it had reported at most.
         """
 
-    def progress(self, progress: Progress) -> None:
-        """Called by rank 0 now and then."""
+    def on_progress(self, progress: Progress) -> None:
+        """Called by rank 0 about once a second."""
 
 
 @dataclass
-class Alone:
-    """One process, checkpoints in a folder, nobody watching."""
+class SingleProcess:
+    """`Ranks` of one process: checkpoints go to a folder, and progress nowhere."""
 
     folder: Path
     device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -81,28 +71,28 @@ class Alone:
                 store.write(file.name, file.read_bytes())
             shutil.rmtree(checkpoint)
 
-    def progress(self, progress: Progress) -> None:
+    def on_progress(self, progress: Progress) -> None:
         pass
 
 
-def everyone(value: Any) -> list[Any]:
-    """The value of each rank, by rank. A rank waits for the others for up to `PATIENCE`.
+def all_gather(value: Any) -> list[Any]:
+    """This rank's value -> the values of all ranks, by rank. A rank waits for the others for up to `GATHER_TIMEOUT`.
 
     The first call opens a connection for it, and is not to come after something that takes one rank long.
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value, group=_patient(dist.group.WORLD))
+    dist.all_gather_object(values, value, group=_object_group(dist.group.WORLD))
     return values
 
 
-def of_first(value: Any) -> Any:
-    """Rank 0's value."""
-    return everyone(value)[0]
+def broadcast(value: Any) -> Any:
+    """This rank's value -> rank 0's value, on every rank."""
+    return all_gather(value)[0]
 
 
 @cache
-def _patient(world: Any) -> Any:  # noqa: ARG001 - the cache's key: a process may open more than one world, in turn
+def _object_group(world: Any) -> Any:  # noqa: ARG001 - the cache's key: a process may open more than one world, in turn
     """A group of all ranks for Python objects, on CPUs, apart from that of the tensors and its short timeout."""
-    return dist.new_group(backend="gloo", timeout=PATIENCE)
+    return dist.new_group(backend="gloo", timeout=GATHER_TIMEOUT)

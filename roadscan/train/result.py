@@ -1,4 +1,4 @@
-"""What a run leaves: the model file with its card, and a summary."""
+"""The results of a run: the model file with its card, pictures, and a summary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from roadscan.evaluate.detection.thresholds import calibration, thresholds_for_r
 from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
 from roadscan.model.calibration import calibration_from_dataset
-from roadscan.model.device import name_of
+from roadscan.model.device import device_name
 from roadscan.report.predictions import samples
 from roadscan.report.training import confusion, curves, precision_recall
 from roadscan.storage import Store, sha256_hex
@@ -37,7 +37,7 @@ RECALL = 0.9  # for which the card says the confidence of each class
 
 
 @dataclass(frozen=True)
-class Summary:
+class TrainSummary:
     """What a run came to.
 
     Attributes:
@@ -58,15 +58,15 @@ class Summary:
     backend: str = ""
 
     @staticmethod
-    def read(store: Store) -> Summary:
-        """The summary of the run in that folder."""
-        return Summary(**json.loads(store.read(SUMMARY)))
+    def read(store: Store) -> TrainSummary:
+        """A run's folder -> its summary."""
+        return TrainSummary(**json.loads(store.read(SUMMARY)))
 
 
 def write_result(
     state: State, dataset: Dataset, config: TrainConfig, origin: str, store: Store, device: torch.device
-) -> Summary:
-    """Measure the best weights as they will be used, and write the model file, pictures and summary.
+) -> TrainSummary:
+    """A finished run's state -> its summary; measures the best weights as they will be used, and writes all results.
 
     Args:
         state: of the finished run.
@@ -89,26 +89,26 @@ def write_result(
             name = split if kind == "box" else f"{split} masks"
             metrics[name] = _metrics(scores)
             if split == "val":
-                metrics[name] |= _choices(matches)
+                metrics[name] |= _operating_points(matches)
             _draw(scores, found, dataset, store, name.replace(" ", "-"), kind)
     store.write("curves.png", curves(state.history))
     calibration = calibration_from_dataset(dataset, "val", config.image_size_px)
     data = pack(card.model_copy(update={"metrics": metrics}), weights, calibration)
     columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
     backend = dist.get_backend() if dist.is_initialized() else ""
-    facts = (sha256_hex(data), columns, name_of(str(device)), backend)
-    summary = Summary(store.uri, state.epoch, state.best_epoch, *facts)
+    facts = (sha256_hex(data), columns, device_name(str(device)), backend)
+    summary = TrainSummary(store.uri, state.epoch, state.best_epoch, *facts)
     store.write(MODEL, data)
     store.write(SUMMARY, json.dumps(jsonable(asdict(summary)), indent=1, allow_nan=False).encode())
     return summary
 
 
 def _draw(scores: Scores, found: list[ImageResult], dataset: Dataset, store: Store, name: str, kind: Kind) -> None:
-    """Precision against recall, the confusion matrix, and some images with truth and detections side by side."""
+    """Write the pictures: precision against recall, the confusion matrix, some images with truth and detections."""
     store.write(f"{name}-precision-recall.png", precision_recall(scores))
     store.write(f"{name}-confusion.png", confusion(scores))
-    sure = surest(found, scores.confidence)
-    store.write(f"{name}-samples.png", samples(dataset.root, {"detected": sure}, dataset.names, kind=kind))
+    kept = surest(found, scores.confidence)
+    store.write(f"{name}-samples.png", samples(dataset.root, {"detected": kept}, dataset.names, kind=kind))
 
 
 def _card(state: State, dataset: Dataset, config: TrainConfig, origin: str) -> ModelCard:
@@ -149,8 +149,8 @@ def _metrics(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _choices(matches: Matches) -> dict[str, Any]:
-    """What a user of the model may choose by: confidences for a recall, and how far its scores can be believed."""
+def _operating_points(matches: Matches) -> dict[str, Any]:
+    """Matches -> what a user chooses a confidence by: confidences for a recall, and the scores' calibration error."""
     thresholds = thresholds_for_recall(matches, RECALL)
     return {
         f"confidence_for_recall_{RECALL:g}": {

@@ -1,4 +1,4 @@
-"""When what happens in a run: the learning rate of a step, the images of a batch."""
+"""The schedule of a run: the learning rate of each step, the order of images, and each rank's part of a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roadscan.train.config import OptimiserConfig
 
 
 def learning_rate(step: int, config: OptimiserConfig, steps_per_epoch: int, epochs: int) -> float:
-    """The learning rate of a step, counted from 0 over the whole run.
+    """A step, counted from 0 over the whole run -> its learning rate.
 
     Linear growth over the warm-up (at most all but the last epoch), times a cosine or line from 1 to the final share.
     """
@@ -27,7 +27,7 @@ def learning_rate(step: int, config: OptimiserConfig, steps_per_epoch: int, epoc
 
 
 def steps_per_epoch(images: int, batch: int) -> int:
-    """Optimiser steps an epoch; the last batch is filled up with images from the epoch's beginning."""
+    """Images in the split -> optimiser steps an epoch; the last batch is filled up from the epoch's beginning."""
     return math.ceil(images / batch)
 
 
@@ -38,10 +38,10 @@ def epoch_order(images: int, batch: int, seed: int, epoch: int) -> list[Item]:
     return [Item(epoch, place, int(index)) for place, index in enumerate(filled)]
 
 
-class RankBatches(Sampler[list[Item]]):
-    """The parts of each batch that one rank computes.
+class RankBatchSampler(Sampler[list[Item]]):
+    """The micro-batches of one rank, as a PyTorch batch sampler.
 
-    The batch is the same for any number of ranks; a rank takes a run of neighbours of it, in `accumulate` parts.
+    A batch is the same for any number of ranks; a rank takes a run of neighbours of it, in `accumulate` micro-batches.
 
     Attributes:
         epoch: the epoch that the next iteration is of.
@@ -58,11 +58,11 @@ class RankBatches(Sampler[list[Item]]):
     def __iter__(self) -> Iterator[list[Item]]:
         items = epoch_order(self._images, self._batch, self._seed, self.epoch)
         for start in range(0, len(items), self._batch):
-            share = _split(items[start : start + self._batch], self._world_size)[self._rank]
-            yield from _split(share, self._accumulate)
+            share = _chunks(items[start : start + self._batch], self._world_size)[self._rank]
+            yield from _chunks(share, self._accumulate)
 
 
-def _split(items: list[Item], parts: int) -> list[list[Item]]:
-    """Neighbours together, sizes equal or one apart."""
+def _chunks(items: list[Item], parts: int) -> list[list[Item]]:
+    """Items -> as many lists of neighbours, their lengths equal or one apart."""
     bounds = [len(items) * i // parts for i in range(parts + 1)]
     return [items[start:stop] for start, stop in pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""All that a run is made of between two epochs, and its checkpoint: float32, exact, loaded without pickle."""
+"""The state of a run between two epochs, and its checkpoint: float32, exact, loaded without pickle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the network's weights as they are now."""
+        """Move the average towards the network's weights as they are now."""
         self.updates += 1
         new = 1 - self._decay * (1 - math.exp(-self.updates / TAU))
         torch._foreach_lerp_([self.weights[n] for n in self._floats], [self.source[n] for n in self._floats], new)
@@ -70,7 +70,7 @@ class State:
     best: StateDict = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint into a folder."""
         tree = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -81,7 +81,7 @@ class State:
         torch.save(tree, folder / FILE)
 
     def load(self, folder: Path) -> None:
-        """Take on a checkpoint.
+        """Restore the state from the checkpoint in a folder.
 
         Raises:
             ConfigError: it is of a run with other settings.

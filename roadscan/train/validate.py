@@ -1,4 +1,4 @@
-"""Scoring a run's weights on a split, shared out over the ranks."""
+"""Validation of a run's weights, its images shared out over the ranks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.detection.scores import score
 from roadscan.model.bundle import Bundle, ModelCard, StateDict
 from roadscan.train.config import TrainConfig
-from roadscan.train.ranks import Ranks, everyone, of_first
+from roadscan.train.ranks import Ranks, all_gather, broadcast
 
 
 def validate(
     weights: StateDict, dataset: Dataset, config: TrainConfig, ranks: Ranks, shrunk: Shrunk, truths: dict[str, Objects]
 ) -> dict[str, float]:
-    """Scores of weights on the validation split, the same on every rank.
+    """Weights -> their scores on the validation split, the same on every rank.
 
     Masks are compared on the network's own grid, a quarter of its input, as Ultralytics' validator does: what chooses
     between epochs need not be drawn in eight megapixels. The finished model is measured in the originals' pixels, so
@@ -53,8 +53,8 @@ def validate(
         mask_size="grid", shrunk=shrunk, truths=truths, threads=ranks.cpus,
     )  # fmt: skip
     results = list(found)
-    gathered = [result for part in everyone(results) for result in part]
-    metrics: dict[str, float] = of_first(_metrics(gathered, dataset) if ranks.rank == 0 else None)
+    gathered = [result for part in all_gather(results) for result in part]
+    metrics: dict[str, float] = broadcast(_metrics(gathered, dataset) if ranks.rank == 0 else None)
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""What a sweep is."""
+"""The config of a sweep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roadscan.tune.space import Dimension, Range, Settings, options, probes
 
 Metric = Literal["map50_95", "map50", "f1", "mask_map50_95", "mask_map50"]
 NOT_SEARCHED = ("data", "out", "runs", "name", "epochs", "seed", "validate_every", "execution", "tracking")
-OF_NETWORK = ("variant", "activation", "image_size_px")  # what latency depends on
+NETWORK_FIELDS = ("variant", "activation", "image_size_px")  # what latency depends on
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
@@ -52,12 +52,12 @@ class TuneConfig(Config):
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """Those that trials may have."""
+        """The variants that trials may have."""
         searched = self.space.get("variant", (self.train.variant,))
         return tuple(one for one in VARIANTS if not isinstance(searched, Range) and one in searched)
 
     def trial(self, settings: Settings) -> TrainConfig:
-        """The training of a trial, but for where it is kept.
+        """A trial's settings -> its training, but for where it is kept.
 
         Raises:
             ConfigError: the settings contradict each other, or what else is configured.
@@ -65,8 +65,8 @@ class TuneConfig(Config):
         variant = settings.get("variant", self.train.variant)
         return replace_fields(self.train, {**self.by_variant.get(variant, {}), **settings})
 
-    def of_base(self, fields: Sequence[str], variant: str | None = None) -> Settings:
-        """What trials have for some fields before they differ; those of one variant, or as ``train`` has it."""
+    def base_settings(self, fields: Sequence[str], variant: str | None = None) -> Settings:
+        """Fields -> the values that trials have before they differ; of one variant, or as ``train`` has it."""
         base = self.train if variant is None else self.trial({"variant": variant})
         tree = base.model_dump(mode="json")
         return {field: _get(tree, field) for field in fields}
@@ -99,18 +99,18 @@ class TuneConfig(Config):
                 f"trials: got {self.trials}, expected at least {len(self.variants)}: the baseline of each variant"
             )
         if self.latency:
-            for field in set(OF_NETWORK) & self.space.keys():
+            for field in set(NETWORK_FIELDS) & self.space.keys():
                 if any(isinstance(one, Range) for one in options(self.space[field])):
                     raise ValueError(f"space.{field}: latency is measured for each value before; expected [values]")
-        for what, settings in self._corners():
+        for what, settings in self._single_changes():
             try:
                 self.trial(settings)
             except ConfigError as error:
                 raise ValueError(f"{what}: {error}") from None
         return self
 
-    def _corners(self) -> Iterator[tuple[str, Settings]]:
-        """One change of the base at a time: each variant, and each probe of each dimension."""
+    def _single_changes(self) -> Iterator[tuple[str, Settings]]:
+        """Settings that change the base in one field: each variant, and each probe of each dimension."""
         for variant in self.variants:
             yield f"variant {variant}", {"variant": variant}
         for field, dimension in self.space.items():

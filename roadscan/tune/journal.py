@@ -19,7 +19,7 @@ JOURNAL = "study.journal"
 
 
 class StoreJournal(BaseJournalBackend):
-    """The journal of one driver."""
+    """Optuna's journal, kept in a store by a sweep's one driver."""
 
     def __init__(self, store: Store) -> None:
         """Read what is there.

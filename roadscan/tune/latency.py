@@ -20,9 +20,10 @@ WARM_UP, MEASURED = 3, 15
 def measure_latency(
     task: Task, variant: Variant, activation: Activation, image_size_px: int, cpus: int, *, holds_gpu: bool
 ) -> float:
-    """Milliseconds from one square image in memory to its detections, the median of 15; on the GPU if it holds one.
+    """A network -> milliseconds from one square image in memory to its detections, the median of 15.
 
-    The weights are random: the time does not depend on them, but for what few detections they give.
+    It is measured on the GPU, if this process holds one. The weights are random: the time does not depend on them, but
+    for what few detections they give.
 
     Raises:
         DeviceError: the GPU cannot be used.

@@ -1,4 +1,4 @@
-"""What a sweep leaves: a table of its trials, pictures, and the best model file."""
+"""The results of a sweep: a table of its trials, pictures, the best model file, and a summary."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from roadscan.tune.sweep import Sweep, TrialRow
 
 TABLE, BEST, SUMMARY = "trials.parquet", "best.zip", "sweep.json"
 TRIALS = "trials"
-Settle = Callable[[TrainConfig], TrainConfig]
+Placed = Callable[[TrainConfig], TrainConfig]  # a training -> the same with the placement that it has on a cluster
 GRID_POINTS = 5  # in each range, of the grid that a sweep is held against
 
 
 @dataclass(frozen=True)
-class SweepSummary:
+class TuneSummary:
     """What a sweep came to.
 
     Attributes:
@@ -67,13 +67,13 @@ def trial_name(number: int) -> str:
     return f"trial-{number:04d}"
 
 
-def write_results(sweep: Sweep, store: Store, settle: Settle) -> SweepSummary:
-    """Write table, pictures, best model and summary into the sweep's folder.
+def write_results(sweep: Sweep, store: Store, placed: Placed) -> TuneSummary:
+    """A sweep with all trials ended -> its summary; writes table, pictures and best model into its folder, too.
 
     Args:
         sweep: with all trials ended.
         store: its folder.
-        settle: what made of a trial's training the one that ran on this cluster.
+        placed: makes of a trial's training the one that ran on this cluster.
 
     Raises:
         TrainingError: no trial came to an end.
@@ -84,16 +84,16 @@ def write_results(sweep: Sweep, store: Store, settle: Settle) -> SweepSummary:
         failures = {row.failure for row in rows if row.failure}
         raise TrainingError(f"{store.uri}: none of {len(rows)} trials came to an end; {'; '.join(sorted(failures))}")
     best = min(complete, key=lambda row: (-_value(row), row.number))
-    front = pareto(complete) if config.latency else []
-    store.write(TABLE, _parquet(table(config, rows, store, settle)))
+    front = pareto_front(complete) if config.latency else []
+    store.write(TABLE, _parquet(table(config, rows, store, placed)))
     store.write(BEST, store.read(f"{TRIALS}/{trial_name(best.number)}/{MODEL}"))
     baselines = [_value(row) for row in complete if row.start == "baseline"]
-    summary = SweepSummary(
+    summary = TuneSummary(
         sweep=store.uri,
         best=best.number,
         value=_value(best),
         baseline=max(baselines, default=None),
-        replay=replay(settle(config.trial(best.settings)), trial_name(best.number)),
+        replay=replay(placed(config.trial(best.settings)), trial_name(best.number)),
         pareto=[row.number for row in front],
         states={state: sum(row.state == state for row in rows) for state in ("complete", "pruned", "failed")},
         devices=sorted({row.device for row in rows if row.device}),
@@ -108,8 +108,8 @@ def write_results(sweep: Sweep, store: Store, settle: Settle) -> SweepSummary:
     return summary
 
 
-def pareto(rows: list[TrialRow]) -> list[TrialRow]:
-    """Those that no other beats in both metric and latency, fastest first; of equals the first."""
+def pareto_front(rows: list[TrialRow]) -> list[TrialRow]:
+    """Complete trials -> those that no other beats in both metric and latency, fastest first; of equals the first."""
     front: list[TrialRow] = []
     for row in sorted(rows, key=lambda row: (row.latency_ms, -_value(row), row.number)):
         if not front or _value(row) > _value(front[-1]):
@@ -118,7 +118,7 @@ def pareto(rows: list[TrialRow]) -> list[TrialRow]:
 
 
 def replay(train: TrainConfig, name: str) -> str:
-    """The command that runs a trial's training again, alone: every field that is not a default.
+    """A trial's training -> the command that runs it again, alone: every field that is not a default.
 
     >>> replay(TrainConfig.model_validate({"data": "d", "loss": {"gamma": 1.5}}), "trial-0003")
     'roadscan train --set data=d --set out=trial-0003.zip --set name=trial-0003 --set loss.gamma=1.5'
@@ -130,10 +130,10 @@ def replay(train: TrainConfig, name: str) -> str:
     return " ".join(["roadscan train", *pairs])
 
 
-def table(config: TuneConfig, rows: list[TrialRow], store: Store, settle: Settle) -> pa.Table:
-    """One row a trial, with a column for each field of the space."""
+def table(config: TuneConfig, rows: list[TrialRow], store: Store, placed: Placed) -> pa.Table:
+    """Trials -> one row each, with a column for each field of the space."""
     fields = list(dict.fromkeys([*config.space, *(field for row in rows for field in row.settings)]))
-    all_settings = [config.of_base(fields, row.settings.get("variant")) | row.settings for row in rows]
+    all_settings = [config.base_settings(fields, row.settings.get("variant")) | row.settings for row in rows]
     columns: dict[str, pa.Array] = {
         "trial": pa.array([row.number for row in rows], pa.int32()),
         "state": pa.array([row.state for row in rows]),
@@ -151,19 +151,19 @@ def table(config: TuneConfig, rows: list[TrialRow], store: Store, settle: Settle
     columns["failure"] = pa.array([row.failure for row in rows], pa.string())
     columns["model_sha256"] = pa.array([row.model_sha256 for row in rows], pa.string())
     columns["run"] = pa.array([trials.uri_of(trial_name(row.number)) for row in rows])
-    columns["replay"] = pa.array([_replay_of(config, row, settle) for row in rows], pa.string())
+    columns["replay"] = pa.array([_replay_of(config, row, placed) for row in rows], pa.string())
     return pa.table(columns)
 
 
 def points(config: TuneConfig, rows: list[TrialRow], front: list[TrialRow]) -> list[Point]:
-    """The trials as pictures take them."""
+    """Trials -> the same as pictures take them."""
     return [
         Point(
             number=row.number,
             state=row.state,
             is_baseline=row.start == "baseline",
             is_best=row in front,
-            settings={**config.of_base([*config.space]), **row.settings},
+            settings={**config.base_settings([*config.space]), **row.settings},
             curve=row.curve,
             latency_ms=row.latency_ms,
         )
@@ -171,10 +171,10 @@ def points(config: TuneConfig, rows: list[TrialRow], front: list[TrialRow]) -> l
     ]
 
 
-def _replay_of(config: TuneConfig, row: TrialRow, settle: Settle) -> str | None:
-    """Of the trials whose settings can be had together."""
+def _replay_of(config: TuneConfig, row: TrialRow, placed: Placed) -> str | None:
+    """The command of a trial; None where its settings cannot be had together."""
     try:
-        return replay(settle(config.trial(row.settings)), trial_name(row.number))
+        return replay(placed(config.trial(row.settings)), trial_name(row.number))
     except ConfigError:
         return None
 
@@ -185,7 +185,7 @@ def _value(row: TrialRow) -> float:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Numbers as numbers; a mixture as text."""
+    """Values -> a column: numbers as numbers, a mixture as text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float}:
         return pa.array(values, pa.int64() if kinds == {int} else pa.float64())
@@ -209,5 +209,5 @@ def _differing(tree: dict[str, Any], default: dict[str, Any], prefix: str = "") 
 
 
 def _yaml(value: Any) -> str:
-    """On one line, as --set reads it."""
+    """A value -> YAML on one line, as --set reads it."""
     return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()

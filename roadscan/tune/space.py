@@ -1,4 +1,4 @@
-"""What a sweep searches: for each field of a training, the values it may take.
+"""The search space of a sweep: for each field of a training, the values it may take.
 
 A dimension is a list of values, a range, or a list of both: ``[0, {low: 1, high: 3}]`` is 0 or anything from 1 to 3. A
 range in a list is a parameter of its own, which exists only in trials that chose it (define-by-run), so the search
@@ -46,13 +46,13 @@ class Range(Config):
         return self
 
 
-def _kind(given: object) -> str:
-    """Which of two shapes a value has, so that an error speaks of that one alone."""
+def _shape(given: object) -> str:
+    """A value -> its shape, so that an error speaks of that one alone."""
     return "range" if isinstance(given, dict | Range) else "values" if isinstance(given, list | tuple) else "value"
 
 
 def _distinct(given: tuple[Value | Range, ...]) -> tuple[Value | Range, ...]:
-    """Of two equal options a trial could not say which it has."""
+    """Refuse equal options: a trial could not say which it has."""
     if not given:
         raise ValueError("expected at least 1 value")
     if len({_label(one) for one in given}) < len(given):
@@ -62,17 +62,17 @@ def _distinct(given: tuple[Value | Range, ...]) -> tuple[Value | Range, ...]:
 
 Option = Annotated[
     Annotated[Range, Tag("range")] | Annotated[Value, Tag("value")],
-    Discriminator(_kind, custom_error_type="option", custom_error_message="expected a value or {low: , high: }"),
+    Discriminator(_shape, custom_error_type="option", custom_error_message="expected a value or {low: , high: }"),
 ]
 Options = Annotated[tuple[Option, ...], AfterValidator(_distinct)]
 Dimension = Annotated[
     Annotated[Range, Tag("range")] | Annotated[Options, Tag("values")],
-    Discriminator(_kind, custom_error_type="dimension", custom_error_message="expected [values] or {low: , high: }"),
+    Discriminator(_shape, custom_error_type="dimension", custom_error_message="expected [values] or {low: , high: }"),
 ]
 
 
-class Chooser(Protocol):
-    """What a dimension asks for values: Optuna's `Trial` and `FixedTrial` do."""
+class Suggester(Protocol):
+    """Who suggests values: Optuna's `Trial` and `FixedTrial`."""
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         """One of the choices."""
@@ -84,29 +84,29 @@ class Chooser(Protocol):
         """A whole number."""
 
 
-def choose(space: Mapping[str, Dimension], chooser: Chooser) -> Settings:
-    """A value for each field of the space."""
-    return {field: _choose(field, dimension, chooser) for field, dimension in space.items()}
+def suggest(space: Mapping[str, Dimension], suggester: Suggester) -> Settings:
+    """A search space -> a value for each of its fields, as suggested."""
+    return {field: _suggest(field, dimension, suggester) for field, dimension in space.items()}
 
 
-def _choose(field: str, dimension: Dimension, chooser: Chooser) -> Value:
+def _suggest(field: str, dimension: Dimension, suggester: Suggester) -> Value:
     if isinstance(dimension, Range):
-        return _number(field, dimension, chooser)
-    option = chooser.suggest_categorical(field, tuple(map(_label, dimension)))
+        return _number(field, dimension, suggester)
+    option = suggester.suggest_categorical(field, tuple(map(_label, dimension)))
     for one in dimension:
         if isinstance(one, Range) and str(one) == option:
-            return _number(f"{field} in {one}", one, chooser)
+            return _number(f"{field} in {one}", one, suggester)
     return option  # type: ignore[no-any-return]
 
 
-def _number(name: str, range_: Range, chooser: Chooser) -> int | float:
+def _number(name: str, range_: Range, suggester: Suggester) -> int | float:
     if range_.whole:
-        return chooser.suggest_int(name, int(range_.low), int(range_.high), log=range_.log)
-    return chooser.suggest_float(name, range_.low, range_.high, log=range_.log)
+        return suggester.suggest_int(name, int(range_.low), int(range_.high), log=range_.log)
+    return suggester.suggest_float(name, range_.low, range_.high, log=range_.log)
 
 
 def params_of(space: Mapping[str, Dimension], settings: Mapping[str, Any]) -> Params | None:
-    """The parameters by which `choose` gives these settings, or None if they are not in the space."""
+    """Settings -> the parameters by which `suggest` gives them, or None if they are not in the space."""
     params: Params = {}
     for field, dimension in space.items():
         value = settings[field]
@@ -135,12 +135,12 @@ def _label(option: Value | Range) -> Value:
 
 
 def options(dimension: Dimension) -> tuple[Value | Range, ...]:
-    """What a dimension is made of."""
+    """A dimension -> its values and ranges."""
     return (dimension,) if isinstance(dimension, Range) else dimension
 
 
 def probes(dimension: Dimension) -> list[Value]:
-    """Values by which a dimension can be checked: those of a list; the ends of each range, and a fraction in it."""
+    """A dimension -> values to check it by: those of a list; the ends of each range, and a fraction in it."""
     found: list[Value] = []
     for one in options(dimension):
         if not isinstance(one, Range):
@@ -153,11 +153,11 @@ def probes(dimension: Dimension) -> list[Value]:
 
 
 def grid_points(space: Mapping[str, Dimension], points_per_range: int) -> int:
-    """Points of a full grid over the space, with so many in each range."""
+    """A search space -> how many points a full grid over it has, with so many in each range."""
     counts = ([points_per_range if isinstance(one, Range) else 1 for one in options(space[field])] for field in space)
     return math.prod(map(sum, counts))
 
 
 def describe(dimension: Dimension) -> str:
-    """A dimension in words."""
+    """A dimension -> the same in words."""
     return " | ".join("none" if one is None else str(one) for one in options(dimension))

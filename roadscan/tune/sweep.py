@@ -1,7 +1,7 @@
-"""A sweep as a study: what to try next, what to give up, what came of it. Knows nothing of Ray or of training.
+"""A sweep as an Optuna study: what to try next, what to prune, what came of it. Knows nothing of Ray or of training.
 
 The study is the sweep's only record, so whoever opens it again goes on: with the trials that were under way, by their
-numbers, and then with new ones. A trial that is given up enters the study as pruned, with all that it reported. As
+numbers, and then with new ones. A trial that is pruned enters the study as pruned, with all that it reported. As
 complete, its score so far would stand beside those of whole trainings.
 """
 
@@ -24,7 +24,7 @@ from roadscan.model.bundle import Variant
 from roadscan.train.config import TrainConfig
 from roadscan.train.state import check_identity
 from roadscan.tune.config import TuneConfig
-from roadscan.tune.space import Settings, choose, params_of
+from roadscan.tune.space import Settings, params_of, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -41,7 +41,7 @@ STATES: dict[TrialState, State] = {
 
 
 @dataclass(frozen=True)
-class Assignment:
+class TrialSpec:
     """A trial to run.
 
     Attributes:
@@ -57,13 +57,13 @@ class Assignment:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """What is known of a trial.
+    """What is known of a trial, started or ended.
 
     Attributes:
-        number: as of `Assignment`.
-        state: pruned is given up after `epochs`; failed has a `failure`.
+        number: as of `TrialSpec`.
+        state: pruned was ended early, after `epochs`; failed has a `failure`.
         start: the name of the known good settings that it has; None where the search chose them.
-        settings: as of `Assignment`.
+        settings: as of `TrialSpec`.
         curve: by epoch, the best of the sweep's metric up to then.
         latency_ms: of its network, where that was searched, too.
         worker_hours: of its workers, training and not waiting.
@@ -100,7 +100,7 @@ class TrialRow:
 
 
 class Sweep:
-    """One driver's hold on the study."""
+    """The study of a sweep, as its one driver uses it."""
 
     def __init__(self, config: TuneConfig, storage: BaseStorage) -> None:
         """Open the study, or make it.
@@ -129,20 +129,20 @@ class Sweep:
         """Keep what was measured, so that all trials are held against the same."""
         self._study.set_user_attr("latency_ms", dict(latency_ms))
 
-    def next(self) -> Assignment | None:
+    def next(self) -> TrialSpec | None:
         """The next trial to run; None if all have been made."""
-        while (trial := self._trial()) is not None:
+        while (trial := self._next_trial()) is not None:
             self._open[trial.number] = trial
             self._curves[trial.number] = self._curve(self._frozen(trial.number))
             settings = self._settings(trial)
             try:
-                return Assignment(trial.number, settings, self.config.trial(settings))
+                return TrialSpec(trial.number, settings, self.config.trial(settings))
             except ConfigError as error:  # each field may have its value, but not all together
                 self.fail(trial.number, str(error), {})
         return None
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Take in the metric after an epoch; whether the trial is to be given up.
+        """A trial's metric after an epoch -> whether the trial is to be pruned.
 
         What was taken in before, as when a trial goes on after a crash, is not taken in again.
         """
@@ -155,7 +155,7 @@ class Sweep:
         return not self.config.latency and trial.should_prune() and not is_kept
 
     def complete(self, number: int, facts: Mapping[str, Any], latency_ms: float | None = None) -> None:
-        """A trial has had all its epochs, or stopped by itself since it got no better."""
+        """Record a trial that has had all its epochs, or stopped by itself since it got no better."""
         curve = self._curves[number]
         if not curve:
             return self.fail(number, f"its training reported no {self.config.metric}", facts)
@@ -163,11 +163,11 @@ class Sweep:
         return self._tell(number, facts, [value, latency_ms] if self.config.latency else [value], TrialState.COMPLETE)
 
     def prune(self, number: int, facts: Mapping[str, Any]) -> None:
-        """A trial was given up."""
+        """Record a trial that was pruned."""
         self._tell(number, facts, None, TrialState.PRUNED)
 
     def fail(self, number: int, why: str, facts: Mapping[str, Any]) -> None:
-        """A trial came to nothing."""
+        """Record a trial that failed, and why."""
         self._tell(number, {**facts, "failure": why}, None, TrialState.FAIL)
 
     def rows(self) -> list[TrialRow]:
@@ -176,11 +176,11 @@ class Sweep:
         return [self._row(trial) for trial in trials if trial.state in STATES]
 
     def importances(self) -> tuple[dict[str, float], int]:
-        """How much each parameter decides whether a trial is among the best: shares of 1; and after how many epochs.
+        """How much each parameter decides whether a trial is among the best; and after how many epochs that is.
 
-        Trials are held against each other after as many epochs as all of them had: later, survivors alone would tell
-        what survives. PED-ANOVA (Watanabe et al. 2023, https://arxiv.org/abs/2304.10255); empty while there are too few
-        trials.
+        Importances are shares of 1. Trials are compared after as many epochs as all of them had: later, survivors alone
+        would tell what survives. PED-ANOVA (Watanabe et al. 2023, https://arxiv.org/abs/2304.10255); empty while there
+        are too few trials.
         """
         ended = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         if len(ended) < FEWEST_COMPARED:
@@ -197,29 +197,29 @@ class Sweep:
             evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
             return optuna.importance.get_param_importances(compared, evaluator=evaluator), epochs
 
-    def _trial(self) -> optuna.Trial | None:
+    def _next_trial(self) -> optuna.Trial | None:
         trials = self._study.get_trials(deepcopy=False)
         made = [trial for trial in trials if trial.state != TrialState.WAITING]
         for trial in made:
             if trial.state == TrialState.RUNNING and trial.number not in self._open:
-                return self._taken_up(trial)
+                return self._resumed(trial)
         if len(made) >= self.config.trials:
             return None
         self._seed(len(made))
         return self._study.ask()
 
-    def _taken_up(self, trial: FrozenTrial) -> optuna.Trial:
-        """A trial under way. What a process that was killed had not drawn yet is drawn now."""
+    def _resumed(self, trial: FrozenTrial) -> optuna.Trial:
+        """A trial under way -> the same to go on with; what a killed process had not drawn yet is drawn now."""
         self._seed(trial.number)
         return optuna.Trial(self._study, trial._trial_id)
 
     def _seed(self, number: int) -> None:
-        """By number: from one seed, a process that goes on with a sweep would draw the first numbers again."""
+        """Seed the sampler by the trial's number: from one seed, a process that resumes would draw the first again."""
         self._study.sampler = _sampler(self.config.seed * 1_000_003 + number)
 
     def _settings(self, trial: optuna.Trial) -> Settings:
         fixed: Settings | None = trial.user_attrs.get("settings")
-        return choose(self.config.space, trial) if fixed is None else fixed
+        return suggest(self.config.space, trial) if fixed is None else fixed
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
@@ -232,9 +232,9 @@ class Sweep:
     def _row(self, trial: FrozenTrial) -> TrialRow:
         settings = trial.user_attrs.get("settings")
         if settings is None and trial.state.is_finished():
-            settings = choose(self.config.space, FixedTrial(trial.params))
+            settings = suggest(self.config.space, FixedTrial(trial.params))
         elif settings is None:
-            settings = choose(self.config.space, self._taken_up(trial))
+            settings = suggest(self.config.space, self._resumed(trial))
         facts = trial.user_attrs.get("facts", {})
         return TrialRow(
             number=trial.number,
@@ -254,13 +254,13 @@ class Sweep:
         return dict(told) if told is not None else dict(self._curves.get(trial.number) or trial.intermediate_values)
 
     def _enqueue(self) -> None:
-        """Put the known good settings first, those of them that are not there yet."""
+        """Enqueue the initial points that are not in the study yet."""
         there = [
             (trial.user_attrs["start"], trial.user_attrs["variant"])
             for trial in self._study.get_trials(deepcopy=False)
             if "start" in trial.user_attrs
         ]
-        for start, variant, settings in starts(self.config):
+        for start, variant, settings in initial_points(self.config):
             if (start, variant) not in there:
                 attrs = {"start": start, "variant": variant}
                 inside = settings.keys() <= self.config.space.keys()
@@ -271,10 +271,11 @@ class Sweep:
                     self._study.enqueue_trial(params, user_attrs=attrs)
 
 
-def starts(config: TuneConfig) -> list[tuple[Start, Variant, Settings]]:
-    """The known good settings: cross-entropy for each variant, then, where gamma is searched, the published focal loss.
+def initial_points(config: TuneConfig) -> list[tuple[Start, Variant, Settings]]:
+    """A sweep's config -> the settings to try first: cross-entropy for each variant, then the published focal loss.
 
-    Gamma 2 and alpha 0.25 are those of Lin et al. 2017 (https://arxiv.org/abs/1708.02002).
+    The second only where gamma is searched; its gamma 2 and alpha 0.25 are those of Lin et al. 2017
+    (https://arxiv.org/abs/1708.02002).
     """
     kind = config.train.loss.kind
     losses: dict[Start, Settings] = {
@@ -286,8 +287,8 @@ def starts(config: TuneConfig) -> list[tuple[Start, Variant, Settings]]:
     found = []
     for start, loss in losses.items():
         for variant in config.variants:
-            settings = config.of_base([*config.space]) | loss | {"variant": variant}
-            base = config.of_base([*settings], variant)
+            settings = config.base_settings([*config.space]) | loss | {"variant": variant}
+            base = config.base_settings([*settings], variant)
             needed = {
                 field: value for field, value in settings.items() if field in config.space or value != base[field]
             }

@@ -43,8 +43,8 @@ from roadscan.model.detector import Detections
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.loading import Loaded, Loader, frames_of
-from roadscan.scan.pipeline import ShardActor, quiet, through_stages
 from roadscan.scan.placement import Placement
+from roadscan.scan.ray import ShardActor, quiet, through_stages
 from roadscan.scan.shard import ShardScanner, loader_settings
 from roadscan.survey.drive import Drive, read_drive
 from roadscan.warehouse import Warehouse

@@ -331,14 +331,14 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(one(*arguments.one)))
         return
-    from roadscan.model.device import Cuda, name_of
+    from roadscan.model.device import Cuda, device_name
     from roadscan.simulate import SimulationConfig, simulate
 
     scale = CARD if arguments.device == "cuda" else WALK
     if scale.device == "cuda" and not Cuda.here().names:
         raise SystemExit("no GPU that PyTorch can use; --device cpu walks through it on a CPU")
     report = Report(arguments.minutes, arguments.out)
-    report.say(f"{name_of(scale.device)}, {os.cpu_count()} cores, torch {Cuda.here().torch}\n")
+    report.say(f"{device_name(scale.device)}, {os.cpu_count()} cores, torch {Cuda.here().torch}\n")
     with tempfile.TemporaryDirectory() as name:
         folder, drives = Path(name), {}
         for size, (width, height) in SIZES.items():

@@ -28,7 +28,6 @@ from roadscan.evaluate.register.truth import seen_assets
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import build
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.plan import plan_scan
 from roadscan.scan.run import run_scan
 from roadscan.schemas import ASSETS
 from roadscan.simulate import SimulationConfig, simulate
@@ -52,7 +51,7 @@ def main() -> None:
     config = SimulationConfig(seed=arguments.seed, length_km=arguments.km, nights=arguments.nights, **noise)
     names = simulate(roads, config).drive_ids
     scan = ScanConfig(drives=tuple(find_drives(f"{roads}/drives")), warehouse=house, model="demo")
-    run_scan(scan, plan_scan(scan))
+    run_scan(scan)
     update_inventory(InventoryConfig(warehouse=house))
     warehouse = Warehouse(house)
     numbers = count()

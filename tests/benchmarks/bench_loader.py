@@ -63,9 +63,9 @@ def read(root: Path) -> Any:
 def small(root: Path) -> Any:
     """Its small copies."""
     from roadscan.dataset.shrunk import shrink
-    from roadscan.train.feed import small_copies
+    from roadscan.train.dataloader import images_to_shrink
 
-    return shrink(root, small_copies(read(root), INPUT_PX), root / "cache")
+    return shrink(root, images_to_shrink(read(root), INPUT_PX), root / "cache")
 
 
 def sample(kind: str, root: Path, samples: int) -> float:
@@ -106,7 +106,7 @@ def validation(task: str, how: str, root: Path) -> tuple[float, float]:
     from roadscan.model.bundle import Bundle, ModelCard
     from roadscan.train import validate
     from roadscan.train.config import TrainConfig
-    from roadscan.train.ranks import Alone
+    from roadscan.train.ranks import SingleProcess
 
     dataset = read(root)
     config = TrainConfig(data=str(root), image_size_px=INPUT_PX)
@@ -120,7 +120,7 @@ def validation(task: str, how: str, root: Path) -> tuple[float, float]:
         validate._metrics(list(found), dataset)
 
     def trained() -> None:
-        validate.validate(weights, dataset, config, Alone(root, torch.device("cpu")), small(root), truths)
+        validate.validate(weights, dataset, config, SingleProcess(root, torch.device("cpu")), small(root), truths)
 
     pixels_bhwc = np.zeros((4, 384, INPUT_PX, 3), np.uint8)
     passes = -(-count // len(pixels_bhwc))
@@ -146,7 +146,7 @@ def train_a_little(root: Path, task: str) -> None:
     """weights.pt: of a network after a few epochs on small pictures."""
     from roadscan.train.config import TrainConfig
     from roadscan.train.loop import train
-    from roadscan.train.ranks import Alone
+    from roadscan.train.ranks import SingleProcess
 
     dataset = labelled.draw_dataset(root / "young", {"train": 32, "val": 2}, size_hw=(180, 320), task=task)
     config = TrainConfig.model_validate(
@@ -155,7 +155,7 @@ def train_a_little(root: Path, task: str) -> None:
             "validate_every": 6, "ema_decay": 0.9, "optimiser": {"lr": 3e-3}, "augment": {"mosaic": 0.0},
         }
     )  # fmt: skip
-    state = train(config, dataset, None, Alone(root / "run", torch.device("cpu")))
+    state = train(config, dataset, None, SingleProcess(root / "run", torch.device("cpu")))
     torch.save({name: tensor.float() if tensor.is_floating_point() else tensor
                 for name, tensor in state.ema.weights.items()}, root / "weights.pt")  # fmt: skip
 

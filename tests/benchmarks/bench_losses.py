@@ -30,8 +30,8 @@ from roadscan.storage import open_store
 from roadscan.train.config import TrainConfig
 from roadscan.train.initial import read_initial
 from roadscan.train.loop import train
-from roadscan.train.ranks import Alone
-from roadscan.train.result import MODEL, Summary, write_result
+from roadscan.train.ranks import SingleProcess
+from roadscan.train.result import MODEL, TrainSummary, write_result
 
 BASELINE = "cross-entropy"
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 }
 
 
-def train_one(arguments: argparse.Namespace, name: str, seed: int, *, tuning: bool) -> Summary:
+def train_one(arguments: argparse.Namespace, name: str, seed: int, *, tuning: bool) -> TrainSummary:
     """One training in this process; its folder is named by what it is."""
     config = TrainConfig.model_validate(
         {
@@ -59,9 +59,9 @@ def train_one(arguments: argparse.Namespace, name: str, seed: int, *, tuning: bo
     if not store.exists(MODEL):
         initial = read_initial(arguments.initial) if arguments.initial else None
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        state = train(config, dataset, initial, Alone(Path(store.uri), device))
+        state = train(config, dataset, initial, SingleProcess(Path(store.uri), device))
         write_result(state, dataset, config, initial.origin if initial else "scratch", store, device)
-    return Summary.read(store)
+    return TrainSummary.read(store)
 
 
 def folder_of(arguments: argparse.Namespace, name: str, seed: int, *, tuning: bool) -> Path:
@@ -77,7 +77,9 @@ def _two_thirds(dataset: Dataset) -> Dataset:
     return replace(dataset, splits={"train": train_, "val": val})
 
 
-def run_all(jobs: list[tuple[str, int]], arguments: argparse.Namespace, *, tuning: bool) -> dict[str, list[Summary]]:
+def run_all(
+    jobs: list[tuple[str, int]], arguments: argparse.Namespace, *, tuning: bool
+) -> dict[str, list[TrainSummary]]:
     """Train side by side, in processes of their own; summaries by name."""
     threads = max((os.cpu_count() or 1) // arguments.jobs, 1)
     # Threads that spin while they wait take the cores of the training beside them.
@@ -91,9 +93,11 @@ def run_all(jobs: list[tuple[str, int]], arguments: argparse.Namespace, *, tunin
             print(f"started: {name}, seed {seed}", flush=True)
         if running.pop(0).wait():
             raise SystemExit("a training failed; its message is above")
-    found: dict[str, list[Summary]] = {}
+    found: dict[str, list[TrainSummary]] = {}
     for name, seed in jobs:
-        found.setdefault(name, []).append(Summary.read(open_store(folder_of(arguments, name, seed, tuning=tuning))))
+        found.setdefault(name, []).append(
+            TrainSummary.read(open_store(folder_of(arguments, name, seed, tuning=tuning)))
+        )
     return found
 
 

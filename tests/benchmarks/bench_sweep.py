@@ -151,7 +151,7 @@ def searches(trials: int, seed: int, at_once: int) -> dict[str, Outcome]:
     ours = search(configured(trials, seed), at_once)
     endless = configured(1_000_000, seed)
     pruned = endless.model_copy(update={"pruning": PruningConfig(first_epoch=EPOCHS // 9)})
-    no_starts = mock.patch.object(sweeps, "starts", return_value=[])
+    no_starts = mock.patch.object(sweeps, "initial_points", return_value=[])
     found = {"sweep": ours}
     with no_starts:
         found["sweep, without known good starts"] = search(configured(trials, seed), at_once)

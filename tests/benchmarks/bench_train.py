@@ -58,9 +58,9 @@ def ours(data: str, size: int, batch: int, fields: dict[str, Any]) -> float:
     """Median seconds a step of ours."""
     from roadscan.dataset.staging import stage
     from roadscan.train.config import TrainConfig
-    from roadscan.train.launch import run_training
     from roadscan.train.loop import train
-    from roadscan.train.ranks import Alone
+    from roadscan.train.ranks import SingleProcess
+    from roadscan.train.run import run_train
 
     alone = fields.pop("alone", False)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,9 +75,11 @@ def ours(data: str, size: int, batch: int, fields: dict[str, Any]) -> float:
             torch.set_num_threads(os.cpu_count() or 1)
             dataset = stage(data, Path(folder))
             return float(
-                train(config, dataset, None, Alone(Path(folder), torch.device("cpu"))).history[0]["step_seconds"]
+                train(config, dataset, None, SingleProcess(Path(folder), torch.device("cpu"))).history[0][
+                    "step_seconds"
+                ]
             )
-        run_training(config)
+        run_train(config)
         history = json.loads((Path(folder) / "train" / "history.json").read_text())
         return float(history[0]["step_seconds"])
 

@@ -18,7 +18,7 @@ from roadscan.scan.placement import place as place_scan
 from roadscan.train.config import TrainConfig
 from roadscan.train.placement import Placement, place
 from roadscan.tune.config import TuneConfig
-from roadscan.tune.room import fits, plan_trials
+from roadscan.tune.placement import fits, place_trials
 
 MANY = 1000  # shards
 GUIDE = Path(__file__).parents[2] / "cluster" / "README.md"
@@ -69,7 +69,7 @@ def test_a_sweep_is_planned_before_there_is_a_worker(
     folder: Path, _: str, cluster: str, offers: dict[str, Offer]
 ) -> None:
     config, offer = load_config(TuneConfig, folder / "tune.yaml"), offers[cluster]
-    plan = plan_trials(config, offer.start, grows=True)
+    plan = place_trials(config, offer.start, grows=True)
     assert plan.placements.keys() == set(config.variants)
     for variant, placement in plan.placements.items():
         assert placement.gpus == 1

@@ -35,7 +35,7 @@ def test_a_good_dataset_is_fit(tmp_path: Path) -> None:
     made = good()
     made.add("val", "empty", "", drive_id="val-0")
     made.add("val", "none", None)
-    report = check_dataset(made.write(tmp_path), on_image=lambda done, total: seen.append((done, total)))
+    report = check_dataset(made.write(tmp_path), on_progress=lambda now: seen.append((now.done, now.total)))
     assert (report.errors, report.warnings, report.refused) == ((), (), False)
     assert seen == [(number, 8) for number in range(1, 9)]
     assert report.digest == dataset_digest(read_dataset(str(tmp_path)))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadscan.dataset.files import Files
-from roadscan.dataset.manifest import Held, manifest_bytes, read_manifest
+from roadscan.dataset.manifest import StagedImage, manifest_bytes, read_manifest
 from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import DatasetError
 from roadscan.storage import open_store
@@ -69,12 +69,12 @@ def plain(dataset: Dataset) -> object:
 @settings(max_examples=60, deadline=None)
 @given(datasets())
 def test_all_of_a_dataset_comes_back_to_the_bit(dataset: Dataset) -> None:
-    held = {image.key: Held(7, image.key[-6:]) for images in dataset.splits.values() for image in images}
-    draft, again = read_manifest(manifest_bytes(dataset, held), Files(open_store("/data")))
+    staged = {image.key: StagedImage(7, image.key[-6:]) for images in dataset.splits.values() for image in images}
+    draft, again = read_manifest(manifest_bytes(dataset, staged), Files(open_store("/data")))
     reading = draft.finish({})
     assert plain(reading.dataset) == plain(dataset)
     assert reading.dataset.root == "/data"
-    assert (again, reading.errors, reading.warnings) == (held, (), ())
+    assert (again, reading.errors, reading.warnings) == (staged, (), ())
     for images in reading.dataset.splits.values():
         for image in images:
             assert (image.classes.dtype, image.boxes_xyxy.dtype) == (np.int64, np.float32)

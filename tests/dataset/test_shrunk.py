@@ -19,22 +19,22 @@ import pytest
 from support.written import picture
 
 from roadscan.dataset import shrunk
-from roadscan.dataset.shrunk import Shrunk, Wanted, shrink
+from roadscan.dataset.shrunk import ShrinkTarget, Shrunk, shrink
 from roadscan.errors import DatasetError, StorageError
 
 #: Shrinks, and prints how many images this very process made.
 PROGRAM = """
 import json, sys, time
-from roadscan.dataset.shrunk import Wanted, shrink
+from roadscan.dataset.shrunk import ShrinkTarget, shrink
 made = []
 def on_image(done, total):
     made.append(done)
     time.sleep(float(sys.argv[3]))
-wanted = [Wanted(f"{n}.jpg", (64, 96), (32, 48)) for n in range(6)]
+wanted = [ShrinkTarget(f"{n}.jpg", (64, 96), (32, 48)) for n in range(6)]
 shrink(sys.argv[1], wanted, sys.argv[2], on_image=on_image)
 print(json.dumps(len(made)))
 """
-WANTED = [Wanted(f"{number}.jpg", (64, 96), (32, 48)) for number in range(6)]
+WANTED = [ShrinkTarget(f"{number}.jpg", (64, 96), (32, 48)) for number in range(6)]
 
 
 @pytest.fixture

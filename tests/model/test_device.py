@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from roadscan.errors import DeviceError
-from roadscan.model.device import Cuda, choose_device, name_of
+from roadscan.model.device import Cuda, choose_device, device_name
 
 CARD = Cuda("2.15.0+cu132", "13.2", ("NVIDIA H100",))
 NO_DRIVER = Cuda("2.15.0+cu132", "13.2", ())
@@ -43,4 +43,4 @@ def test_a_wrong_override_is_told() -> None:
 
 
 def test_a_cpu_has_its_name_without_a_look_at_cards() -> None:
-    assert name_of("cpu") == "cpu"
+    assert device_name("cpu") == "cpu"

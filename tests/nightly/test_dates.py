@@ -20,13 +20,13 @@ def test_without_a_date_it_is_today() -> None:
 
 def test_a_night_takes_its_own_drives_and_the_late_ones() -> None:
     night = nights_of(day(3), None, None, today=TODAY)
-    assert [night.takes(began) for began in (None, day(1), day(3), day(4))] == [day(3), day(3), day(3), None]
+    assert [night.night_of(began) for began in (None, day(1), day(3), day(4))] == [day(3), day(3), day(3), None]
 
 
 def test_a_back_fill_gives_each_drive_to_its_own_date() -> None:
     nights = nights_of(None, day(2), day(4), today=TODAY)
     assert nights.dates == [day(2), day(3), day(4)]
-    assert [nights.takes(began) for began in (None, day(1), day(2), day(4), day(5))] == [
+    assert [nights.night_of(began) for began in (None, day(1), day(2), day(4), day(5))] == [
         None,
         None,
         day(2),

@@ -52,7 +52,7 @@ def test_of_many_takers_exactly_one_wins(store: Store, clock: Clock) -> None:
         def take(taker: Lease, together: threading.Barrier = together) -> Lease | None:
             together.wait()
             try:
-                taker.take()
+                taker.acquire()
             except LeaseHeld:
                 return None
             return taker
@@ -65,28 +65,28 @@ def test_of_many_takers_exactly_one_wins(store: Store, clock: Clock) -> None:
 
 def test_a_run_that_died_is_followed_after_its_length_and_the_skew(store: Store, clock: Clock) -> None:
     dead = lease(store, clock)
-    dead.take()
+    dead.acquire()
     clock.passes(90 + 15)
     with pytest.raises(LeaseHeld, match=r"another run is under way on .*leases/nightly.json ends at"):
-        lease(store, clock).take()
+        lease(store, clock).acquire()
     clock.passes(0.001)
-    lease(store, clock).take()
+    lease(store, clock).acquire()
 
 
 def test_a_renewed_lease_is_not_taken(store: Store, clock: Clock) -> None:
     holder = lease(store, clock)
-    holder.take()
+    holder.acquire()
     for _ in range(10):
         clock.passes(80)
         holder.renew()
         assert holder.lost() is None
         with pytest.raises(LeaseHeld):
-            lease(store, clock).take()
+            lease(store, clock).acquire()
 
 
 def test_a_holder_whose_clock_is_behind_by_the_skew_ends_before_another_begins(store: Store, clock: Clock) -> None:
     holder = lease(store, clock)
-    holder.take()
+    holder.acquire()
     ahead = Clock()
     ahead.now = clock.now + timedelta(seconds=15)
     other = Lease(store, KEY, length_s=90, skew_s=15, now=ahead)
@@ -100,15 +100,15 @@ def test_a_holder_whose_clock_is_behind_by_the_skew_ends_before_another_begins(s
 
 def test_a_holder_learns_that_it_was_followed(store: Store, clock: Clock) -> None:
     slow, next_ = lease(store, clock), lease(store, clock)
-    slow.take()
+    slow.acquire()
     clock.passes(106)
-    next_.take()
+    next_.acquire()
     slow.renew()
     assert slow.lost() == "another run took the lease"
     slow.release()  # not its own any more
     assert next_.lost() is None
     with pytest.raises(LeaseHeld):
-        lease(store, clock).take()
+        lease(store, clock).acquire()
 
 
 def test_a_released_lease_is_free_at_once(store: Store, clock: Clock) -> None:
@@ -121,7 +121,7 @@ def test_a_released_lease_is_free_at_once(store: Store, clock: Clock) -> None:
 def test_a_renewal_whose_acknowledgement_was_lost_is_ones_own(tmp_path: Path, clock: Clock) -> None:
     store = open_store(tmp_path)
     holder = lease(store, clock)
-    holder.take()
+    holder.acquire()
     swap = store.swap
 
     def deaf(key: str, data: bytes, *, tag: str) -> str:
@@ -151,4 +151,4 @@ def test_something_else_in_its_place_is_told(tmp_path: Path, clock: Clock) -> No
     store = open_store(tmp_path)
     store.write(KEY, b"{}")
     with pytest.raises(WarehouseError, match="not a lease; make sure that no run is under way, and remove it"):
-        lease(store, clock).take()
+        lease(store, clock).acquire()

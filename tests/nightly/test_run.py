@@ -259,7 +259,7 @@ def test_a_wrong_config_names_the_field(tmp_path: Path, fields: dict[str, object
 HANGS = """
 import sys, time
 from pathlib import Path
-from support.nights import FIRST, NOW, Scan, config_of, no_bar
+from support.nights import FIRST, NOW, Scan, config_of
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
 
@@ -268,7 +268,7 @@ lease = {"length_s": float(length_s), "skew_s": 0}
 config = config_of(Path(folder), model, no_progress_s=float(no_progress_s), lease=lease)
 scan = Scan(hook=lambda shard: time.sleep(600) if shard == 1 else None)
 nights = nights_of(FIRST, None, None, today=NOW.date())
-run_nightly(config, nights, now=NOW, tell=lambda told: print(told.text()), progress=no_bar, scan=scan)
+run_nightly(config, nights, now=NOW, on_night=lambda told: print(told.text()), scan=scan)
 """
 
 
@@ -296,7 +296,7 @@ WAITS = """
 import sys
 from pathlib import Path
 import ray
-from support.nights import FIRST, NOW, Scan, config_of, no_bar
+from support.nights import FIRST, NOW, Scan, config_of
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
 
@@ -304,7 +304,7 @@ ray.init(num_cpus=0, include_dashboard=False)
 folder, model = sys.argv[1:]
 config = config_of(Path(folder), model, no_progress_s=3, inventory={"on_ray": True})
 nights = nights_of(FIRST, None, None, today=NOW.date())
-run_nightly(config, nights, now=NOW, tell=lambda told: print(told.text()), progress=no_bar, scan=Scan())
+run_nightly(config, nights, now=NOW, on_night=lambda told: print(told.text()), scan=Scan())
 """
 
 

@@ -31,7 +31,7 @@ def digests(folder: Path) -> dict[str, str]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulationSummary]:
     folder = tmp_path_factory.mktemp("simulated")
     calls: list[tuple[int, int]] = []
-    summary = simulate(str(folder), CONFIG, lambda done, total: calls.append((done, total)))
+    summary = simulate(str(folder), CONFIG, lambda now: calls.append((now.done, now.total)))
     assert calls == [(i + 1, summary.frames) for i in range(summary.frames)]
     return folder, summary
 

@@ -16,7 +16,7 @@ from roadscan.demo.server import free_ports
 from roadscan.model.bundle import StateDict
 from roadscan.train import loop
 from roadscan.train.config import TrainConfig
-from roadscan.train.ranks import Alone
+from roadscan.train.ranks import SingleProcess
 from roadscan.train.state import Ema, State
 from support import labelled
 
@@ -68,7 +68,7 @@ def _rank(rank: int, world_size: int, port: int, config: str, images: dict[str, 
         steps.append([_digest_of(ema.source), _digest_of(ema.weights)])
 
     Ema.update = update  # type: ignore[method-assign]
-    ranks = Alone(Path(folder) / "run", torch.device("cpu"), rank, world_size)
+    ranks = SingleProcess(Path(folder) / "run", torch.device("cpu"), rank, world_size)
     state = loop.train(settings, dataset, None, ranks)
     torch.save(gradient(state), Path(folder) / f"gradient-{rank}.pt")
     seen = {"steps": steps, "history": state.history}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
 from roadscan.nightly.summary import NightSummary
+from roadscan.progress import OnProgress, Progress
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import ScanPlan
-from roadscan.scan.run import Progress, ScanSummary
+from roadscan.scan.run import ScanSummary
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.warehouse import Warehouse
 from support.drives import START, make_drive
@@ -43,11 +43,6 @@ def config_of(folder: Path, model: str, **fields: Any) -> NightlyConfig:
     return NightlyConfig.model_validate(tree | fields)
 
 
-@contextmanager
-def no_bar(unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    yield lambda done, total, unit: None
-
-
 class Scan:
     """Commits every shard; `failing` names frames that fail, `hook` is called before each shard."""
 
@@ -55,7 +50,7 @@ class Scan:
         self.failing, self.hook = failing, hook
         self.scanned: list[str] = []
 
-    def __call__(self, config: ScanConfig, plan: ScanPlan, committed: Callable[[Progress], None]) -> ScanSummary:
+    def __call__(self, config: ScanConfig, on_progress: OnProgress, *, plan: ScanPlan) -> ScanSummary:
         warehouse = Warehouse(config.warehouse)
         for number, shard in enumerate(plan.todo):
             self.hook(number)
@@ -68,7 +63,7 @@ class Scan:
                      "reason": "unreachable: x" if name in self.failing else None} for name in ids]  # fmt: skip
             frames = pa.Table.from_pylist(rows, FRAMES)
             ledger.commit(warehouse, shard, drive, OBSERVATIONS.empty_table(), frames)
-            committed(Progress(shard.stop, len(ids), 0))
+            on_progress(Progress("scan", shard.stop, len(ids), "frames"))
         for name, shards in plan.shards.items():
             ledger.publish(warehouse, ledger.collect(warehouse, plan.drives[name], shards, plan.model.sha256))
         return ScanSummary(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 1.0, 5.0, {}, 0, plan.model.sha256, "v")
@@ -80,5 +75,5 @@ def run(config: NightlyConfig, scan: Scan, *, one: int | None = None, first: int
     dates = [FIRST + timedelta(days=number - 1) if number else None for number in (one, first, last)]
     told: list[NightSummary] = []
     nights = nights_of(*dates, today=NOW.date())
-    code = run_nightly(config, nights, now=NOW, tell=told.append, progress=no_bar, scan=scan)
-    return code, told
+    summary = run_nightly(config, nights, now=NOW, on_night=told.append, scan=scan)
+    return summary.exit_code, told

@@ -16,8 +16,8 @@ from support.distributed import config_of, digest, gradient, train_together
 from roadscan.dataset.shrunk import shrink
 from roadscan.errors import ConfigError, StorageError, TrainingError
 from roadscan.train import loop
-from roadscan.train.feed import small_copies
-from roadscan.train.ranks import Alone
+from roadscan.train.dataloader import images_to_shrink
+from roadscan.train.ranks import SingleProcess
 
 CPU = torch.device("cpu")
 
@@ -29,7 +29,7 @@ class Stopped(Exception):
 def test_it_learns(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 24, "val": 8})
     config = config_of(tmp_path, epochs=8, batch=4, validate_every=8, optimiser={"lr": 3e-3, "warmup_epochs": 1})
-    state = loop.train(config, dataset, None, Alone(tmp_path / "run", CPU))
+    state = loop.train(config, dataset, None, SingleProcess(tmp_path / "run", CPU))
     first, last = state.history[0], state.history[-1]
     assert last["cls_loss"] > 0  # the stock trainer in a worker multiplies its loss by 0
     for name in ("box_loss", "dfl_loss"):
@@ -41,7 +41,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 def test_segmentation_trains_masks(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 8, "val": 2}, task="segment")
-    state = loop.train(config_of(tmp_path, epochs=3), dataset, None, Alone(tmp_path / "run", CPU))
+    state = loop.train(config_of(tmp_path, epochs=3), dataset, None, SingleProcess(tmp_path / "run", CPU))
     assert 0 < state.history[-1]["seg_loss"] < state.history[0]["seg_loss"]
     assert state.history[-1]["fitness"] == state.history[-1]["mask_map50_95"]
 
@@ -53,7 +53,7 @@ def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
     dataset = labelled.draw_dataset(tmp_path, {"train": 10, "val": 2})
     augment = {"mosaic": 1.0, "close_mosaic": 1}
     config = config_of(tmp_path, epochs=3, augment=augment, execution={"loader_workers": loader_workers})
-    whole = loop.train(config, dataset, None, Alone(tmp_path / "whole", CPU))
+    whole = loop.train(config, dataset, None, SingleProcess(tmp_path / "whole", CPU))
     stock = loop.yolo.criterion
 
     def stop(step: int, *loss: Any) -> Any:
@@ -63,10 +63,10 @@ def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
 
     monkeypatch.setattr(loop.yolo, "criterion", lambda *given: Changed(stock(*given), stop))
     with pytest.raises(Stopped):
-        loop.train(config, dataset, None, Alone(tmp_path / "cut", CPU))
+        loop.train(config, dataset, None, SingleProcess(tmp_path / "cut", CPU))
     monkeypatch.undo()
     torch.manual_seed(123)  # where the program's random numbers are must not matter
-    resumed = loop.train(config, dataset, None, Alone(tmp_path / "cut", CPU))
+    resumed = loop.train(config, dataset, None, SingleProcess(tmp_path / "cut", CPU))
     assert digest(resumed.network) == digest(whole.network)
     assert all(torch.equal(resumed.ema.weights[name], whole.ema.weights[name]) for name in whole.ema.weights)
     timeless = [[{k: v for k, v in row.items() if "seconds" not in k} for row in s.history] for s in (resumed, whole)]
@@ -75,24 +75,26 @@ def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
 
 def test_a_run_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
-    loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    loop.train(config_of(tmp_path, epochs=1), dataset, None, SingleProcess(tmp_path / "run", CPU))
     with pytest.raises(ConfigError, match=r"(?s)started with other settings.*loss\.gamma: the run has 0\.0, got 1\.5"):
-        loop.train(config_of(tmp_path, epochs=1, loss={"gamma": 1.5}), dataset, None, Alone(tmp_path / "run", CPU))
+        loop.train(
+            config_of(tmp_path, epochs=1, loss={"gamma": 1.5}), dataset, None, SingleProcess(tmp_path / "run", CPU)
+        )
 
 
 def test_a_run_goes_on_only_with_its_own_images(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
-    loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    loop.train(config_of(tmp_path, epochs=1), dataset, None, SingleProcess(tmp_path / "run", CPU))
     other = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2}, seed=1)
     with pytest.raises(ConfigError, match=r"(?s)started with other settings.*dataset: the run has '"):
-        loop.train(config_of(tmp_path, epochs=1), other, None, Alone(tmp_path / "run", CPU))
+        loop.train(config_of(tmp_path, epochs=1), other, None, SingleProcess(tmp_path / "run", CPU))
 
 
 def test_a_run_may_go_on_at_another_place(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path / "here", {"train": 4, "val": 2})
-    done = loop.train(config_of(tmp_path / "here", epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    done = loop.train(config_of(tmp_path / "here", epochs=1), dataset, None, SingleProcess(tmp_path / "run", CPU))
     moved = labelled.draw_dataset(tmp_path / "there", {"train": 4, "val": 2})
-    again = loop.train(config_of(tmp_path / "there", epochs=1), moved, None, Alone(tmp_path / "run", CPU))
+    again = loop.train(config_of(tmp_path / "there", epochs=1), moved, None, SingleProcess(tmp_path / "run", CPU))
     assert digest(again.network) == digest(done.network)
 
 
@@ -102,7 +104,7 @@ def test_a_step_without_a_finite_gradient_is_skipped(
 ) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 12, "val": 2})
     before = _poison(monkeypatch, where, lambda step: step == 1)
-    state = loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    state = loop.train(config_of(tmp_path, epochs=1), dataset, None, SingleProcess(tmp_path / "run", CPU))
     assert before[0] != before[1] == before[2]  # weights and statistics stayed
     assert before[2] != _state(state.network)
     assert all(tensor.isfinite().all() for tensor in state.ema.weights.values())
@@ -115,7 +117,7 @@ def test_a_run_that_diverges_says_what_to_do(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(loop, "SKIPPED_STEPS", 2)
     _poison(monkeypatch, "loss", lambda step: step >= 1)
     with pytest.raises(TrainingError, match=r"diverged in epoch 1: no finite gradient in 2 steps; lower optimiser\.lr"):
-        loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+        loop.train(config_of(tmp_path, epochs=1), dataset, None, SingleProcess(tmp_path / "run", CPU))
 
 
 class Changed:
@@ -160,7 +162,7 @@ def test_it_stops_early_when_validation_gets_no_better(tmp_path: Path, monkeypat
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
     scores = iter([0.3, 0.5, 0.4, 0.4, 0.4, 0.4])
     monkeypatch.setattr(loop, "validate", lambda *_: {"fitness": next(scores)})
-    state = loop.train(config_of(tmp_path, epochs=9, patience=2), dataset, None, Alone(tmp_path / "run", CPU))
+    state = loop.train(config_of(tmp_path, epochs=9, patience=2), dataset, None, SingleProcess(tmp_path / "run", CPU))
     assert (state.best_epoch, state.epoch) == (2, 4)
 
 
@@ -176,7 +178,11 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path, monkeypatch: pytes
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
     fields = {"epochs": 1, "batch_norm": "frozen"}
     once, twice = (
-        gradient(loop.train(config_of(tmp_path, **fields, accumulate=n), dataset, None, Alone(tmp_path / f"{n}", CPU)))
+        gradient(
+            loop.train(
+                config_of(tmp_path, **fields, accumulate=n), dataset, None, SingleProcess(tmp_path / f"{n}", CPU)
+            )
+        )
         for n in (1, 2)
     )
     assert once.abs().max() > 0
@@ -185,19 +191,19 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path, monkeypatch: pytes
 
 def test_a_fault_in_a_loader_process_is_told_as_one_in_the_worker(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2}, size_hw=(192, 320))
-    small = shrink(tmp_path, small_copies(dataset, 160), tmp_path / "cache")
+    small = shrink(tmp_path, images_to_shrink(dataset, 160), tmp_path / "cache")
     os.truncate(small.path, 100)
     for processes in (0, 1):
         config = config_of(tmp_path, execution={"loader_workers": processes})
         with pytest.raises(StorageError, match=r"^/\S+shrunk-\w+\.bgr: .* it was removed or cut off; start again"):
-            loop.train(config, dataset, None, Alone(tmp_path / "run", CPU), shrunk=small)
+            loop.train(config, dataset, None, SingleProcess(tmp_path / "run", CPU), shrunk=small)
 
 
 def test_a_checkpoint_is_removed_once_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
-    loop.train(config_of(tmp_path, epochs=1), dataset, None, Alone(tmp_path / "run", CPU))
+    loop.train(config_of(tmp_path, epochs=1), dataset, None, SingleProcess(tmp_path / "run", CPU))
     assert [path.name for path in (tmp_path / "run" / "latest").iterdir()] == ["state.pt"]
     assert list((tmp_path / "temporary").glob("roadscan-checkpoint-*")) == []
 

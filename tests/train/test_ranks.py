@@ -13,14 +13,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from roadscan.demo.server import free_ports
-from roadscan.train.ranks import everyone, of_first
+from roadscan.train.ranks import all_gather, broadcast
 
 SHORT_S = 2  # a step's patience
 
 
 def test_a_rank_alone_hears_itself() -> None:
-    assert everyone({"rank": 0}) == [{"rank": 0}]
-    assert of_first("own") == "own"
+    assert all_gather({"rank": 0}) == [{"rank": 0}]
+    assert broadcast("own") == "own"
 
 
 def test_a_rank_that_takes_long_is_waited_for_but_a_step_that_hangs_is_not(tmp_path: Path) -> None:
@@ -35,10 +35,10 @@ def test_a_rank_that_takes_long_is_waited_for_but_a_step_that_hangs_is_not(tmp_p
 def _rank(rank: int, port: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
     dist.init_process_group("gloo", rank=rank, world_size=2, timeout=timedelta(seconds=SHORT_S))
-    everyone(None)
+    all_gather(None)
     if rank == 1:
         time.sleep(2 * SHORT_S)  # as one that stages a dataset
-    heard = {"values": everyone(("late", 1) if rank else ("early", 0)), "first": of_first(rank)}
+    heard = {"values": all_gather(("late", 1) if rank else ("early", 0)), "first": broadcast(rank)}
     if rank == 0:
         try:
             dist.all_reduce(torch.zeros(1))  # which the other one never comes to

@@ -23,8 +23,8 @@ from roadscan.storage import open_store
 from roadscan.train import loop
 from roadscan.train.history import TENSORBOARD, check_tracking, write_history
 from roadscan.train.initial import check_splits, input_shape, read_initial
-from roadscan.train.ranks import Alone
-from roadscan.train.result import Summary, write_result
+from roadscan.train.ranks import SingleProcess
+from roadscan.train.result import TrainSummary, write_result
 
 CPU = torch.device("cpu")
 HISTORY = [
@@ -37,10 +37,10 @@ HISTORY = [
 def test_a_finished_run_leaves_a_model_that_detects_and_pictures(task: str, tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path / "data", {"train": 6, "val": 3, "test": 2}, task=task)
     config = config_of(tmp_path / "data", epochs=1, limits="shapes alone", loss={"gamma": 1.5, "alpha": 0.4})
-    state = loop.train(config, dataset, None, Alone(tmp_path / "run", CPU))
+    state = loop.train(config, dataset, None, SingleProcess(tmp_path / "run", CPU))
     store = open_store(tmp_path / "out")
     summary = write_result(state, dataset, config, "scratch", store, CPU)
-    assert Summary.read(store) == summary
+    assert TrainSummary.read(store) == summary
 
     bundle = unpack(store.read("model.zip"), where="model.zip")
     assert bundle.sha256 == summary.model_sha256
@@ -70,7 +70,7 @@ def test_the_same_run_leaves_the_same_bytes(tmp_path: Path) -> None:
     for number in (1, 2):
         dataset = labelled.draw_dataset(tmp_path / "data", {"train": 4, "val": 2})
         config = config_of(tmp_path / "data", epochs=1)
-        state = loop.train(config, dataset, None, Alone(tmp_path / f"run-{number}", CPU))
+        state = loop.train(config, dataset, None, SingleProcess(tmp_path / f"run-{number}", CPU))
         store = open_store(tmp_path / f"out-{number}")
         digests.append(write_result(state, dataset, config, "scratch", store, CPU).model_sha256)
     assert digests[0] == digests[1]

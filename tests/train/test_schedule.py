@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadscan.train.config import OptimiserConfig
-from roadscan.train.schedule import RankBatches, epoch_order, learning_rate, steps_per_epoch
+from roadscan.train.schedule import RankBatchSampler, epoch_order, learning_rate, steps_per_epoch
 
 
 def test_the_rate_grows_over_the_warmup_and_falls_to_its_final_share() -> None:
@@ -36,7 +36,7 @@ def test_ranks_share_out_the_same_batches_whatever_their_number(
     alone = epoch_order(images, batch, 7, epoch)
     parts = []
     for rank in range(world_size):
-        sampler = RankBatches(images, batch, accumulate, 7, rank, world_size)
+        sampler = RankBatchSampler(images, batch, accumulate, 7, rank, world_size)
         sampler.epoch = epoch
         parts.append(list(sampler))
         assert len(parts[-1]) == len(sampler)

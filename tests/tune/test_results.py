@@ -18,7 +18,7 @@ from roadscan.storage import open_store
 from roadscan.train.config import TrainConfig
 from roadscan.tune.config import TuneConfig
 from roadscan.tune.journal import JOURNAL, StoreJournal
-from roadscan.tune.results import pareto, replay, table, write_results
+from roadscan.tune.results import pareto_front, replay, table, write_results
 from roadscan.tune.sweep import Sweep, TrialRow
 
 SPACE = {"variant": ["n", "s"], "loss.gamma": [0, {"low": 1, "high": 3}], "loss.alpha": [None, 0.25]}
@@ -54,7 +54,7 @@ def test_the_replayed_training_is_the_trials(settings: dict[str, Any]) -> None:
 
 def test_the_front_has_no_trial_that_another_beats() -> None:
     rows = [row(0, 0.5, 3.0), row(1, 0.4, 2.0), row(2, 0.45, 4.0), row(3, 0.6, 9.0), row(4, 0.5, 3.0), row(5, 0.6, 9.5)]
-    assert [one.number for one in pareto(rows)] == [1, 0, 3]
+    assert [one.number for one in pareto_front(rows)] == [1, 0, 3]
 
 
 def swept(folder: Path) -> Sweep:

@@ -10,7 +10,7 @@ from optuna.trial import FixedTrial
 from roadscan.config import load_config
 from roadscan.errors import ConfigError
 from roadscan.tune.config import TuneConfig
-from roadscan.tune.space import choose, grid_points, params_of
+from roadscan.tune.space import grid_points, params_of, suggest
 
 SPACE = {
     "variant": ["n", "s"],
@@ -42,7 +42,7 @@ def test_parameters_give_the_settings_that_they_were_made_of(wanted: dict[str, A
     space = config().space
     params = params_of(space, wanted)
     assert params is not None
-    assert choose(space, FixedTrial(params)) == wanted
+    assert suggest(space, FixedTrial(params)) == wanted
     assert ("loss.gamma in 1 to 3" in params) == (wanted["loss.gamma"] != 0)  # only in trials that chose the range
     assert ("loss.alpha in 0.1 to 0.9" in params) == (wanted["loss.alpha"] is not None)
 

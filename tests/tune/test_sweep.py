@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from roadscan.errors import ConfigError
 from roadscan.tune.config import TuneConfig
-from roadscan.tune.sweep import Assignment, Sweep, TrialRow
+from roadscan.tune.sweep import Sweep, TrialRow, TrialSpec
 
 SPACE = {
     "variant": ["n", "s"],
@@ -27,13 +27,13 @@ def config(**fields: Any) -> TuneConfig:
     return TuneConfig.model_validate(tree | fields)
 
 
-def score(trial: Assignment) -> float:
+def score(trial: TrialSpec) -> float:
     """What a trial comes to: best at gamma 1.5 and a rate of 1e-3."""
     distance = abs(trial.train.loss.gamma - 1.5) / 3 + abs(math.log10(trial.train.optimiser.lr) + 3)
     return 0.6 - 0.2 * distance
 
 
-def run(sweep: Sweep, trial: Assignment, curve: Callable[[int], float]) -> None:
+def run(sweep: Sweep, trial: TrialSpec, curve: Callable[[int], float]) -> None:
     for epoch in range(1, EPOCHS + 1):
         if sweep.report(trial.number, epoch, curve(epoch)):
             return sweep.prune(trial.number, {})

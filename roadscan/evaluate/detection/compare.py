@@ -20,7 +20,6 @@ from roadscan.evaluate.detection.evaluation import (
     INFERENCE,
     NAMES_OF_KINDS,
     Inference,
-    OnImage,
     find,
     kinds_of,
     notes_on_classes,
@@ -33,6 +32,7 @@ from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
 from roadscan.model.bundle import ModelCard, load
+from roadscan.progress import OnCount, OnProgress, counter, silent
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def compare(
     resamples: int = RESAMPLES,
     cache_dir: Path = CACHE_DIR,
     inference: Inference = INFERENCE,
-    on_image: OnImage | None = None,
+    on_progress: OnProgress = silent,
 ) -> Comparison:
     """Score models on the same split of a labelled dataset.
 
@@ -148,7 +148,7 @@ def compare(
         resamples: of the drives, for the intervals.
         cache_dir: where datasets from object storage are kept.
         inference: how models are run.
-        on_image: called with (images done, images in all), over all model files.
+        on_progress: called after each image, over all model files.
 
     Raises:
         ConfigError: the runs of a contender are not of one network, or are the same file.
@@ -164,7 +164,7 @@ def compare(
     matches: dict[Kind, dict[str, list[Matches]]] = {kind: {one.name: [] for one in contenders} for kind in kinds}
     shown: dict[str, tuple[ImageResult, ...]] = {}
     for number, (name, file) in enumerate((one.name, file) for one in contenders for file in one.files):
-        results = find(load(file), images, inference, _part(on_image, number, len(cards)))
+        results = find(load(file), images, inference, _of_all_files(on_progress, number, len(cards)))
         for kind in kinds:
             matches[kind][name].append(match(results, images.names, kind=kind))
         if name not in shown:
@@ -228,11 +228,10 @@ def _unknown(cards: Collection[ModelCard], names: Collection[str]) -> list[str]:
     return [name for name in dict.fromkeys(n for card in cards for n in card.classes) if name not in names]
 
 
-def _part(on_image: OnImage | None, number: int, files: int) -> OnImage | None:
-    """Progress over one of several files."""
-    if on_image is None:
-        return None
-    return lambda done, total: on_image(number * total + done, files * total)
+def _of_all_files(on_progress: OnProgress, number: int, files: int) -> OnCount:
+    """A callback for the counts of one of several files, each with as many images."""
+    count = counter(on_progress, "compare", "images")
+    return lambda done, total: count(number * total + done, files * total)
 
 
 def _row_dict(row: Row) -> dict[str, Any]:

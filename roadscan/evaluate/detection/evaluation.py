@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,8 +23,8 @@ from roadscan.evaluate.detection.thresholds import Calibration, RecallThresholds
 from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector, Precision
+from roadscan.progress import OnCount, OnProgress, counter, silent
 
-OnImage: TypeAlias = Callable[[int, int], None]
 NAMES_OF_KINDS: dict[Kind, str] = {"box": "boxes", "mask": "masks"}
 
 
@@ -133,7 +133,7 @@ def evaluate(
     resamples: int = RESAMPLES,
     cache_dir: Path = CACHE_DIR,
     inference: Inference = INFERENCE,
-    on_image: OnImage | None = None,
+    on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Score a model file on a split of a labelled dataset.
 
@@ -147,7 +147,7 @@ def evaluate(
         resamples: of the drives, for the intervals.
         cache_dir: where datasets from object storage are kept.
         inference: how models are run.
-        on_image: called with (images done, images in all).
+        on_progress: called after each image.
 
     Raises:
         ConfigError: the wanted recall is out of bounds, or there is no such device.
@@ -160,7 +160,7 @@ def evaluate(
     images = open_split(data_uri, split, cache_dir)
     unknown = tuple(name for name in bundle.card.classes if name not in images.names)
     images = images.of_classes(bundle.card.classes, whose=model_uri)
-    results = find(bundle, images, inference, on_image)
+    results = find(bundle, images, inference, counter(on_progress, "evaluate", "images"))
     return Evaluation(
         model=model_uri,
         sha256=bundle.sha256,
@@ -180,7 +180,7 @@ def find(
     bundle: Bundle,
     split: Split,
     inference: Inference = INFERENCE,
-    on_image: OnImage | None = None,
+    on_image: OnCount | None = None,
 ) -> list[ImageResult]:
     """What a model finds in the images, beside their truth; by key.
 

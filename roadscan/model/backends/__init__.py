@@ -1,1 +1,1 @@
-"""What may run a network: PyTorch, OpenVINO, ONNX Runtime, TensorRT; and the gate that each has to pass."""
+"""What may run a network: PyTorch, OpenVINO, ONNX Runtime, TensorRT; all but the first have to agree with it."""

@@ -1,4 +1,4 @@
-"""The gate: whether a backend finds on a model's own calibration images what PyTorch finds in float32.
+"""Agreement of backends: whether one finds on a model's calibration images what PyTorch finds in float32.
 
 Both look with a confidence that is lower by `SCORE_TOLERANCE`. Then every detection at the model's confidence or above,
 of either, must have a partner in the other: same class, overlap of at least `LOWEST_IOU`, scores at most
@@ -65,7 +65,7 @@ class Agreement:
 
     @property
     def figures(self) -> str:
-        """In words."""
+        """The agreement in words."""
         return (
             f"{self.alone} of {self.detections} detections in {self.images} images have no partner of IoU "
             f"{LOWEST_IOU:g} and a score within {SCORE_TOLERANCE:g}; pairs have IoU {self.lowest_iou:.3f} or more, "
@@ -79,7 +79,7 @@ class Agreement:
 
 
 def compare(reference: Sequence[Detections], other: Sequence[Detections], confidence: float) -> Agreement:
-    """Hold two detectors' results on the same images against each other.
+    """Two detectors' results on the same images -> how they agree.
 
     Args:
         reference: of PyTorch, an item an image, found with a confidence lower by `SCORE_TOLERANCE`.

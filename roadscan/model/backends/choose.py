@@ -1,4 +1,4 @@
-"""Which backend runs a model: the one that was asked for, or the fastest that is installed and agrees with PyTorch."""
+"""The choice of a backend: the one that was asked for, or the fastest that is installed and agrees with PyTorch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def preference(device: str, precision: Precision) -> tuple[Backend, ...]:
 
 
 def choose_engine(wanted: Choice, bundle: Bundle, device: str, precision: Precision, threads: int) -> Engine:
-    """The engine of a model.
+    """A model -> the engine that runs it.
 
     Args:
         wanted: a backend, or auto.
@@ -59,7 +59,7 @@ def choose_engine(wanted: Choice, bundle: Bundle, device: str, precision: Precis
 
 
 def open_engine(backend: Backend, bundle: Bundle, device: str, precision: Precision, threads: int) -> Engine:
-    """An engine, whether it agrees or not.
+    """A model -> its engine in a backend, whether that agrees with PyTorch or not.
 
     Raises:
         ModelError: the backend is not installed, cannot run on that device, or cannot take the network.
@@ -84,7 +84,7 @@ def open_engine(backend: Backend, bundle: Bundle, device: str, precision: Precis
 
 
 def agreement(engine: Engine, bundle: Bundle, device: str, precision: Precision) -> Agreement:
-    """How an engine compares with PyTorch in float32 on the model's calibration images.
+    """An engine -> how it compares with PyTorch in float32 on the model's calibration images.
 
     The result is kept beside the engine: for what it runs on, its version, and this processor.
     """
@@ -135,7 +135,7 @@ def _on_calibration(engine: Engine, bundle: Bundle) -> list[Detections]:
 
 
 def calibration_images(bundle: Bundle) -> list[Pixels]:
-    """The calibration images, decoded: (h, w, 3) uint8 BGR each.
+    """A model -> its calibration images, decoded: (h, w, 3) uint8 BGR each.
 
     Raises:
         ModelError: one cannot be decoded.

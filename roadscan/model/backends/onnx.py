@@ -12,7 +12,7 @@ from roadscan.errors import ModelError
 from roadscan.model.backends.cache import engine_folder
 from roadscan.model.backends.engine import Engine, Pixels, Precision, require_installed
 from roadscan.model.bundle import Bundle
-from roadscan.model.device import name_of
+from roadscan.model.device import device_name
 from roadscan.model.head import Raw
 
 FILE = "model.onnx"
@@ -82,7 +82,7 @@ class TensorRtEngine(Engine):
         if TENSORRT not in self._session.get_providers():  # a library of CUDA is missing: it would compute on the CPU
             raise ModelError("backend tensorrt: ONNX Runtime cannot load TensorRT's libraries; set backend=torch")
         self._lock = threading.Lock()
-        self.runs_on = f"{name_of(device)}, tensorrt {'float16' if precision == 'half' else 'float32'}"
+        self.runs_on = f"{device_name(device)}, tensorrt {'float16' if precision == 'half' else 'float32'}"
 
     def forward(self, images_bhwc: Pixels) -> Raw:
         with self._lock:

@@ -9,7 +9,7 @@ import torch
 
 from roadscan.model.backends.engine import Engine, Pixels, Precision
 from roadscan.model.bundle import Bundle
-from roadscan.model.device import name_of
+from roadscan.model.device import device_name
 from roadscan.model.head import Raw
 
 HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
@@ -49,7 +49,7 @@ class TorchEngine(Engine):
         self._largest = 0
         self._launch = threading.Lock()
         self._thread = threading.local()
-        self.runs_on = f"{name_of(device)}, torch {str(dtype).removeprefix('torch.')}"
+        self.runs_on = f"{device_name(device)}, torch {str(dtype).removeprefix('torch.')}"
         self.lanes = threads if self._device.type == "cpu" else 0
 
     def forward(self, images_bhwc: Pixels) -> Raw:

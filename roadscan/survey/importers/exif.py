@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from roadscan.errors import SurveyError
+from roadscan.progress import OnCount
 from roadscan.survey.importers.config import IngestConfig
-from roadscan.survey.importers.frame import Found, Frame, frame_id_of
-from roadscan.survey.importers.images import ImageFolder, OnFrame
+from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
+from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.tags import Tags
 from roadscan.survey.importers.times import in_zone
 
 
-def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | None = None) -> Found:
+def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every image below the folder as a frame.
 
     The time is that of the GPS, else DateTimeOriginal in the zone that the image or `utc_offset_h` tells, else the
@@ -37,7 +38,7 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | Non
         magnetic += tags.magnetic
         frames.append(frame)
     notes = {"files that are no images": others, "headings from magnetic north, not used": magnetic}
-    return Found(frames, {note: number for note, number in notes.items() if number})
+    return SourceFrames(frames, {note: number for note, number in notes.items() if number})
 
 
 def list_images(folder: ImageFolder) -> tuple[list[str], int]:

@@ -64,7 +64,7 @@ class Frame:
 
 
 @dataclass
-class Found:
+class SourceFrames:
     """What a source gave.
 
     Attributes:

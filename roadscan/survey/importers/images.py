@@ -6,10 +6,9 @@ Headers only: no pixel is decoded here. An image whose pixels turn out broken is
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from PIL import Image
 from PIL.ExifTags import Base
@@ -19,11 +18,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from roadscan.errors import NotFound, StorageError
+from roadscan.progress import OnCount
 from roadscan.storage import Store, check_key
 from roadscan.survey.importers.tags import BROKEN, NO_TAGS, Tags, read_tags
 from roadscan.survey.jpeg import is_whole
-
-OnFrame: TypeAlias = Callable[[int, int], None]
 
 #: Files that are frames. The last row cannot be read, but must not be lost without a word.
 SUFFIXES = (
@@ -76,7 +74,7 @@ class ImageFolder:
         """
         return self._facts.get(key) or self._read(key)
 
-    def look_all(self, keys: Iterable[str], on_frame: OnFrame | None = None) -> list[ImageFacts]:
+    def look_all(self, keys: Iterable[str], on_frame: OnCount | None = None) -> list[ImageFacts]:
         """`look` at many images at once, in order, reporting (done, total) after each."""
         wanted = list(keys)
         facts = []

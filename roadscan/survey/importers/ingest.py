@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from roadscan.errors import ConfigError
+from roadscan.progress import OnCount, OnProgress, counter, silent
 from roadscan.storage import DiskStore, Store, open_store
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import check_name, rejection, write_drive
 from roadscan.survey.importers.config import IngestConfig, Kind
 from roadscan.survey.importers.exif import read_exif
-from roadscan.survey.importers.frame import Found, Frame, check_frames, frames_table
-from roadscan.survey.importers.images import COPIES, ImageFolder, OnFrame
+from roadscan.survey.importers.frame import Frame, SourceFrames, check_frames, frames_table
+from roadscan.survey.importers.images import COPIES, ImageFolder
 from roadscan.survey.importers.mapillary import read_mapillary
 from roadscan.survey.importers.motion import fill_motion
 from roadscan.survey.importers.rig import assign_cameras, check_sizes, complete_cameras
@@ -28,7 +29,7 @@ from roadscan.survey.importers.track import read_track
 
 logger = logging.getLogger(__name__)
 
-READERS: Mapping[Kind, Callable[[IngestConfig, ImageFolder, OnFrame | None], Found]] = {
+READERS: Mapping[Kind, Callable[[IngestConfig, ImageFolder, OnCount | None], SourceFrames]] = {
     "exif": read_exif,
     "mapillary": read_mapillary,
     "table": read_table,
@@ -79,14 +80,14 @@ class IngestSummary:
     notes: dict[str, int]
 
 
-def ingest(config: IngestConfig, on_frame: OnFrame | None = None) -> IngestSummary:
+def ingest(config: IngestConfig, on_progress: OnProgress = silent) -> IngestSummary:
     """Import a drive: read the source, copy images if asked to, write ``drive.json`` and its table of frames.
 
     Running it again replaces the drive.
 
     Args:
         config: what to import.
-        on_frame: called with (done, total) as frames are read.
+        on_progress: called as frames are read.
 
     Raises:
         SurveyError: the source cannot be used as a whole; single bad frames are rows with a reason.
@@ -97,7 +98,7 @@ def ingest(config: IngestConfig, on_frame: OnFrame | None = None) -> IngestSumma
     drive_id = config.drive_id if config.drive_id is not None else out.uri.rsplit("/", 1)[-1]
     check_name("drive_id", drive_id)
     root = images_uri(config)
-    imported = read_frames(config, on_frame)
+    imported = read_frames(config, counter(on_progress, "ingest", "frames"))
     if config.copy_images or root == out.uri:
         image_root = None
     else:
@@ -114,7 +115,7 @@ def ingest(config: IngestConfig, on_frame: OnFrame | None = None) -> IngestSumma
     return _sum_up(drive_id, out.uri, imported)
 
 
-def read_frames(config: IngestConfig, on_frame: OnFrame | None = None) -> Imported:
+def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Imported:
     """Read a source of any kind, without writing a drive; with `copy_images` the images are copied.
 
     Args:

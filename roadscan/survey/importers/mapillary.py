@@ -12,16 +12,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from roadscan.errors import NotFound, SurveyError
+from roadscan.progress import OnCount
 from roadscan.storage import open_store
 from roadscan.survey.importers.config import IngestConfig
-from roadscan.survey.importers.frame import Found, Frame, frame_id_of, to_key
-from roadscan.survey.importers.images import ImageFolder, OnFrame
+from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of, to_key
+from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.sources import split_uri
 
 DESCRIPTION = "mapillary_image_description.json"
 
 
-def read_mapillary(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | None = None) -> Found:
+def read_mapillary(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every entry of the description as a frame, with TrueHeading as the camera's heading.
 
     MAPCameraUUID names the camera where it is the camera_id of a configured one. Altitude and MAPGPSAccuracyMeters
@@ -40,7 +41,7 @@ def read_mapillary(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame 
         frames.append(frame)
         if on_frame:
             on_frame(number + 1, len(entries))
-    return Found(frames)
+    return SourceFrames(frames)
 
 
 def _entries(source: str) -> list[Any]:

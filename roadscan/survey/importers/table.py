@@ -11,10 +11,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from roadscan.errors import NotFound, SurveyError
+from roadscan.progress import OnCount
 from roadscan.storage import arrow_file
 from roadscan.survey.importers.config import COLUMNS, IngestConfig
-from roadscan.survey.importers.frame import Found, Frame, frame_id_of, to_key
-from roadscan.survey.importers.images import ImageFolder, OnFrame
+from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of, to_key
+from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.sources import read_file
 from roadscan.survey.importers.times import parse_time
 
@@ -23,7 +24,7 @@ POSITION = ("lon", "lat")
 BOUNDS = {"heading_deg": (-360.0, 360.0), "speed_mps": (0.0, 100.0), "hdop": (0.0, 1000.0)}
 
 
-def read_table(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | None = None) -> Found:
+def read_table(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every row of the table as a frame; a row with a wrong value gets ``bad_row`` and stays.
 
     Raises:
@@ -32,12 +33,12 @@ def read_table(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | No
     return _read(config, folder, ("image_uri", "captured_at", *POSITION), on_frame)
 
 
-def read_times(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | None = None) -> Found:
+def read_times(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """As `read_table`, for a table that has times and no positions; columns of positions are not looked at."""
     return _read(config, folder, ("image_uri", "captured_at"), on_frame)
 
 
-def _read(config: IngestConfig, folder: ImageFolder, needed: tuple[str, ...], on_frame: OnFrame | None) -> Found:
+def _read(config: IngestConfig, folder: ImageFolder, needed: tuple[str, ...], on_frame: OnCount | None) -> SourceFrames:
     table, broken_lines = _load(config.source)
     table = _rename(table, config, needed)
     frames: list[Frame] = []
@@ -54,7 +55,7 @@ def _read(config: IngestConfig, folder: ImageFolder, needed: tuple[str, ...], on
             on_frame(len(frames), total)
     if not frames:
         raise SurveyError(f"source: {config.source} has no rows; expected one a frame")
-    return Found(frames)
+    return SourceFrames(frames)
 
 
 def _in_order(

@@ -10,19 +10,20 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from roadscan.errors import SurveyError
+from roadscan.progress import OnCount
 from roadscan.survey.geodesy import Floats, LocalFrame
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.exif import list_images
-from roadscan.survey.importers.frame import Found, Frame, frame_id_of
+from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.gpslog import GpsLog, read_log
-from roadscan.survey.importers.images import ImageFolder, OnFrame
+from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.motion import motion
 from roadscan.survey.importers.sources import is_folder_of_images
 from roadscan.survey.importers.table import read_times
 from roadscan.survey.importers.times import in_zone, time_from_name
 
 
-def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | None = None) -> Found:
+def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every image as a frame, placed on the log.
 
     `captured_at` becomes GPS time: the camera's time less `clock_offset_s`. Position is interpolated in local metres,
@@ -40,10 +41,10 @@ def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | No
         if frame.captured_at is not None:
             frame.captured_at -= timedelta(seconds=config.clock_offset_s)
     _place(found.frames, log, config.max_gap_s)
-    return Found(found.frames, found.notes | log.notes)
+    return SourceFrames(found.frames, found.notes | log.notes)
 
 
-def _from_images(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | None) -> Found:
+def _from_images(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None) -> SourceFrames:
     keys, others = list_images(folder)
     frames = []
     # Names need no reading: the images are opened only where the time stands in their EXIF.
@@ -57,7 +58,7 @@ def _from_images(config: IngestConfig, folder: ImageFolder, on_frame: OnFrame | 
         except ValueError as error:
             frame.reject(f"no_time: {error}")
         frames.append(frame)
-    return Found(frames, {"files that are no images": others} if others else {})
+    return SourceFrames(frames, {"files that are no images": others} if others else {})
 
 
 def _time(key: str, camera_time: datetime | None, config: IngestConfig) -> datetime:

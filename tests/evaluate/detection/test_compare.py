@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 def comparison(roads: Path, seeds: list[str]) -> Comparison:
     seen: list[tuple[int, int]] = []
     contenders = read_contenders([f"demo={seeds[0]},{seeds[1]}", seeds[2]])
-    made = compare(contenders, str(roads), resamples=200, on_image=lambda *at: seen.append(at))
+    made = compare(contenders, str(roads), resamples=200, on_progress=lambda now: seen.append((now.done, now.total)))
     assert seen == [(n, 27) for n in range(1, 28)]
     return made
 

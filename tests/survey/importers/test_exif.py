@@ -243,7 +243,7 @@ def test_images_stay_where_they_are_or_are_copied(
     assert drive.image_root == str(tmp_path / "photos")
     assert drive.frames["image_uri"].to_pylist() == ["x/1.jpg"]
     calls: list[tuple[int, int]] = []
-    copied = read_drive(ingest(config("copy_images=true"), lambda done, total: calls.append((done, total))).uri)
+    copied = read_drive(ingest(config("copy_images=true"), lambda now: calls.append((now.done, now.total))).uri)
     assert copied.image_root == copied.uri
     assert copied.frames["image_uri"].to_pylist() == ["images/x/1.jpg"]
     assert (tmp_path / "drive/images/x/1.jpg").read_bytes() == data

@@ -38,7 +38,7 @@ def test_real_panoramas_become_four_cameras(tmp_path: Path) -> None:
 def test_real_images_are_read_and_copied(tmp_path: Path) -> None:
     config = panoramax_config(tmp_path, tmp_path / "drive", panoramas=3).model_copy(update={"copy_images": True})
     calls: list[tuple[int, int]] = []
-    summary = ingest(config, lambda done, total: calls.append((done, total)))
+    summary = ingest(config, lambda now: calls.append((now.done, now.total)))
     assert (summary.frames, summary.usable) == (12, 12)
     assert calls[-1] == (12, 12)
     assert len(list((tmp_path / "drive/images").rglob("*.jpg"))) == 12

@@ -1,7 +1,7 @@
-"""The shell around training: Ray Train starts workers, replaces lost ones, and keeps their checkpoints.
+"""Training on a Ray cluster: Ray Train starts workers, replaces lost ones, and keeps their checkpoints.
 
-Nothing is decided here that could be decided in the loop. The driver checks what can be checked before anything starts,
-shows progress, and copies the finished model to where it was asked for.
+Nothing is decided here that could be decided in the loop. Workers report to an actor on the driver's node; the driver
+reads it, sends on progress, and copies the finished model to where it was asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,20 @@ import torch
 from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from roadscan.cluster import connect, grows, nodes
 from roadscan.dataset.shrunk import shrink
 from roadscan.dataset.staging import stage
 from roadscan.errors import AccessDenied, NotFound, RoadscanError, StorageError, TrainingError
+from roadscan.progress import OnProgress, Progress, silent
 from roadscan.storage import arrow_filesystem, open_file, open_store
-from roadscan.train.backend import CheckedTorchConfig, environment, worker_device
-from roadscan.train.check import check_training
 from roadscan.train.config import TrainConfig
-from roadscan.train.feed import small_copies
+from roadscan.train.dataloader import images_to_shrink
 from roadscan.train.history import History, write_history
 from roadscan.train.initial import Initial, check_splits
 from roadscan.train.loop import train
-from roadscan.train.placement import Placement, place
-from roadscan.train.ranks import Progress, everyone
-from roadscan.train.result import MODEL, Summary, write_result
+from roadscan.train.placement import Placement
+from roadscan.train.process_group import CheckedTorchConfig, environment, worker_device
+from roadscan.train.ranks import all_gather
+from roadscan.train.result import MODEL, TrainSummary, write_result
 
 POLL_S = 0.5
 PATIENCE_S = 300  # without news, after which the driver says what it waits for
@@ -44,63 +43,59 @@ COLLECTIVE_S = 600  # after which a step that hangs in a collective ends its wor
 RESIZE_S = 900  # between looks for room for more workers; to take it costs the epoch under way
 logger = logging.getLogger(__name__)
 
-OnProgress = Callable[[Progress], None]
-OnHistory = Callable[[History], None]
 
-
-def run_training(
-    config: TrainConfig, on_progress: OnProgress | None = None, on_history: OnHistory | None = None
-) -> Summary:
-    """Train on the Ray cluster, from the run's newest checkpoint if there is one, and write the model file.
+def train_on_cluster(
+    config: TrainConfig, placement: Placement, initial: Initial | ray.ObjectRef | None, on_progress: OnProgress = silent
+) -> TrainSummary:
+    """A checked run -> its summary, with the model file written to ``config.out``; Ray is connected.
 
     Args:
-        config: the run.
-        on_progress: called about once a second while it trains.
-        on_history: called with the history when there are new epochs; as `on_progress`, from another thread.
-
-    Raises:
-        ConfigError: the cluster has no room for the workers, or the run was started with other settings.
-        DeviceError: a worker holds a GPU that it cannot compute on.
-        DatasetError, ModelError, StorageError: as their names say.
-        TrainingError: workers were lost more often than `max_failures`, or the loss is not finite any more.
-    """
-    checked = check_training(config)
-    connect()
-    placement = place(checked.config, nodes(), grows=grows())
-    return run_placed(checked.config, placement, ray.put(checked.initial), on_progress, on_history)
-
-
-def run_placed(
-    config: TrainConfig,
-    placement: Placement,
-    initial: Any,
-    on_progress: OnProgress | None = None,
-    on_history: OnHistory | None = None,
-) -> Summary:
-    """`run_training`, of a run that has been checked, its addresses absolute.
-
-    Args:
-        config: the run.
+        config: the run, its addresses absolute.
         placement: of its workers.
-        initial: reference to its first `Initial` weights, or to None.
-        on_progress: as for `run_training`.
-        on_history: as for `run_training`.
+        initial: its first weights, or a reference to them (to None, too) that several runs share.
+        on_progress: called about once a second while it trains, from another thread: with the step of the epoch under
+            way, and with the history when there are new epochs.
 
     Raises:
-        RoadscanError: as `run_training`.
+        RoadscanError: as `run_train`.
     """
+    reporter = _start_reporter()
+    reference = initial if isinstance(initial, ray.ObjectRef) else ray.put(initial)
+    trainer = _trainer(config, placement, reference, reporter)
+    failure = None
+    with _polled(reporter, config.epochs, on_progress), _interruptible():
+        try:
+            trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            failure = error
+    user_error: RoadscanError | None = ray.get(reporter.failure.remote())
+    if user_error is not None:
+        raise user_error
+    if failure is not None:
+        last = ray.get(reporter.cause_of_restart.remote()) or failure
+        raise TrainingError(
+            f"workers failed more than max_failures={config.execution.max_failures} times; the run's checkpoints are "
+            f"kept, and the same command goes on from them. The last failure: {last}"
+        )
+    store = open_store(config.runs).child(config.name)
+    out, name = open_file(config.out)
+    out.write(name, store.read(MODEL))
+    return TrainSummary.read(store)
+
+
+def _trainer(config: TrainConfig, placement: Placement, initial: ray.ObjectRef, reporter: Any) -> TorchTrainer:
+    """Ray Train's trainer of a run, not started."""
     filesystem, path = arrow_filesystem(config.runs)
-    watch = _watch()
-    trainer = TorchTrainer(
-        _work,
+    return TorchTrainer(
+        _run_worker,
         train_loop_config={
             "config": config.model_dump(mode="json"),
             "initial": initial,
             "cpus": placement.cpus,
-            "watch": watch,
+            "reporter": reporter,
         },
-        # Of a step alone: what takes one worker long is waited for elsewhere (`everyone`).
-        torch_config=CheckedTorchConfig(timeout_s=COLLECTIVE_S, watch=watch),
+        # Of a step alone: what takes one worker long is waited for elsewhere (`all_gather`).
+        torch_config=CheckedTorchConfig(timeout_s=COLLECTIVE_S, reporter=reporter),
         scaling_config=ray.train.ScalingConfig(
             num_workers=placement.workers,
             use_gpu=placement.gpus > 0,
@@ -119,61 +114,42 @@ def run_placed(
             worker_runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", **environment()}},
         ),
     )
-    failure = None
-    with _shown(watch, on_progress, on_history), _interruptible():
-        try:
-            trainer.fit()
-        except ray.train.TrainingFailedError as error:
-            failure = error
-    told: RoadscanError | None = ray.get(watch.failure.remote())
-    if told is not None:
-        raise told
-    if failure is not None:
-        last = ray.get(watch.setback.remote()) or failure
-        raise TrainingError(
-            f"workers failed more than max_failures={config.execution.max_failures} times; the run's checkpoints are "
-            f"kept, and the same command goes on from them. The last failure: {last}"
-        )
-    store = open_store(config.runs).child(config.name)
-    out, name = open_file(config.out)
-    out.write(name, store.read(MODEL))
-    return Summary.read(store)
 
 
 def _resources(placement: Placement) -> dict[str, float]:
     return {"CPU": placement.cpus, **({"GPU": placement.gpus} if placement.gpus else {})}
 
 
-def _work(spec: dict[str, Any]) -> None:
-    """One worker, from staging to the finished model. A user's mistake is told to the driver, and not tried again."""
-    watch = spec["watch"]
-    if ray.get(watch.failure.remote()) is not None:
+def _run_worker(spec: dict[str, Any]) -> None:
+    """Train as one worker, from staging to the finished model; a user's mistake is reported, and not tried again."""
+    reporter = spec["reporter"]
+    if ray.get(reporter.failure.remote()) is not None:
         return
-    ray.get(watch.set_back.remote(None))
+    ray.get(reporter.on_restart.remote(None))
     try:
         _train(TrainConfig.model_validate(spec["config"]), spec)
     except RoadscanError as error:
         if isinstance(error, StorageError) and not isinstance(error, AccessDenied | NotFound):
-            ray.get(watch.set_back.remote(error))
+            ray.get(reporter.on_restart.remote(error))
             raise  # a store that is down may come back: Ray tries again
-        ray.get(watch.fail.remote(error))
+        ray.get(reporter.on_failure.remote(error))
         if ray.train.get_context().get_world_size() > 1:
             raise  # the others may be waiting for this one; Ray ends them, and when it tries again all return above
 
 
 def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
-    ranks = _RayRanks(spec["watch"], spec["cpus"])
+    ranks = _RayRanks(spec["reporter"], spec["cpus"])
     torch.set_num_threads(spec["cpus"])
-    everyone(None)  # all are here; from now on one may take hours
+    all_gather(None)  # all are here; from now on one may take hours
     error: RoadscanError | None = None
     try:
         dataset = stage(config.data, Path(config.execution.cache_dir))
         check_splits(dataset, config.data)
-        shrunk = shrink(dataset.root, small_copies(dataset, config.image_size_px), config.execution.cache_dir)
+        shrunk = shrink(dataset.root, images_to_shrink(dataset, config.image_size_px), config.execution.cache_dir)
     except RoadscanError as error_:
         error = error_
     # All or none: a rank that went on alone would wait for ever for the others.
-    for one in everyone(error):
+    for one in all_gather(error):
         if one is not None:
             raise one
     initial: Initial | None = ray.get(spec["initial"])
@@ -181,7 +157,7 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
 
     def on_epoch(history: History) -> None:
         write_history(history, config, store)
-        spec["watch"].tell.remote(history)
+        spec["reporter"].on_epoch.remote(history)
 
     state = train(config, dataset, initial, ranks, on_epoch, shrunk)
     if ranks.rank == 0:
@@ -191,12 +167,12 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
 class _RayRanks:
     """`Ranks` of a Ray Train worker."""
 
-    def __init__(self, watch: Any, cpus: int) -> None:
+    def __init__(self, reporter: Any, cpus: int) -> None:
         context = ray.train.get_context()
         self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
         self.device = worker_device()
         self.cpus = cpus
-        self._watch = watch
+        self._reporter = reporter
         self._folder = tempfile.TemporaryDirectory(prefix="roadscan-resume-")
 
     def latest(self) -> Path | None:
@@ -213,48 +189,51 @@ class _RayRanks:
             delete_local_checkpoint_after_upload=True,
         )
 
-    def progress(self, progress: Progress) -> None:
-        self._watch.show.remote(progress)
+    def on_progress(self, progress: Progress) -> None:
+        self._reporter.on_progress.remote(progress)
 
 
-class _Watch:
-    """What workers tell the driver: the newest progress and history, the user's first mistake, and the last setback."""
+class _Reporter:
+    """What workers report, for the driver to read: progress, history, the first mistake, the last restart's cause.
+
+    It is an actor of its own; its ``on_`` methods are called by workers, the others by the driver.
+    """
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._history: History = []
         self._failure: RoadscanError | None = None
-        self._setback: RoadscanError | None = None
+        self._cause_of_restart: RoadscanError | None = None
 
-    def show(self, progress: Progress) -> None:
+    def on_progress(self, progress: Progress) -> None:
         self._progress = progress
 
     def progress(self) -> Progress | None:
         return self._progress
 
-    def tell(self, history: History) -> None:
+    def on_epoch(self, history: History) -> None:
         self._history = history
 
     def history(self) -> History:
         return self._history
 
-    def fail(self, error: RoadscanError) -> None:
+    def on_failure(self, error: RoadscanError) -> None:
         self._failure = self._failure or error
 
     def failure(self) -> RoadscanError | None:
         return self._failure
 
-    def set_back(self, error: RoadscanError | None) -> None:
-        self._setback = error
+    def on_restart(self, cause: RoadscanError | None) -> None:
+        self._cause_of_restart = cause
 
-    def setback(self) -> RoadscanError | None:
-        return self._setback
+    def cause_of_restart(self) -> RoadscanError | None:
+        return self._cause_of_restart
 
 
-def _watch() -> Any:
-    """On the driver's node, which the run cannot outlive anyway."""
+def _start_reporter() -> Any:
+    """The handle of a `_Reporter` on the driver's node, which the run cannot outlive anyway."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(_Watch).options(num_cpus=0, scheduling_strategy=here).remote()
+    return ray.remote(_Reporter).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 @contextmanager
@@ -271,21 +250,20 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _shown(watch: Any, on_progress: OnProgress | None, on_history: OnHistory | None) -> Iterator[None]:
-    """Hand progress and history on while the block runs."""
+def _polled(reporter: Any, epochs: int, on_progress: OnProgress) -> Iterator[None]:
+    """Send on what workers report while the block runs; warn where none has started for long."""
     done = threading.Event()
 
     def poll() -> None:
-        seen, since, epochs = None, time.monotonic(), 0
+        seen, since, epochs_seen = None, time.monotonic(), 0
         while not done.wait(POLL_S):
-            if on_history and len(history := ray.get(watch.history.remote())) > epochs:
-                epochs = len(history)
-                on_history(history)
-            progress = ray.get(watch.progress.remote())
+            if len(history := ray.get(reporter.history.remote())) > epochs_seen:
+                epochs_seen = len(history)
+                on_progress(Progress("train", epochs_seen, epochs, "epochs", {"history": history}))
+            progress = ray.get(reporter.progress.remote())
             if progress != seen:
                 seen, since = progress, time.monotonic()
-                if on_progress:
-                    on_progress(progress)
+                on_progress(progress)
             elif seen is None and time.monotonic() - since > PATIENCE_S:
                 since = time.monotonic()
                 free = {name: n for name, n in ray.available_resources().items() if name in ("CPU", "GPU")}

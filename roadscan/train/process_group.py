@@ -1,4 +1,4 @@
-"""How the workers of a run talk to each other: over nccl where all compute on GPUs, else over gloo."""
+"""The process group of a run's workers: nccl where all compute on GPUs, else gloo."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from ray.train.torch import TorchConfig, get_device
 
 from roadscan.errors import DeviceError
-from roadscan.model.device import OVERRIDE, Kind, this_device
+from roadscan.model.device import OVERRIDE, DeviceType, this_device
 
 Backend = Literal["nccl", "gloo"]
 
 
-def choose_backend(devices: Iterable[Kind]) -> Backend:
-    """The backend for workers on these devices.
+def choose_backend(devices: Iterable[DeviceType]) -> Backend:
+    """The workers' devices -> the backend of their process group.
 
     >>> choose_backend(["cuda", "cuda"]), choose_backend(["cpu"])
     ('nccl', 'gloo')
@@ -37,40 +37,40 @@ def worker_device() -> torch.device:
 
 
 def environment() -> dict[str, str]:
-    """What of the driver's environment decides on devices, for its workers."""
+    """The driver's environment variables that decide on devices, for its workers."""
     return {OVERRIDE: os.environ[OVERRIDE]} if OVERRIDE in os.environ else {}
 
 
 @dataclass
 class CheckedTorchConfig(TorchConfig):  # type: ignore[misc]
-    """Ray's own, but the backend follows the devices that workers find.
+    """Ray's own config of a process group, but the backend follows the devices that workers find.
 
     With nccl on a worker without a usable GPU, torch would say that it has no nccl, and Ray would try again and again.
     Here the driver is told what is wrong with the device, and workers, connected over gloo, have nothing to do.
 
     Attributes:
-        watch: who is told.
+        reporter: the run's `_Reporter`.
     """
 
-    watch: Any = None
+    reporter: Any = None
 
     @property
     def backend_cls(self) -> Any:
-        """Ray's, that looks at the devices first."""
+        """Ray's class that makes the process group; this one looks at the devices first."""
 
         class Checked(super().backend_cls):  # type: ignore[misc]
             def on_start(self, worker_group: Any, backend_config: CheckedTorchConfig) -> None:
                 found = worker_group.execute(_device_or_error)
                 errors = [one for one in found if isinstance(one, DeviceError)]
                 if errors:
-                    ray.get(backend_config.watch.fail.remote(errors[0]))
+                    ray.get(backend_config.reporter.on_failure.remote(errors[0]))
                 backend = choose_backend(["cpu"] if errors else found)
                 super().on_start(worker_group, replace(backend_config, backend=backend))  # type: ignore[call-arg]
 
         return Checked
 
 
-def _device_or_error() -> Kind | DeviceError:
+def _device_or_error() -> DeviceType | DeviceError:
     try:
         return "cuda" if worker_device().type == "cuda" else "cpu"
     except DeviceError as error:

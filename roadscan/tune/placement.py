@@ -1,4 +1,4 @@
-"""How many trials a cluster has room for, and of what size. Knows nothing of Ray."""
+"""Where the trials of a sweep are put: how many at once, each with which workers. Knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from roadscan.errors import ConfigError
 from roadscan.nodes import RESOLUTION, Node, shares
 from roadscan.train.config import TrainConfig
-from roadscan.train.placement import Placement, place, room
+from roadscan.train.placement import Placement, nodes_to_plan_with, place
 from roadscan.tune.config import TuneConfig
 
 Demand = tuple[int, float]  # CPUs, GPUs of one worker
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What a sweep asks of the cluster.
 
     Attributes:
@@ -31,8 +31,8 @@ class Plan:
     nodes: Sequence[Node] | None
     max_concurrent: int | None
 
-    def settle(self, train: TrainConfig) -> TrainConfig:
-        """A training with the placement that its variant has here."""
+    def placed(self, train: TrainConfig) -> TrainConfig:
+        """A training -> the same with the placement that its variant has here."""
         placement = self.placements[train.variant]
         where = {"gpu": placement.gpus > 0, "cpus_per_worker": placement.cpus, "workers": placement.workers}
         execution = train.execution.model_copy(update={**where, "grows_to": None})
@@ -42,12 +42,12 @@ class Plan:
         """Whether trials of these variants can all run at once."""
         if self.max_concurrent is not None and len(variants) > self.max_concurrent:
             return False
-        workers = [demand for variant in variants for demand in _demands(self.placements[variant])]
+        workers = [demand for variant in variants for demand in _worker_demands(self.placements[variant])]
         return self.nodes is None or fits(self.nodes, workers)
 
 
-def plan_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> Plan:
-    """Place the trials of each variant.
+def place_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> SweepPlan:
+    """A sweep's config and the nodes -> where the trials of each variant run, and how many at once.
 
     Args:
         config: the sweep.
@@ -57,10 +57,11 @@ def plan_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> Pl
     Raises:
         ConfigError: there is no room for a variant.
     """
-    stated = room(config.train.execution, nodes, grows=grows) if config.train.execution.grows_to else None
+    execution = config.train.execution
+    stated = nodes_to_plan_with(execution, nodes, grows=grows) if execution.grows_to else None
     offered = stated if stated is not None else nodes
-    believed = grows and stated is None and config.max_concurrent is not None
-    plan = Plan({}, {}, None if believed else offered, config.max_concurrent)
+    is_autoscaled = grows and stated is None and config.max_concurrent is not None
+    plan = SweepPlan({}, {}, None if is_autoscaled else offered, config.max_concurrent)
     for variant in config.variants:
         train = config.trial({"variant": variant})
         try:
@@ -98,12 +99,12 @@ def fits(nodes: Sequence[Node], workers: Sequence[Demand]) -> bool:
 
 
 def _copies(config: TuneConfig, train: TrainConfig, offered: Sequence[Node]) -> int:
-    """Trials among which CPUs that are not stated are shared out: all that the GPUs allow at once, else one."""
+    """How many trials share the CPUs where none are stated: all that the GPUs allow at once, else one."""
     execution = train.execution
     workers = sum(int(node.gpus) for node in offered) * shares(execution.gpus_per_worker)
     by_gpus = workers // execution.fewest_most[1] if execution.gpu is not False else 1
     return config.max_concurrent or max(1, by_gpus)
 
 
-def _demands(placement: Placement) -> list[Demand]:
+def _worker_demands(placement: Placement) -> list[Demand]:
     return [(placement.cpus, placement.gpus)] * placement.most

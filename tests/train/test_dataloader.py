@@ -13,12 +13,12 @@ from support import labelled
 from support.distributed import config_of, digest
 
 from roadscan.dataset.records import Dataset
-from roadscan.dataset.shrunk import Shrunk, Wanted, shrink
+from roadscan.dataset.shrunk import ShrinkTarget, Shrunk, shrink
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
 from roadscan.train import loop
-from roadscan.train.feed import loader_processes, small_copies
-from roadscan.train.ranks import Alone
+from roadscan.train.dataloader import images_to_shrink, loader_processes
+from roadscan.train.ranks import SingleProcess
 from roadscan.train.state import State
 
 GB = 1 << 30
@@ -55,7 +55,9 @@ def test_a_small_shared_memory_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    state = loop.train(config_of(tmp_path, epochs=1), drawn(tmp_path), None, Alone(tmp_path / "run", CPU, cpus=3))
+    state = loop.train(
+        config_of(tmp_path, epochs=1), drawn(tmp_path), None, SingleProcess(tmp_path / "run", CPU, cpus=3)
+    )
     assert state.epoch == 1  # in the worker itself
     assert "/dev/shm is small: 0 processes load images, where 3 CPUs could" in caplog.text
 
@@ -68,20 +70,20 @@ def drawn(root: Path, size_hw: tuple[int, int] = SIZE_HW, task: str = "detect") 
 
 
 def test_images_larger_than_the_network_sees_them_are_kept_small(tmp_path: Path) -> None:
-    wanted = small_copies(drawn(tmp_path), 160)
-    assert wanted[0] == Wanted("images/train/train-0000.jpg", SIZE_HW, (93, 160))
-    assert wanted[-1] == Wanted("images/val/val-0002.jpg", SIZE_HW, (92, 160))
+    wanted = images_to_shrink(drawn(tmp_path), 160)
+    assert wanted[0] == ShrinkTarget("images/train/train-0000.jpg", SIZE_HW, (93, 160))
+    assert wanted[-1] == ShrinkTarget("images/val/val-0002.jpg", SIZE_HW, (92, 160))
     assert len(wanted) == 9
 
 
 def test_images_that_are_not_larger_are_read_as_they_are(tmp_path: Path) -> None:
-    assert small_copies(drawn(tmp_path), 330) == []
+    assert images_to_shrink(drawn(tmp_path), 330) == []
 
 
 @pytest.mark.parametrize("task", ["detect", "segment"])
 def test_training_and_validation_are_the_same_bits_with_and_without_small_copies(task: str, tmp_path: Path) -> None:
     dataset = drawn(tmp_path, task=task)
-    small = shrink(tmp_path, small_copies(dataset, 160), tmp_path / "cache")
+    small = shrink(tmp_path, images_to_shrink(dataset, 160), tmp_path / "cache")
     config = config_of(tmp_path, augment={"mosaic": 1.0, "mixup": 0.5, "close_mosaic": 1})
     reads = []
 
@@ -92,7 +94,7 @@ def test_training_and_validation_are_the_same_bits_with_and_without_small_copies
             return found
 
     def trained(name: str, shrunk: Shrunk | None) -> State:
-        return loop.train(config, dataset, None, Alone(tmp_path / name, CPU), shrunk=shrunk)
+        return loop.train(config, dataset, None, SingleProcess(tmp_path / name, CPU), shrunk=shrunk)
 
     with_, without = trained("with", Counted(small.path, small.offsets)), trained("without", None)
     assert len(reads) > 2 * 9

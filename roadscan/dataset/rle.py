@@ -1,4 +1,4 @@
-"""COCO's run-length masks as outlines."""
+"""COCO's run-length encoding (RLE) of masks: decoded, and turned into outlines."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy.typing as npt
 from roadscan.dataset.draft import Points
 
 
-def outlines_of_runs(runs: Any, width_px: int, height_px: int) -> list[Points]:
-    """The outer contours of a mask, in pixels, along the pixels' edges: a mask of one pixel is a square of side 1.
+def outlines_of_rle(rle: Any, width_px: int, height_px: int) -> list[Points]:
+    """An RLE mask -> its outer contours, in pixels, along the pixels' edges: a mask of one pixel is a square of side 1.
 
     Contours are simplified by at most half a pixel. Holes are filled, since an outline has none.
 
     Args:
-        runs: COCO RLE, ``{"size": [h, w], "counts": …}``, the counts compressed (text) or a list.
+        rle: COCO RLE, ``{"size": [h, w], "counts": …}``, the counts compressed (text) or a list.
         width_px: of the image.
         height_px: of the image.
 
     Raises:
         ValueError: it is no RLE, or of another size than the image.
     """
-    return contours_of(mask_of_runs(runs, width_px, height_px))
+    return outlines_of_mask(mask_of_rle(rle, width_px, height_px))
 
 
-def contours_of(mask: npt.NDArray[np.uint8]) -> list[Points]:
-    """The outer contours of a mask (h, w), 1 inside; pixels that touch at a corner belong together."""
+def outlines_of_mask(mask: npt.NDArray[np.uint8]) -> list[Points]:
+    """A mask (h, w), 1 inside -> its outer contours; pixels that touch at a corner belong together."""
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(ys):
         return []
@@ -51,24 +51,24 @@ def _simplified(contour: npt.NDArray[np.int32]) -> Points:
     return points
 
 
-def mask_of_runs(runs: Any, width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
-    """The mask (h, w), 1 inside.
+def mask_of_rle(rle: Any, width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+    """An RLE mask -> the mask (h, w), 1 inside.
 
     Not by pycocotools, which believes the counts: with too few of them it returns memory that it never wrote.
 
     Args:
-        runs: as for `outlines_of_runs`.
+        rle: as for `outlines_of_rle`.
         width_px: of the image.
         height_px: of the image.
 
     Raises:
         ValueError: it is no RLE, or of another size than the image.
     """
-    size, counts, pixels = runs.get("size"), runs.get("counts"), width_px * height_px
+    size, counts, pixels = rle.get("size"), rle.get("counts"), width_px * height_px
     if size != [height_px, width_px]:
         raise ValueError(f"mask size is {size}; expected [height, width] of the image, [{height_px}, {width_px}]")
     if isinstance(counts, str):
-        lengths = _lengths(counts)
+        lengths = _run_lengths(counts)
     elif isinstance(counts, list) and all(isinstance(count, int) for count in counts):
         lengths = np.array(counts, object)
     else:
@@ -79,8 +79,8 @@ def mask_of_runs(runs: Any, width_px: int, height_px: int) -> npt.NDArray[np.uin
     return values.repeat(lengths.astype(np.int64)).reshape(width_px, height_px).T
 
 
-def _lengths(text: str) -> npt.NDArray[Any]:
-    """The lengths of the runs from COCO's compressed text.
+def _run_lengths(text: str) -> npt.NDArray[Any]:
+    """COCO's compressed text -> the lengths of the runs.
 
     Six bits a character, from 48: five of the number, lowest first, and whether more follow; the highest of the last
     five is the sign. From the fourth on, a number is the difference to the one two before.

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as of_numpy
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from roadscan.dataset.runs import contours_of, mask_of_runs
+from roadscan.dataset.rle import mask_of_rle, outlines_of_mask
 
 masks = of_numpy.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1))
 
@@ -25,7 +25,7 @@ def drawn(outlines: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
 @settings(max_examples=150, deadline=None)
 @given(masks)
 def test_one_outline_a_part_and_the_same_extents(mask: np.ndarray) -> None:
-    outlines = contours_of(mask)
+    outlines = outlines_of_mask(mask)
     _, count = ndimage.label(mask, np.ones((3, 3)))
     filled = ndimage.binary_fill_holes(mask, np.ones((3, 3)))
     outer, _ = ndimage.label(filled, np.ones((3, 3)))
@@ -42,7 +42,7 @@ def test_one_outline_a_part_and_the_same_extents(mask: np.ndarray) -> None:
 def test_a_pixel_is_a_square() -> None:
     mask = np.zeros((4, 6), np.uint8)
     mask[2, 3] = 1
-    (outline,) = contours_of(mask)
+    (outline,) = outlines_of_mask(mask)
     assert sorted(outline.tolist()) == [[3, 2], [3, 3], [4, 2], [4, 3]]
 
 
@@ -51,7 +51,7 @@ def test_a_pixel_is_a_square() -> None:
 def test_a_drawn_outline_covers_its_mask(radius: int) -> None:
     mask = np.zeros((160, 200), np.uint8)
     cv2.ellipse(mask, (90, 75), (radius, radius * 2 // 3), 30, 0, 360, 1, -1)
-    outlines = contours_of(mask)
+    outlines = outlines_of_mask(mask)
     again = drawn(outlines, mask.shape)
     overlap = (mask & again).sum() / (mask | again).sum()
     assert overlap > 0.97
@@ -64,17 +64,17 @@ def test_runs_are_read_as_coco_writes_them(mask: np.ndarray) -> None:
     height, width = mask.shape
     runs = coco.encode(np.asfortranarray(mask))
     compressed = {"size": [height, width], "counts": str(runs["counts"], "ascii")}
-    assert mask_of_runs(compressed, width, height).tolist() == mask.tolist()
+    assert mask_of_rle(compressed, width, height).tolist() == mask.tolist()
     changes = np.flatnonzero(np.diff(mask.ravel(order="F"), prepend=0))
     counts = np.diff([0, *changes, mask.size]).tolist()
-    assert mask_of_runs({"size": [height, width], "counts": counts}, width, height).tolist() == mask.tolist()
+    assert mask_of_rle({"size": [height, width], "counts": counts}, width, height).tolist() == mask.tolist()
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(st.characters(max_codepoint=130), max_size=12))
 def test_any_text_is_a_mask_or_refused(text: str) -> None:
     try:
-        mask = mask_of_runs({"size": [20, 30], "counts": text}, 30, 20)
+        mask = mask_of_rle({"size": [20, 30], "counts": text}, 30, 20)
     except ValueError:
         return
     assert mask.shape == (20, 30)

@@ -1,4 +1,4 @@
-"""How images get to the network: which are kept small, how many processes load them, and the loader."""
+"""The data loader of a worker: which images are kept small, and how many processes load them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from roadscan.dataset.records import Dataset
-from roadscan.dataset.shrunk import Wanted
+from roadscan.dataset.shrunk import ShrinkTarget
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
 from roadscan.model.decode import plan_letterbox
 from roadscan.nodes import usable_cores
-from roadscan.train.schedule import RankBatches
+from roadscan.train.schedule import RankBatchSampler
 
 MOST_PROCESSES = 16  # a worker: with a few milliseconds an image, enough for any network on any card
 BATCHES_AHEAD = 2  # that each process has ready
@@ -26,20 +26,20 @@ BYTES_PER_PIXEL = 3 + 1 / yolo.MASK_RATIO**2  # colours, and masks on their coar
 logger = logging.getLogger(__name__)
 
 
-def small_copies(dataset: Dataset, image_size_px: int) -> list[Wanted]:
-    """The images of splits train and val that are larger than the network sees them, and how each split scales them."""
+def images_to_shrink(dataset: Dataset, image_size_px: int) -> list[ShrinkTarget]:
+    """A dataset -> its images of train and val that are larger than the network's input, each with the size wanted."""
     wanted = []
     for image in dataset.splits["train"]:
         size = image.height_px, image.width_px
-        wanted.append(Wanted(image.key, size, yolo.scaled_hw(size, image_size_px)))
+        wanted.append(ShrinkTarget(image.key, size, yolo.scaled_hw(size, image_size_px)))
     for image in dataset.splits["val"]:
         size = image.height_px, image.width_px
-        wanted.append(Wanted(image.key, size, plan_letterbox(size, image_size_px, yolo.STRIDE_PX).inner_hw))
+        wanted.append(ShrinkTarget(image.key, size, plan_letterbox(size, image_size_px, yolo.STRIDE_PX).inner_hw))
     return [one for one in wanted if max(one.image_hw) > image_size_px]
 
 
 def loader_processes(stated: int | None, cpus: int, batch_bytes: int, shared_bytes: int) -> int:
-    """How many processes load images for one worker.
+    """A worker's share of a node -> how many processes load images for it.
 
     Args:
         stated: by the config, or None for one a CPU but the one that trains.
@@ -65,7 +65,7 @@ def loader_processes(stated: int | None, cpus: int, batch_bytes: int, shared_byt
 
 
 def make_loader(
-    images: yolo.TrainingImages, batches: RankBatches, *, stated: int | None, cpus: int, pixels: int, pin: bool
+    images: yolo.TrainingImages, batches: RankBatchSampler, *, stated: int | None, cpus: int, pixels: int, pin: bool
 ) -> DataLoader[Any]:
     """The loader of a worker; batches are the same bits by however many processes.
 
@@ -93,7 +93,7 @@ def make_loader(
 
 
 def _shared_bytes(cpus: int) -> int:
-    """A worker's share of the node's shared memory, which is as its share of the cores."""
+    """A worker's cores -> its share of the node's shared memory, in bytes."""
     try:
         return shutil.disk_usage(SHARED_MEMORY).free * min(cpus, usable_cores()) // usable_cores()
     except OSError:  # no such folder: torch finds another way

@@ -12,15 +12,17 @@ from roadscan.errors import ConfigError
 from roadscan.nodes import Node
 from roadscan.train.placement import Placement
 from roadscan.tune.config import TuneConfig
-from roadscan.tune.room import Plan, fits, plan_trials
+from roadscan.tune.placement import SweepPlan, fits, place_trials
 
 HEAD = Node()
 GROWN = {"nodes": 8, "cpus": 7, "gpus": 1}
 
 
-def planned(nodes: list[Node], *, grows: bool = False, execution: dict[str, Any] | None = None, **fields: Any) -> Plan:
+def planned(
+    nodes: list[Node], *, grows: bool = False, execution: dict[str, Any] | None = None, **fields: Any
+) -> SweepPlan:
     tree = {"train": {"data": "d", "batch": 64, "execution": execution or {}}, "space": {"variant": ["n", "x"]}}
-    return plan_trials(TuneConfig.model_validate(tree | fields), nodes, grows=grows)
+    return place_trials(TuneConfig.model_validate(tree | fields), nodes, grows=grows)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +105,10 @@ def test_a_variant_without_room_is_named() -> None:
         planned([Node(8)], execution=execution, by_variant={"x": {"execution.workers": [1, 3]}})
 
 
-def test_a_settled_trial_needs_no_cluster_to_be_planned_again() -> None:
+def test_a_placed_trial_needs_no_cluster_to_be_planned_again() -> None:
     execution = {"gpu": None, "grows_to": GROWN, "max_failures": 7}
     plan = planned([HEAD], grows=True, execution=execution)
     config = TuneConfig.model_validate({"train": {"data": "d", "execution": execution}, "space": {"variant": ["n"]}})
-    settled = plan.settle(config.train).execution
-    assert (settled.workers, settled.gpu, settled.cpus_per_worker, settled.grows_to) == (1, True, 7, None)
-    assert settled.max_failures == 7
+    placed = plan.placed(config.train).execution
+    assert (placed.workers, placed.gpu, placed.cpus_per_worker, placed.grows_to) == (1, True, 7, None)
+    assert placed.max_failures == 7

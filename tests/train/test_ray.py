@@ -1,0 +1,14 @@
+"""What the driver hears of the workers."""
+
+from __future__ import annotations
+
+from roadscan.errors import DatasetError
+from roadscan.train.ray import _Reporter
+
+
+def test_the_driver_hears_the_first_mistake() -> None:
+    reporter = _Reporter()
+    assert reporter.failure() is None
+    reporter.on_failure(first := DatasetError("first"))
+    reporter.on_failure(DatasetError("second"))
+    assert reporter.failure() is first
