@@ -238,9 +238,8 @@ def inventory(
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
-    from roadscan.inventory import InventoryConfig
+    from roadscan.inventory import InventoryConfig, run_inventory
     from roadscan.inventory.foreign import commit_observations, explain, new_drives, read_observations, rejected_key
-    from roadscan.inventory.launch import run_inventory
     from roadscan.warehouse import Warehouse
 
     if observations is None and (frames is not None or replace):

@@ -1,4 +1,4 @@
-"""What reviewers decided about assets: taken in once, applied by every run after, undone by none.
+"""Reviewers' decisions to changes of the register: taken in once, applied by every run after, undone by none.
 
 A file of reviews has the columns `asset_id` and `action`, and as the action needs `target_id` (merge) or `lon` and
 `lat` (split); also `reviewed_at`, `reviewer` and `note`, where known.
@@ -23,17 +23,20 @@ import shapely
 
 from roadscan.errors import ConfigError
 from roadscan.inventory.build import Built
-from roadscan.inventory.geoparquet import CORNERS
-from roadscan.inventory.regions import in_order, in_time, renamed
+from roadscan.inventory.fuse.existence import State
+from roadscan.inventory.register.geoparquet import CORNERS
+from roadscan.inventory.register.identity import with_ids
+from roadscan.inventory.register.rows import in_order, in_time
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSETS, REVIEWS
 
 CONDITIONS = ("damaged", "repaired")
 ACTIONS = ("accept", "reject", "merge", "split", *CONDITIONS)
 SHOWN = 10  # problems named at once
-RANK = {"confirmed": 0, "suspect": 1, "candidate": 2, "missing": 3, "rejected": 4}
+#: Of two assets that are one, the state that comes first here stays.
+PRECEDENCE = [state.label for state in (State.CONFIRMED, State.SUSPECT, State.CANDIDATE, State.MISSING, State.REJECTED)]
 
 
-def take_in(
+def ingest(
     given: pa.Table, assets: pa.Table, aliases: pa.Table, known: pa.Table, now: datetime, mint: Callable[[], str]
 ) -> pa.Table:
     """All reviews: those known, and the given ones with what they need to be applied again later.
@@ -101,26 +104,26 @@ def _problem(row: dict[str, Any], standing: dict[str, dict[str, Any]]) -> str | 
     return None
 
 
-def with_ghosts(previous: pa.Table, reviews: pa.Table) -> pa.Table:
+def with_removed(previous: pa.Table, reviews: pa.Table) -> pa.Table:
     """The register of before with the ids that reviews gave or took away, so that what stands there gets them again."""
     there = set(previous["asset_id"].to_pylist())
     rows = []
     for review in reviews.to_pylist():
-        ghost = {"merge": review["asset_id"], "split": review["target_id"]}.get(review["action"])
-        if ghost and ghost not in there:
+        removed = {"merge": review["asset_id"], "split": review["target_id"]}.get(review["action"])
+        if removed and removed not in there:
             shape = shapely.from_wkb(review["geometry"])
             middle = shape if shape.geom_type == "Point" else shape.interpolate(0.5, normalized=True)
             rows.append(
                 {name: review[name] for name in ("class", "geometry", "length_m", "first_seen")}
-                | {"asset_id": ghost, "lon": middle.x, "lat": middle.y}
+                | {"asset_id": removed, "lon": middle.x, "lat": middle.y}
                 | {"bbox": dict(zip(CORNERS, shape.bounds, strict=True))}
             )
-            there.add(ghost)
-    ghosts = pa.Table.from_pylist([dict.fromkeys(ASSETS.names) | row for row in rows], schema=ASSETS)
-    return pa.concat_tables([previous.cast(ASSETS), ghosts]) if rows else previous
+            there.add(removed)
+    added = pa.Table.from_pylist([dict.fromkeys(ASSETS.names) | row for row in rows], schema=ASSETS)
+    return pa.concat_tables([previous.cast(ASSETS), added]) if rows else previous
 
 
-def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
+def apply_reviews(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
     """The register as the reviewers have it.
 
     Args:
@@ -134,7 +137,8 @@ def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
     before = {row["asset_id"]: row for row in previous.to_pylist()}
     same: dict[str, str] = {}
     noted: list[dict[str, Any]] = []
-    changed = built.changes.filter(pc.is_in(built.changes["change"], pa.array(["suspect", "missing"]))).to_pylist()
+    doubts = pa.array([State.SUSPECT.label, State.MISSING.label])
+    changed = built.changes.filter(pc.is_in(built.changes["change"], doubts)).to_pylist()
     doubted: dict[str, datetime] = {}
     for change in changed:
         doubted[change["asset_id"]] = max(change["changed_at"], doubted.get(change["asset_id"], change["changed_at"]))
@@ -155,26 +159,26 @@ def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
         if review["action"] in CONDITIONS:
             noted.append(_change(row, review))
         elif review["action"] == "reject":
-            rows[asset_id] = row | {"state": "rejected", "existence": 0.0}
+            rows[asset_id] = row | {"state": State.REJECTED.label, "existence": 0.0}
         elif review["action"] == "split" and review["target_id"] not in rows:
             rows[review["target_id"]] = _second(row, review)
         elif review["action"] == "accept" and not doubted.get(asset_id, review["reviewed_at"]) > review["reviewed_at"]:
-            rows[asset_id] = row | {"state": "confirmed", "existence": max(row["existence"] or 0.0, 0.99)}
+            rows[asset_id] = row | {"state": State.CONFIRMED.label, "existence": max(row["existence"] or 0.0, 0.99)}
     assets = pa.Table.from_pylist(list(rows.values()), schema=ASSETS)
     since = {review["asset_id"]: review["reviewed_at"] for review in reviews.to_pylist()}
-    told = [row for row in built.aliases.to_pylist() if row["alias_id"] not in same]
-    told += [
+    kept = [row for row in built.aliases.to_pylist() if row["alias_id"] not in same]
+    kept += [
         {"alias_id": one, "asset_id": _now(target, same), "reason": "review", "since": since[one]}
         for one, target in same.items()
     ]
-    aliases = renamed(pa.Table.from_pylist(told, schema=ASSET_ALIAS), same).sort_by("alias_id")
+    aliases = with_ids(pa.Table.from_pylist(kept, schema=ASSET_ALIAS), same).sort_by("alias_id")
     conditions = pa.Table.from_pylist([row | {"asset_id": _now(row["asset_id"], same)} for row in noted], ASSET_CHANGES)
     return replace(
         built,
         assets=in_order(assets),
         aliases=aliases,
-        changes=in_time(pa.concat_tables([renamed(built.changes, same), conditions]), "changed_at"),
-        history=renamed(built.history, same),
+        changes=in_time(pa.concat_tables([with_ids(built.changes, same), conditions]), "changed_at"),
+        history=with_ids(built.history, same),
     )
 
 
@@ -192,7 +196,7 @@ def _both(stays: dict[str, Any], goes: dict[str, Any]) -> dict[str, Any]:
         "first_seen": min(stays["first_seen"], goes["first_seen"]),
         "last_seen": max(stays["last_seen"], goes["last_seen"]),
         "existence": max(stays["existence"] or 0.0, goes["existence"] or 0.0),
-        "state": min(stays["state"], goes["state"], key=RANK.__getitem__),
+        "state": min(stays["state"], goes["state"], key=PRECEDENCE.index),
     }
 
 
@@ -207,4 +211,4 @@ def _second(row: dict[str, Any], review: dict[str, Any]) -> dict[str, Any]:
     point = shapely.from_wkb(review["geometry"])
     place = {"lon": point.x, "lat": point.y, "geometry": review["geometry"]}
     box = {"bbox": dict(zip(CORNERS, point.bounds, strict=True))}
-    return row | place | box | {"asset_id": review["target_id"], "state": "confirmed"}
+    return row | place | box | {"asset_id": review["target_id"], "state": State.CONFIRMED.label}

@@ -25,8 +25,7 @@ import pyarrow.compute as pc
 from roadscan import __version__
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.errors import RoadscanError
-from roadscan.inventory import InventorySummary
-from roadscan.inventory.launch import run_inventory
+from roadscan.inventory import InventorySummary, run_inventory
 from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
@@ -204,7 +203,7 @@ class _Run:
             return self._scan(config, now.plan, committed)
 
     def _register(self) -> InventorySummary:
-        with self._progress("drives read") as bar, self.watchdog.watching("no drive was read and no cell built"):
+        with self._progress("drives read") as bar, self.watchdog.watching("no drive was read and no tile built"):
 
             def step(done: int, total: int, unit: str) -> None:
                 self.watchdog.progress()
