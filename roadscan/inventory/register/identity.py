@@ -53,24 +53,21 @@ def carried_ids(
         taxonomy: for the classes' gates.
         config: gates.
     """
-    ids: list[str | None] = [None] * len(rows.shapes)
-    merged: dict[int, int] = {}
-    if ids and previous.num_rows:
-        _carry_points(rows, previous, enu, taxonomy, config, ids, merged)
-        _carry_lines(rows, previous, enu, config.lines.overlap_m, ids, merged)
-    return Carried(ids, sorted(merged.items()))
+    n = len(rows.shapes)
+    if not n or not previous.num_rows:
+        return Carried([None] * n, [])
+    points, merged_points = _carried_points(rows, previous, enu, taxonomy, config)
+    lines, merged_lines = _carried_lines(rows, previous, enu, config.lines.overlap_m)
+    before = points | lines
+    old_ids = previous["asset_id"].to_pylist()
+    ids = [old_ids[before[row]] if row in before else None for row in range(n)]
+    return Carried(ids, sorted((merged_points | merged_lines).items()))
 
 
-def _carry_points(
-    rows: Rows,
-    previous: pa.Table,
-    enu: LocalFrame,
-    taxonomy: Taxonomy,
-    config: InventoryConfig,
-    ids: list[str | None],
-    merged: dict[int, int],
-) -> None:
-    """Fill in what points carry: one to one by distance; an id left over goes to what stands nearest."""
+def _carried_points(
+    rows: Rows, previous: pa.Table, enu: LocalFrame, taxonomy: Taxonomy, config: InventoryConfig
+) -> tuple[dict[int, int], dict[int, int]]:
+    """From asset now to what it was before, one to one by distance; and from what is left of before to the nearest."""
     old_class = np.array(previous["class"].to_pylist(), dtype=object)
     new_class = np.array(rows.assets["class"].to_pylist(), dtype=object)
     merge_m, gates = _gates(old_class, taxonomy, config)
@@ -81,15 +78,14 @@ def _carry_points(
         column.cast(pa.int64()).to_numpy() for column in (previous["first_seen"], rows.assets["first_seen"])
     )
     cost = distance / gates[j] * np.where(new_first[i] == old_first[j], SAME_MOMENT, 1.0)
-    old_ids = previous["asset_id"].to_pylist()
-    used: set[int] = set()
-    for pair in one_to_one(i, j, cost, miss_cost=1.0).tolist():
-        ids[i[pair]] = old_ids[j[pair]]
-        used.add(int(j[pair]))
+    before = {int(i[pair]): int(j[pair]) for pair in one_to_one(i, j, cost, miss_cost=1.0)}
+    used = set(before.values())
+    merged: dict[int, int] = {}
     for pair in np.argsort(distance, kind="stable").tolist():
-        before = int(j[pair])
-        if before not in used and distance[pair] <= merge_m[before]:
-            merged.setdefault(before, int(i[pair]))
+        old = int(j[pair])
+        if old not in used and distance[pair] <= merge_m[old]:
+            merged.setdefault(old, int(i[pair]))
+    return before, merged
 
 
 def _gates(class_name: npt.NDArray[np.object_], taxonomy: Taxonomy, config: InventoryConfig) -> tuple[Floats, Floats]:
@@ -118,23 +114,23 @@ def _near_pairs(rows: Rows, previous: pa.Table, enu: LocalFrame, gate_m: float) 
     return np.append(i, moved[former]), np.append(j, before), np.append(distance, off)
 
 
-def _carry_lines(
-    rows: Rows, previous: pa.Table, enu: LocalFrame, overlap_m: float, ids: list[str | None], merged: dict[int, int]
-) -> None:
-    """Fill in what lines carry: an id goes to the line that runs beside it for longest."""
+def _carried_lines(
+    rows: Rows, previous: pa.Table, enu: LocalFrame, overlap_m: float
+) -> tuple[dict[int, int], dict[int, int]]:
+    """The same of lines: each was that which it runs beside for longest."""
     old_class, new_class = previous["class"].to_pylist(), rows.assets["class"].to_pylist()
     is_line = [row for row in range(previous.num_rows) if previous["length_m"][row].is_valid]
     old = [(old_class[row], _line_xy(enu, previous["geometry"][row].as_py())) for row in is_line]
     new = [n for n, shape in enumerate(rows.shapes) if shape.geom_type == "LineString"]
     shapes = [(new_class[n], _to_xy(enu, shapely.get_coordinates(rows.shapes[n]))) for n in new]
+    before: dict[int, int] = {}
     used: set[int] = set()
     for known, line in match_lines(shapes, old, overlap_m):
         if known not in used:
             used.add(known)
-            ids[new[line]] = previous["asset_id"][is_line[known]].as_py()
-    for line, known in match_lines(old, shapes, overlap_m):
-        if known not in used:
-            merged[is_line[known]] = new[line]
+            before[new[line]] = is_line[known]
+    merged = {is_line[known]: new[line] for line, known in match_lines(old, shapes, overlap_m) if known not in used}
+    return before, merged
 
 
 def _line_xy(enu: LocalFrame, wkb: bytes) -> Floats:
