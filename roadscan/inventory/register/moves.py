@@ -20,7 +20,7 @@ from roadscan.survey.geodesy import LocalFrame
 def with_moves(rows: Rows, enu: LocalFrame, move_m: float) -> Rows:
     """The assets, each that was moved once, where it stands now.
 
-    Its row is that of its new place, with the first sighting of the old one; of `missing` and `new` one change is left,
+    Its row is that of its new place, with the `first_seen` of the old one; of `missing` and `new` one change is left,
     `moved`. Only where there is no choice: one asset that went, one that came, on one side of the road, the one never
     seen after the other was.
 

@@ -12,7 +12,7 @@ from inventory.test_build import CONFIG
 from support.highway import START_US, Highway, Noise, drive
 
 from roadscan.inventory.build import Built, DriveTables, build
-from roadscan.inventory.tiles.partition import MARGIN_DEG, TILE_DEG, Tile, halo, owned, partition
+from roadscan.inventory.tiles.partition import Tile, halo, owned, partition
 from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS
 from roadscan.survey.geodesy import LocalFrame
@@ -146,7 +146,7 @@ def test_the_same_changes_are_reported(whole, pieces):
     assert told(pieces) == told(whole)
 
 
-def test_lines_are_sewn_to_one_row(whole, pieces):
+def test_lines_are_stitched_to_one_row(whole, pieces):
     a, b = of_class(whole.assets, RAIL), of_class(pieces.assets, RAIL)
     assert b.num_rows == a.num_rows
     assert sorted(b["length_m"].to_pylist()) == pytest.approx(sorted(a["length_m"].to_pylist()), abs=4.1)
@@ -212,68 +212,6 @@ def test_a_drive_says_one_thing_of_an_asset(pieces, pieces_again, which):
 # The splitting of rows.
 
 
-def frames_at(lon: list, lat: list) -> DriveTables:
-    """A drive with a frame at each place, and an observation in each frame."""
-    n = len(lon)
-    known = {"frame_id": [f"f{k}" for k in range(n)], "drive_id": ["d"] * n, "camera_lon": lon, "camera_lat": lat}
-    both = [
-        pa.table({f.name: pa.array(known[f.name], f.type) if f.name in known else pa.nulls(n, f.type) for f in schema})
-        for schema in (DRIVE.frames.schema, DRIVE.observations.schema)
-    ]
-    return DriveTables("d", *both)
-
-
-DRIVE = drive(Highway(1, 600.0), 1)
-
-
-def ids(table: pa.Table) -> set[str]:
-    return set(table["frame_id"].to_pylist())
-
-
-def test_no_frames_are_in_no_cell():
-    assert list(partition(frames_at([], []))) == []
-
-
-def test_a_frame_far_from_borders_is_in_one_cell():
-    ((tile, part),) = partition(frames_at([100.55], [14.05]))
-    assert tile == (1005, 140)
-    assert (ids(part.frames), ids(part.observations), part.drive_id) == ({"f0"}, {"f0"}, "d")
-
-
-def test_rows_of_the_margin_are_in_both_cells():
-    inside, outside = 100.6 - 0.9 * MARGIN_DEG, 100.6 - 1.1 * MARGIN_DEG
-    parts = {tile: ids(part.frames) for tile, part in partition(frames_at([inside, outside], [14.05, 14.05]))}
-    assert parts == {(1005, 140): {"f0", "f1"}, (1006, 140): {"f0"}}
-
-
-@pytest.mark.parametrize(("lon", "lat"), [(100.6, 14.1), (-0.1, 0.2), (0.0, 0.0)])
-def test_every_frame_is_in_the_cells_that_need_it(lon, lat):
-    rng = np.random.default_rng(3)
-    lons, lats = lon + rng.uniform(-0.12, 0.12, 400), lat + rng.uniform(-0.12, 0.12, 400)
-    lons[:100], lats[100:200] = lon + rng.normal(0, 0.006, 100), lat + rng.normal(0, 0.006, 100)
-    tables = frames_at(lons.tolist(), lats.tolist())
-    shuffled = DriveTables("d", tables.frames, tables.observations.take(rng.permutation(400)))
-    parts = dict(partition(shuffled))
-    wanted: dict[Tile, set[str]] = {}
-    for k, (x, y) in enumerate(zip(lons, lats, strict=True)):
-        for i in range(int(np.floor(lon * 10)) - 3, int(np.floor(lon * 10)) + 4):
-            for j in range(int(np.floor(lat * 10)) - 3, int(np.floor(lat * 10)) + 4):
-                beside = max(i * TILE_DEG - x, x - (i + 1) * TILE_DEG, j * TILE_DEG - y, y - (j + 1) * TILE_DEG)
-                outside = max(abs(x - (i + 0.5) * TILE_DEG), abs(y - (j + 0.5) * TILE_DEG)) - TILE_DEG / 2
-                assert (beside > MARGIN_DEG) == (outside > MARGIN_DEG)
-                if beside <= MARGIN_DEG:
-                    wanted.setdefault((i, j), set()).add(f"f{k}")
-    assert {tile: ids(part.frames) for tile, part in parts.items()} == wanted
-    assert {tile: ids(part.observations) for tile, part in parts.items()} == wanted
-    assert all(part.frames.num_rows == part.observations.num_rows == len(wanted[tile]) for tile, part in parts.items())
-
-
-def test_frames_without_a_position_are_in_no_cell():
-    parts = dict(partition(frames_at([100.55, None, float("nan")], [14.05, 14.05, 14.05])))
-    assert [ids(part.frames) for part in parts.values()] == [{"f0"}]
-    assert [ids(part.observations) for part in parts.values()] == [{"f0"}]
-
-
 # What tiles keep, and how it is put together; on rows made by hand.
 
 
@@ -313,14 +251,6 @@ def test_nothing_put_together():
         assert b"geo" in built.assets.schema.metadata
 
 
-def test_a_cell_keeps_what_stands_in_it():
-    lats = {"in": 14.05, "out": 13.99, "above": 14.11}
-    built = register(*({"asset_id": name, "lon": 100.55, "lat": lat} for name, lat in lats.items()))
-    assert kept_ids(owned(built, (1005, 140), Mint("m"))) == ["in"]
-    assert kept_ids(owned(built, (1005, 141), Mint("m"))) == ["above"]
-    assert kept_ids(owned(built, (1006, 140), Mint("m"))) == []
-
-
 @pytest.mark.parametrize("lat", [14.1, 14.1 - 1e-5, 14.1 + 1e-5, np.nextafter(14.1, 0), np.nextafter(14.1, 15)])
 def test_what_stands_at_a_border_is_kept_on_both_sides_and_made_one(lat):
     """Each tile's build puts it a little elsewhere, under an id of its own."""
@@ -340,7 +270,7 @@ def test_of_one_asset_in_two_tiles_the_older_id_stays():
     assert kept_ids(joined(register(young), register(old))) == ["z"]
 
 
-def test_two_signs_of_one_cell_at_its_border_stay_two():
+def test_two_signs_of_one_tile_at_its_border_stay_two():
     """On both sides of a road 7 m wide, 2 m from the border: one build found them to be two."""
     pair = [{"asset_id": "a", "lon": 100.55, "lat": 14.1 - 1.8e-5}]
     pair.append({"asset_id": "b", "lon": 100.55 + 7 / 107_800, "lat": 14.1 - 1.8e-5})
@@ -360,7 +290,7 @@ def test_other_classes_at_a_border_stay_two():
 
 
 def cut(line: list[tuple[float, float]], mint: Mint) -> Built:
-    """A line cut at the border between two tiles and sewn together."""
+    """A line cut at the border between two tiles and stitched together."""
     built = register({"asset_id": "l", "line": line})
     return joined(*(owned(built, tile, mint) for tile in ((1005, 140), (1005, 141))))
 
@@ -383,7 +313,7 @@ def test_a_line_that_crosses_a_border_three_times_is_whole_again():
     assert found.length == pytest.approx(shapely.LineString(line).length)
 
 
-def test_a_drive_says_one_thing_of_a_line_that_both_cells_know_by_its_id():
+def test_a_drive_says_one_thing_of_a_line_that_both_tiles_know_by_its_id():
     """As it is when the register is built again and nothing else stands at the border."""
     seen = {"asset_id": "l", "class": RAIL, "drive_id": "d", "seen": True, "looked_at": EARLY, "hits": 4, "covering": 4}
     changed = {"asset_id": "l", "class": RAIL, "change": "suspect", "drive_id": "d", "changed_at": EARLY}
@@ -398,7 +328,7 @@ def test_a_drive_says_one_thing_of_a_line_that_both_cells_know_by_its_id():
     assert (built.history.num_rows, built.changes.num_rows) == (1, 1)
 
 
-def test_two_rails_side_by_side_are_not_sewn_crosswise():
+def test_two_rails_side_by_side_are_not_stitched_crosswise():
     """5 m apart, of one class, both across the border."""
     places = {"l": 100.55, "r": 100.55005}
     rails = [{"asset_id": name, "line": [(lon, 14.098), (lon, 14.102)]} for name, lon in places.items()]
@@ -437,16 +367,7 @@ def alias(before: str, now: str) -> dict:
     return {"alias_id": before, "asset_id": now, "reason": "merged", "since": EARLY}
 
 
-def test_an_id_that_the_other_cell_still_gives_has_no_alias():
+def test_an_id_that_the_other_tile_still_gives_has_no_alias():
     here = register({"asset_id": "a", "lon": 100.55, "lat": 14.0995}, aliases=[alias("b", "a")])
     assert joined(here, register({"asset_id": "b", "lon": 100.55, "lat": 14.1005})).aliases.num_rows == 0
     assert joined(here).aliases.num_rows == 1
-
-
-def test_within_is_the_cell_and_its_margin():
-    places = {"in": 14.05, "margin": 14.0 - 0.9 * MARGIN_DEG, "beyond": 14.0 - 1.1 * MARGIN_DEG}
-    rows = [{"asset_id": name, "lon": 100.55, "lat": lat} for name, lat in places.items()]
-    line = {"asset_id": "line", "line": [(100.55, 13.9), (100.55, 14.2)]}
-    found = halo(register(*rows, line).assets, (1005, 140))
-    assert sorted(found["asset_id"].to_pylist()) == ["in", "line", "margin"]
-    assert sorted(halo(found, (1005, 140), 0.0)["asset_id"].to_pylist()) == ["in", "line"]
