@@ -51,7 +51,7 @@ class InventorySummary:
 
 
 def silent(done: int, total: int, unit: str) -> None:
-    """Tell nobody."""
+    """Ignore the step."""
 
 
 def update_inventory(
@@ -63,7 +63,7 @@ def update_inventory(
 
     Args:
         config: the warehouse and the thresholds.
-        step: told of each drive that is read and each tile that is built, for a progress bar.
+        step: called for each drive that is read and each tile that is built, for a progress bar.
         build_tiles: where the work is done.
 
     Raises:
@@ -80,7 +80,7 @@ def update_inventory(
     if config.reviews:
         given = _reviews_file(config.reviews)
         reviews = ingest(given, previous, aliases, reviews, datetime.now(UTC), new_id)
-    parts = _parts(_placed(drives, surveyed), len(drive_ids), step)
+    parts = _partitioned(_on_reference(drives, surveyed), len(drive_ids), step)
     tiles = build_tiles(parts, Previous(with_removed(previous, reviews), aliases, config), step)
     built = apply_reviews(merge_tiles(tiles, new_id), previous, reviews)
     if surveyed:
@@ -104,14 +104,15 @@ def _reviews_file(uri: str) -> pa.Table:
         raise ConfigError(f"reviews: {uri} is no Parquet file: {error}") from None
 
 
-def _placed(drives: Iterable[DriveTables], surveyed: Surveyed | None) -> Iterator[DriveTables]:
+def _on_reference(drives: Iterable[DriveTables], surveyed: Surveyed | None) -> Iterator[DriveTables]:
+    """The drives as they come; what each surveyed of the linear reference is noted on the way."""
     for tables in drives:
         if surveyed:
             surveyed.add(tables.drive_id, tables.frames)
         yield tables
 
 
-def _parts(drives: Iterable[DriveTables], total: int, step: Step) -> Iterator[tuple[Tile, DriveTables]]:
+def _partitioned(drives: Iterable[DriveTables], total: int, step: Step) -> Iterator[tuple[Tile, DriveTables]]:
     """What each drive has in each tile."""
     for done, tables in enumerate(drives, 1):
         yield from partition(tables)

@@ -1,4 +1,7 @@
-"""One centreline: its codes, and its vertices with metres along it and chainage. Features are judged here."""
+"""A feature to a centreline: its codes, and its vertices with metres along it and chainage. Features are judged here.
+
+Legend: n vertices.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where on the network points and drives are: route, section, chainage and offset."""
+"""Points and drives to where on the network they are: route, section, chainage and offset.
+
+Legend: n points or positions. Degrees in, metres out.
+"""
 
 from __future__ import annotations
 

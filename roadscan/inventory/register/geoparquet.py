@@ -1,4 +1,4 @@
-"""GeoParquet 1.1: the ``geo`` metadata, the covering ``bbox`` column, and the order of the rows.
+"""Shapes to GeoParquet 1.1: the ``geo`` metadata, the covering ``bbox`` column, and the order of the rows.
 
 Source: https://geoparquet.org/releases/v1.1.0/. The coordinate system is left out, which the specification defines as
 OGC:CRS84 (longitude, latitude on WGS 84).

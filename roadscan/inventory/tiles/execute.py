@@ -40,7 +40,7 @@ class Previous:
         return Previous(halo(self.assets, tile), self.aliases, self.config)
 
 
-#: Told how far the work is: how many are done, of how many, of what.
+#: Called with how far the work is: how many are done, of how many, of what.
 Step = Callable[[int, int, str], None]
 #: Builds all tiles from the parts of drives that lie in each, drive after drive.
 BuildTiles = Callable[[Iterable[tuple[Tile, DriveTables]], Previous, Step], list[Built]]
@@ -53,7 +53,7 @@ def build_tile(tile: Tile, drives: Iterable[DriveTables], previous: Previous) ->
 
 
 def counted(tiles: Iterable[Built], total: int, step: Step) -> list[Built]:
-    """Take tiles as they are built, and tell of each."""
+    """The tiles as they are built; `step` is called for each."""
     built: list[Built] = []
     for tile in tiles:
         built.append(tile)

@@ -3,6 +3,8 @@
 Tiles are squares of `TILE_DEG` degrees. A tile's build sees every drive's frames within its borders and in a halo of
 `MARGIN_DEG` around it, so that what stands at a border is built from the same rows on both sides; each side then keeps
 what stands on its own. Lines are cut at the border and stitched together again (`roadscan.inventory.tiles.stitch`).
+
+Legend: n places, m pairs of a place and a tile. Degrees.
 """
 
 from __future__ import annotations

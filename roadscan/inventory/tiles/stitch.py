@@ -1,4 +1,7 @@
-"""The tiles' own registers to one: lines that were cut at borders made whole, and what two tiles keep made one."""
+"""The tiles' own registers to one: lines that were cut at borders made whole, and what two tiles keep made one.
+
+Legend: N assets of all tiles, n lines. Degrees; metres only between things that are near each other.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def _without_doubles(assets: pa.Table, tile: Ints) -> tuple[pa.Table, dict[str, 
 
     Args:
         assets: of all tiles.
-        tile: (n,) which tile keeps each.
+        tile: (N,) which tile keeps each.
     """
     lon, lat = assets["lon"].to_numpy(), assets["lat"].to_numpy()
     at_border = np.minimum(_to_border_deg(lon), _to_border_deg(lat)) <= 2 * STRIP_DEG
