@@ -255,8 +255,7 @@ def inventory(
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
-    from roadscan.inventory import InventoryConfig
-    from roadscan.inventory.launch import run_inventory
+    from roadscan.inventory import InventoryConfig, run_inventory
     from roadscan.observations import add_observations
 
     if observations is None and (frames is not None or replace):

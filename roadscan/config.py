@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,9 +17,15 @@ from roadscan.errors import ConfigError
 
 
 class Config(BaseModel):
-    """Base of every config model: frozen, and an unknown field is an error."""
+    """Base of every config model: frozen, and an unknown field is an error.
+
+    Attributes:
+        renamed: a field's name of earlier releases to its dotted name of now, for the message that refuses it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    renamed: ClassVar[Mapping[str, str]] = {}
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -106,7 +112,7 @@ def _explain(error: ValidationError, model: type[Config], path: str | Path | Non
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"]) or "(top level)"
         if problem["type"] == "extra_forbidden":
-            lines.append(f"  {field}: unknown field; known fields: {', '.join(_siblings(model, problem['loc']))}")
+            lines.append(f"  {field}: {_unknown(_group(model, problem['loc']), problem['loc'])}")
         elif problem["type"] == "missing":
             lines.append(f"  {field}: required, and not given; set it in the file or with --set {field}=…")
         else:
@@ -114,11 +120,18 @@ def _explain(error: ValidationError, model: type[Config], path: str | Path | Non
     return "\n".join(lines)
 
 
-def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The fields of the group in which a field was not known."""
+def _group(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The group in which a field was not known."""
     for part in location[:-1]:
         inner = model.model_fields[part].annotation if part in model.model_fields else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             break
         model = inner
-    return sorted(model.model_fields)
+    return model
+
+
+def _unknown(group: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    *parents, name = (str(part) for part in location)
+    if issubclass(group, Config) and name in group.renamed:
+        return f"is now {'.'.join([*parents, group.renamed[name]])}; set that instead"
+    return f"unknown field; known fields: {', '.join(sorted(group.model_fields))}"

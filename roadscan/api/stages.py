@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roadscan.inventory import InventoryConfig, InventorySummary
-from roadscan.inventory.launch import run_inventory
+from roadscan.inventory.run import run_inventory
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.run import ScanSummary, run_scan
 from roadscan.survey.importers import IngestConfig, IngestSummary, ingest

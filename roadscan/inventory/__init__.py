@@ -1,7 +1,16 @@
-"""From observations of many drives to a register of road assets: tables in, tables out; Ray in `launch` alone."""
+"""From observations of many drives to a register of road assets: tables in, tables out.
+
+    run → update: the warehouse's drives, tile by tile (tiles/)
+            → build: drive/ → fuse/ → register/        one tile, a pure function of its tables
+          → reviews, reference/                        what people decided, and where the kilometres are
+    query, views: SQL over what was published
+
+`geometry/` serves all of them. Ray is in `tiles.ray` alone.
+"""
 
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.publish import InventorySummary, update_inventory
 from roadscan.inventory.query import query, render
+from roadscan.inventory.run import run_inventory
+from roadscan.inventory.update import InventorySummary, update_inventory
 
-__all__ = ["InventoryConfig", "InventorySummary", "query", "render", "update_inventory"]
+__all__ = ["InventoryConfig", "InventorySummary", "query", "render", "run_inventory", "update_inventory"]

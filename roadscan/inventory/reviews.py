@@ -1,4 +1,4 @@
-"""What reviewers decided about assets: taken in once, applied by every run after, undone by none.
+"""Reviewers' decisions to changes of the register: taken in once, applied by every run after, undone by none.
 
 A file of reviews has the columns `asset_id` and `action`, and as the action needs `target_id` (merge) or `lon` and
 `lat` (split); also `reviewed_at`, `reviewer` and `note`, where known.
@@ -23,17 +23,20 @@ import shapely
 
 from roadscan.errors import ConfigError
 from roadscan.inventory.build import Built
-from roadscan.inventory.geoparquet import CORNERS
-from roadscan.inventory.regions import in_order, in_time, renamed
+from roadscan.inventory.fuse.existence import State
+from roadscan.inventory.register.geoparquet import CORNERS
+from roadscan.inventory.register.identity import with_ids
+from roadscan.inventory.register.rows import in_order, in_time
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSETS, REVIEWS
 
 CONDITIONS = ("damaged", "repaired")
 ACTIONS = ("accept", "reject", "merge", "split", *CONDITIONS)
 SHOWN = 10  # problems named at once
-RANK = {"confirmed": 0, "suspect": 1, "candidate": 2, "missing": 3, "rejected": 4}
+#: Of two assets that are one, the state that comes first here stays.
+PRECEDENCE = [state.label for state in (State.CONFIRMED, State.SUSPECT, State.CANDIDATE, State.MISSING, State.REJECTED)]
 
 
-def take_in(
+def ingest(
     given: pa.Table, assets: pa.Table, aliases: pa.Table, known: pa.Table, now: datetime, mint: Callable[[], str]
 ) -> pa.Table:
     """All reviews: those known, and the given ones with what they need to be applied again later.
@@ -101,26 +104,26 @@ def _problem(row: dict[str, Any], standing: dict[str, dict[str, Any]]) -> str | 
     return None
 
 
-def with_ghosts(previous: pa.Table, reviews: pa.Table) -> pa.Table:
+def with_removed(previous: pa.Table, reviews: pa.Table) -> pa.Table:
     """The register of before with the ids that reviews gave or took away, so that what stands there gets them again."""
     there = set(previous["asset_id"].to_pylist())
     rows = []
     for review in reviews.to_pylist():
-        ghost = {"merge": review["asset_id"], "split": review["target_id"]}.get(review["action"])
-        if ghost and ghost not in there:
+        removed = {"merge": review["asset_id"], "split": review["target_id"]}.get(review["action"])
+        if removed and removed not in there:
             shape = shapely.from_wkb(review["geometry"])
             middle = shape if shape.geom_type == "Point" else shape.interpolate(0.5, normalized=True)
             rows.append(
                 {name: review[name] for name in ("class", "geometry", "length_m", "first_seen")}
-                | {"asset_id": ghost, "lon": middle.x, "lat": middle.y}
+                | {"asset_id": removed, "lon": middle.x, "lat": middle.y}
                 | {"bbox": dict(zip(CORNERS, shape.bounds, strict=True))}
             )
-            there.add(ghost)
-    ghosts = pa.Table.from_pylist([dict.fromkeys(ASSETS.names) | row for row in rows], schema=ASSETS)
-    return pa.concat_tables([previous.cast(ASSETS), ghosts]) if rows else previous
+            there.add(removed)
+    added = pa.Table.from_pylist([dict.fromkeys(ASSETS.names) | row for row in rows], schema=ASSETS)
+    return pa.concat_tables([previous.cast(ASSETS), added]) if rows else previous
 
 
-def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
+def apply_reviews(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
     """The register as the reviewers have it.
 
     Args:
@@ -130,58 +133,94 @@ def apply(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
     """
     if not reviews.num_rows:
         return built
-    rows = {row["asset_id"]: row for row in built.assets.to_pylist()}
-    before = {row["asset_id"]: row for row in previous.to_pylist()}
-    same: dict[str, str] = {}
-    noted: list[dict[str, Any]] = []
-    changed = built.changes.filter(pc.is_in(built.changes["change"], pa.array(["suspect", "missing"]))).to_pylist()
-    doubted: dict[str, datetime] = {}
-    for change in changed:
-        doubted[change["asset_id"]] = max(change["changed_at"], doubted.get(change["asset_id"], change["changed_at"]))
+    register = _Reviewed(built, previous)
     for review in reviews.to_pylist():
-        asset_id = _now(review["asset_id"], same)
-        if review["action"] == "merge":
-            target = _now(review["target_id"], same)
-            if asset_id != target:
-                same[review["asset_id"]] = target
-                if asset_id in rows:
-                    gone = rows.pop(asset_id)
-                    rows[target] = _both(rows[target], gone) if target in rows else gone | {"asset_id": target}
-            continue
-        row = rows.get(asset_id) or before.get(asset_id)
-        if row is None:
-            continue
-        rows[asset_id] = row
-        if review["action"] in CONDITIONS:
-            noted.append(_change(row, review))
-        elif review["action"] == "reject":
-            rows[asset_id] = row | {"state": "rejected", "existence": 0.0}
-        elif review["action"] == "split" and review["target_id"] not in rows:
-            rows[review["target_id"]] = _second(row, review)
-        elif review["action"] == "accept" and not doubted.get(asset_id, review["reviewed_at"]) > review["reviewed_at"]:
-            rows[asset_id] = row | {"state": "confirmed", "existence": max(row["existence"] or 0.0, 0.99)}
-    assets = pa.Table.from_pylist(list(rows.values()), schema=ASSETS)
-    since = {review["asset_id"]: review["reviewed_at"] for review in reviews.to_pylist()}
-    told = [row for row in built.aliases.to_pylist() if row["alias_id"] not in same]
-    told += [
-        {"alias_id": one, "asset_id": _now(target, same), "reason": "review", "since": since[one]}
-        for one, target in same.items()
-    ]
-    aliases = renamed(pa.Table.from_pylist(told, schema=ASSET_ALIAS), same).sort_by("alias_id")
-    conditions = pa.Table.from_pylist([row | {"asset_id": _now(row["asset_id"], same)} for row in noted], ASSET_CHANGES)
+        register.apply(review)
+    same, conditions = register.same, register.conditions()
     return replace(
         built,
-        assets=in_order(assets),
-        aliases=aliases,
-        changes=in_time(pa.concat_tables([renamed(built.changes, same), conditions]), "changed_at"),
-        history=renamed(built.history, same),
+        assets=in_order(pa.Table.from_pylist(list(register.rows.values()), schema=ASSETS)),
+        aliases=register.aliases(built.aliases, reviews),
+        changes=in_time(pa.concat_tables([with_ids(built.changes, same), conditions]), "changed_at"),
+        history=with_ids(built.history, same),
     )
 
 
-def _now(asset_id: str, same: dict[str, str]) -> str:
-    while asset_id in same:
-        asset_id = same[asset_id]
-    return asset_id
+class _Reviewed:
+    """The register's rows by id, while reviews are applied one after the other.
+
+    Attributes:
+        rows: of `schemas.ASSETS`, by id.
+        same: from an id that was merged to the one that it was merged into.
+    """
+
+    def __init__(self, built: Built, previous: pa.Table) -> None:
+        self.rows: dict[str, dict[str, Any]] = {row["asset_id"]: row for row in built.assets.to_pylist()}
+        self.same: dict[str, str] = {}
+        self._before = {row["asset_id"]: row for row in previous.to_pylist()}
+        self._noted: list[dict[str, Any]] = []
+        self._doubted = _last_doubt(built.changes)
+
+    def apply(self, review: dict[str, Any]) -> None:
+        """Do what a review (a row of `schemas.REVIEWS`) says."""
+        asset_id, action = self._now(review["asset_id"]), review["action"]
+        if action == "merge":
+            self._merge(review, asset_id)
+            return
+        row = self.rows.get(asset_id) or self._before.get(asset_id)
+        if row is None:
+            return
+        self.rows[asset_id] = row
+        if action in CONDITIONS:
+            self._noted.append(_change(row, review))
+        elif action == "reject":
+            self.rows[asset_id] = row | {"state": State.REJECTED.label, "existence": 0.0}
+        elif action == "split" and review["target_id"] not in self.rows:
+            self.rows[review["target_id"]] = _second(row, review)
+        elif action == "accept" and not self._doubted.get(asset_id, review["reviewed_at"]) > review["reviewed_at"]:
+            sure = {"state": State.CONFIRMED.label, "existence": max(row["existence"] or 0.0, 0.99)}
+            self.rows[asset_id] = row | sure
+
+    def aliases(self, known: pa.Table, reviews: pa.Table) -> pa.Table:
+        """`schemas.ASSET_ALIAS`: those known, and the ids that were merged."""
+        since = {review["asset_id"]: review["reviewed_at"] for review in reviews.to_pylist()}
+        rows = [row for row in known.to_pylist() if row["alias_id"] not in self.same]
+        rows += [
+            {"alias_id": one, "asset_id": self._now(target), "reason": "review", "since": since[one]}
+            for one, target in self.same.items()
+        ]
+        return with_ids(pa.Table.from_pylist(rows, schema=ASSET_ALIAS), self.same).sort_by("alias_id")
+
+    def conditions(self) -> pa.Table:
+        """`schemas.ASSET_CHANGES` that reviewers saw, under the ids of now."""
+        return pa.Table.from_pylist(
+            [row | {"asset_id": self._now(row["asset_id"])} for row in self._noted], ASSET_CHANGES
+        )
+
+    def _merge(self, review: dict[str, Any], asset_id: str) -> None:
+        target = self._now(review["target_id"])
+        if asset_id == target:
+            return
+        self.same[review["asset_id"]] = target
+        if asset_id in self.rows:
+            gone = self.rows.pop(asset_id)
+            stays = self.rows.get(target)
+            self.rows[target] = _both(stays, gone) if stays else gone | {"asset_id": target}
+
+    def _now(self, asset_id: str) -> str:
+        while asset_id in self.same:
+            asset_id = self.same[asset_id]
+        return asset_id
+
+
+def _last_doubt(changes: pa.Table) -> dict[str, datetime]:
+    """When a drive last made an asset suspect or missing, by id."""
+    doubts = pa.array([State.SUSPECT.label, State.MISSING.label])
+    doubted: dict[str, datetime] = {}
+    for change in changes.filter(pc.is_in(changes["change"], doubts)).to_pylist():
+        asset_id, at = change["asset_id"], change["changed_at"]
+        doubted[asset_id] = max(at, doubted.get(asset_id, at))
+    return doubted
 
 
 def _both(stays: dict[str, Any], goes: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +231,7 @@ def _both(stays: dict[str, Any], goes: dict[str, Any]) -> dict[str, Any]:
         "first_seen": min(stays["first_seen"], goes["first_seen"]),
         "last_seen": max(stays["last_seen"], goes["last_seen"]),
         "existence": max(stays["existence"] or 0.0, goes["existence"] or 0.0),
-        "state": min(stays["state"], goes["state"], key=RANK.__getitem__),
+        "state": min(stays["state"], goes["state"], key=PRECEDENCE.index),
     }
 
 
@@ -207,4 +246,4 @@ def _second(row: dict[str, Any], review: dict[str, Any]) -> dict[str, Any]:
     point = shapely.from_wkb(review["geometry"])
     place = {"lon": point.x, "lat": point.y, "geometry": review["geometry"]}
     box = {"bbox": dict(zip(CORNERS, point.bounds, strict=True))}
-    return row | place | box | {"asset_id": review["target_id"], "state": "confirmed"}
+    return row | place | box | {"asset_id": review["target_id"], "state": State.CONFIRMED.label}

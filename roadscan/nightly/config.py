@@ -30,7 +30,7 @@ class NightlyConfig(Config):
     inventory: InventoryConfig = Field(description="as for roadscan inventory; its warehouse is the one above")
     lease: LeaseConfig = Field(LeaseConfig(), description="how long a run that died keeps others out")
     no_progress_s: float = Field(
-        1800.0, ge=1, le=86400, description="without a shard committed, a drive read or a cell built: the run is ended"
+        1800.0, ge=1, le=86400, description="without a shard committed, a drive read or a tile built: the run is ended"
     )
 
     @model_validator(mode="before")

@@ -24,8 +24,7 @@ import pyarrow.compute as pc
 from roadscan import __version__
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.errors import RoadscanError
-from roadscan.inventory import InventorySummary
-from roadscan.inventory.launch import run_inventory
+from roadscan.inventory import InventorySummary, run_inventory
 from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
@@ -206,7 +205,7 @@ class _NightlyRun:
             return self._scan(config, self._watched, plan=now.plan)
 
     def _register(self) -> InventorySummary:
-        with self.watchdog.watching("no drive was read and no cell built"):
+        with self.watchdog.watching("no drive was read and no tile built"):
             return run_inventory(self.config.inventory, self._watched)
 
     def _watched(self, progress: Progress) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 from pyproj import Geod, Transformer
 
-Floats: TypeAlias = npt.NDArray[np.float64]
+from roadscan.arrays import Floats as Floats
 
 #: WGS 84, the datum of every longitude and latitude in roadscan.
 WGS84 = Geod(ellps="WGS84")

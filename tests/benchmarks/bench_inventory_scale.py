@@ -89,7 +89,7 @@ def _measure(folder: str, workers: int) -> tuple[int, float, float, float]:
 
     threading.Thread(target=watch, daemon=True).start()
     before, started = sum(me.cpu_times()[:2]), time.monotonic()
-    summary = update_inventory(InventoryConfig(warehouse=folder, workers=workers))
+    summary = update_inventory(InventoryConfig(warehouse=folder, execution={"workers": workers}))
     wall = time.monotonic() - started
     done.set()
     cpu[me.pid] = sum(me.cpu_times()[:2])

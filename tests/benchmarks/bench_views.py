@@ -30,8 +30,8 @@ import shapely
 from rich.console import Console
 from rich.table import Table
 
-from roadscan.inventory.geoparquet import geo_metadata, geometry_columns, hilbert_distance
 from roadscan.inventory.query import OFFLINE, _check_reads, _define, named
+from roadscan.inventory.register.geoparquet import geo_metadata, geometry_columns, hilbert_distance
 from roadscan.inventory.views import VIEWS, stored_views
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, COVERAGE, FRAMES
 from roadscan.taxonomy import HIGHWAY, Geometry

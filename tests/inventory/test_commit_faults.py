@@ -21,7 +21,7 @@ from support.world import World, commit, drive, make_world
 from roadscan import warehouse as module
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import DriveTables
-from roadscan.inventory.publish import TABLES as REGISTER
+from roadscan.inventory.update import TABLES as REGISTER
 from roadscan.scan import ledger
 from roadscan.schemas import DRIVE_FRAMES
 from roadscan.storage import Stat, Store, open_store

@@ -302,7 +302,7 @@ from roadscan.nightly.run import run_nightly
 
 ray.init(num_cpus=0, include_dashboard=False)
 folder, model = sys.argv[1:]
-config = config_of(Path(folder), model, no_progress_s=3, inventory={"on_ray": True})
+config = config_of(Path(folder), model, no_progress_s=3, inventory={"execution": {"on_ray": True}})
 nights = nights_of(FIRST, None, None, today=NOW.date())
 run_nightly(config, nights, now=NOW, on_night=lambda told: print(told.text()), scan=Scan())
 """
@@ -318,7 +318,7 @@ def test_a_register_that_waits_for_cores_that_never_come_is_ended(tmp_path: Path
     assert done.returncode == 5, done.stderr
     (log,) = logs(config_of(tmp_path, detect_model))
     assert (log["outcome"], log["missing"], log["frames"]) == ("no progress", {}, 5)
-    assert log["error"] == "no drive was read and no cell built for 3 s"
+    assert log["error"] == "no drive was read and no tile built for 3 s"
 
 
 def test_a_run_that_loses_its_lease_is_ended(tmp_path: Path, detect_model: str) -> None:

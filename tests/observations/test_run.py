@@ -25,7 +25,7 @@ def test_the_command_commits_and_builds(tmp_path: Path, world: World, capsys: py
     number = Warehouse(str(tmp_path / "w")).current().number
     assert number == 2  # the observations, the register
     capsys.readouterr()
-    assert run([*arguments, "--set", "min_score=0.25"]) == 0
+    assert run([*arguments, "--set", "tracking.min_score=0.25"]) == 0
     assert "0 drives to commit, 1 already there" in capsys.readouterr().out
     assert Warehouse(str(tmp_path / "w")).current().number == number
 

@@ -3,6 +3,10 @@
     ReferenceConfig → read_reference → LinearReference.locate | assign_track | locate_on | kilometres
                                        coverage, uncovered (rows of `schemas.COVERAGE`)
 
+    features → centrelines → spans ──┐
+                           → plane ──┴→ linear → kilometres
+                           → track ──┘
+
 Chainage is in metres everywhere (25556 is km 25+556) and grows along every centreline; offsets are to its right.
 """
 

@@ -1,4 +1,7 @@
-"""One centreline: its codes, and its vertices with metres along it and chainage. Features are judged here."""
+"""A feature to a centreline: its codes, and its vertices with metres along it and chainage. Features are judged here.
+
+Legend: n vertices.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from typing import Any
 import numpy as np
 import shapely
 
+from roadscan.arrays import Floats
 from roadscan.inventory.reference.features import Feature
 from roadscan.inventory.reference.plane import metres_per_degree
-from roadscan.survey.geodesy import WGS84, Floats
+from roadscan.survey.geodesy import WGS84
 
 STEP_M = 200.0  # longer edges are cut: over 200 m at 60° north the scale of a degree changes by 3e-5
 SAME_DEG = 1e-8  # 1 mm: a shorter piece has no direction
@@ -128,7 +132,7 @@ def _vertices(shape: shapely.Geometry | None) -> tuple[Floats, Floats]:
     parts = [shapely.get_coordinates(part) for part in shapely.get_parts(shape)]
     for part in parts:
         _check_degrees(part)
-    xy = _joined(parts, shape)
+    xy = _one_line(parts, shape)
     moves = np.r_[True, np.any(np.abs(np.diff(xy, axis=0)) >= SAME_DEG, axis=1)]
     lon, lat = xy[moves].T
     if len(lon) < 2:
@@ -147,7 +151,7 @@ def _check_degrees(xy: Floats) -> None:
         raise Unusable(f"geometry: got vertex [{x:g}, {y:g}]; expected [longitude, latitude]: {cause}")
 
 
-def _joined(parts: list[Floats], shape: shapely.Geometry) -> Floats:
+def _one_line(parts: list[Floats], shape: shapely.Geometry) -> Floats:
     """One line of parts that join end to end, in their order or in another."""
     gaps = [float(WGS84.inv(*a[-1], *b[0])[2]) for a, b in pairwise(parts)]
     if not gaps or max(gaps) <= JOIN_M:

@@ -1,4 +1,7 @@
-"""Where on the network points and drives are: route, section, chainage and offset."""
+"""Points and drives to where on the network they are: route, section, chainage and offset.
+
+Legend: n points or positions. Degrees in, metres out.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from roadscan.arrays import Floats, Ints
 from roadscan.errors import ConfigError
 from roadscan.inventory.reference.centrelines import Centreline, Unusable, centreline
 from roadscan.inventory.reference.config import ReferenceConfig
 from roadscan.inventory.reference.features import Feature, read_features
-from roadscan.inventory.reference.kilometres import Spans, spans_of
-from roadscan.inventory.reference.plane import Ints, Near, Pieces
+from roadscan.inventory.reference.plane import Near, Pieces
+from roadscan.inventory.reference.spans import Spans, spans_of
 from roadscan.inventory.reference.track import disagrees, match_track
 from roadscan.storage import open_file, sha256_hex
-from roadscan.survey.geodesy import Floats
 
 Columns = dict[str, npt.NDArray[Any]]
 CODES = ("route_code", "section_code", "district", "carriageway")
@@ -69,7 +72,7 @@ class LinearReference:
             order = np.lexsort((cost, near.point))
             order = order[cost[order] <= self.max_offset_m]
             best = order[np.unique(near.point[order], return_index=True)[1]]
-            found.append((start, near.where(best)))
+            found.append((start, near.take(best)))
         return self._columns(len(lon), found)
 
     def locate_on(self, index: npt.ArrayLike, lon: npt.ArrayLike, lat: npt.ArrayLike) -> Columns:
@@ -89,7 +92,7 @@ class LinearReference:
         for start in range(0, len(lon), CHUNK):
             part = slice(start, start + CHUNK)
             near = self.pieces.near(lon[part], lat[part], self.max_offset_m)
-            found.append((start, near.where(near.line == line[part][near.point])))
+            found.append((start, near.take(near.line == line[part][near.point])))
         return self._columns(len(lon), found)
 
     def assign_track(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> Ints:

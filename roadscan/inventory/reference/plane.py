@@ -1,7 +1,9 @@
-"""Metres beside centrelines: pieces of lines, each with the scale of a degree at its own middle.
+"""Points and centrelines to metres beside them: pieces of lines, each with the scale of a degree at its own middle.
 
 A plane about each piece is exact to 1e-4 within a kilometre of it (the scale of a degree of longitude changes by
 tan(lat)/R a metre: 4e-5 a kilometre at 15°, 3e-4 at 60°), and one search tree in degrees serves a whole country.
+
+Legend: P pieces, n points, k pairs of a point and a line. Degrees in, metres out.
 """
 
 from __future__ import annotations
@@ -9,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from roadscan.survey.geodesy import WGS84, Floats
+from roadscan.arrays import Bools, Floats, Ints
+from roadscan.survey.geodesy import WGS84
 
-Ints = npt.NDArray[np.int64]
 LARGEST_LAT = 89.5  # nearer to the poles a degree of longitude has no length to speak of
 
 
@@ -49,7 +50,7 @@ class Near:
     distance_m: Floats
     offset_m: Floats
 
-    def where(self, chosen: npt.NDArray[np.bool_] | Ints) -> Near:
+    def take(self, chosen: Bools | Ints) -> Near:
         """Some of the rows."""
         return Near(**{name: value[chosen] for name, value in vars(self).items()})
 
@@ -58,9 +59,9 @@ class Pieces:
     """The straight pieces of many lines, in the lines' order.
 
     Attributes:
-        line: (p,) which line each is of.
-        lon, lat: (p, 2) degrees of its ends.
-        course: (p,) radians clockwise from north.
+        line: (P,) which line each is of.
+        lon, lat: (P, 2) degrees of its ends.
+        course: (P,) radians clockwise from north.
     """
 
     def __init__(self, lines: list[tuple[Floats, Floats]]) -> None:

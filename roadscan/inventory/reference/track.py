@@ -1,4 +1,4 @@
-"""Which centreline a drive was on: the most likely sequence along its whole track.
+"""Positions of a drive to the centreline it was on at each: the most likely sequence along its whole track.
 
 Source: P. Newson, J. Krumm, "Hidden Markov map matching through noise and sparseness" (ACM GIS 2009). Deviations:
 centrelines are no graph, so the driven distance between two lines is that between the two feet, and changing lines
@@ -9,10 +9,9 @@ positions closer together than `SPACING_M` weigh less, since their errors are th
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from roadscan.inventory.reference.plane import Ints, Near, Pieces, metres_per_degree
-from roadscan.survey.geodesy import Floats
+from roadscan.arrays import Bools, Floats, Ints
+from roadscan.inventory.reference.plane import Near, Pieces, metres_per_degree
 
 DISAGREE_DEG = 50.0
 # Costs are negative logarithms of likelihoods; the emission's sigma is a quarter of the largest offset.
@@ -28,7 +27,7 @@ MOST = 8  # nearest lines of one position that are looked at
 BLOCK = 4096  # positions whose transitions are held at once, about 3 MB an array
 
 
-def disagrees(course: Floats, azimuth_deg: Floats) -> npt.NDArray[np.bool_]:
+def disagrees(course: Floats, azimuth_deg: Floats) -> Bools:
     """Whether a direction of travel is more than `DISAGREE_DEG` from both ways along a line; never where it is NaN.
 
     Args:
@@ -43,7 +42,7 @@ def match_track(pieces: Pieces, s: Floats, lengths: Floats, lon: Floats, lat: Fl
 
     Args:
         pieces: of the lines.
-        s: (p, 2) metres along its line of each piece's ends.
+        s: (P, 2) metres along its line of each piece's ends.
         lengths: (lines,) metres.
         lon: (n,) degrees, finite.
         lat: (n,) degrees, finite, in the order driven.
@@ -88,10 +87,10 @@ class _States:
 
     def __init__(self, pieces: Pieces, s: Floats, lengths: Floats, near: Near, cost: Floats, n: int) -> None:
         order = np.lexsort((near.distance_m, near.point))
-        near, cost = near.where(order), cost[order]
+        near, cost = near.take(order), cost[order]
         rank = np.arange(len(order)) - np.searchsorted(near.point, near.point)
         kept = rank < MOST
-        near, cost, rank = near.where(kept), cost[kept], rank[kept]
+        near, cost, rank = near.take(kept), cost[kept], rank[kept]
         shape = (n, int(rank.max(initial=-1)) + 2)
         self.line, self.emission = np.full(shape, -1, np.int64), np.full(shape, np.inf)
         self.s, self.end_m, self.x_deg, self.y_deg = (np.zeros(shape) for _ in range(4))

@@ -1,0 +1,278 @@
+"""One drive's Arrow rows to arrays: where the camera was, and what it detected, in east-north metres (ENU).
+
+Legend: F usable frames, M detections, S vertices of the path. Chainage is metres along the path of this drive, offsets
+are to the right of travel; angles are radians clockwise from north, unless their name ends in `_deg`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roadscan.arrays import Bools, Floats, Ints
+from roadscan.survey.geodesy import LocalFrame, course_deg
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EXTENSION_M = 80.0  # a path goes on straight beyond both ends, for assets ahead of the last frame
+STANDSTILL_M = 0.5  # frames closer together than this do not bend the path
+AHEAD_COS = np.cos(np.radians(60))  # of the angle between the camera's axis and the direction of travel
+UNKNOWN_RANGE_M = 30.0  # where a detection has no range: anywhere between 10 m and 80 m …
+UNKNOWN_LOG_SIGMA = 1.0  # … one standard deviation being a factor of e
+
+
+def moment(microseconds: int) -> datetime:
+    """The moment that many microseconds after 1970, in UTC."""
+    return EPOCH + timedelta(microseconds=int(microseconds))
+
+
+@dataclass(frozen=True)
+class DrivenPath:
+    """The line that a vehicle drove, by chainage; arrays are (S,).
+
+    Attributes:
+        s: chainage in metres, ascending; negative before the first frame.
+        x, y: ENU metres.
+        course: direction of travel, radians clockwise from north, unwrapped.
+    """
+
+    s: Floats
+    x: Floats
+    y: Floats
+    course: Floats
+
+    def at(self, s: npt.ArrayLike, offset_m: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """The point at a chainage and an offset to the right of travel."""
+        course, d = self.course_at(s), np.asarray(offset_m, float)
+        x, y = np.interp(np.asarray(s, float), self.s, self.x), np.interp(np.asarray(s, float), self.s, self.y)
+        return np.asarray(x + d * np.cos(course)), np.asarray(y - d * np.sin(course))
+
+    def course_at(self, s: npt.ArrayLike) -> Floats:
+        """Direction of travel at a chainage, radians clockwise from north."""
+        return np.asarray(np.interp(np.asarray(s, float), self.s, self.course))
+
+    def locate(self, x: Floats, y: Floats, s_hint: Floats) -> tuple[Floats, Floats]:
+        """Chainage and offset (right of travel positive) of points, searched from a chainage near each.
+
+        The search moves along the tangent, so on a road that crosses itself it stays with the pass it started on.
+        """
+        s = np.array(s_hint, float)
+        for _ in range(6):
+            along, offset = self._residual(x, y, s)
+            s = np.clip(s + along, self.s[0], self.s[-1])
+        return s, offset
+
+    def _residual(self, x: Floats, y: Floats, s: Floats) -> tuple[Floats, Floats]:
+        course = self.course_at(s)
+        dx, dy = x - np.interp(s, self.s, self.x), y - np.interp(s, self.s, self.y)
+        return dx * np.sin(course) + dy * np.cos(course), dx * np.cos(course) - dy * np.sin(course)
+
+
+@dataclass(frozen=True)
+class Poses:
+    """The usable frames of a drive, in time order; arrays are (F,).
+
+    Attributes:
+        x, y: camera in ENU metres.
+        s: chainage along the drive's path.
+        heading: of the camera, radians clockwise from north.
+        half_fov: half the horizontal field of view, radians; NaN, which covers nothing, where the heading is unknown.
+        time_us: microseconds since 1970.
+    """
+
+    x: Floats
+    y: Floats
+    s: Floats
+    heading: Floats
+    half_fov: Floats
+    time_us: Ints
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detections of a drive, in time order; arrays are (M,).
+
+    Attributes:
+        frame_index: index into `Poses`.
+        row: row of the observations table.
+        class_name: str.
+        score: 0..1.
+        bearing: radians clockwise from north.
+        bearing_factor: 1, or more where the image's edge cuts the box, so that its centre is not the asset's.
+        log_range, log_sigma: of the distance in metres.
+        near_bearing_deg, near_range_m: the near end of a line's visible base; NaN for other classes.
+        far_bearing_deg, far_range_m: its far end.
+        box_height_px: height of the box.
+    """
+
+    frame_index: Ints
+    row: Ints
+    class_name: npt.NDArray[np.str_]
+    score: Floats
+    bearing: Floats
+    bearing_factor: Floats
+    log_range: Floats
+    log_sigma: Floats
+    near_bearing_deg: Floats
+    near_range_m: Floats
+    far_bearing_deg: Floats
+    far_range_m: Floats
+    box_height_px: Floats
+
+    def take(self, chosen: Bools | Ints) -> Detections:
+        """Some of the detections."""
+        return Detections(**{name: value[chosen] for name, value in vars(self).items()})
+
+    def turned(self, yaw: float) -> Detections:
+        """The detections with every bearing turned clockwise by an angle in radians."""
+        return replace(
+            self,
+            bearing=self.bearing + yaw,
+            near_bearing_deg=self.near_bearing_deg + np.degrees(yaw),
+            far_bearing_deg=self.far_bearing_deg + np.degrees(yaw),
+        )
+
+
+@dataclass(frozen=True)
+class DrivePass:
+    """One drive in ENU metres.
+
+    Attributes:
+        drive_id: the drive.
+        enu: between its metres and degrees.
+        poses: where the camera was.
+        path: the line it drove.
+        detections: what it saw.
+        observations: the rows that `detections.row` points to.
+    """
+
+    drive_id: str
+    enu: LocalFrame
+    poses: Poses
+    path: DrivenPath
+    detections: Detections
+    observations: pa.Table
+
+    @property
+    def started_at(self) -> datetime:
+        """Time of the first usable frame."""
+        return moment(self.poses.time_us[0])
+
+    @property
+    def ended_at(self) -> datetime:
+        """Time of the last usable frame."""
+        return moment(self.poses.time_us[-1])
+
+    @cached_property
+    def camera_xy(self) -> Floats:
+        """Where the camera was in each frame, (F, 2) ENU metres."""
+        return np.stack([self.poses.x, self.poses.y], axis=1)
+
+    @cached_property
+    def looks_ahead(self) -> Bools:
+        """Which frames (F,) look along the direction of travel, as a line's base along the path needs."""
+        return np.asarray(np.cos(self.poses.heading - self.path.course_at(self.poses.s)) > AHEAD_COS)
+
+
+def read_pass(
+    drive_id: str, frames: pa.Table, observations: pa.Table, min_score: float = 0.0, enu: LocalFrame | None = None
+) -> DrivePass | None:
+    """A drive's committed rows as arrays in ENU metres.
+
+    Args:
+        drive_id: the drive.
+        frames: its rows of `schemas.FRAMES`.
+        observations: its rows of `schemas.OBSERVATIONS`.
+        min_score: detections with a lower score are left out.
+        enu: the metres; None for those about the middle of the drive.
+
+    Returns:
+        The pass, or None when fewer than two frames are usable: status ok, with a time and a position.
+    """
+    usable = pc.and_(pc.equal(frames["status"], "ok"), pc.is_valid(frames["captured_at"]))
+    usable = pc.and_(usable, pc.and_(pc.is_valid(frames["camera_lon"]), pc.is_valid(frames["camera_lat"])))
+    frames = frames.filter(usable).sort_by([("captured_at", "ascending"), ("frame_id", "ascending")])
+    if frames.num_rows < 2:
+        return None
+    lon, lat = _floats(frames, "camera_lon"), _floats(frames, "camera_lat")
+    local = enu or LocalFrame(float(np.median(lon)), float(np.median(lat)))
+    x, y = local.to_xy(lon, lat)
+    path, s = _path(x, y)
+    heading = np.radians(_floats(frames, "heading_deg"))
+    poses = Poses(
+        x=x,
+        y=y,
+        s=s,
+        heading=np.where(np.isnan(heading), path.course_at(s), heading),
+        half_fov=np.where(np.isnan(heading), np.nan, np.radians(_floats(frames, "fov_deg")) / 2),
+        time_us=frames["captured_at"].cast(pa.int64()).to_numpy(),
+    )
+    return DrivePass(drive_id, local, poses, path, _detections(frames, observations, min_score), observations)
+
+
+def _floats(table: pa.Table, name: str) -> Floats:
+    """A column as floats, null as NaN."""
+    return np.asarray(pc.fill_null(table[name].cast(pa.float64()), float("nan")).to_numpy())
+
+
+def _path(x: Floats, y: Floats) -> tuple[DrivenPath, Floats]:
+    """The path through the camera positions, and each position's chainage."""
+    kept = [0]
+    for i in range(1, len(x)):
+        if np.hypot(x[i] - x[kept[-1]], y[i] - y[kept[-1]]) > STANDSTILL_M:
+            kept.append(i)
+    s_kept = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x[kept]), np.diff(y[kept])))])
+    s = s_kept[np.searchsorted(kept, np.arange(len(x)), side="right") - 1]
+    course = np.nan_to_num(np.unwrap(np.radians(course_deg(x[kept], y[kept]))))
+    ends = np.array([0, -1])
+    shift = np.array([-EXTENSION_M, EXTENSION_M])
+    end_x, end_y = x[kept][ends] + shift * np.sin(course[ends]), y[kept][ends] + shift * np.cos(course[ends])
+
+    def with_ends(values: Floats, extra: Floats) -> Floats:
+        return np.concatenate([extra[:1], values, extra[1:]])
+
+    path = DrivenPath(
+        with_ends(s_kept, s_kept[ends] + shift),
+        with_ends(x[kept], end_x),
+        with_ends(y[kept], end_y),
+        with_ends(course, course[ends]),
+    )
+    return path, s
+
+
+def _detections(frames: pa.Table, observations: pa.Table, min_score: float) -> Detections:
+    frame_index = pc.fill_null(pc.index_in(observations["frame_id"], frames["frame_id"]), -1).to_numpy()
+    bearing = np.radians(_floats(observations, "bearing_deg"))
+    score = _floats(observations, "score")
+    row = np.flatnonzero((frame_index >= 0) & np.isfinite(bearing) & (score >= min_score))
+    row = row[np.argsort(frame_index[row], kind="stable")]
+    range_m, sigma_m = _floats(observations, "range_m"), _floats(observations, "range_sigma_m")
+    known = np.isfinite(range_m) & np.isfinite(sigma_m) & (range_m > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log_range = np.where(known, np.log(range_m), np.log(UNKNOWN_RANGE_M))
+        log_sigma = np.where(known, np.clip(sigma_m / range_m, 0.02, UNKNOWN_LOG_SIGMA), UNKNOWN_LOG_SIGMA)
+    boxes = pc.fill_null(observations["box_px"].cast(pa.list_(pa.float32(), 4)), [np.nan] * 4).combine_chunks()
+    box = np.array(boxes.flatten().to_numpy(), float).reshape(-1, 4)
+    width = _floats(frames, "width_px")[frame_index]
+    cut = (box[:, 0] <= 1) | (box[:, 2] >= np.where(np.isnan(width), np.inf, width - 1))
+    everything = Detections(
+        frame_index=np.asarray(frame_index, np.int64),
+        row=np.arange(len(frame_index)),
+        class_name=np.asarray(observations["class"].to_pylist(), dtype=np.str_),
+        score=score,
+        bearing=bearing,
+        bearing_factor=np.where(cut, 4.0, 1.0),
+        log_range=log_range,
+        log_sigma=log_sigma,
+        near_bearing_deg=_floats(observations, "near_bearing_deg"),
+        near_range_m=_floats(observations, "near_range_m"),
+        far_bearing_deg=_floats(observations, "far_bearing_deg"),
+        far_range_m=_floats(observations, "far_range_m"),
+        box_height_px=np.nan_to_num(box[:, 3] - box[:, 1]),
+    )
+    return everything.take(row)

@@ -1,0 +1,139 @@
+"""The point estimates of all drives to point and overhead assets: where each stands, and whether it does.
+
+Legend: D drives, K estimates of all drives, N assets, M detections of one drive, F its frames. ENU metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadscan.arrays import Bools, Floats, Ints
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive.estimates import DriveEstimates
+from roadscan.inventory.drive.passes import DrivePass
+from roadscan.inventory.fuse.associate import Association, associate
+from roadscan.inventory.fuse.existence import Standing, filter_existence, log_likelihood_ratio
+from roadscan.inventory.fuse.pool import Pool, pool_estimates, weighted_means
+from roadscan.inventory.fuse.visibility import (
+    SECTORS,
+    AlignedDrive,
+    PointObservations,
+    Targets,
+    Visibility,
+    point_visibility,
+    sector_of,
+)
+from roadscan.taxonomy import Taxonomy
+
+SHARED_SIGMA_M = 0.3  # an axis, that all detections of an asset may be off together
+
+
+@dataclass(frozen=True)
+class PointAssets:
+    """The point and overhead assets of a region, (N,) each.
+
+    Attributes:
+        class_names: of all classes that drives saw.
+        class_index: index into them.
+        xy, cov: (N, 2) metres and (N, 2, 2) square metres.
+        first: its first estimate, a row of the pool.
+        visibility, ratio: what each drive says of each, and how much that speaks for it (log-likelihood ratio).
+        standing: whether each stands.
+        pool, association: the estimates behind it.
+        observations: each drive, aligned, and the asset that each of its detections shows.
+    """
+
+    class_names: list[str]
+    class_index: Ints
+    xy: Floats
+    cov: Floats
+    first: Ints
+    visibility: Visibility
+    ratio: Floats
+    standing: Standing
+    pool: Pool
+    association: Association
+    observations: list[PointObservations]
+
+
+def fuse_points(
+    drives: list[DrivePass], estimates: list[DriveEstimates], taxonomy: Taxonomy, config: InventoryConfig
+) -> PointAssets:
+    """The point and overhead assets that drives saw.
+
+    Args:
+        drives: (D) in the order in which they were driven, all in the same ENU metres.
+        estimates: (D) of each drive.
+        taxonomy: what is known of the classes.
+        config: gates, sigmas and probabilities.
+    """
+    class_names = sorted({str(name) for one in estimates for name in one.class_name})
+    pool = pool_estimates(estimates, class_names, taxonomy, config)
+    association = associate(pool, config)
+    observations = _observations(drives, estimates, pool, association, class_names)
+    n = int(association.asset.max(initial=-1)) + 1
+    known = np.flatnonzero(association.asset >= 0)
+    asset = association.asset[known]
+    first = np.full(n, len(pool.drive))
+    np.minimum.at(first, asset, known)
+    xy, cov = weighted_means(asset, pool.xy[known] + association.shift[known], pool.cov[known], n)
+    reach_m = np.zeros(n)
+    np.maximum.at(reach_m, asset, np.abs(pool.offset_m[known]))
+    class_index = pool.class_index[first]
+    targets = Targets(xy, class_index, reach_m, _sectors(observations, n))
+    visibility = point_visibility(observations, targets, config.visibility)
+    ratio = log_likelihood_ratio(visibility, class_index, config.existence)
+    cov = _with_bias(cov, visibility, config)
+    located = np.trace(cov, axis1=1, axis2=2) <= config.existence.confirm_sigma_m**2
+    standing = filter_existence(visibility, ratio, located, config.existence)
+    return PointAssets(
+        class_names, class_index, xy, cov, first, visibility, ratio, standing, pool, association, observations
+    )
+
+
+def _observations(
+    drives: list[DrivePass],
+    estimates: list[DriveEstimates],
+    pool: Pool,
+    association: Association,
+    class_names: list[str],
+) -> list[PointObservations]:
+    """Each drive, aligned, and the asset that each of its detections shows."""
+    index_of = {name: index for index, name in enumerate(class_names)}
+    starts = np.cumsum([0, *(len(one.hits) for one in estimates)])
+    found = []
+    for number, (drive, one) in enumerate(zip(drives, estimates, strict=True)):
+        of_estimate = association.asset[starts[number] : starts[number + 1]]
+        asset = np.where(one.label >= 0, of_estimate[np.maximum(one.label, 0)], -1) if len(of_estimate) else one.label
+        class_index = np.array([index_of.get(str(name), -1) for name in drive.detections.class_name], np.int64)
+        found.append(PointObservations(_aligned(drive, one.yaw, pool, association, number), class_index, asset))
+    return found
+
+
+def _aligned(drive: DrivePass, yaw: float, pool: Pool, association: Association, number: int) -> AlignedDrive:
+    """The drive, its bias and its yaw error taken away."""
+    rows = np.flatnonzero(pool.drive == number)
+    if len(rows) == 0:
+        return AlignedDrive(drive, drive.camera_xy, yaw)
+    rows = rows[np.argsort(pool.s[rows], kind="stable")]
+    shift = [np.interp(drive.poses.s, pool.s[rows], association.shift[rows, axis]) for axis in (0, 1)]
+    return AlignedDrive(drive, np.asarray(drive.camera_xy + np.stack(shift, axis=1)), yaw)
+
+
+def _sectors(observations: list[PointObservations], n: int) -> Bools:
+    """The headings (N, `SECTORS`) of cameras that saw each of n assets."""
+    sectors = np.zeros((n, SECTORS), bool)
+    for seen in observations:
+        shown = np.flatnonzero(seen.asset >= 0)
+        frame = seen.view.drive.detections.frame_index[shown]
+        sectors[seen.asset[shown], sector_of(seen.view.heading[frame])] = True
+    return sectors
+
+
+def _with_bias(cov: Floats, visibility: Visibility, config: InventoryConfig) -> Floats:
+    """The covariances (N, 2, 2) with the bias that the mean of so many drives has."""
+    drives = np.bincount(visibility.asset[visibility.hits > 0], minlength=len(cov))
+    variance = config.noise.gnss_sigma_m**2 / np.maximum(drives, 1) + SHARED_SIGMA_M**2
+    return np.asarray(cov + np.eye(2) * variance[:, None, None])

@@ -1,0 +1,122 @@
+"""The point estimates of all drives as one table, and what two of them have to do with each other.
+
+Legend: K estimates of all drives together, by drive. ENU metres that all drives share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from roadscan.arrays import Bools, Floats, Ints
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive.estimates import DriveEstimates
+from roadscan.taxonomy import Geometry, Taxonomy
+
+SIDE_MARGIN_M = 2.0  # nearer to the path than this, left and right may be confused
+SAME_WAY_COS = 0.7
+ALIGNED_SIGMA_M = 0.7  # an axis, of a drive's position after its bias is taken away
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The point estimates of all drives, (K,) each, by drive.
+
+    Attributes:
+        drive: whose they are, 0…
+        class_index: index into the names of the classes.
+        xy, cov: (K, 2) position and (K, 2, 2) covariance, as the drive alone has them.
+        s, offset_m, course: see `roadscan.inventory.drive.estimates.DriveEstimates`.
+        starts: seen often enough to be an asset that no other drive has seen.
+        gate_m: how far from it its asset may be, the drive's bias being unknown.
+        merge_m: no two assets of its class are closer.
+        overhead: it spans the road.
+        frames: the frames that detected it, a frozenset each.
+    """
+
+    drive: Ints
+    class_index: Ints
+    xy: Floats
+    cov: Floats
+    s: Floats
+    offset_m: Floats
+    course: Floats
+    starts: Bools
+    gate_m: Floats
+    merge_m: Floats
+    overhead: Bools
+    frames: npt.NDArray[np.object_]
+
+    def take(self, chosen: Ints | Bools) -> Pool:
+        """Some of the estimates."""
+        return Pool(**{name: value[chosen] for name, value in vars(self).items()})
+
+
+def pool_estimates(
+    estimates: list[DriveEstimates], class_names: list[str], taxonomy: Taxonomy, config: InventoryConfig
+) -> Pool:
+    """The point estimates of drives, in the order of the drives."""
+
+    def stacked(attribute: str, *shape: int) -> Floats:
+        parts = [np.asarray(getattr(one, attribute), float) for one in estimates]
+        return np.concatenate([np.zeros((0, *shape)), *parts])
+
+    classes = [taxonomy.get(name) for name in class_names]
+    index_of = {name: index for index, name in enumerate(class_names)}
+    class_index = np.array([index_of[str(name)] for one in estimates for name in one.class_name], np.int64)
+    overhead = np.array([c.geometry is Geometry.OVERHEAD for c in classes], bool)
+    gate_m = np.where(overhead, config.matching.overhead_gate_m, config.matching.gate_m)
+    return Pool(
+        drive=np.repeat(np.arange(len(estimates)), [len(one.hits) for one in estimates]),
+        class_index=class_index,
+        xy=stacked("xy", 2),
+        cov=stacked("cov", 2, 2),
+        s=stacked("s"),
+        offset_m=stacked("offset_m"),
+        course=stacked("course"),
+        starts=stacked("hits") >= config.tracking.candidate_hits,
+        gate_m=gate_m[class_index],
+        merge_m=np.array([c.merge_m for c in classes], float)[class_index],
+        overhead=overhead[class_index],
+        frames=np.fromiter((f for one in estimates for f in one.frames), object, len(class_index)),
+    )
+
+
+def on_opposite_sides(pool: Pool, a: Ints, b: Ints) -> Bools:
+    """Which pairs of estimates stand clearly on different sides of the road.
+
+    Driven the other way a side says nothing: on a divided road what stands in the middle is to the right both times.
+    """
+    same_way = np.cos(pool.course[a] - pool.course[b]) >= SAME_WAY_COS
+    beside = np.minimum(np.abs(pool.offset_m[a]), np.abs(pool.offset_m[b])) >= SIDE_MARGIN_M
+    other = np.sign(pool.offset_m[a]) != np.sign(pool.offset_m[b])
+    return np.asarray(same_way & beside & other & ~pool.overhead[a])
+
+
+def side_by_side(a: frozenset[int], b: frozenset[int]) -> bool:
+    """Whether two estimates of one drive were seen together, in at least half of the frames of the rarer one.
+
+    >>> side_by_side(frozenset({1, 2, 3}), frozenset({3, 4})), side_by_side(frozenset({1, 2, 3}), frozenset({4, 5}))
+    (True, False)
+    """
+    return 2 * len(a & b) >= min(len(a), len(b))
+
+
+def weighted_means(asset: Ints, xy: Floats, cov: Floats, n: int) -> tuple[Floats, Floats]:
+    """Information-weighted mean position (N, 2) of each asset's estimates, and its covariance (N, 2, 2).
+
+    Args:
+        asset: (K,) of each estimate, 0..n-1.
+        xy: (K, 2) where each stands, its drive's bias taken away.
+        cov: (K, 2, 2) of the drive's own errors.
+        n: how many assets.
+    """
+    information = np.linalg.inv(cov + np.eye(2) * ALIGNED_SIGMA_M**2)
+    total = np.zeros((n, 2, 2))
+    np.add.at(total, asset, information)
+    weighted = np.zeros((n, 2))
+    np.add.at(weighted, asset, (information @ xy[..., None])[..., 0])
+    spread = np.linalg.inv(total)
+    return (spread @ weighted[..., None])[..., 0], np.asarray(spread, float)

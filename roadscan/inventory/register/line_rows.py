@@ -1,0 +1,88 @@
+"""Line assets to rows: outlines in degrees, length, side, state, best view, and what each drive said.
+
+Legend: N lines, E entries of a line and a drive. ENU metres.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import shapely
+
+from roadscan.inventory.drive.passes import DrivePass
+from roadscan.inventory.fuse.lines import LineAsset, LineAssets, middle_of
+from roadscan.inventory.register.rows import (
+    History,
+    Rows,
+    change_columns,
+    covariance_columns,
+    history_columns,
+    standing_columns,
+)
+from roadscan.schemas import ASSETS
+from roadscan.survey.geodesy import WGS84
+
+SIMPLIFY_DEG = 1e-6  # 0.1 m: vertices of an outline that change it by less are dropped
+
+
+def line_rows(drives: list[DrivePass], assets: LineAssets) -> Rows:
+    """The rows of line assets.
+
+    Args:
+        drives: all, in the order in which they were driven.
+        assets: of a region.
+    """
+    enu, lines = drives[0].enu, assets.lines
+    degrees = [shapely.LineString(np.stack(enu.to_lonlat(*line.outline.T), 1)) for line in lines]
+    shapes = [shapely.simplify(line, SIMPLIFY_DEG) for line in degrees]
+    lon, lat = enu.to_lonlat(*np.array([middle_of(line.outline) for line in lines]).reshape(-1, 2).T)
+    everyone = np.arange(len(lines))
+    columns = {
+        "class": pa.array([line.asset_class.name for line in lines], pa.string()),
+        "lon": pa.array(lon, pa.float64()),
+        "lat": pa.array(lat, pa.float64()),
+        **covariance_columns(assets.cov),
+        "length_m": pa.array([float(WGS84.geometry_length(shape)) for shape in shapes], pa.float64()),
+        "side": pa.array(["left" if line.segments[0][1].offset_m < 0 else "right" for line in lines], pa.string()),
+        **standing_columns(assets.standing, everyone),
+        **_segment_columns(drives, lines),
+    }
+    changes = change_columns(drives, assets.standing, everyone)
+    return Rows(columns, np.array(shapes, dtype=object), changes, history_columns(drives, _history(assets)))
+
+
+def _segment_columns(drives: list[DrivePass], lines: list[LineAsset]) -> dict[str, pa.Array]:
+    """What the drives' segments say of each line."""
+    seen = [[segment for _, segment in line.segments] for line in lines]
+    hits = np.array([sum(s.hits for s in segments) for segments in seen], np.int64)
+    best = [max((s.best_view for s in segments), key=lambda view: view.weight) for segments in seen]
+    utc = ASSETS.field("first_seen").type
+    return {
+        "score": pa.array([sum(s.mean_score * s.hits for s in segments) for segments in seen] / np.maximum(hits, 1)),
+        "n_observations": pa.array(hits),
+        "n_nights": pa.array([len({drives[k].started_at.date() for k, _ in line.segments}) for line in lines]),
+        "first_seen": pa.array([min(s.first_seen for s in segments) for segments in seen], utc),
+        "last_seen": pa.array([max(s.last_seen for s in segments) for segments in seen], utc),
+        "azimuth_deg": pa.nulls(len(lines), pa.float64()),
+        "evidence_uri": pa.array([view.image_uri for view in best], pa.string()),
+        "evidence_box_px": pa.array([view.box_px for view in best], ASSETS.field("evidence_box_px").type),
+        "model_sha256": pa.array([view.model_sha256 for view in best], pa.string()),
+    }
+
+
+def _history(assets: LineAssets) -> History:
+    """What each drive that saw a line, or looked along it, said of it."""
+    visibility = assets.visibility
+    n = len(visibility.asset)
+    xy = np.full((n, 2), np.nan)
+    score, sigma_m, hits = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64)
+    for row, (line, drive) in enumerate(zip(visibility.asset.tolist(), visibility.drive.tolist(), strict=True)):
+        segments = [segment for by, segment in assets.lines[line].segments if by == drive]
+        if segments:
+            xy[row] = np.mean([s.xy for s in segments], axis=0)
+            score[row] = np.mean([s.mean_score for s in segments])
+            sigma_m[row] = np.sqrt(np.trace(segments[0].cov))
+            hits[row] = sum(s.hits for s in segments)
+    hits = np.where(visibility.hits > 0, np.maximum(hits, 1), 0)
+    opportunities = np.maximum(visibility.opportunities, hits)
+    return History(visibility.asset, visibility.drive, hits, opportunities, xy, sigma_m, score)

@@ -1,0 +1,86 @@
+"""Assets to their place on the department's own map: route, section, kilometre, by the centreline of who saw them.
+
+Legend: F frames of a drive, N assets. Degrees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from scipy.spatial import cKDTree
+
+from roadscan.arrays import Floats, Ints
+from roadscan.inventory.reference import LinearReference, coverage, uncovered
+from roadscan.schemas import ASSETS, COVERAGE
+
+TEXTS = ("route_code", "section_code", "district", "carriageway")
+
+
+class Surveyed:
+    """The drives on a linear reference: which centreline each frame was on, and what was covered."""
+
+    def __init__(self, reference: LinearReference) -> None:
+        self.reference = reference
+        self._tracks: dict[str, tuple[Floats, Ints]] = {}
+        self._rows: list[pa.Table] = []
+
+    def add(self, drive_id: str, frames: pa.Table) -> None:
+        """Place a drive's frames (`schemas.FRAMES`); those that are not ok covered nothing."""
+        placed = pc.and_(pc.is_valid(frames["camera_lon"]), pc.is_valid(frames["camera_lat"]))
+        usable = pc.and_(pc.and_(pc.equal(frames["status"], "ok"), pc.is_valid(frames["captured_at"])), placed)
+        frames = frames.filter(usable).sort_by([("captured_at", "ascending"), ("frame_id", "ascending")])
+        lon, lat = (frames[name].to_numpy().astype(float) for name in ("camera_lon", "camera_lat"))
+        if not len(lon):
+            return
+        index = self.reference.assign_track(lon, lat)
+        times = frames["captured_at"].cast(pa.int64()).to_numpy()
+        self._rows.append(coverage(self.reference, drive_id, lon, lat, times, index))
+        self._tracks[drive_id] = (np.stack([lon, lat], axis=1), index)
+
+    def coverage(self) -> pa.Table:
+        """`schemas.COVERAGE`: every kilometre of every section with each drive that surveyed it, or without."""
+        covered = pa.concat_tables([COVERAGE.empty_table(), *self._rows])
+        table = pa.concat_tables([covered, uncovered(self.reference, covered)])
+        return table.sort_by([(name, "ascending") for name in ("route_code", "section_code", "km", "drive_id")])
+
+    def place(self, assets: pa.Table, history: pa.Table) -> pa.Table:
+        """The assets (`schemas.ASSETS`) with the columns of the linear reference.
+
+        An asset belongs to the centreline that the last drive that saw it was on there: not to the nearest one, which
+        beside a frontage road or below a bridge is another road's.
+        """
+        index = self._centrelines(assets, history)
+        lon, lat = assets["lon"].to_numpy(), assets["lat"].to_numpy()
+        found = self.reference.locate_on(index, lon, lat)
+        none = index < 0
+        km, end = np.asarray(found["km_m"]).astype(np.int64), np.full(len(index), -1, np.int64)
+        for row in np.flatnonzero(assets["length_m"].is_valid().to_numpy() & ~none).tolist():
+            vertices = shapely.get_coordinates(shapely.from_wkb(assets["geometry"][row].as_py()))
+            along = self.reference.locate_on(int(index[row]), *vertices.T)["km_m"]
+            km[row], end[row] = along.min(), along.max()
+        columns = {name: pa.array(found[name], pa.string(), mask=none) for name in TEXTS}
+        columns |= {
+            "km_m": pa.array(km, pa.int32(), mask=none),
+            "km_end_m": pa.array(end, pa.int32(), mask=end < 0),
+            "offset_m": pa.array(found["offset_m"], pa.float64(), mask=none),
+            "lrs_version": pa.array([self.reference.version] * len(index), pa.string(), mask=none),
+        }
+        for name, column in columns.items():
+            assets = assets.set_column(ASSETS.get_field_index(name), ASSETS.field(name), column)
+        return assets
+
+    def _centrelines(self, assets: pa.Table, history: pa.Table) -> Ints:
+        """The number of each asset's centreline, (N,), -1 for none."""
+        seen = history.filter(history["seen"]).sort_by([("looked_at", "ascending"), ("drive_id", "ascending")])
+        last = dict(zip(seen["asset_id"].to_pylist(), seen["drive_id"].to_pylist(), strict=True))
+        drive = np.array([last.get(one, "") for one in assets["asset_id"].to_pylist()], dtype=object)
+        lonlat = np.stack([assets["lon"].to_numpy(), assets["lat"].to_numpy()], axis=1)
+        index = np.full(len(drive), -1)
+        for drive_id, (track, on) in self._tracks.items():
+            mine = np.flatnonzero(drive == drive_id)
+            if len(mine):
+                scale = np.array([np.cos(np.radians(track[0, 1])), 1.0])
+                index[mine] = on[cKDTree(track * scale).query(lonlat[mine] * scale)[1]]
+        return index

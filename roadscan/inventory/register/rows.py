@@ -1,0 +1,176 @@
+"""The rows of some assets, before they have ids, and from them the tables that leave.
+
+Legend: D drives, N assets, E entries of an asset and a drive. ENU metres in, degrees out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from roadscan.arrays import Floats, Ints
+from roadscan.inventory.drive.passes import DrivePass
+from roadscan.inventory.fuse.existence import Standing, State
+from roadscan.inventory.register.geoparquet import geo_metadata, geometry_columns, hilbert_distance
+from roadscan.schemas import ASSET_CHANGES, ASSET_HISTORY, ASSETS
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of some assets, (N,), without their ids.
+
+    Attributes:
+        assets: columns of `schemas.ASSETS` by name, without `asset_id`, `geometry` and `bbox`.
+        shapes: (N,) in degrees.
+        changes: columns of `schemas.ASSET_CHANGES`; `asset` is the number of the row instead of an id.
+        history: the same of `schemas.ASSET_HISTORY`.
+        moved_from: of rows whose asset was moved: longitude and latitude of where it stood before.
+    """
+
+    assets: dict[str, pa.Array]
+    shapes: npt.NDArray[np.object_]
+    changes: dict[str, pa.Array]
+    history: dict[str, pa.Array]
+    moved_from: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class History:
+    """What drives said of assets, (E,) each.
+
+    Attributes:
+        asset: number of the row.
+        drive: number of the drive.
+        hits, opportunities: how often it was detected, and could have been.
+        xy: (E, 2) where this drive alone puts it, ENU metres; NaN where it did not see it.
+        sigma_m: of that.
+        score: mean of the detections.
+    """
+
+    asset: Ints
+    drive: Ints
+    hits: Ints
+    opportunities: Ints
+    xy: Floats
+    sigma_m: Floats
+    score: Floats
+
+
+def covariance_columns(cov: Floats) -> dict[str, pa.Array]:
+    """The position's errors of `schemas.ASSETS` from covariances (N, 2, 2)."""
+    return {
+        "pos_sigma_m": pa.array(np.sqrt(np.trace(cov, axis1=1, axis2=2))),
+        "cov_ee_m2": pa.array(cov[:, 0, 0]),
+        "cov_en_m2": pa.array(cov[:, 0, 1]),
+        "cov_nn_m2": pa.array(cov[:, 1, 1]),
+    }
+
+
+def standing_columns(standing: Standing, keep: Ints) -> dict[str, pa.Array]:
+    """`state` and `existence` of the assets kept."""
+    labels = np.array([state.label for state in State], dtype=object)
+    return {
+        "state": pa.array(labels[standing.state[keep]], pa.string()),
+        "existence": pa.array(standing.existence[keep], pa.float64()),
+    }
+
+
+def change_columns(drives: list[DrivePass], standing: Standing, number: Ints) -> dict[str, pa.Array]:
+    """The columns of `schemas.ASSET_CHANGES`; `number` (N,) is the row of each asset, -1 for one that is not kept."""
+    at = number[standing.changed]
+    rows = np.flatnonzero(at >= 0)
+    ends = [d.ended_at for d in drives]
+    return {
+        "asset": pa.array(at[rows], pa.int64()),
+        "change": pa.array([standing.change[row] for row in rows], pa.string()),
+        "drive_id": pa.array([drives[k].drive_id for k in standing.by[rows]], pa.string()),
+        "changed_at": pa.array([ends[k] for k in standing.by[rows]], ASSET_CHANGES.field("changed_at").type),
+    }
+
+
+def history_columns(drives: list[DrivePass], history: History) -> dict[str, pa.Array]:
+    """The columns of `schemas.ASSET_HISTORY`."""
+    lon, lat = drives[0].enu.to_lonlat(*history.xy.T)
+    known = np.isfinite(history.xy[:, 0])
+    ends = np.array([d.poses.time_us[-1] for d in drives], np.int64)
+    return {
+        "asset": pa.array(history.asset, pa.int64()),
+        "drive_id": pa.array([d.drive_id for d in drives], pa.string()).take(pa.array(history.drive)),
+        "seen": pa.array(history.hits > 0),
+        "looked_at": pa.array(ends[history.drive]).cast(ASSET_HISTORY.field("looked_at").type),
+        "lon": pa.array(np.where(known, lon, np.nan), from_pandas=True),
+        "lat": pa.array(np.where(known, lat, np.nan), from_pandas=True),
+        "pos_sigma_m": pa.array(np.where(known, history.sigma_m, np.nan), from_pandas=True),
+        "hits": pa.array(history.hits, pa.int32()),
+        "covering": pa.array(history.opportunities, pa.int32()),
+        "score": pa.array(history.score, from_pandas=True),
+    }
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """The rows of several, in the Hilbert order of their places; numbers of assets follow."""
+    starts = np.cumsum([0, *(len(part.shapes) for part in parts)])
+
+    def stacked(name: str) -> dict[str, pa.Array]:
+        tables = [pa.table(getattr(part, name)) for part in parts]
+        table = pa.concat_tables(tables, promote_options="permissive")  # of no rows, a list gives a column of nulls
+        return {column: table[column].combine_chunks() for column in table.column_names}
+
+    assets = stacked("assets")
+    shapes = np.concatenate([part.shapes for part in parts])
+    order = np.argsort(hilbert_distance(assets["lon"].to_numpy(), assets["lat"].to_numpy()), kind="stable")
+    place = np.argsort(order)
+    events = {}
+    for name in ("changes", "history"):
+        columns = stacked(name)
+        sizes = [len(getattr(part, name)["asset"]) for part in parts]
+        old = columns["asset"].to_numpy() + np.repeat(starts[:-1], sizes)
+        events[name] = columns | {"asset": pa.array(place[old], pa.int64())}
+    taken = {name: column.take(pa.array(order)) for name, column in assets.items()}
+    return Rows(taken, shapes[order], events["changes"], events["history"])
+
+
+def asset_table(rows: Rows, ids: list[str]) -> pa.Table:
+    """`schemas.ASSETS` with GeoParquet metadata."""
+    columns = rows.assets | geometry_columns(rows.shapes) | {"asset_id": pa.array(ids, pa.string())}
+    arrays = [
+        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(len(ids), field.type)
+        for field in ASSETS
+    ]
+    table = pa.Table.from_arrays(arrays, schema=ASSETS)
+    return table.replace_schema_metadata({**ASSETS.metadata, **geo_metadata(rows.shapes)})
+
+
+def event_table(events: dict[str, pa.Array], rows: Rows, ids: list[str], schema: pa.Schema) -> pa.Table:
+    """Changes or history with ids, in the order in which they happened."""
+    asset = events["asset"]
+    known = {"asset_id": pa.array(ids, pa.string()).take(asset), "class": rows.assets["class"].take(asset)}
+    place = {name: rows.assets[name].take(asset) for name in ("lon", "lat")}
+    columns = place | events | known
+    table = pa.Table.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
+    return in_time(table, "changed_at" if "changed_at" in schema.names else "looked_at")
+
+
+def empty_asset_table() -> pa.Table:
+    """`schemas.ASSETS` without rows, with GeoParquet metadata."""
+    return ASSETS.empty_table().replace_schema_metadata({**ASSETS.metadata, **geo_metadata(np.zeros(0, object))})
+
+
+def in_order(assets: pa.Table) -> pa.Table:
+    """The assets (`schemas.ASSETS`) in the Hilbert order of their places, with GeoParquet metadata."""
+    shapes = np.atleast_1d(shapely.from_wkb(assets["geometry"].to_numpy(zero_copy_only=False)))
+    order = np.argsort(hilbert_distance(assets["lon"].to_numpy(), assets["lat"].to_numpy()), kind="stable")
+    return assets.take(order).replace_schema_metadata({**ASSETS.metadata, **geo_metadata(shapes)})
+
+
+def in_time(table: pa.Table, time: str) -> pa.Table:
+    """The rows of changes or of history in the order of their time."""
+    return table.take(
+        pc.sort_indices(table, [(time, "ascending"), ("drive_id", "ascending"), ("asset_id", "ascending")])
+    )

@@ -1,0 +1,30 @@
+"""The entry of the stage: a config to a published register, built on this machine or on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+
+from roadscan.cluster import refuse_lost_outputs
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.tiles.execute import on_this_machine
+from roadscan.inventory.update import InventorySummary, update_inventory
+from roadscan.progress import OnProgress, Progress, silent
+
+
+def run_inventory(config: InventoryConfig, on_progress: OnProgress = silent) -> InventorySummary:
+    """`update_inventory` on this machine or, with `execution.on_ray`, on the Ray cluster; both give the same register.
+
+    Raises:
+        ConfigError: a submitted job would write into its copy of the working directory.
+        RoadscanError: what `update_inventory` raises, or Ray ended a task more often than it tries again.
+    """
+    refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
+
+    def step(done: int, total: int, unit: str) -> None:
+        on_progress(Progress("inventory", done, total, unit))
+
+    if not config.execution.on_ray:
+        return update_inventory(config, step, on_this_machine)
+    from roadscan.inventory.tiles.ray import on_ray  # late: without a cluster nobody waits for Ray's import
+
+    return update_inventory(config, step, on_ray)

@@ -1,0 +1,176 @@
+"""A warehouse's committed drives to its register: read them, build tile by tile, publish it all as one release."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from roadscan.errors import ConfigError, Conflict
+from roadscan.inventory.build import Built, DriveTables
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.reference import read_reference
+from roadscan.inventory.register.referencing import Surveyed
+from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
+from roadscan.inventory.tiles.execute import BuildTiles, Previous, Step, new_id, on_this_machine
+from roadscan.inventory.tiles.partition import Tile, partition
+from roadscan.inventory.tiles.stitch import merge_tiles
+from roadscan.inventory.views import STORED, stored_views
+from roadscan.schemas import OBSERVATIONS
+from roadscan.storage import arrow_file, open_file
+from roadscan.warehouse import DataFile, Release, Warehouse
+
+LOG = logging.getLogger(__name__)
+TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *STORED)
+OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
+
+
+@dataclass(frozen=True)
+class InventorySummary:
+    """What an inventory run did.
+
+    Attributes:
+        release: the release that is current now.
+        published: False when the register was already what these drives make it.
+        drives: how many it was built from.
+        assets: by class, then by state, how many.
+        changes: by kind, how many in the register's history.
+    """
+
+    release: int
+    published: bool
+    drives: int
+    assets: dict[str, dict[str, int]]
+    changes: dict[str, int]
+
+
+def silent(done: int, total: int, unit: str) -> None:
+    """Ignore the step."""
+
+
+def update_inventory(
+    config: InventoryConfig, step: Step = silent, build_tiles: BuildTiles = on_this_machine
+) -> InventorySummary:
+    """Bring the warehouse's register up to date with all its committed drives.
+
+    Running it again changes nothing: ids are carried over, and an unchanged register is not published.
+
+    Args:
+        config: the warehouse and the thresholds.
+        step: called for each drive that is read and each tile that is built, for a progress bar.
+        build_tiles: where the work is done.
+
+    Raises:
+        Conflict: another inventory run published in the meantime; run again.
+        WarehouseError, StorageError: the warehouse cannot be read or written.
+    """
+    warehouse = Warehouse(config.warehouse)
+    base = warehouse.current()
+    drive_ids = committed_drives(warehouse, base)
+    previous, aliases = (warehouse.read(base, name) for name in ("assets", "asset_alias"))
+    surveyed = Surveyed(read_reference(config.reference)) if config.reference else None
+    drives = _tables(warehouse, base, drive_ids)
+    reviews = warehouse.read(base, "reviews")
+    if config.reviews:
+        given = _reviews_file(config.reviews)
+        reviews = ingest(given, previous, aliases, reviews, datetime.now(UTC), new_id)
+    parts = _partitioned(_on_reference(drives, surveyed), len(drive_ids), step)
+    tiles = build_tiles(parts, Previous(with_removed(previous, reviews), aliases, config), step)
+    built = apply_reviews(merge_tiles(tiles, new_id), previous, reviews)
+    if surveyed:
+        built = replace(built, assets=surveyed.place(built.assets, built.history), coverage=surveyed.coverage())
+    release = _publish(warehouse, base, built, reviews, f"inventory of {len(drive_ids)} drives")
+    LOG.info("release %d: %d assets from %d drives", release.number, built.assets.num_rows, len(drive_ids))
+    return InventorySummary(
+        release=release.number,
+        published=release.number != base.number,
+        drives=len(drive_ids),
+        assets=_by_class(built),
+        changes=dict(Counter(built.changes["change"].to_pylist())),
+    )
+
+
+def _reviews_file(uri: str) -> pa.Table:
+    store, key = open_file(uri)
+    try:
+        return pq.read_table(arrow_file(store.read(key)))
+    except pa.ArrowInvalid as error:
+        raise ConfigError(f"reviews: {uri} is no Parquet file: {error}") from None
+
+
+def _on_reference(drives: Iterable[DriveTables], surveyed: Surveyed | None) -> Iterator[DriveTables]:
+    """The drives as they come; what each surveyed of the linear reference is noted on the way."""
+    for tables in drives:
+        if surveyed:
+            surveyed.add(tables.drive_id, tables.frames)
+        yield tables
+
+
+def _partitioned(drives: Iterable[DriveTables], total: int, step: Step) -> Iterator[tuple[Tile, DriveTables]]:
+    """What each drive has in each tile."""
+    for done, tables in enumerate(drives, 1):
+        yield from partition(tables)
+        step(done, total, "drives read")
+
+
+def committed_drives(warehouse: Warehouse, release: Release) -> list[str]:
+    """The drives of a release in the order in which they were driven; one without any time comes last."""
+    starts = []
+    for drive_id in sorted({f.drive_id for f in release.of("frames") if f.drive_id is not None}):
+        times = warehouse.read(release, "frames", drive_id=drive_id, columns=["captured_at"])
+        start = pc.min(times["captured_at"]).as_py()
+        starts.append((start is None, str(start), drive_id))
+    return [drive_id for *_, drive_id in sorted(starts)]
+
+
+def _tables(warehouse: Warehouse, release: Release, drive_ids: list[str]) -> Iterator[DriveTables]:
+    for drive_id in drive_ids:
+        frames = warehouse.read(release, "frames", drive_id=drive_id)
+        observations = warehouse.read(release, "observations", drive_id=drive_id, columns=OBSERVATION_COLUMNS)
+        yield DriveTables(drive_id, frames, observations)
+
+
+def _publish(warehouse: Warehouse, base: Release, built: Built, reviews: pa.Table, note: str) -> Release:
+    """Write the tables and publish them together, unless the current release has them already."""
+    tables = {
+        "assets": built.assets,
+        "asset_changes": built.changes,
+        "asset_history": built.history,
+        "asset_alias": built.aliases,
+        "coverage": built.coverage,
+        "reviews": reviews,
+    }
+    tables |= stored_views(tables)
+    files = [warehouse.write(name, table, folder="", name=name.replace("_", "-")) for name, table in tables.items()]
+
+    def change(release: Release) -> Release:
+        if _register_files(release) != _register_files(base):
+            raise Conflict(f"{warehouse.store.uri}: another inventory run published meanwhile; run again")
+        if _register_files(release) == {file.path for file in files}:
+            return release
+        return release.replaced(_is_register, files, note)
+
+    return warehouse.publish(change)
+
+
+def _is_register(file: DataFile) -> bool:
+    return file.table in TABLES
+
+
+def _register_files(release: Release) -> set[str]:
+    """Data files are named by their content, so equal names are equal tables."""
+    return {file.path for file in release.files if _is_register(file)}
+
+
+def _by_class(built: Built) -> dict[str, dict[str, int]]:
+    counts = Counter(zip(built.assets["class"].to_pylist(), built.assets["state"].to_pylist(), strict=True))
+    table: dict[str, dict[str, int]] = {}
+    for (class_name, state), number in sorted(counts.items()):
+        table.setdefault(class_name, {})[state] = number
+    return table

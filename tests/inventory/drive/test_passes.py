@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from support.world import HOME, LINE, Known, World, drive
+
+from roadscan.inventory.drive.passes import read_pass
+
+WORLD = World(5, 600.0, [Known("p", "Bus Stop", 200.0, 6.0), Known("r", LINE, 100.0, 5.0, 300.0)])
+TABLES = drive(WORLD, 0, false_per_frame=0.0)
+
+
+def changed(table: pa.Table, name: str, values: list) -> pa.Table:
+    index = table.schema.get_field_index(name)
+    return table.set_column(index, table.schema.field(index), pa.array(values, table.schema.field(index).type))
+
+
+def test_a_place_beside_the_path_has_the_chainage_and_offset_it_was_made_from():
+    path = read_pass("d", TABLES.frames, TABLES.observations, enu=HOME).path
+    s, offset_m = np.linspace(20, 560, 55), np.resize([-8.0, -2.0, 0.0, 5.0], 55)
+    found_s, found_offset = path.locate(*path.at(s, offset_m), s + 10.0)
+    assert found_s == pytest.approx(s, abs=0.05)
+    assert found_offset == pytest.approx(offset_m, abs=0.05)
+
+
+def test_the_camera_is_where_the_frames_say_in_the_metres_given():
+    one = read_pass("d", TABLES.frames, TABLES.observations, enu=HOME)
+    x, y = HOME.to_xy(TABLES.frames["camera_lon"].to_numpy(), TABLES.frames["camera_lat"].to_numpy())
+    assert one.camera_xy == pytest.approx(np.stack([x, y], axis=1))
+    assert one.poses.s[-1] == pytest.approx(np.hypot(np.diff(x), np.diff(y)).sum())
+
+
+def test_frames_that_are_not_ok_and_what_they_saw_are_left_out():
+    status = ["failed", *["ok"] * (TABLES.frames.num_rows - 1)]
+    whole, part = (
+        read_pass("d", frames, TABLES.observations)
+        for frames in (TABLES.frames, changed(TABLES.frames, "status", status))
+    )
+    first = TABLES.frames["frame_id"][0].as_py()
+    lost = TABLES.observations["frame_id"].to_pylist().count(first)
+    assert len(part.poses.s) == len(whole.poses.s) - 1
+    assert len(part.detections.score) == len(whole.detections.score) - lost
+    frame_ids = TABLES.frames["frame_id"].to_pylist()[1:]
+    seen_in = part.observations["frame_id"].to_numpy(zero_copy_only=False)[part.detections.row]
+    assert [frame_ids[index] for index in part.detections.frame_index] == seen_in.tolist()
+
+
+def test_one_usable_frame_is_no_pass():
+    assert read_pass("d", TABLES.frames.slice(0, 1), TABLES.observations) is None
+
+
+def test_what_scores_less_is_ignored():
+    scores = TABLES.observations["score"].to_numpy()
+    least = float(np.median(scores))
+    one = read_pass("d", TABLES.frames, TABLES.observations, least)
+    assert len(one.detections.score) == (scores >= least).sum()
+    assert one.detections.score.min() >= least
+
+
+def test_a_yaw_turns_bearings_and_both_ends_of_lines_and_no_ranges():
+    seen = read_pass("d", TABLES.frames, TABLES.observations).detections
+    turned = seen.turned(np.radians(2.0))
+    assert np.degrees(turned.bearing - seen.bearing) == pytest.approx(np.full(len(seen.bearing), 2.0))
+    lines = np.isfinite(seen.near_bearing_deg)
+    assert 0 < lines.sum() < len(lines)
+    for name in ("near_bearing_deg", "far_bearing_deg"):
+        assert (getattr(turned, name) - getattr(seen, name))[lines] == pytest.approx(np.full(lines.sum(), 2.0))
+    for name in ("near_range_m", "far_range_m", "log_range"):
+        assert np.array_equal(getattr(turned, name), getattr(seen, name), equal_nan=True)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from roadscan.inventory import InventoryConfig
+from roadscan.inventory.drive.passes import Detections, DrivenPath, DrivePass, Poses
+from roadscan.inventory.drive.track import track_detections
+from roadscan.inventory.drive.triangulate import calibrate_yaw, triangulate, wrap
+from roadscan.survey.geodesy import LocalFrame
+
+CONFIG = InventoryConfig(warehouse="unused")
+BASE = ("near_bearing_deg", "near_range_m", "far_bearing_deg", "far_range_m")
+
+
+def straight_north(n: int = 12, step_m: float = 10.0) -> DrivePass:
+    """A camera that drives north along x = 0 from y = 0."""
+    y = np.arange(n) * step_m
+    zero = np.zeros(n)
+    path = DrivenPath(np.array([-80.0, y[-1] + 80]), np.zeros(2), np.array([-80.0, y[-1] + 80]), np.zeros(2))
+    poses = Poses(zero, y, y, zero, np.full(n, np.radians(35)), (y * 1e5).astype(np.int64))
+    return DrivePass("d", LocalFrame(100, 14), poses, path, look([], [], n_frames=0), None)
+
+
+def look(places, frames_of, drive=None, n_frames=None, stretch=1.0) -> Detections:
+    """Exact detections of places (x, y) from the frames given for each, ranges times `stretch`."""
+    rows = sorted((f, k) for k, frames in enumerate(frames_of) for f in frames)
+    frame = np.array([f for f, _ in rows], np.int64)
+    xy = np.array([places[k] for _, k in rows], float).reshape(-1, 2)
+    camera = np.stack([drive.poses.x, drive.poses.y], 1)[frame] if drive is not None else xy
+    dx, dy = (xy - camera).T
+    n = len(frame)
+    with np.errstate(divide="ignore"):
+        log_range = np.log(np.hypot(dx, dy) * stretch)
+    return Detections(
+        frame_index=frame,
+        row=np.arange(n),
+        class_name=np.array(["Bus Stop"] * n, np.str_),
+        score=np.full(n, 0.8),
+        bearing=np.arctan2(dx, dy),
+        bearing_factor=np.ones(n),
+        log_range=log_range,
+        log_sigma=np.full(n, 0.15),
+        **dict.fromkeys(BASE, np.full(n, np.nan)),
+        box_height_px=np.full(n, 40.0),
+    )
+
+
+def place(drive: DrivePass, seen: Detections, track, config):
+    return triangulate(drive.camera_xy[seen.frame_index], seen, track, config.noise)
+
+
+def test_no_detections_have_no_positions():
+    drive = straight_north()
+    fixes = place(drive, look([], [], drive), np.zeros(0, np.int64), CONFIG)
+    assert fixes.xy.shape == (0, 2)
+    assert fixes.cov.shape == (0, 2, 2)
+
+
+def test_exact_bearings_and_ranges_give_the_exact_place():
+    drive = straight_north()
+    seen = look([(6.0, 60.0)], [range(1, 5)], drive)
+    fixes = place(drive, seen, np.zeros(4, np.int64), CONFIG)
+    assert fixes.xy[0] == pytest.approx([6.0, 60.0], abs=0.01)
+    assert fixes.cost == pytest.approx(0, abs=1e-6)
+
+
+def test_bearings_correct_a_size_that_is_wrong():
+    # 25 % too far from apparent size. From y=0 to y=40 the bearing of (8, 60) goes from 7.6° to 21.8°: a base line of
+    # 40 m against 20 m of lateral lever, so bearings alone place it to a few metres and pull the range back.
+    drive = straight_north()
+    seen = look([(8.0, 60.0)], [range(5)], drive, stretch=1.25)
+    fixes = place(drive, seen, np.zeros(5, np.int64), CONFIG)
+    ranges_only_error_m = 0.25 * np.hypot(8, 20)
+    assert np.linalg.norm(fixes.xy[0] - [8.0, 60.0]) < 0.5 * ranges_only_error_m
+
+
+def test_one_wild_bearing_moves_it_little():
+    drive = straight_north()
+    seen = look([(6.0, 60.0)], [range(6)], drive)
+    wild = replace(seen, bearing=seen.bearing + np.radians([0, 0, 20, 0, 0, 0]))
+    fixes = place(drive, wild, np.zeros(6, np.int64), CONFIG)
+    assert fixes.xy[0] == pytest.approx([6.0, 60.0], abs=1.5)
+    assert np.trace(fixes.cov[0]) > np.trace(place(drive, seen, np.zeros(6, np.int64), CONFIG).cov[0])
+
+
+def test_a_bearing_without_a_range_is_placed_with_a_wide_covariance():
+    drive = straight_north()
+    seen = look([(0.1, 30.0)], [[0]], drive)
+    blind = replace(seen, log_range=np.log([30.0]), log_sigma=np.ones(1))
+    cov = place(drive, blind, np.zeros(1, np.int64), CONFIG).cov[0]
+    assert np.sqrt(cov[1, 1]) > 20  # along the view: one standard deviation is a factor of e of 30 m
+    assert np.sqrt(cov[0, 0]) < 2  # across it: 0.8° at 30 m
+
+
+@pytest.mark.parametrize("yaw_deg", [-2.0, 0.0, 1.5])
+def test_yaw_is_found_from_the_tracks(yaw_deg):
+    drive = straight_north(20)
+    places = [(6.0, 60.0), (-7.0, 90.0), (5.0, 120.0), (-6.0, 150.0), (9.0, 165.0)]
+    frames = [range(max(0, int(y // 10) - 5), int(y // 10)) for _, y in places]
+    seen = look(places, frames, drive).turned(np.radians(-yaw_deg))  # the camera reads that much too little
+    track = track_detections(drive, seen, CONFIG)
+    assert len(set(track.tolist())) == len(places)
+    assert np.degrees(calibrate_yaw(drive.camera_xy[seen.frame_index], seen, track, CONFIG.noise)) == pytest.approx(
+        yaw_deg, abs=0.35
+    )
+
+
+def test_wrap_keeps_angles_near_zero():
+    assert wrap(np.array([np.pi + 0.1, -np.pi - 0.1, 0.3])) == pytest.approx([-np.pi + 0.1, np.pi - 0.1, 0.3])

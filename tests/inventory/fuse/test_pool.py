@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+
+from roadscan.inventory import InventoryConfig
+from roadscan.inventory.drive.estimates import DriveEstimates
+from roadscan.inventory.fuse.pool import pool_estimates
+from roadscan.taxonomy import HIGHWAY
+
+CONFIG = InventoryConfig(warehouse="unused")
+
+
+def test_the_pool_is_the_drives_one_after_the_other():
+    def estimates(*names: str, first: float) -> DriveEstimates:
+        n = len(names)
+        at = first + np.arange(n, dtype=float)
+        frames = [frozenset(range(k + 1)) for k in range(n)]
+        xy, cov = np.stack([at, -at], axis=1).reshape(n, 2), np.tile(np.eye(2), (n, 1, 1))
+        return DriveEstimates(np.array(names, str), xy, cov, at, at, at, frames, np.arange(n), 0.0)
+
+    names = ["Pedestrian Bridge", "Single-Arm Pole"]
+    drives = [
+        estimates("Single-Arm Pole", "Pedestrian Bridge", "Single-Arm Pole", first=0.0),
+        estimates(first=0.0),
+        estimates("Pedestrian Bridge", first=9.0),
+    ]
+    found = pool_estimates(drives, names, HIGHWAY, CONFIG)
+    assert found.drive.tolist() == [0, 0, 0, 2]
+    assert found.class_index.tolist() == [1, 0, 1, 0]
+    assert found.xy.tolist() == [[0.0, 0.0], [1.0, -1.0], [2.0, -2.0], [9.0, -9.0]]
+    assert found.starts.tolist() == [False, True, True, False]  # tracking.candidate_hits is 2
+    assert found.gate_m.tolist() == [6.0, 25.0, 6.0, 25.0]
+    assert found.merge_m.tolist() == [8.0, 30.0, 8.0, 30.0]
+    assert found.overhead.tolist() == [False, True, False, True]
+    assert list(found.frames) == [frozenset({0}), frozenset({0, 1}), frozenset({0, 1, 2}), frozenset({0})]
+    assert len(pool_estimates([], [], HIGHWAY, CONFIG).drive) == 0
