@@ -69,21 +69,12 @@ def place(config: ScanConfig, nodes: Sequence[Node], shards: int, *, grows: bool
     """
     if grows and config.grows_to is not None:
         nodes = _grown(config, config.grows_to, nodes)
-    with_gpu = [node for node in nodes if node.gpus]
-    gpus, cpus = config.gpus_per_actor, config.cpus_per_actor
-    if config.decode_on == "all_nodes":
-        _refuse_useless_decoders(nodes, gpus)
-        gpus, cpus = gpus or 1.0, cpus or 1  # nothing is left to an actor that takes more than a core
-    if gpus is None:
-        gpus = 1 / _processes_a_gpu(with_gpu, cpus) if with_gpu else 0.0
-    eligible = with_gpu if gpus else list(nodes)
-    if cpus is None:
-        cpus = _cores(eligible, gpus)
+    cpus, gpus = _of_each_actor(config, nodes)
+    eligible = [node for node in nodes if node.gpus] if gpus else nodes
     room = sum(places(node, cpus, gpus) for node in eligible)
     if not room:
-        there = ", ".join(_said(node.cpus, node.gpus) for node in nodes) or "none"
         raise ConfigError(
-            f"no machine has room for a process with {_said(cpus, gpus)}; there are {there}. "
+            f"no machine has room for a process with {_said(cpus, gpus)}; there are {_all_said(nodes)}. "
             + ("Say in grows_to what the cluster grows to, or l" if grows else "L")
             + "ower cpus_per_actor and gpus_per_actor"
         )
@@ -122,22 +113,33 @@ def _grown(config: ScanConfig, growth: GrowthConfig, nodes: Sequence[Node]) -> l
     return [*growth.grown(), *stay]
 
 
+def _of_each_actor(config: ScanConfig, nodes: Sequence[Node]) -> tuple[int, float]:
+    """Its cores and GPUs: what the config says, or what keeps the GPUs busy."""
+    with_gpu = [node for node in nodes if node.gpus]
+    cpus, gpus = config.cpus_per_actor, config.gpus_per_actor
+    if config.decode_on == "all_nodes":
+        _refuse_useless_decoders(nodes, gpus)
+        return cpus or 1, gpus or 1.0  # a core detects and commits; all others decode
+    if gpus is None:
+        gpus = 1 / _processes_a_gpu(with_gpu, cpus) if with_gpu else 0.0
+    return cpus or _cores(with_gpu if gpus else nodes, gpus), gpus
+
+
 def _refuse_useless_decoders(nodes: Sequence[Node], gpus: float | None) -> None:
     """Decoding apart from the actors pays for its transport only where GPU nodes lack cores that others have.
 
     Raises:
         ConfigError: there are no actors with GPUs, or no cores but theirs.
     """
-    there = ", ".join(_said(node.cpus, node.gpus) for node in nodes) or "none"
     if gpus == 0 or not any(node.gpus for node in nodes):
         raise ConfigError(
-            f"decode_on: got all_nodes, but no process of this scan would have a GPU (nodes: {there}); expected "
-            "gpus_per_actor above 0 and a node with a GPU. Leave decode_on at actors, where each decodes for itself"
+            f"decode_on: got all_nodes, but no process of this scan would have a GPU (nodes: {_all_said(nodes)}); "
+            "expected gpus_per_actor above 0 and a node with one. Leave decode_on at actors, where each decodes its own"
         )
     if not any(node.cpus >= 1 and not node.gpus for node in nodes):
         raise ConfigError(
-            f"decode_on: got all_nodes, but no node without a GPU lends cores (nodes: {there}); expected at least "
-            "one. Leave decode_on at actors, or start nodes without GPUs before the scan"
+            f"decode_on: got all_nodes, but no node without a GPU lends cores (nodes: {_all_said(nodes)}); "
+            "expected at least one. Leave decode_on at actors, or start nodes without GPUs before the scan"
         )
 
 
@@ -164,3 +166,7 @@ def _cores(nodes: Sequence[Node], gpus: float) -> int:
 
 def _said(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+
+
+def _all_said(nodes: Sequence[Node]) -> str:
+    return ", ".join(_said(node.cpus, node.gpus) for node in nodes) or "none"
