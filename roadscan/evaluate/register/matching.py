@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from roadscan.arrays import Floats, Ints
 from roadscan.geofiles import Shapes
 from roadscan.inventory.geometry.assignment import nearby_pairs, one_to_one
-from roadscan.survey.geodesy import Floats, LocalFrame
-
-Ints = npt.NDArray[np.int64]
+from roadscan.survey.geodesy import LocalFrame
 
 LINE_WIDTH_M = 5.0  # a found line counts as right where a known one of its class runs within this
 
