@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.dataset.draft import Draft, Problem
 from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import DatasetError
 
-Floats = npt.NDArray[np.float64]
 ROUNDS = 20  # of improvement; it ends earlier when no move helps
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roadscan.arrays import Bools
 from roadscan.errors import SurveyError
-from roadscan.observations.columns import Bools, to_boxes, to_mask, to_numbers, to_text, to_times
+from roadscan.observations.columns import to_boxes, to_mask, to_numbers, to_text, to_times
 from roadscan.observations.schema import (
     BOUNDS,
     CHECKED,

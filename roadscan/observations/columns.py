@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roadscan.arrays import Bools, Floats
 from roadscan.observations.schema import BOX, UTC_TIME
-from roadscan.survey.geodesy import Floats
 from roadscan.survey.importers.times import EARLIEST, LATEST
 
-Bools = npt.NDArray[np.bool_]
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan import __version__
+from roadscan.arrays import Bools, Ints
 from roadscan.errors import SurveyError
-from roadscan.observations.columns import Bools, combined, to_mask
+from roadscan.observations.columns import combined, to_mask
 from roadscan.observations.schema import CHECKED, FRAME_COLUMNS, LINE_ENDS, POSE, UNKNOWN
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.storage import sha256_hex
-
-Ints = npt.NDArray[np.int64]
 
 #: By how much two rows of one frame may differ: rounding, no other pose. 1e-6 deg is 0.1 m.
 TOLERANCE = {"captured_at": 1000, "camera_lon": 1e-6, "camera_lat": 1e-6, "heading_deg": 0.01, "fov_deg": 0.01}

@@ -18,6 +18,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Stroke
 from pycocotools import mask as coco
 
+from roadscan.arrays import Bools, Image
 from roadscan.errors import ConfigError, DatasetError
 from roadscan.evaluate.detection.assignment import assign
 from roadscan.evaluate.detection.overlap import Kind, overlaps
@@ -25,8 +26,6 @@ from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.report.drawing import DPI, INK, SOFT, class_colors, png
 from roadscan.storage import open_store
 
-Image: TypeAlias = npt.NDArray[np.uint8]
-Bools: TypeAlias = npt.NDArray[np.bool_]
 Handle: TypeAlias = Patch | Line2D
 
 VISIBLE_PX = 32  # an object whose longer side is shorter shows little on a picture of many images

@@ -8,14 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from roadscan.arrays import Image
 from roadscan.errors import StorageError
 from roadscan.storage import open_store
 from roadscan.taxonomy import Taxonomy
-
-Image = npt.NDArray[np.uint8]
 
 
 def choose_frames(observations: pa.Table, count: int) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import matplotlib
 
+from roadscan.arrays import Floats
+
 matplotlib.use("Agg")  # no screen is needed
 
 import matplotlib.pyplot as plt
@@ -23,7 +25,7 @@ import shapely
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from roadscan.survey.geodesy import Floats, LocalFrame
+from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Geometry, Taxonomy
 
 ROW_M = 1000.0

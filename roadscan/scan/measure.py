@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.survey.camera import Camera
-from roadscan.survey.geodesy import Floats
 from roadscan.taxonomy import AssetClass, Geometry, Taxonomy
 
 COLUMNS = (

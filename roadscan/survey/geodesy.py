@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import Geod, Transformer
 
-from roadscan.arrays import Floats as Floats
+from roadscan.arrays import Floats
 
 #: WGS 84, the datum of every longitude and latitude in roadscan.
 WGS84 = Geod(ellps="WGS84")

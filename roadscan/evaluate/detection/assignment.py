@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from roadscan.evaluate.detection.overlap import Floats
+from roadscan.arrays import Floats
 
 
 def assign(

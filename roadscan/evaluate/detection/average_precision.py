@@ -21,10 +21,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats, Ints
 from roadscan.evaluate.detection.matching import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, Matches
-from roadscan.evaluate.detection.overlap import Floats
 
-Ints: TypeAlias = npt.NDArray[np.int64]
 Area: TypeAlias = Literal["all", "small", "medium", "large"]
 
 #: The recalls of the 101-point interpolation, made as COCO makes them.

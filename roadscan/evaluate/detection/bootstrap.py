@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.errors import ConfigError
 from roadscan.evaluate.bootstrap import LEVEL, RESAMPLES, draws, percentile_interval
 from roadscan.evaluate.detection.average_precision import average_precision, mean_over_classes
 from roadscan.evaluate.detection.matching import Matches
 from roadscan.evaluate.detection.operating_point import CONFIDENCES, best_point
-from roadscan.evaluate.detection.overlap import Floats
 from roadscan.evaluate.jsonable import jsonable
 
 #: The scores that have intervals, beside AP50 of every class.

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.evaluate.detection.assignment import assign
 from roadscan.evaluate.detection.matching import by_score
 from roadscan.evaluate.detection.operating_point import confidences_of
-from roadscan.evaluate.detection.overlap import Floats, Kind, overlaps
+from roadscan.evaluate.detection.overlap import Kind, overlaps
 from roadscan.evaluate.detection.results import ImageResult, Objects
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.assignment import assign
-from roadscan.evaluate.detection.overlap import Floats, Kind, areas, overlaps
+from roadscan.evaluate.detection.overlap import Kind, areas, overlaps
 from roadscan.evaluate.detection.results import ImageResult, Objects
 
 #: Overlaps at which a detection is judged; made as COCO makes them, for the same last bits.

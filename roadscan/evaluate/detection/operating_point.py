@@ -26,10 +26,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.average_precision import mean_over_classes, truths
 from roadscan.evaluate.detection.matching import Matches
-from roadscan.evaluate.detection.overlap import Floats
 
 #: The confidences of the curves.
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 1000)

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
+from roadscan.arrays import Floats
 from roadscan.evaluate.detection.results import Objects
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Kind: TypeAlias = Literal["box", "mask"]
 
 AREAS_AT_ONCE = 255  # pycocotools 2.0 puts the number of masks into a uint8, which NumPy 2 refuses to overflow

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.average_precision import (
     RECALLS,
@@ -30,7 +31,7 @@ from roadscan.evaluate.detection.operating_point import (
     confidence_curves,
     operating_point,
 )
-from roadscan.evaluate.detection.overlap import Floats, Kind
+from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.jsonable import jsonable
 

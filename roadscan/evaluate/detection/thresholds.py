@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.arrays import Floats
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.matching import Matches
-from roadscan.evaluate.detection.overlap import Floats
 
 
 @dataclass(frozen=True)

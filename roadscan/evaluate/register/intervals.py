@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import coo_matrix
 
+from roadscan.arrays import Floats, Ints
 from roadscan.evaluate.bootstrap import draws, percentile_interval
 from roadscan.evaluate.register.scores import Tally, percentiles, total_score
-from roadscan.survey.geodesy import Floats, LocalFrame
-
-Ints = npt.NDArray[np.int64]
+from roadscan.survey.geodesy import LocalFrame
 
 BLOCK_M = 1000.0
 MAX_BINS = 1024  # of the distances of a class, by rank: no interval is coarser than a thousandth of them

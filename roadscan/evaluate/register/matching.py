@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
-from scipy.spatial import cKDTree
 
-from roadscan.evaluate.register.assignment import choose_pairs
+from roadscan.arrays import Floats, Ints
 from roadscan.geofiles import Shapes
-from roadscan.survey.geodesy import Floats, LocalFrame
-
-Ints = npt.NDArray[np.int64]
+from roadscan.inventory.geometry.assignment import nearby_pairs, one_to_one
+from roadscan.survey.geodesy import LocalFrame
 
 LINE_WIDTH_M = 5.0  # a found line counts as right where a known one of its class runs within this
 
@@ -32,13 +29,10 @@ def match_places(found_xy: Floats, known_xy: Floats, radius_m: float) -> tuple[I
     Returns:
         (m, 2) which found and which known one, and (m,) their distances in metres.
     """
-    if len(found_xy) == 0 or len(known_xy) == 0:
-        return np.zeros((0, 2), np.int64), np.zeros(0)
-    near = cKDTree(found_xy).sparse_distance_matrix(cKDTree(known_xy), radius_m, output_type="ndarray")
-    i, j, distance = near["i"].astype(np.int64), near["j"].astype(np.int64), near["v"]
+    i, j, distance = nearby_pairs(found_xy, known_xy, radius_m)
     # One more pair is worth more than all that the others could become nearer by it.
-    chosen = choose_pairs(i, j, radius_m * (min(len(found_xy), len(known_xy)) + 1) + 1 - distance)
-    return np.stack([i[chosen], j[chosen]], axis=1), np.asarray(distance[chosen])
+    chosen = one_to_one(i, j, distance, radius_m * (min(len(found_xy), len(known_xy)) + 1) + 1)
+    return np.stack([i[chosen], j[chosen]], axis=1), distance[chosen]
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ def match_lines(frame: LocalFrame, found: pa.Table, known: pa.Table) -> LineMatc
     covered, _ = _beside(others, lines)
     same = np.flatnonzero(beside >= np.minimum(length[i], known_length[j]) / 2)
     same = same[beside[same] > 0]
-    chosen = same[choose_pairs(i[same], j[same], beside[same])]
+    chosen = same[one_to_one(i[same], j[same], -beside[same], miss_cost=0.0)]
     pairs = np.stack([i[chosen], j[chosen]], axis=1)
     errors_m = _end_errors(lines[pairs[:, 0]], others[pairs[:, 1]])
     return LineMatches(length, right, known_length, covered, pairs, errors_m)

@@ -17,15 +17,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roadscan.arrays import Bools, Floats, Ints
 from roadscan.evaluate.register.matching import match_lines, match_places
-from roadscan.survey.geodesy import Floats, LocalFrame
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from roadscan.survey.geodesy import LocalFrame
 
 OVERHEAD_RADIUS_M = 10.0  # only its place along the road is measured, and that from the foot of a stair or pier
 

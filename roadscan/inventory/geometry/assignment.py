@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
-from roadscan.arrays import Floats, Ints
+from roadscan.arrays import Floats, Ints, group_by
 
+DENSE_CELLS = 1 << 14  # of a group's cost matrix; larger groups are solved sparse, as theirs grows with the square
 GATE_CHI2 = 13.8  # 99.9 % of a chi-square with two degrees of freedom
 
 
@@ -30,44 +31,61 @@ def nearby_pairs(a_xy: Floats, b_xy: Floats, gate_m: float) -> tuple[Ints, Ints,
     return near["i"].astype(np.int64), near["j"].astype(np.int64), np.asarray(near["v"])
 
 
-def one_to_one(i: Ints, j: Ints, cost: Floats, miss_cost: float) -> Ints:
+def one_to_one(i: Ints, j: Ints, cost: Floats, miss_cost: float, dense_cells: int = DENSE_CELLS) -> Ints:
     """The one-to-one choice among allowed pairs with the least total cost.
 
+    Each connected group of pairs is solved on its own, so the work grows with the groups, not with the register:
+    small ones by the Hungarian method, large ones by its sparse relative.
+
     Args:
-        i: (P,) first member of each allowed pair.
+        i: (P,) first member of each allowed pair; no pair twice.
         j: (P,) second member.
         cost: (P,) at most `miss_cost`.
         miss_cost: what a pair left out costs; large for as many pairs as possible.
+        dense_cells: groups with a larger cost matrix are solved sparse.
 
     Returns:
         Indices of the chosen pairs, ascending.
 
-    Each connected group of pairs is solved on its own, so the work grows with the groups, not with the register.
+    Source: R. Jonker and A. Volgenant, "A shortest augmenting path algorithm for dense and sparse linear assignment
+    problems" (1987), both in SciPy.
     """
     if len(i) == 0:
         return np.zeros(0, np.int64)
-    _, i_code = np.unique(i, return_inverse=True)
-    _, j_code = np.unique(j, return_inverse=True)
-    size = int(i_code.max()) + 1
-    total = size + int(j_code.max()) + 1
-    graph = coo_matrix((np.ones(len(i)), (i_code, size + j_code)), shape=(total, total))
-    group = connected_components(graph)[1][i_code]
+    size = int(i.max()) + 1
+    total = size + int(j.max()) + 1
+    graph = coo_matrix((np.ones(len(i)), (i, size + j)), shape=(total, total))
+    group = connected_components(graph)[1][i]
     order = np.argsort(group, kind="stable")
-    chosen: list[int] = []
-    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        chosen.extend(members if len(members) == 1 else _hungarian(i_code, j_code, cost - miss_cost, members))
-    return np.sort(np.array(chosen, np.int64))
+    alone = np.bincount(group)[group[order]] == 1
+    chosen = [order[alone]]
+    for members in group_by(order[~alone], group[order[~alone]]):
+        row, column = (np.unique(ends[members], return_inverse=True)[1] for ends in (i, j))
+        dense = (row.max() + 1) * (column.max() + 1) <= dense_cells
+        solve = _choose_dense if dense else _choose_sparse
+        chosen.append(members[solve(row, column, cost[members] - miss_cost)])
+    return np.sort(np.concatenate(chosen))
 
 
-def _hungarian(i: Ints, j: Ints, gain: Floats, members: Ints) -> Ints:
-    """The members chosen; leaving a row or a column without a partner costs nothing, a pair its (negative) gain."""
-    _, rows = np.unique(i[members], return_inverse=True)
-    _, columns = np.unique(j[members], return_inverse=True)
-    matrix = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1))
+def _choose_dense(row: Ints, column: Ints, gain: Floats) -> Ints:
+    """The pairs chosen; leaving a row or a column without a partner costs nothing, a pair its (negative) gain."""
+    matrix = np.zeros((int(row.max()) + 1, int(column.max()) + 1))
     which = np.full(matrix.shape, -1, np.int64)
-    matrix[rows, columns], which[rows, columns] = gain[members], members
+    matrix[row, column], which[row, column] = gain, np.arange(len(row))
     found: Ints = which[linear_sum_assignment(matrix)]
     return found[found >= 0]
+
+
+def _choose_sparse(row: Ints, column: Ints, gain: Floats) -> Ints:
+    """The pairs chosen; each row has a column of its own besides, at no cost, so that all rows have a partner."""
+    n, columns = int(row.max()) + 1, int(column.max()) + 1
+    own = np.arange(n)
+    cost = np.concatenate([gain, np.zeros(n)]) + 1 - gain.min()  # never 0, which a sparse matrix would drop
+    rows, all_columns = np.concatenate([row, own]), np.concatenate([column, columns + own])
+    matrix = coo_matrix((cost, (rows, all_columns)), shape=(n, columns + n)).tocsr()
+    which = coo_matrix((np.arange(1, len(rows) + 1), (rows, all_columns)), shape=matrix.shape).tocsr()
+    number = np.asarray(which[min_weight_full_bipartite_matching(matrix)]).ravel() - 1
+    return np.asarray(number[number < len(row)], np.int64)
 
 
 def mahalanobis2(off: Floats, cov: Floats) -> Floats:

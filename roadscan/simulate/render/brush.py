@@ -8,21 +8,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from roadscan.arrays import Floats, Image
 from roadscan.simulate.world.faces import Texture
-
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 #: Fractional bits of polygon coordinates.
 SHIFT = 4
 
 
-def fixed_point(pixels: Array) -> NDArray[np.int32]:
+def fixed_point(pixels: Floats) -> NDArray[np.int32]:
     """Pixel coordinates (corner origin) as OpenCV's fixed point (pixel-centre origin)."""
     return np.rint(np.clip((pixels - 0.5) * (1 << SHIFT), -(1 << 24), 1 << 24)).astype(np.int32)
 
 
-def _lut(factor: Array, offset: Array) -> Image:
+def _lut(factor: Floats, offset: Floats) -> Image:
     """Table of `value * factor + offset` for each channel, shape (1, 256, 3)."""
     ramp = np.arange(256, dtype=np.float64)[:, None]
     return np.clip(ramp * factor + offset, 0, 255).astype(np.uint8)[None]
@@ -34,7 +32,7 @@ def _clip_rect(rect: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple
 
 
 def paint_panel(
-    image: Image, corners: Array, texture: Texture, factor: Array, offset: Array
+    image: Image, corners: Floats, texture: Texture, factor: Floats, offset: Floats
 ) -> tuple[Image, int, int] | None:
     """Paint a texture onto a quadrilateral.
 
@@ -69,7 +67,7 @@ def paint_panel(
 
 
 def paint_sprite(
-    image: Image, corners: Array, texture: Texture, factor: Array, offset: Array
+    image: Image, corners: Floats, texture: Texture, factor: Floats, offset: Floats
 ) -> tuple[Image, int, int] | None:
     """Paint a plant into the upright rectangle around `corners`; arguments and result as for `paint_panel`."""
     x0, y0 = np.rint(corners.min(axis=0)).astype(int).tolist()
@@ -103,7 +101,7 @@ def _halo(radius_px: int) -> NDArray[np.float32]:
     return np.asarray(np.clip(np.exp(-radius * 7) + 0.55 * np.exp(-((radius / 0.10) ** 2)) - 0.002, 0, 1), np.float32)
 
 
-def paint_glow(image: Image, centre: Array, radius_px: float, bgr: Array) -> None:
+def paint_glow(image: Image, centre: Floats, radius_px: float, bgr: Floats) -> None:
     """Add the halo of a lamp to the picture."""
     radius = int(np.clip(radius_px, 2, 0.12 * image.shape[1]))
     x, y = int(centre[0]), int(centre[1])

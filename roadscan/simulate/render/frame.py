@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from roadscan.arrays import Floats, Image, Ints
 from roadscan.simulate.labels.policy import Label, accept, in_window
 from roadscan.simulate.render import brush
 from roadscan.simulate.render.ground import GroundProfile, ground_profile, paint_ground
@@ -22,10 +23,6 @@ from roadscan.simulate.render.sky import paint_sky
 from roadscan.simulate.world.conditions import Atmosphere
 from roadscan.simulate.world.mesh import FILL, SPRITE, Mesh, join
 from roadscan.simulate.world.scene import Scene, take
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
-Image = NDArray[np.uint8]
 
 #: Chainage window of what is drawn, relative to the camera, in metres.
 BEHIND_M, AHEAD_M = 14.0, 430.0
@@ -58,15 +55,15 @@ class _Batch:
     """The faces of one frame in camera space, culled, in painting order."""
 
     mesh: Mesh
-    camera: Array  #: corners in camera axes, (n, 4, 3)
-    pixels: Array  #: corners in pixels, (n, 4, 2)
-    target: Index  #: index into scene.placed that the face is labelled as, -1 for none, (n,)
-    factor: Array  #: light, (n, 3)
-    offset: Array  #: fog, (n, 3)
-    part_depth: Array  #: (n,)
+    camera: Floats  #: corners in camera axes, (n, 4, 3)
+    pixels: Floats  #: corners in pixels, (n, 4, 2)
+    target: Ints  #: index into scene.placed that the face is labelled as, -1 for none, (n,)
+    factor: Floats  #: light, (n, 3)
+    offset: Floats  #: fog, (n, 3)
+    part_depth: Floats  #: (n,)
 
 
-def _gather(scene: Scene, camera_s: float, vehicles: Mesh | None) -> tuple[Mesh, Index]:
+def _gather(scene: Scene, camera_s: float, vehicles: Mesh | None) -> tuple[Mesh, Ints]:
     """Faces near the view, and the placed asset that each belongs to (-1 for none)."""
     first, last = np.searchsorted(scene.part_s, [camera_s - BEHIND_M, camera_s + AHEAD_M])
     static = take(scene.mesh, slice(int(scene.part_first[first]), int(scene.part_first[last])))
@@ -107,7 +104,7 @@ def _prepare(
     return _Batch(mesh, camera[index], pixels[index], target[index], factor, offset, part_depth[index]), everything
 
 
-def _lamps_near(scene: Scene, camera_s: float, ahead_m: float) -> Array:
+def _lamps_near(scene: Scene, camera_s: float, ahead_m: float) -> Floats:
     first, last = np.searchsorted(scene.lamp_s, [camera_s - 30.0, camera_s + ahead_m])
     return scene.lamps[first:last]
 
@@ -153,7 +150,7 @@ def _mirror(batch: _Batch, view: View, profile: GroundProfile, light: GroundLigh
     return np.asarray(cv2.blur(layer, (3, max(3, light.rows // 5))), np.float32)
 
 
-def _candidates(batch: _Batch, scene: Scene) -> Index:
+def _candidates(batch: _Batch, scene: Scene) -> Ints:
     """For each face the candidate label it belongs to, 1-based; 0 for none. Applies the depth windows."""
     number = np.zeros(len(batch.mesh), np.int64)
     for count, asset in enumerate(np.unique(batch.target[batch.target >= 0]), start=1):
@@ -209,7 +206,7 @@ class _Canvas:
             )
 
 
-def _whole(canvas: _Canvas, view: View, faces: Index, rect: tuple[int, int, int, int]) -> int:
+def _whole(canvas: _Canvas, view: View, faces: Ints, rect: tuple[int, int, int, int]) -> int:
     """Pixels that some faces would cover inside the image if nothing hid them."""
     x0, y0, x1, y1 = rect
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
@@ -233,7 +230,7 @@ def _whole(canvas: _Canvas, view: View, faces: Index, rect: tuple[int, int, int,
 
 
 def _label(
-    canvas: _Canvas, view: View, number: int, faces: Index
+    canvas: _Canvas, view: View, number: int, faces: Ints
 ) -> tuple[Label, tuple[NDArray[np.bool_], int, int]] | None:
     """The label of one candidate, from the finished id buffer; None when it is not worth one."""
     batch, width, height = canvas.batch, view.width_px, view.height_px
@@ -260,7 +257,7 @@ def _label(
     return (label, (visible, x0, y0)) if accept(label, width, inside) else None
 
 
-def _needs_id(batch: _Batch, number: Index) -> NDArray[np.bool_]:
+def _needs_id(batch: _Batch, number: Ints) -> NDArray[np.bool_]:
     """Faces to paint into the id buffer: the candidates', and all that overlap the bounds of any candidate."""
     needed = number > 0
     low, high = batch.pixels.min(axis=1), batch.pixels.max(axis=1)

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Floats, Image
 from roadscan.simulate.render.projection import View
 from roadscan.simulate.render.surface import BANDS, PERIOD_M, texture
 from roadscan.simulate.world.road import Road
-
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 #: Depths at which the terrain ahead is sampled, in metres.
 DEPTHS_M = np.geomspace(1.2, 1900.0, 260)
@@ -38,14 +35,14 @@ class GroundProfile:
     """
 
     top: int
-    depth_m: Array
-    s: Array
-    d_centre: Array
-    d_per_px: Array
-    s_per_px: Array
-    crest_rows: Array
+    depth_m: Floats
+    s: Floats
+    d_centre: Floats
+    d_per_px: Floats
+    s_per_px: Floats
+    crest_rows: Floats
 
-    def clip_row(self, depth_m: Array) -> Array:
+    def clip_row(self, depth_m: Floats) -> Floats:
         """Row from which on nearer ground hides objects at the given depths; beyond the image when none does."""
         return np.asarray(np.interp(depth_m, DEPTHS_M, self.crest_rows))
 

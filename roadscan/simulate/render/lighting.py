@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from roadscan.arrays import Floats, Floats32, Image
 from roadscan.simulate.render.ground import GroundProfile
 from roadscan.simulate.render.noise import value_noise
 from roadscan.simulate.render.projection import View
@@ -16,22 +17,18 @@ from roadscan.simulate.world.conditions import Atmosphere
 from roadscan.simulate.world.mesh import Mesh
 from roadscan.simulate.world.road import MEDIAN_EDGE_M, PAVEMENT_EDGE_M
 
-Array = NDArray[np.float64]
-Float = NDArray[np.float32]
-Image = NDArray[np.uint8]
-
 #: The ground's light is computed on every fourth pixel.
 COARSE = 4
 HEADLIGHT_BGR = np.array([0.86, 0.97, 1.0])
 LAMP_BGR = np.array([0.52, 0.80, 1.0])
 
 
-def clarity(atmosphere: Atmosphere, depth_m: Array) -> Array:
+def clarity(atmosphere: Atmosphere, depth_m: Floats) -> Floats:
     """Share of a surface's own light that arrives through the air, 0..1."""
     return np.exp(-np.maximum(depth_m, 0.0) / atmosphere.condition.visibility_m)
 
 
-def headlights(right_m: Array, up_m: Array, ahead_m: Array) -> Array:
+def headlights(right_m: Floats, up_m: Floats, ahead_m: Floats) -> Floats:
     """Light of the survey vehicle's low beam at points relative to the camera, about 1 at 12 m ahead."""
     ahead = np.maximum(ahead_m, 1.0)
     spread = np.exp(-((right_m / (0.42 * ahead + 1.6)) ** 2))
@@ -39,12 +36,12 @@ def headlights(right_m: Array, up_m: Array, ahead_m: Array) -> Array:
     return np.asarray(1.15 * spread * cutoff * np.minimum(14.0 / ahead, 1.0) ** 1.35 * np.minimum(ahead / 4.0, 1.0))
 
 
-def lamp_light(distance_sq_m2: Array) -> Array:
+def lamp_light(distance_sq_m2: Floats) -> Floats:
     """Light of one street lamp at a squared distance; about 0.55 on the ground below a 9 m lamp."""
     return 47.0 / (distance_sq_m2 + 4.0)
 
 
-def shade(mesh: Mesh, camera_xyz: Array, view: View, atmosphere: Atmosphere, lamps: Array) -> Array:
+def shade(mesh: Mesh, camera_xyz: Floats, view: View, atmosphere: Atmosphere, lamps: Floats) -> Floats:
     """Colour of every face as the camera sees it.
 
     Args:
@@ -86,7 +83,7 @@ def shade(mesh: Mesh, camera_xyz: Array, view: View, atmosphere: Atmosphere, lam
 class GroundLight:
     """The light on the ground of one frame, on a grid of every COARSE-th pixel from the profile's top row."""
 
-    def __init__(self, view: View, profile: GroundProfile, atmosphere: Atmosphere, lamps: Array) -> None:
+    def __init__(self, view: View, profile: GroundProfile, atmosphere: Atmosphere, lamps: Floats) -> None:
         self.view, self.profile, self.atmosphere = view, profile, atmosphere
         self.rows = max(1, -(-(view.height_px - profile.top) // COARSE))
         self.columns = -(-view.width_px // COARSE)
@@ -102,7 +99,7 @@ class GroundLight:
         if condition.lights > 0:
             self._add_lights(lamps)
 
-    def _add_lights(self, lamps: Array) -> None:
+    def _add_lights(self, lamps: Floats) -> None:
         condition = self.atmosphere.condition
         strength = condition.lights * (1.0 - float(np.mean(condition.ambient)))
         ahead = np.broadcast_to(self.depth[:, None], self.right.shape)
@@ -126,7 +123,7 @@ class GroundLight:
         mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.9), np.uint8)
         self.factor *= (1.0 - depth / 255.0 * mask.astype(np.float32))[..., None]
 
-    def apply(self, image: Image, mirrored: Float | None) -> None:
+    def apply(self, image: Image, mirrored: Floats32 | None) -> None:
         """Light the ground rows of `image` in place, fade them into the air, and lay wet reflections on the road.
 
         Args:
@@ -149,7 +146,7 @@ class GroundLight:
         cv2.multiply(ground, multiplier, dst=ground, scale=1 / 128)
         cv2.add(ground, addend, dst=ground)
 
-    def _wetness(self) -> Float:
+    def _wetness(self) -> Floats32:
         """How much each ground cell mirrors: pavement only, more at grazing angles, more in puddles."""
         paved = (np.abs(self.d) < PAVEMENT_EDGE_M) & (np.abs(self.d) > MEDIAN_EDGE_M)
         grazing = np.clip(0.16 + 0.5 * (1 - np.exp(-self.depth / 28.0)), 0, 0.7)[:, None]

@@ -13,17 +13,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float32]
+from roadscan.arrays import Floats32
+
 AnyFloat = NDArray[np.floating[Any]]
 
 
 @lru_cache(maxsize=64)
-def _lattice(seed: int, rows: int, columns: int) -> Float:
+def _lattice(seed: int, rows: int, columns: int) -> Floats32:
     """Random lattice in 0..1, shape (rows, columns)."""
     return np.random.default_rng((0x5EED, seed, rows, columns)).random((rows, columns), dtype=np.float32)
 
 
-def value_noise(seed: int, x: AnyFloat, y: AnyFloat, period_x: int = 64, period_y: int = 64) -> Float:
+def value_noise(seed: int, x: AnyFloat, y: AnyFloat, period_x: int = 64, period_y: int = 64) -> Floats32:
     """Value noise with unit wavelength, sampled at lattice coordinates.
 
     Args:
@@ -43,7 +44,9 @@ def value_noise(seed: int, x: AnyFloat, y: AnyFloat, period_x: int = 64, period_
     return np.asarray(cv2.remap(padded, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_WRAP), dtype=np.float32)
 
 
-def fractal_noise(seed: int, x: AnyFloat, y: AnyFloat, octaves: int, period_x: int = 16, period_y: int = 16) -> Float:
+def fractal_noise(
+    seed: int, x: AnyFloat, y: AnyFloat, octaves: int, period_x: int = 16, period_y: int = 16
+) -> Floats32:
     """Sum of `octaves` value noises, each at twice the frequency and half the weight; values in about 0..1."""
     total = np.zeros(np.broadcast(x, y).shape, np.float32)
     weight, weights = 1.0, 0.0
@@ -55,7 +58,7 @@ def fractal_noise(seed: int, x: AnyFloat, y: AnyFloat, octaves: int, period_x: i
     return np.asarray(total / weights, dtype=np.float32)
 
 
-def smoothstep(low: float, high: float, x: AnyFloat) -> Float:
+def smoothstep(low: float, high: float, x: AnyFloat) -> Floats32:
     """0 below `low`, 1 above `high`, a smooth ramp between."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from roadscan.arrays import Floats
 
 #: Points nearer than this along the optical axis are clipped, in metres.
 NEAR_M = 0.4
@@ -33,7 +32,7 @@ class View:
     width_px: int
     height_px: int
     focal_px: float
-    position: Array
+    position: Floats
     yaw_rad: float
     pitch_rad: float
 
@@ -43,7 +42,7 @@ class View:
         return self.height_px / 2 - self.focal_px * float(np.tan(self.pitch_rad))
 
     @cached_property
-    def axes(self) -> Array:
+    def axes(self) -> Floats:
         """Rows are the camera's right, down and forward unit vectors in the world, shape (3, 3)."""
         sin_y, cos_y = np.sin(self.yaw_rad), np.cos(self.yaw_rad)
         sin_p, cos_p = np.sin(self.pitch_rad), np.cos(self.pitch_rad)
@@ -55,25 +54,25 @@ class View:
             ]
         )
 
-    def camera_xyz(self, points: Array) -> Array:
+    def camera_xyz(self, points: Floats) -> Floats:
         """World points (..., 3) in camera axes: right, down, forward metres."""
         return np.asarray((points - self.position) @ self.axes.T)
 
-    def to_pixels(self, camera_xyz: Array) -> Array:
+    def to_pixels(self, camera_xyz: Floats) -> Floats:
         """Camera points (..., 3) to pixels (..., 2); points nearer than NEAR_M are pushed out to it."""
         depth = np.maximum(camera_xyz[..., 2:3], NEAR_M)
         centre = np.array([self.width_px / 2, self.height_px / 2])
         return np.asarray(camera_xyz[..., :2] * (self.focal_px / depth) + centre)
 
-    def project(self, points: Array) -> tuple[Array, Array]:
+    def project(self, points: Floats) -> tuple[Floats, Floats]:
         """Pixels (..., 2) and depths (...) of world points (..., 3)."""
         camera = self.camera_xyz(points)
         return self.to_pixels(camera), camera[..., 2]
 
 
-def clip_near(corners: Array) -> Array:
+def clip_near(corners: Floats) -> Floats:
     """The part of a camera-space polygon (n, 3) beyond the near plane, (m, 3) with m = 0 when nothing is left."""
-    kept: list[Array] = []
+    kept: list[Floats] = []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         inside_start, inside_end = start[2] >= NEAR_M, end[2] >= NEAR_M
         if inside_start:

@@ -6,12 +6,10 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Image
 from roadscan.simulate.render.projection import View
 from roadscan.simulate.world.conditions import Atmosphere
-
-Image = NDArray[np.uint8]
 
 #: Noise is drawn from this many grey levels of standard deviation and picked from a tile by a random offset.
 NOISE_MARGIN_PX = 64

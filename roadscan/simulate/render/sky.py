@@ -10,14 +10,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Floats32, Image
 from roadscan.simulate.render.noise import fractal_noise, smoothstep
 from roadscan.simulate.render.projection import View
 from roadscan.simulate.world.conditions import Atmosphere, Condition
-
-Image = NDArray[np.uint8]
-Float = NDArray[np.float32]
 
 PIXELS_PER_DEG = 10
 TOP_DEG, BOTTOM_DEG = 40, -6
@@ -27,18 +24,18 @@ HEIGHT = (TOP_DEG - BOTTOM_DEG) * PIXELS_PER_DEG
 OVERLAP = 120 * PIXELS_PER_DEG
 
 
-def _mix(base: Float, colour: tuple[float, float, float] | Float, weight: Float) -> Float:
+def _mix(base: Floats32, colour: tuple[float, float, float] | Floats32, weight: Floats32) -> Floats32:
     return np.asarray(base + (np.asarray(colour, np.float32) - base) * weight[..., None], dtype=np.float32)
 
 
-def _ridge(seed: int, azimuth_deg: Float, cells: int, low_deg: float, high_deg: float) -> Float:
+def _ridge(seed: int, azimuth_deg: Floats32, cells: int, low_deg: float, high_deg: float) -> Floats32:
     """Elevation of a hill line at each azimuth, degrees, shape (1, w)."""
     x = azimuth_deg * (cells / 360.0)
     shape = fractal_noise(seed, x, np.zeros_like(x), 5, period_x=cells)
     return np.asarray(low_deg + (high_deg - low_deg) * shape**1.6, dtype=np.float32)
 
 
-def _paint_sun(picture: Float, condition: Condition, azimuth: Float, elevation: Float) -> Float:
+def _paint_sun(picture: Floats32, condition: Condition, azimuth: Floats32, elevation: Floats32) -> Floats32:
     sun = condition.sun_elevation_deg
     angle = np.hypot((azimuth - 180.0) * np.cos(np.radians(sun)), elevation - sun)
     warm = (120, 205, 255) if condition.name == "dusk" else (225, 246, 255)
@@ -78,7 +75,7 @@ def panorama(condition: Condition, seed: int) -> Image:
     return np.concatenate([result, result[:, :OVERLAP]], axis=1)
 
 
-def _paint_night(picture: Float, seed: int, azimuth: Float, elevation: Float) -> None:
+def _paint_night(picture: Floats32, seed: int, azimuth: Floats32, elevation: Floats32) -> None:
     """Stars, and the glow of a town on the horizon."""
     rng = np.random.default_rng((31, seed))
     glow = np.exp(-(((azimuth - 150.0) / 40.0) ** 2)) * np.exp(-np.maximum(elevation, 0) / 7.0)
@@ -87,7 +84,7 @@ def _paint_night(picture: Float, seed: int, azimuth: Float, elevation: Float) ->
     picture[stars[:, 0], stars[:, 1]] += rng.gamma(1.2, 32, size=(700, 1)).astype(np.float32)
 
 
-def _paint_land(picture: Float, condition: Condition, seed: int, azimuth: Float, elevation: Float) -> Float:
+def _paint_land(picture: Floats32, condition: Condition, seed: int, azimuth: Floats32, elevation: Floats32) -> Floats32:
     """Two ranges of hills and a tree line; the farther, the more it is the colour of the air."""
     light = np.array(condition.ambient) * 0.9 + np.array(condition.sun) * 0.45
     fog = np.array(condition.fog)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Floats32, Image
 from roadscan.simulate.render.noise import fractal_noise, value_noise
 from roadscan.simulate.world.road import (
     FAST_LANE_M,
@@ -22,9 +22,6 @@ from roadscan.simulate.world.road import (
     PAVEMENT_EDGE_M,
     SLOW_LANE_M,
 )
-
-Image = NDArray[np.uint8]
-Float = NDArray[np.float32]
 
 #: Length after which the ground repeats: ten periods of the dashed line (3 m paint, 9 m gap).
 PERIOD_M = 120.0
@@ -56,22 +53,22 @@ BANDS = (
 )
 
 
-def _stripe(offset: Float, centre_m: float, width_m: float, texel_m: float) -> Float:
+def _stripe(offset: Floats32, centre_m: float, width_m: float, texel_m: float) -> Floats32:
     """Coverage of texels by a painted line, 0..1."""
     edge = (width_m + texel_m) / 2 - np.abs(offset - centre_m)
     return np.asarray(np.clip(edge / texel_m, 0, min(1.0, width_m / texel_m)), dtype=np.float32)
 
 
-def _beyond(offset: Float, limit_m: float, soft_m: float) -> Float:
+def _beyond(offset: Floats32, limit_m: float, soft_m: float) -> Floats32:
     """0 nearer the centreline than `limit_m`, 1 beyond, a ramp of `soft_m` between."""
     return np.asarray(np.clip((np.abs(offset) - limit_m) / soft_m + 0.5, 0, 1), dtype=np.float32)
 
 
-def _blend(picture: Float, colour: Float | tuple[float, float, float], weight: Float) -> Float:
+def _blend(picture: Floats32, colour: Floats32 | tuple[float, float, float], weight: Floats32) -> Floats32:
     return np.asarray(picture + (np.asarray(colour, np.float32) - picture) * weight[..., None], dtype=np.float32)
 
 
-def _vegetation(style: int, d: Float, s: Float, fine: bool) -> Float:
+def _vegetation(style: int, d: Floats32, s: Floats32, fine: bool) -> Floats32:
     """Verge grass and, beyond, fields in plots."""
     rng = np.random.default_rng((41, style))
     grass = np.array([(52, 118, 96), (58, 108, 84), (70, 128, 120), (84, 138, 146), (56, 112, 92)][style], np.float32)
@@ -95,14 +92,14 @@ def _vegetation(style: int, d: Float, s: Float, fine: bool) -> Float:
     return np.asarray(picture, np.float32)
 
 
-def _verge(style: int, d: Float, s: Float, fine: bool) -> Float:
+def _verge(style: int, d: Floats32, s: Floats32, fine: bool) -> Floats32:
     """Grass and fields, with a gravel edge along the pavement."""
     gravel = (1 - _beyond(d, PAVEMENT_EDGE_M + 0.8, 0.9)) * 0.85
     stones = (0.75 + 0.5 * value_noise(380, d / 0.117, s / 0.234, 512, 512)) if fine else np.ones_like(d)
     return _blend(_vegetation(style, d, s, fine), stones[..., None] * np.array((112, 138, 152), np.float32), gravel)
 
 
-def _pavement(style: int, d: Float, s: Float, fine: bool) -> Float:
+def _pavement(style: int, d: Floats32, s: Floats32, fine: bool) -> Floats32:
     """Asphalt or concrete with wheel tracks, stains, patches and joints."""
     tone = (112.0, 98.0, 142.0, 120.0, 88.0)[style]
     concrete = style == 2
@@ -128,7 +125,7 @@ def _pavement(style: int, d: Float, s: Float, fine: bool) -> Float:
     return value[..., None] * tint
 
 
-def _markings(picture: Float, d: Float, s: Float, band: Band, style: int) -> Float:
+def _markings(picture: Floats32, d: Floats32, s: Floats32, band: Band, style: int) -> Floats32:
     """Edge lines (yellow inside, white outside) and dashed lane lines, a little worn."""
     texel = band.across_m
     wear = 0.70 + 0.28 * fractal_noise(360 + style, d / 0.47, s / 1.875, 3, 128, 64)
@@ -144,7 +141,7 @@ def _markings(picture: Float, d: Float, s: Float, band: Band, style: int) -> Flo
     return _blend(picture, white, _stripe(side, LANE_LINE_M, 0.15, texel) * wear * dash)
 
 
-def _median(picture: Float, d: Float, s: Float, style: int, fine: bool) -> Float:
+def _median(picture: Floats32, d: Floats32, s: Floats32, style: int, fine: bool) -> Floats32:
     """Raised median: grass or concrete inside red-and-white or plain kerbs."""
     inside = 1 - _beyond(d, MEDIAN_EDGE_M - 0.15, 0.1)
     if style in (1, 4):

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Floats
 from roadscan.simulate.world.asset_meshes import POINT_MODELS, Model, TextureTable
 from roadscan.simulate.world.mesh import Mesh
 from roadscan.simulate.world.road import Road
 from roadscan.simulate.world.scenery import place
 from roadscan.simulate.world.structures import barrier, pedestrian_bridge
-
-Array = NDArray[np.float64]
 
 BRIDGE, BARRIER, POLE = "Pedestrian Bridge", "Concrete Guardrail", "Single-Arm Pole"
 #: Point assets a kilometre, poles apart (they come in runs).
@@ -72,7 +70,7 @@ class Placed:
     asset: Asset
     mesh: Mesh
     labelled_from: int
-    position: Array
+    position: Floats
     height_m: float
 
 

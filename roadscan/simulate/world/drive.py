@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Floats
 from roadscan.simulate.config import SimulationConfig
 from roadscan.simulate.world.road import FAST_LANE_M, SLOW_LANE_M, Road
 from roadscan.survey.geodesy import LocalFrame
-
-Array = NDArray[np.float64]
 
 MEAN_SPEED_MPS = 20.0
 FIRST_NIGHT = datetime(2026, 11, 1, 13, 0, tzinfo=UTC)
@@ -36,15 +34,15 @@ class Trajectory:
 
     drive_id: str
     night: int
-    time_s: Array
-    s: Array
-    d: Array
-    heading_deg: Array
-    pitch_deg: Array
-    speed_mps: Array
-    xy: Array
-    recorded_xy: Array
-    recorded_heading_deg: Array
+    time_s: Floats
+    s: Floats
+    d: Floats
+    heading_deg: Floats
+    pitch_deg: Floats
+    speed_mps: Floats
+    xy: Floats
+    recorded_xy: Floats
+    recorded_heading_deg: Floats
 
     def __len__(self) -> int:
         return len(self.s)
@@ -59,7 +57,7 @@ class Trajectory:
         return start + timedelta(microseconds=round(float(self.time_s[index]) * 1e6))
 
 
-def gauss_markov(rng: np.random.Generator, time_s: Array, sigma: float, tau_s: float) -> Array:
+def gauss_markov(rng: np.random.Generator, time_s: Floats, sigma: float, tau_s: float) -> Floats:
     """A first-order Gauss-Markov process at the given times, stationary with standard deviation `sigma`, shape (n,).
 
     Source: x[k+1] = a x[k] + sigma sqrt(1 - a^2) w, a = exp(-dt / tau).
@@ -75,7 +73,7 @@ def gauss_markov(rng: np.random.Generator, time_s: Array, sigma: float, tau_s: f
     return result
 
 
-def _lane_offset(rng: np.random.Generator, s: Array, length_m: float) -> Array:
+def _lane_offset(rng: np.random.Generator, s: Floats, length_m: float) -> Floats:
     """Offset along the drive: mostly the slow lane, now and then the fast one, with a driver's wander."""
     d = np.full_like(s, -SLOW_LANE_M)
     at = float(rng.uniform(100, 600))

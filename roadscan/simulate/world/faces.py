@@ -10,11 +10,9 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Image
 from roadscan.simulate.world.conditions import Bgr
-
-Image = NDArray[np.uint8]
 
 GREEN, BLUE, WHITE, BLACK, YELLOW = (72, 104, 12), (150, 72, 16), (240, 240, 240), (24, 24, 24), (20, 190, 250)
 RED, BROWN = (36, 30, 200), (30, 58, 104)

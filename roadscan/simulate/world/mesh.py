@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from roadscan.arrays import Floats
 from roadscan.simulate.world.conditions import Bgr
 
-Array = NDArray[np.float64]
-Vector = Sequence[float] | Array
+Vector = Sequence[float] | Floats
 
 FILL, PANEL, SPRITE = 0, 1, 2
 
@@ -36,11 +36,11 @@ class Mesh:
         one_sided: seen from its front only, shape (n,).
     """
 
-    quads: Array
-    bgr: Array
-    glow: Array
-    retro: Array
-    bias: Array
+    quads: Floats
+    bgr: Floats
+    glow: Floats
+    retro: Floats
+    bias: Floats
     kind: NDArray[np.int64]
     texture: NDArray[np.int64]
     part: NDArray[np.int64]
@@ -49,7 +49,7 @@ class Mesh:
     def __len__(self) -> int:
         return len(self.quads)
 
-    def placed(self, origin: Array, heading_rad: float, grade: float = 0.0) -> Mesh:
+    def placed(self, origin: Floats, heading_rad: float, grade: float = 0.0) -> Mesh:
         """The mesh at a place in the world, its forward axis along `heading_rad`, sheared along a slope `grade`."""
         sin_h, cos_h = np.sin(heading_rad), np.cos(heading_rad)
         x, y, z = self.quads[..., 0], self.quads[..., 1], self.quads[..., 2]
@@ -69,7 +69,7 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
 class MeshBuilder:
     """Collects quadrilaterals; every method adds to the current part."""
 
-    rows: list[tuple[Array, Bgr, float, float, float, int, int, int, bool]] = field(default_factory=list)
+    rows: list[tuple[Floats, Bgr, float, float, float, int, int, int, bool]] = field(default_factory=list)
     part: int = 0
 
     def new_part(self) -> int:
@@ -80,7 +80,7 @@ class MeshBuilder:
 
     def quad(
         self,
-        corners: Sequence[Vector] | Array,
+        corners: Sequence[Vector] | Floats,
         bgr: Bgr,
         *,
         glow: float = 0.0,

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from roadscan.arrays import Floats
 
 #: Cross-section, as absolute offsets in metres. Lanes are 3.5 m, the outer paved shoulder 2.5 m (Thai DOH standard
 #: four-lane divided highway); the raised median is 4.2 m.
@@ -42,24 +41,24 @@ class Road:
         length_m: length of the surveyed part.
     """
 
-    xyz: Array
-    heading_rad: Array
-    grade: Array
+    xyz: Floats
+    heading_rad: Floats
+    grade: Floats
     length_m: float
 
-    def _interpolate(self, s: Array | float, values: Array) -> Array:
+    def _interpolate(self, s: Floats | float, values: Floats) -> Floats:
         position = np.asarray(s, dtype=np.float64) + RUN_IN_M
         return np.asarray(np.interp(position, np.arange(len(values)), values))
 
-    def heading(self, s: Array | float) -> Array:
+    def heading(self, s: Floats | float) -> Floats:
         """Direction of the road at chainage s, radians clockwise from north."""
         return self._interpolate(s, self.heading_rad)
 
-    def pitch(self, s: Array | float) -> Array:
+    def pitch(self, s: Floats | float) -> Floats:
         """Slope angle at chainage s, radians, positive uphill."""
         return np.asarray(np.arctan(self._interpolate(s, self.grade)))
 
-    def point(self, s: Array | float, d: Array | float, height_m: Array | float = 0.0) -> Array:
+    def point(self, s: Floats | float, d: Floats | float, height_m: Floats | float = 0.0) -> Floats:
         """World position at chainage s, offset d and height over the ground, shape (..., 3)."""
         x, y, z = (self._interpolate(s, self.xyz[:, axis]) for axis in range(3))
         heading = self.heading(s)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Floats, Ints
 from roadscan.simulate.world.assets import Placed
 from roadscan.simulate.world.faces import Texture
 from roadscan.simulate.world.mesh import Mesh, join
 from roadscan.simulate.world.road import Road
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,21 +32,21 @@ class Scene:
     road: Road
     style: int
     mesh: Mesh
-    part_s: Array
-    part_first: Index
-    part_asset: Index
+    part_s: Floats
+    part_first: Ints
+    part_asset: Ints
     placed: tuple[Placed, ...]
     textures: tuple[Texture, ...]
-    lamps: Array
-    lamp_s: Array
+    lamps: Floats
+    lamp_s: Floats
 
 
-def take(mesh: Mesh, index: Index | slice) -> Mesh:
+def take(mesh: Mesh, index: Ints | slice) -> Mesh:
     """The faces of a mesh at some indices."""
     return Mesh(**{name: getattr(mesh, name)[index] for name in Mesh.__dataclass_fields__})
 
 
-def chainage_of(road: Road, points: Array, guess_s: Array) -> Array:
+def chainage_of(road: Road, points: Floats, guess_s: Floats) -> Floats:
     """Chainage of world points (n, 3), from nearby guesses (n,); two Newton steps are enough beside a road."""
     s = guess_s.astype(np.float64)
     for _ in range(2):
@@ -65,7 +62,7 @@ def build_scene(
     """Flatten assets and scenery into a scene."""
     meshes = [p.mesh for p in placed] + [mesh for _, mesh in scenery]
     guesses = [p.asset.s for p in placed] + [s for s, _ in scenery]
-    owners: list[Index] = []
+    owners: list[Ints] = []
     for index, item in enumerate(placed):
         parts = np.arange(int(item.mesh.part.max()) + 1)
         owners.append(np.where(parts >= item.labelled_from, index, -1))

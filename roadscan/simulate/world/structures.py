@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Floats
 from roadscan.simulate.world.asset_meshes import CONCRETE, Model
 from roadscan.simulate.world.conditions import Bgr
 from roadscan.simulate.world.mesh import Mesh, MeshBuilder
 from roadscan.simulate.world.road import CARRIAGEWAY_AXIS_M, Road
-
-Array = NDArray[np.float64]
 
 #: Length of one precast barrier panel, in metres: the unit of painting and of the label's 4-45 m window.
 PANEL_M = 3.0
@@ -121,7 +119,7 @@ def _panel(
     builder: MeshBuilder,
     road: Road,
     ends: list[tuple[float, float]],
-    tone: Array,
+    tone: Floats,
     rng: np.random.Generator,
     style: tuple[bool, bool, bool],
 ) -> None:
@@ -132,7 +130,7 @@ def _panel(
     painted, alternate, caps = style
     (s0, d0), (s1, d1) = ends
 
-    def at(end: int, lateral: float, height: float) -> Array:
+    def at(end: int, lateral: float, height: float) -> Floats:
         s, d = (s0, d0) if end == 0 else (s1, d1)
         return road.point(s, d + lateral, height)
 

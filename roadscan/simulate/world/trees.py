@@ -7,11 +7,9 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from roadscan.arrays import Image
 from roadscan.simulate.world.faces import Texture, make_texture
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 import pynmea2
 from gpxpy.gpx import GPXException
 
+from roadscan.arrays import Floats
 from roadscan.errors import NotFound, SurveyError
-from roadscan.survey.geodesy import Floats
 from roadscan.survey.importers.sources import read_file
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from roadscan.survey.geodesy import Floats, LocalFrame, course_deg
+from roadscan.arrays import Floats
+from roadscan.survey.geodesy import LocalFrame, course_deg
 from roadscan.survey.importers.frame import Frame
 
 #: Below this a receiver's noise turns the course about: 1 m of noise over the 6 m of two seconds is 10 degrees.

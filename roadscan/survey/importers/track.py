@@ -9,9 +9,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from roadscan.arrays import Floats
 from roadscan.errors import SurveyError
 from roadscan.progress import OnCount
-from roadscan.survey.geodesy import Floats, LocalFrame
+from roadscan.survey.geodesy import LocalFrame
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.exif import list_images
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.known_assets import scene
 
 from roadscan.inventory.geometry.assignment import nearby_pairs, one_to_one
 
@@ -17,6 +21,17 @@ def test_one_to_one_leaves_out_what_a_sure_pair_would_have_to_give_up():
     i, j, cost = np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([5.0, 0.5, 5.0])
     assert one_to_one(i, j, cost, miss_cost=6.0).tolist() == [1]
     assert one_to_one(i, j, cost, miss_cost=1000.0).tolist() == [0, 2]
+
+
+@given(scene, scene, st.integers(0, 400))
+def test_the_sparse_method_for_large_groups_is_as_good_as_the_dense_one(a_xy, b_xy, dense_cells):
+    distance = np.linalg.norm(a_xy[:, None] - b_xy[None], axis=2)
+    i, j = np.nonzero(distance <= 4)
+    cost = distance[i, j]
+    chosen = one_to_one(i, j, cost, 100.0, dense_cells)
+    assert len(np.unique(i[chosen])) == len(np.unique(j[chosen])) == len(chosen)
+    dense = one_to_one(i, j, cost, 100.0, dense_cells=10**9)
+    assert (cost[chosen] - 100).sum() == pytest.approx((cost[dense] - 100).sum())
 
 
 def test_one_to_one_of_nothing():

@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import shapely
 
+from roadscan.arrays import Floats
 from roadscan.errors import DatasetError
 from roadscan.evaluate.register.truth.conform import conform
 from roadscan.evaluate.register.truth.known import MAX_LAT, Known, nearest_m
 from roadscan.geofiles import Features, Shapes, Unusable, read_geojson, read_geoparquet
 from roadscan.storage import arrow_file, open_file
-from roadscan.survey.geodesy import Floats
 from roadscan.taxonomy import HIGHWAY, Geometry
 
 GEOJSON, PARQUET, CSV = (".geojson", ".json"), (".parquet", ".geoparquet"), (".csv",)

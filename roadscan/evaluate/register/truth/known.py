@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.spatial import cKDTree
 
-from roadscan.survey.geodesy import Floats, LocalFrame
+from roadscan.arrays import Floats
+from roadscan.survey.geodesy import LocalFrame
 
 #: A known asset of a file, conformed; the simulator's table has all but `drive_id` and `state`.
 KNOWN = pa.schema(
