@@ -16,14 +16,18 @@ import psutil
 import pytest
 
 from roadscan.demo.server import free_ports
-from support.training import wait_until
+from support.training import DEADLINE_S, wait_until
 
 BIN = Path(sys.executable).parent
 NODE = (str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--object-store-memory=157286400")
 HEAD = ("--head", "--num-cpus=0", "--include-dashboard=false")
 READY = """
 import sys, time, ray
-ray.init(sys.argv[1], logging_level="ERROR")
+while not ray.is_initialized():  # Ray gives a node that is slow to start up after half a minute
+    try:
+        ray.init(sys.argv[1], logging_level="ERROR")
+    except ConnectionError:
+        time.sleep(0.5)
 while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
     time.sleep(0.2)
 """
@@ -31,7 +35,7 @@ while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
 
 def wait_for_nodes(address: str, count: int, within: Sequence[str] = ()) -> None:
     """Wait until a Ray cluster has so many nodes."""
-    subprocess.run([*within, sys.executable, "-c", READY, address, str(count)], check=True, timeout=120)
+    subprocess.run([*within, sys.executable, "-c", READY, address, str(count)], check=True, timeout=DEADLINE_S)
 
 
 def wait_for_port(host: str, port: int) -> None:
