@@ -4,43 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from roadscan.nightly.drives import NightDrive
+from roadscan.nightly.summary import FrameCounts
 from roadscan.scan import ledger
 from roadscan.scan.plan import ScanPlan
 from roadscan.warehouse import Release, Warehouse
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """Counts of the frames of some drives.
-
-    Attributes:
-        frames: in the drives' manifests.
-        frames_ok, frames_quarantined, frames_failed: in the release, each frame once.
-        frames_lost: in no release.
-        frames_twice: rows that repeat another one.
-        reasons: of those in quarantine or failed, how many.
-        missing: by drive, frames that failed or are lost.
-    """
-
-    frames: int = 0
-    frames_ok: int = 0
-    frames_quarantined: int = 0
-    frames_failed: int = 0
-    frames_lost: int = 0
-    frames_twice: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def clean(self) -> bool:
-        """Whether every frame is there once and none failed."""
-        return not (self.frames_failed or self.frames_lost or self.frames_twice)
-
-
-def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) -> Audit:
+def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) -> FrameCounts:
     """Drives -> counts of their frames in a release, from its tables and not from what a scan said of itself."""
     status: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -55,7 +27,7 @@ def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) 
         frames, twice = frames + drive.frames, twice + rows.num_rows - len(once)
         status.update(row["status"] for row in once.values())
         reasons.update(row["reason"].partition(":")[0] for row in once.values() if row["reason"])
-    return Audit(
+    return FrameCounts(
         frames=frames,
         frames_ok=status["ok"],
         frames_quarantined=status["quarantined"],

@@ -15,8 +15,36 @@ LEFT_OUT = EXIT_CODES["incomplete"]  # a drive that cannot be read is frames tha
 
 
 @dataclass(frozen=True)
-class NightSummary:
-    """A night, as far as it came.
+class FrameCounts:
+    """Frames of some drives.
+
+    Attributes:
+        frames: in the drives' manifests.
+        frames_ok, frames_quarantined, frames_failed: in the release, each frame once.
+        frames_lost: in no release.
+        frames_twice: rows that repeat another one.
+        reasons: of those in quarantine or failed, how many.
+        missing: by drive, frames that failed or are lost.
+    """
+
+    frames: int = 0
+    frames_ok: int = 0
+    frames_quarantined: int = 0
+    frames_failed: int = 0
+    frames_lost: int = 0
+    frames_twice: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every frame is there once and none failed."""
+        return not (self.frames_failed or self.frames_lost or self.frames_twice)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightSummary(FrameCounts):
+    """A night, as far as it came, with its frames; of a scan that was stopped the missing are those in no commit.
 
     Attributes:
         night: ISO 8601 date.
@@ -24,9 +52,6 @@ class NightSummary:
         started_at, seconds: of this run; a night may have had others before.
         host, code_version, model_sha256: what ran where.
         drives: all drives of the night.
-        frames, frames_ok, frames_quarantined, frames_failed, frames_lost, frames_twice: as `audit.Audit` has them.
-        reasons: of frames in quarantine or failed, how many.
-        missing: by drive, how many frames are in no release, or in no commit where the scan was stopped.
         detections: in the released drives.
         assets: of the whole register, by class and state.
         changes: of the register, by kind, that this night's drives showed.
@@ -46,14 +71,6 @@ class NightSummary:
     code_version: str
     model_sha256: str | None = None
     drives: tuple[str, ...] = ()
-    frames: int = 0
-    frames_ok: int = 0
-    frames_quarantined: int = 0
-    frames_failed: int = 0
-    frames_lost: int = 0
-    frames_twice: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
     detections: int = 0
     assets: dict[str, dict[str, int]] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
@@ -72,7 +89,8 @@ class NightSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """As it is written and posted."""
-        return {"format": "roadscan.night-summary/1", **asdict(self), "exit_code": self.exit_code}
+        first = {"format": "roadscan.night-summary/1", "night": self.night, "outcome": self.outcome}
+        return {**first, **asdict(self), "exit_code": self.exit_code}
 
     def text(self) -> str:
         """As people read it, in a few lines."""

@@ -5,7 +5,10 @@ from roadscan.nightly.summary import NightSummary, Outcome
 
 
 def summary(outcome: Outcome, **fields: object) -> NightSummary:
-    return NightSummary("2026-11-01", outcome, "2026-11-01T18:30:00+00:00", 61.2, "head", "0.1", **fields)  # type: ignore[arg-type]
+    return NightSummary(
+        night="2026-11-01", outcome=outcome, started_at="2026-11-01T18:30:00+00:00", seconds=61.2, host="head",
+        code_version="0.1", **fields,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def test_the_exit_code_says_how_it_went() -> None:
@@ -25,7 +28,7 @@ def test_a_night_without_drives_reads_so() -> None:
 def test_a_night_reads_well() -> None:
     told = summary(
         "complete", drives=("a", "b"), frames=906, frames_ok=900, frames_quarantined=6, reasons={"empty": 6},
-        detections=1200, assets={"Bus StopReason": {"confirmed": 3, "missing": 1}}, changes={"new": 3, "missing": 1},
+        detections=1200, assets={"Bus Stop": {"confirmed": 3, "missing": 1}}, changes={"new": 3, "missing": 1},
         release=7, as_of="2026-11-01T19:12:45", images_per_second=20.5, left_out={"s3://raw/x": "no manifest"},
         warnings=("the webhook was not told",),
     )  # fmt: skip
@@ -33,7 +36,7 @@ def test_a_night_reads_well() -> None:
         "night 2026-11-01: complete",
         "2 drives, 906 frames: 900 ok, 6 quarantined; 1200 detections",
         "reasons: 6 empty",
-        "Bus StopReason: 3 confirmed, 1 missing",
+        "Bus Stop: 3 confirmed, 1 missing",
         "changes: 3 new, 1 missing",
         "release 7, --as-of 2026-11-01T19:12:45",
         "left out: s3://raw/x: no manifest",

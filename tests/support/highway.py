@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.signal import lfilter
 
+from roadscan.arrays import Floats
 from roadscan.inventory.build import DriveTables
 from roadscan.scan.measure import measure
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.survey.camera import Camera
-from roadscan.survey.geodesy import Floats, LocalFrame
+from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY, Geometry
 
 CAMERA = Camera("front", 1920, 1080, focal_px=1500.0, mount_height_m=2.2)
