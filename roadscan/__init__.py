@@ -8,13 +8,13 @@ The names of this page are the public interface; everything below may move::
     warehouse.table("assets").to_geopandas()
     warehouse.query("FROM assets_per_class").to_pandas()
     roadscan.Detector("demo").detect("frame.jpg")
+    roadscan.run_scan(roadscan.load_config(roadscan.ScanConfig, "scan.yaml"))
 
 A name is imported when it is first asked for, so ``import roadscan`` alone costs nothing.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from roadscan.errors import (
@@ -34,22 +34,16 @@ from roadscan.errors import (
     Unreachable,
     WarehouseError,
 )
+from roadscan.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from roadscan.api.detector import Detections, Detector
-    from roadscan.api.stages import (
-        IngestConfig,
-        IngestSummary,
-        InventoryConfig,
-        InventorySummary,
-        ScanConfig,
-        ScanSummary,
-        ingest,
-        run_scan,
-        update_inventory,
-    )
     from roadscan.api.warehouse import Release, Table, Warehouse, open_warehouse
     from roadscan.config import load_config
+    from roadscan.inventory import InventoryConfig, InventorySummary, run_inventory
+    from roadscan.progress import Progress
+    from roadscan.scan import ScanConfig, ScanSummary, run_scan
+    from roadscan.survey.importers import IngestConfig, IngestSummary, ingest
 
 __version__ = "0.1.0"
 
@@ -69,6 +63,7 @@ __all__ = [
     "LeaseHeld",
     "ModelError",
     "NotFound",
+    "Progress",
     "Release",
     "RoadscanError",
     "ScanConfig",
@@ -83,30 +78,23 @@ __all__ = [
     "ingest",
     "load_config",
     "open_warehouse",
+    "run_inventory",
     "run_scan",
-    "update_inventory",
 ]
 
-#: Where the names are that are imported when they are first asked for.
-_MODULES = {
-    "roadscan.api.detector": ("Detections", "Detector"),
-    "roadscan.api.stages": (
-        "IngestConfig", "IngestSummary", "InventoryConfig", "InventorySummary", "ScanConfig", "ScanSummary",
-        "ingest", "run_scan", "update_inventory",
-    ),
-    "roadscan.api.warehouse": ("Release", "Table", "Warehouse", "open_warehouse"),
-    "roadscan.config": ("load_config",),
-}  # fmt: skip
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-
 if not TYPE_CHECKING:  # a type checker that saw it would take every misspelt name for granted
-
-    def __getattr__(name: str) -> object:
-        """A public name, imported when it is first asked for (PEP 562)."""
-        if name not in _MODULE_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
-        return value
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "api.detector": ["Detections", "Detector"],
+            "api.warehouse": ["Release", "Table", "Warehouse", "open_warehouse"],
+            "config": ["load_config"],
+            "inventory": ["InventoryConfig", "InventorySummary", "run_inventory"],
+            "progress": ["Progress"],
+            "scan": ["ScanConfig", "ScanSummary", "run_scan"],
+            "survey.importers": ["IngestConfig", "IngestSummary", "ingest"],
+        },
+    )
 
     def __dir__() -> list[str]:
         """The public names, also those that nobody has asked for yet."""

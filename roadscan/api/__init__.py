@@ -1,1 +1,1 @@
-"""What `import roadscan` gives: a warehouse to read, a detector, and the stages as functions."""
+"""A warehouse to read and a detector, as `import roadscan` gives them beside the stages."""

@@ -92,7 +92,7 @@ class ExistenceConfig(Config):
 
 
 class InventoryConfig(Config):
-    """Config of `roadscan.inventory.update_inventory`."""
+    """How a warehouse's observations become its register, in groups of thresholds."""
 
     warehouse: str = Field(min_length=1, description="the warehouse's root, s3://bucket/prefix or a folder")
     reviews: str | None = Field(

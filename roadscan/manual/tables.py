@@ -41,7 +41,7 @@ def _job(name: str, job: Job) -> str:
     model = job.model()
     rows = list(_rows(model, None, "", job.without, {other.model(): key for key, other in JOBS.items()}))
     table = markdown_table(["field", "default", "values", "unit", "meaning"], rows)
-    return f"## {name}\n\n{first_sentence(model)} `{job.command}`\n\n{table}"
+    return f"### {name}\n\n{first_sentence(model)} `{job.command}`\n\n{table}"
 
 
 def _rows(

@@ -37,10 +37,12 @@ def test_images_become_a_register(source: Path, tmp_path: Path, detect_model: st
     config = roadscan.ScanConfig(
         drives=(str(drive),), warehouse=warehouse, model=detect_model, backend="torch", actors=1
     )
-    scanned = roadscan.run_scan(config)
+    heard: list[roadscan.Progress] = []
+    scanned = roadscan.run_scan(config, heard.append)
+    assert (heard[-1].stage, heard[-1].done, heard[-1].total, heard[-1].unit) == ("scan", FRAMES, FRAMES, "frames")
     assert (scanned.frames_ok, scanned.complete) == (FRAMES, True)
     assert roadscan.run_scan(config).drives_skipped == 1
-    register = roadscan.update_inventory(roadscan.InventoryConfig(warehouse=warehouse))
+    register = roadscan.run_inventory(roadscan.InventoryConfig(warehouse=warehouse))
     assert (register.drives, register.published) == (1, True)
 
     opened = roadscan.open_warehouse(warehouse)

@@ -44,7 +44,7 @@ def test_every_column_is_told_with_its_type_and_its_comment() -> None:
 
 
 def test_every_field_of_the_shipped_configs_is_in_the_tables() -> None:
-    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", config_tables(), re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", config_tables(), re.MULTILINE | re.DOTALL))
     for path in sorted((ROOT / "jobs/configs").glob("*.yaml")):
         for field, value in yaml.safe_load(path.read_text()).items():
             inner = [f"{field}.{name}" for name in value] if isinstance(value, dict) else []
