@@ -74,7 +74,8 @@ class Fleet:
         """Start all hosts, and wait until Ray and S3 answer.
 
         Raises:
-            RoadscanError: this machine cannot have hosts, the folder has some, or one does not get ready.
+            RoadscanError: this machine cannot have hosts, the folder has some, or one does not get ready: then all are
+                ended, and their logs stay.
         """
         if reason := why_not():
             raise RoadscanError(reason)
@@ -88,8 +89,12 @@ class Fleet:
         fleet = cls(folder, f"rs{secrets.token_hex(3)}", free_network(), cpus, credentials)
         add_bridge(fleet.bridge, fleet.network)
         fleet.save()
-        for name in (STORE, HEAD, *(f"worker-{1 + i}" for i in range(workers))):
-            fleet.start(name)
+        try:
+            for name in (STORE, HEAD, *(f"worker-{1 + i}" for i in range(workers))):
+                fleet.start(name)
+        except BaseException:
+            fleet.off()
+            raise
         return fleet
 
     @classmethod
@@ -153,12 +158,16 @@ class Fleet:
         if name == HEAD:
             _wait(lambda: _answers(address, API_PORT), f"Ray's API does not get ready: see {log}")
 
-    def down(self) -> None:
-        """End all hosts, and forget all that they kept."""
+    def off(self) -> None:
+        """End all hosts; what they kept, and their logs, stay."""
         for host in self.hosts.values():
             host.kill()
             delete_link(host.link)
         delete_link(self.bridge)
+
+    def down(self) -> None:
+        """End all hosts, and forget all that they kept."""
+        self.off()
         shutil.rmtree(self.folder)
 
     def environment(self) -> dict[str, str]:

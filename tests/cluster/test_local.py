@@ -20,6 +20,7 @@ from hosts import Host, add_bridge, boot, why_not
 from support.commands import ROOT
 from support.training import wait_until
 
+from roadscan.errors import RoadscanError, StorageError
 from roadscan.storage import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.s3, pytest.mark.slow]
@@ -207,6 +208,21 @@ def test_the_end_leaves_nothing(tmp_path: Path) -> None:
                                for pid in pids), lambda: f"left: {pids}")  # fmt: skip
     assert "rs00test" not in subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
     assert not folder.exists()
+
+
+def test_a_fleet_that_does_not_get_up_leaves_its_logs_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    monkeypatch.setattr(local, "PATIENCE_S", 1)
+    monkeypatch.setattr(local, "create_bucket", lambda _: (_ for _ in ()).throw(StorageError("it does not answer")))
+    with pytest.raises(RoadscanError, match="S3 does not get ready"):
+        Fleet.up(tmp_path / "fleet", workers=1)
+    found = Fleet.of(tmp_path / "fleet")
+    assert not found.hosts[STORE].is_on
+    assert (tmp_path / "fleet" / "logs" / STORE).exists()
+    assert found.bridge not in subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(
