@@ -53,8 +53,8 @@ def query(warehouse_uri: str, sql: str, *, as_of: datetime | None = None) -> pa.
     release = warehouse.published() if as_of is None else warehouse.as_of(as_of)
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
         try:
-            _check_reads(connection, sql)
-            _define(connection, warehouse, release, *named(sql))
+            check_reads(connection, sql)
+            define_views(connection, warehouse, release, *named(sql))
             return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise WarehouseError(f"query: {error}\n{_names()}") from None
@@ -79,7 +79,7 @@ def named(sql: str) -> tuple[set[str], set[str]]:
     return words & TABLES.keys(), words & VIEWS.keys()
 
 
-def _check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+def check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """One statement, which reads: the release's own files are open to COPY, also inside an EXPLAIN ANALYZE."""
     kinds = [statement.type.name for statement in connection.extract_statements(sql)]
     if kinds != ["SELECT"]:
@@ -87,7 +87,7 @@ def _check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise WarehouseError(f"query: got {got}; expected one SELECT statement, since a query only reads\n{_names()}")
 
 
-def _define(
+def define_views(
     connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, tables: set[str], views: set[str]
 ) -> None:
     """Make these tables and views, then take away every other file, the network and the settings."""

@@ -54,11 +54,12 @@ def validate(
     )  # fmt: skip
     results = list(found)
     gathered = [result for part in all_gather(results) for result in part]
-    metrics: dict[str, float] = broadcast(_metrics(gathered, dataset) if ranks.rank == 0 else None)
+    metrics: dict[str, float] = broadcast(metrics_of(gathered, dataset) if ranks.rank == 0 else None)
     return metrics
 
 
-def _metrics(results: list[ImageResult], dataset: Dataset) -> dict[str, float]:
+def metrics_of(results: list[ImageResult], dataset: Dataset) -> dict[str, float]:
+    """The scores of all images, to six digits; by name, as `validate` says."""
     results = sorted(results, key=lambda result: result.key)
     boxes = score(results, dataset.names)
     metrics = {

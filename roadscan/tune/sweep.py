@@ -215,7 +215,7 @@ class Sweep:
 
     def _seed(self, number: int) -> None:
         """Seed the sampler by the trial's number: from one seed, a process that resumes would draw the first again."""
-        self._study.sampler = _sampler(self.config.seed * 1_000_003 + number)
+        self._study.sampler = make_sampler(self.config.seed * 1_000_003 + number)
 
     def _settings(self, trial: optuna.Trial) -> Settings:
         fixed: Settings | None = trial.user_attrs.get("settings")
@@ -302,7 +302,8 @@ def _pruner(config: TuneConfig) -> BasePruner:
     return SuccessiveHalvingPruner(config.pruning.first_epoch, config.pruning.factor)
 
 
-def _sampler(seed: int) -> TPESampler:
+def make_sampler(seed: int) -> TPESampler:
+    """What proposes the next trial, from all that are known."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)

@@ -117,7 +117,7 @@ def validation(task: str, how: str, root: Path) -> tuple[float, float]:
 
     def evaluated() -> None:
         found = predict(detector, root, dataset.splits["val"], dataset.names, image_size_px=INPUT_PX)
-        validate._metrics(list(found), dataset)
+        validate.metrics_of(list(found), dataset)
 
     def trained() -> None:
         validate.validate(weights, dataset, config, SingleProcess(root, torch.device("cpu")), small(root), truths)

@@ -156,7 +156,7 @@ def searches(trials: int, seed: int, at_once: int) -> dict[str, Outcome]:
     with no_starts:
         found["sweep, without known good starts"] = search(configured(trials, seed), at_once)
     found["sweep, with pruning"] = search(pruned, at_once, ours.epochs)
-    with mock.patch.object(sweeps, "_sampler", RandomSampler):
+    with mock.patch.object(sweeps, "make_sampler", RandomSampler):
         found["random, with known good starts"] = search(endless, at_once, ours.epochs)
         found["random, with them and pruning"] = search(pruned, at_once, ours.epochs)
         with no_starts:

@@ -30,7 +30,7 @@ import shapely
 from rich.console import Console
 from rich.table import Table
 
-from roadscan.inventory.query import OFFLINE, _check_reads, _define, named
+from roadscan.inventory.query import OFFLINE, check_reads, define_views, named
 from roadscan.inventory.register.geoparquet import geo_metadata, geometry_columns, hilbert_distance
 from roadscan.inventory.views import VIEWS, stored_views
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, COVERAGE, FRAMES
@@ -140,8 +140,8 @@ def _ask(warehouse: Warehouse, sql: str) -> tuple[float, float, int]:
     started = time.perf_counter()
     release = Warehouse(warehouse.store.uri).current()
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
-        _check_reads(connection, sql)
-        _define(connection, warehouse, release, *named(sql))
+        check_reads(connection, sql)
+        define_views(connection, warehouse, release, *named(sql))
         opened = time.perf_counter()
         rows = connection.sql(sql).to_arrow_table().num_rows
         ended = time.perf_counter()

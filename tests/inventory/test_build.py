@@ -1,31 +1,16 @@
 from __future__ import annotations
 
-from itertools import count
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from support.built import confirmed, run
 from support.world import LINE, POINTS, Known, World, drive, make_world
 
 from roadscan.evaluate.register.changes import score_changes
 from roadscan.evaluate.register.scores import score_assets
-from roadscan.inventory import InventoryConfig
-from roadscan.inventory.build import Built, DriveTables, build
+from roadscan.inventory.build import DriveTables
 from roadscan.schemas import ASSETS
-from roadscan.taxonomy import HIGHWAY
-
-CONFIG = InventoryConfig(warehouse="unused")
-
-
-def run(*drives: DriveTables, previous: pa.Table | None = None) -> Built:
-    numbers = count(0 if previous is None else 10_000)
-    old = ASSETS.empty_table() if previous is None else previous
-    return build(drives, old, HIGHWAY, CONFIG, lambda: f"A{next(numbers):05d}")
-
-
-def confirmed(built: Built) -> pa.Table:
-    return built.assets.filter(pc.equal(built.assets["state"], "confirmed"))
 
 
 def with_changes(seed: int) -> World:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from inventory.test_build import confirmed, run
+from support.built import confirmed, run
 from support.world import HOME, LINE, STEP_M, Known, World, drive
 
 from roadscan.evaluate.register.scores import score_assets

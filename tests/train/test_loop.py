@@ -26,6 +26,7 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 24, "val": 8})
     config = config_of(tmp_path, epochs=8, batch=4, validate_every=8, optimiser={"lr": 3e-3, "warmup_epochs": 1})
@@ -46,6 +47,7 @@ def test_segmentation_trains_masks(tmp_path: Path) -> None:
     assert state.history[-1]["fitness"] == state.history[-1]["mask_map50_95"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loader_workers", [0, 2])
 def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(
     loader_workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

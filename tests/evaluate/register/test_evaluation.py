@@ -129,6 +129,7 @@ def test_a_register_is_needed_and_a_radius_above_zero(tmp_path):
         evaluate_register(str(tmp_path / "empty"), truth, radii_m=(2.0, -1.0))
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_or_json(tmp_path):
     uri = publish(tmp_path / "w", [row("A", SIGN, 1), row("B", SIGN, 2000), row("R", RAIL, 100, to_m=180)])
     truth = write(

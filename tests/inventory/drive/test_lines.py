@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from inventory.drive.test_triangulate import BASE, CONFIG, look, straight_north
+from support.passes import BASE, CONFIG, look, straight_north
 
 from roadscan.config import replace_fields
 from roadscan.inventory.drive.lines import find_lines

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inventory.drive.test_triangulate import CONFIG, look, straight_north
+from support.passes import CONFIG, look, straight_north
 
 from roadscan.inventory.drive.track import merge_tracks, track_detections
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
-from inventory.test_build import CONFIG, confirmed, run
+from support.built import CONFIG, confirmed, run
 from support.world import HOME, LINE, Known, World, drive
 
 from roadscan.inventory.build import Built, DriveTables

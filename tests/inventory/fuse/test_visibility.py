@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from inventory.test_build import CONFIG
+from support.built import CONFIG
 from support.world import HOME, Known, World, drive
 
 from roadscan.inventory.drive.estimates import estimate

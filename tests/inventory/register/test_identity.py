@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
-from inventory.test_build import CONFIG, run
+from support.built import CONFIG, run
 from support.world import HOME, Known, World, drive
 
 from roadscan.inventory.register.identity import Carried, alias_table, carried_ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from inventory.test_build import run
+from support.built import run
 from support.world import HOME, Known, World, drive
 
 OTHERS = [Known(f"o{k}", "Bus Stop", 60.0 + 70 * k, -7.0) for k in range(9)]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import shapely
-from inventory.test_build import CONFIG
+from support.built import CONFIG
 from support.highway import START_US, Highway, Noise, drive
 
 from roadscan.inventory.build import Built, DriveTables, build
