@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from roadscan.arrays import Bools
 from roadscan.errors import SurveyError
-from roadscan.observations.columns import to_boxes, to_mask, to_numbers, to_text, to_times
+from roadscan.observations.parse import to_boxes, to_mask, to_numbers, to_text, to_times
 from roadscan.observations.schema import (
     BOUNDS,
     CHECKED,

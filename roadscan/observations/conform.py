@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from roadscan import __version__
 from roadscan.arrays import Bools, Ints
 from roadscan.errors import SurveyError
-from roadscan.observations.columns import combined, to_mask
+from roadscan.observations.parse import combined, to_mask
 from roadscan.observations.schema import CHECKED, FRAME_COLUMNS, LINE_ENDS, POSE, UNKNOWN
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.storage import sha256_hex

@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 
 from roadscan.errors import StorageError, SurveyError
 from roadscan.observations.check import check_rows, explain
-from roadscan.observations.columns import combined
 from roadscan.observations.conform import RANGE_REL_SIGMA, ConformedDrive, conform_drive
 from roadscan.observations.files import TableFile, local_file, table_files
+from roadscan.observations.parse import combined
 from roadscan.observations.schema import CHECKED
 from roadscan.observations.spool import KeptRows, RejectedRows
 from roadscan.survey.drive import check_name

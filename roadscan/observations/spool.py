@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from roadscan.observations.columns import combined
+from roadscan.observations.parse import combined
 from roadscan.observations.schema import CHECKED, COLUMNS, REJECTED
 
 
