@@ -251,13 +251,19 @@ def inventory(
     replace: Annotated[
         bool, typer.Option("--replace", help="With --observations: replace drives that have other content.")
     ] = False,
+    tile: Annotated[
+        str | None,
+        typer.Option(help="COLUMN,ROW: build this tile alone, and publish nothing.", show_default=False),
+    ] = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
-    from roadscan.inventory import InventoryConfig, run_inventory
+    from roadscan.inventory import InventoryConfig, run_inventory, run_tile
     from roadscan.observations import add_observations
 
+    if observations is not None and tile is not None:
+        raise ConfigError("--tile and --observations: got both; commit the observations first, then build the tile")
     if observations is None and (frames is not None or replace):
         raise ConfigError("--frames and --replace go with --observations, which is not given")
     given = [f"warehouse={json.dumps(out)}"] if out else []
@@ -273,8 +279,8 @@ def inventory(
     if dry_run:
         return print_config(settings)
     with progress("drives read") as bar:
-        summary = run_inventory(settings, bar)
-    print_facts(asdict(summary))
+        made = run_tile(settings, tile, bar) if tile is not None else run_inventory(settings, bar)
+    print_facts(asdict(made))
     return 0
 
 

@@ -10,7 +10,16 @@
 
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.query import query, render
-from roadscan.inventory.run import run_inventory
-from roadscan.inventory.update import InventorySummary, update_inventory
+from roadscan.inventory.run import run_inventory, run_tile
+from roadscan.inventory.update import InventorySummary, TileSummary, update_inventory
 
-__all__ = ["InventoryConfig", "InventorySummary", "query", "render", "run_inventory", "update_inventory"]
+__all__ = [
+    "InventoryConfig",
+    "InventorySummary",
+    "TileSummary",
+    "query",
+    "render",
+    "run_inventory",
+    "run_tile",
+    "update_inventory",
+]
