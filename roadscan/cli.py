@@ -341,6 +341,34 @@ def query(
 
 
 @app.command()
+def explain(
+    warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
+    asset_id: Annotated[str, typer.Argument(help="Of the asset; an id that became another is followed.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The inventory's YAML; empty for the default thresholds.", show_default=False),
+    ] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Say why an asset is what it is: observations, estimates, state after each drive, and what would change it."""
+    from roadscan.inventory import InventoryConfig
+    from roadscan.inventory.explain import explain_asset, render_explanation
+
+    settings = load_config(InventoryConfig, config, [f"warehouse={json.dumps(warehouse)}", *(overrides or [])])
+    moment = as_of.replace(tzinfo=UTC) if as_of else None  # typer reads a time without a zone
+    made = explain_asset(warehouse, asset_id, config=settings, as_of=moment)
+    if as_json:
+        console.print_json(json.dumps(made.to_dict()))
+    else:
+        render_explanation(made, console)
+    return 0
+
+
+@app.command()
 def report(
     warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
     out: Annotated[str, typer.Option(help="Folder for report.html and its pictures.")] = "report",

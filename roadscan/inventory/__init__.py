@@ -4,6 +4,7 @@
             → build: drive/ → fuse/ → register/        one tile, a pure function of its tables
           → reviews, reference/                        what people decided, and where the kilometres are
     query, views: SQL over what was published
+    explain: why one asset of it is what it is
 
 `geometry/` serves all of them. Ray is in `tiles.ray` alone.
 """
