@@ -258,6 +258,30 @@ def test_what_a_reviewer_rejected_says_who_and_why(tmp_path, config, signs):
     assert made.outlooks == []
 
 
+def test_an_accepted_candidate_says_that_drives_alone_do_not_confirm_it(tmp_path, weak):
+    _, config, _ = weak
+    (row,) = register(config.warehouse)
+    review(config, tmp_path, {"asset_id": row["asset_id"], "action": "accept"})
+    made = explain_asset(config.warehouse, row["asset_id"])
+    assert (made.asset["state"], made.drives[-1].state) == ("confirmed", "candidate")
+    assert "somchai accepted it" in made.reasons[0]
+    assert made.outlooks == []
+    assert any(note.startswith("what would change it is not told") for note in made.notes)
+
+
+def test_a_moved_asset_says_that_its_history_is_of_two_places(tmp_path):
+    """On the third night a pole stands 14 m further on."""
+    poles = [("old", 200.0, 0, 1), ("new", 214.0, 2, 99), ("near", 320.0, 0, 99)]
+    world = World(7, 500.0, [Known(name, "Single-Arm Pole", s, 6.0, None, *nights) for name, s, *nights in poles])
+    files = Warehouse(str(tmp_path / "moved"))
+    commit(files, *(drive(world, night, false_per_frame=0.0, recall=1.0) for night in range(NIGHTS)))
+    update_inventory(InventoryConfig(warehouse=files.store.uri))
+    made = explain_asset(files.store.uri, of_world(files.store.uri, world, world.assets[1]))
+    assert ["moved"] in [one.changes for one in made.drives]
+    assert any(note.startswith("it was moved: its history is of both places") for note in made.notes)
+    assert made.asset["state"] == "confirmed"
+
+
 def test_an_id_that_went_is_followed_and_said(tmp_path, config, signs):
     review(config, tmp_path, {"asset_id": signs[0], "action": "merge", "target_id": signs[1]})
     made = explain_asset(config.warehouse, signs[0])

@@ -21,7 +21,6 @@ from roadscan.inventory.explain.pointing import (
 from roadscan.inventory.explain.read import Records, Row, read_records
 from roadscan.inventory.explain.reasons import notes_of, reasons_of
 from roadscan.inventory.explain.replay import Existence, Looks, Model, Outlook
-from roadscan.inventory.fuse.existence import State
 from roadscan.survey.geodesy import WGS84
 from roadscan.taxonomy import HIGHWAY
 
@@ -79,7 +78,7 @@ class Explanation:
         reasons: for its state, in words.
         drives: what each told, in the order in which they ended.
         reviews: action, time, reviewer and note of each decision about it, in their order.
-        outlooks: what more drives would make of it, by drives alone; none of a rejected one, which no drive changes.
+        outlooks: what more drives would make of it, none where drives alone do not lead to its state.
         notes: what to know of these figures, in words.
         parameters: of the model that made them, by dotted name of the config.
     """
@@ -135,7 +134,7 @@ def explained(records: Records, config: InventoryConfig) -> Explanation:
         reasons=reasons_of(records, config),
         drives=drives,
         reviews=[_review(row) for row in records.reviews],
-        outlooks=[] if asset["state"] == State.REJECTED.label else model.outlooks(looks),
+        outlooks=model.outlooks(looks) if replayed and replayed[-1].state.label == asset["state"] else [],
         notes=notes_of(records, replayed),
         parameters=_parameters(config),
     )

@@ -89,4 +89,6 @@ def notes_of(records: Records, replayed: Sequence[Existence]) -> list[str]:
                 f"({last.state.label}): glances, which say little, are not kept in the history, or the register was "
                 "made with other thresholds (--config)"
             )
+    if replayed and replayed[-1].state.label != records.asset["state"] != State.REJECTED.label:
+        notes.append("what would change it is not told, as the replayed drives do not lead to the register's state")
     return notes
