@@ -251,13 +251,19 @@ def inventory(
     replace: Annotated[
         bool, typer.Option("--replace", help="With --observations: replace drives that have other content.")
     ] = False,
+    tile: Annotated[
+        str | None,
+        typer.Option(help="COLUMN,ROW: build this tile alone, and publish nothing.", show_default=False),
+    ] = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
-    from roadscan.inventory import InventoryConfig, run_inventory
+    from roadscan.inventory import InventoryConfig, run_inventory, run_tile
     from roadscan.observations import add_observations
 
+    if observations is not None and tile is not None:
+        raise ConfigError("--tile and --observations: got both; commit the observations first, then build the tile")
     if observations is None and (frames is not None or replace):
         raise ConfigError("--frames and --replace go with --observations, which is not given")
     given = [f"warehouse={json.dumps(out)}"] if out else []
@@ -273,8 +279,8 @@ def inventory(
     if dry_run:
         return print_config(settings)
     with progress("drives read") as bar:
-        summary = run_inventory(settings, bar)
-    print_facts(asdict(summary))
+        made = run_tile(settings, tile, bar) if tile is not None else run_inventory(settings, bar)
+    print_facts(asdict(made))
     return 0
 
 
@@ -331,6 +337,34 @@ def query(
 
     moment = as_of.replace(tzinfo=UTC) if as_of else None  # typer reads a time without a zone
     render(run_query(warehouse, sql, as_of=moment), format_, console)
+    return 0
+
+
+@app.command()
+def explain(
+    warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
+    asset_id: Annotated[str, typer.Argument(help="Of the asset; an id that became another is followed.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The inventory's YAML; empty for the default thresholds.", show_default=False),
+    ] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Say why an asset is what it is: observations, estimates, state after each drive, and what would change it."""
+    from roadscan.inventory import InventoryConfig
+    from roadscan.inventory.explain import explain_asset, render_explanation
+
+    settings = load_config(InventoryConfig, config, [f"warehouse={json.dumps(warehouse)}", *(overrides or [])])
+    moment = as_of.replace(tzinfo=UTC) if as_of else None  # typer reads a time without a zone
+    made = explain_asset(warehouse, asset_id, config=settings, as_of=moment)
+    if as_json:
+        console.print_json(json.dumps(made.to_dict()))
+    else:
+        render_explanation(made, console)
     return 0
 
 

@@ -6,7 +6,8 @@ config: they come from the usual AWS environment or profile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -70,6 +71,32 @@ def replace_fields(config: ConfigT, fields: Mapping[str, Any]) -> ConfigT:
 def dump_config(config: Config) -> str:
     """The resolved config as YAML, as ``--dry-run`` prints it."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def overrides_of(config: Config) -> list[str]:
+    """The overrides from which `load_config` makes the same config without a file: every field that is no default."""
+    return [f"{name}={_text(value)}" for name, value in _leaves(config.model_dump(mode="json", exclude_defaults=True))]
+
+
+def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from ((f"{name}.{below}", leaf) for below, leaf in _leaves(value))
+        else:
+            yield name, value
+
+
+def _text(value: Any) -> str:
+    """The value as it is typed where YAML reads that back, else as JSON, which is YAML too.
+
+    >>> _text("s3://roads/highways"), _text("2026"), _text([1, 2])
+    ('s3://roads/highways', '"2026"', '[1, 2]')
+    """
+    try:
+        plain = isinstance(value, str) and yaml.safe_load(value) == value
+    except (yaml.YAMLError, ValueError):
+        plain = False
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roadscan.config import dump_config, load_config, replace_fields
+from roadscan.config import dump_config, load_config, overrides_of, replace_fields
 from roadscan.demo.run import DemoConfig
 from roadscan.errors import ConfigError
 from roadscan.scan.config import ScanConfig
@@ -23,6 +23,17 @@ def test_a_file_and_overrides_become_one_config(tmp_path: Path) -> None:
 def test_the_printed_config_reads_back_as_itself(tmp_path: Path) -> None:
     config = load_config(ScanConfig, None, FIELDS)
     assert ScanConfig.model_validate(yaml.safe_load(dump_config(config))) == config
+
+
+@pytest.mark.parametrize(
+    "given",
+    [FIELDS, ['drives=["a b", "2026"]', 'warehouse="007"', "confidence=0.00001", "batch_size=4", 'summary="it: # 1"']],
+)
+def test_a_configs_overrides_make_it_again(given: list[str]) -> None:
+    config = load_config(ScanConfig, None, given)
+    words = overrides_of(config)
+    assert load_config(ScanConfig, None, words) == config
+    assert len(words) == len(given)  # no default is said
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from roadscan.errors import ConfigError, RoadscanError, WarehouseError
+from roadscan.inventory.explain import Explanation, explain_asset
 from roadscan.inventory.query import query
 from roadscan.schemas import TABLES
 from roadscan.warehouse import Release as Manifest
@@ -159,6 +160,20 @@ class Warehouse:
             WarehouseError: DuckDB refuses it, or nothing had been published by then.
         """
         return Table(query(self.uri, sql, as_of=_aware(as_of)))
+
+    def explain(self, asset_id: str, *, as_of: datetime | None = None) -> Explanation:
+        """An asset's id to why it is what it is: the drives behind it, the reasons for its state, what would change it.
+
+        It goes by the default thresholds; `roadscan explain` takes others.
+
+        Args:
+            asset_id: of the asset, or an id of before that is an alias of it now.
+            as_of: the release that was current then, a time with a zone; None for the current one.
+
+        Raises:
+            WarehouseError: the register has no such asset, or nothing had been published by then.
+        """
+        return explain_asset(self.uri, asset_id, as_of=_aware(as_of))
 
     def releases(self) -> list[Release]:
         """Every published state, the oldest first."""

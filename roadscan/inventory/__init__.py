@@ -4,13 +4,23 @@
             → build: drive/ → fuse/ → register/        one tile, a pure function of its tables
           → reviews, reference/                        what people decided, and where the kilometres are
     query, views: SQL over what was published
+    explain: why one asset of it is what it is
 
 `geometry/` serves all of them. Ray is in `tiles.ray` alone.
 """
 
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.query import query, render
-from roadscan.inventory.run import run_inventory
-from roadscan.inventory.update import InventorySummary, update_inventory
+from roadscan.inventory.run import run_inventory, run_tile
+from roadscan.inventory.update import InventorySummary, TileSummary, update_inventory
 
-__all__ = ["InventoryConfig", "InventorySummary", "query", "render", "run_inventory", "update_inventory"]
+__all__ = [
+    "InventoryConfig",
+    "InventorySummary",
+    "TileSummary",
+    "query",
+    "render",
+    "run_inventory",
+    "run_tile",
+    "update_inventory",
+]

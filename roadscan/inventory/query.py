@@ -50,7 +50,15 @@ def query(warehouse_uri: str, sql: str, *, as_of: datetime | None = None) -> pa.
             ever published there, or not by `as_of`.
     """
     warehouse = Warehouse(warehouse_uri)
-    release = warehouse.published() if as_of is None else warehouse.as_of(as_of)
+    return query_release(warehouse, warehouse.published() if as_of is None else warehouse.as_of(as_of), sql)
+
+
+def query_release(warehouse: Warehouse, release: Release, sql: str) -> pa.Table:
+    """Run one SQL query over one release, as `query` does; for several questions to the same one.
+
+    Raises:
+        WarehouseError: DuckDB refuses the query.
+    """
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
         try:
             check_reads(connection, sql)

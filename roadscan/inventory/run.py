@@ -6,8 +6,9 @@ import os
 
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.tiles.execute import on_this_machine
-from roadscan.inventory.update import InventorySummary, update_inventory
+from roadscan.inventory.tiles.execute import Step, on_this_machine
+from roadscan.inventory.tiles.partition import read_tile
+from roadscan.inventory.update import InventorySummary, TileSummary, build_alone, update_inventory
 from roadscan.progress import OnProgress, Progress, silent
 
 
@@ -20,11 +21,24 @@ def run_inventory(config: InventoryConfig, on_progress: OnProgress = silent) -> 
     """
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
 
-    def step(done: int, total: int, unit: str) -> None:
-        on_progress(Progress("inventory", done, total, unit))
-
+    step = _stepper(on_progress)
     if not config.execution.on_ray:
         return update_inventory(config, step, on_this_machine)
     from roadscan.inventory.tiles.ray import on_ray  # late: without a cluster nobody waits for Ray's import
 
     return update_inventory(config, step, on_ray)
+
+
+def run_tile(config: InventoryConfig, tile: str, on_progress: OnProgress = silent) -> TileSummary:
+    """`build_alone` of a tile by its name, such as ``1005,137``: to find out why an inventory run fails at it.
+
+    Raises:
+        ConfigError: it is no tile, or no drive has frames in it.
+        RoadscanError: it cannot be built, and why.
+    """
+    return build_alone(config, read_tile(tile), _stepper(on_progress))
+
+
+def _stepper(on_progress: OnProgress) -> Step:
+    """A callback for steps that sends each as an event."""
+    return lambda done, total, unit: on_progress(Progress("inventory", done, total, unit))

@@ -19,7 +19,7 @@ from roadscan.inventory.reference import read_reference
 from roadscan.inventory.register.referencing import Surveyed
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
 from roadscan.inventory.tiles.execute import BuildTiles, Previous, Step, new_id, on_this_machine
-from roadscan.inventory.tiles.partition import Tile, partition
+from roadscan.inventory.tiles.partition import Tile, partition, tile_name
 from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import OBSERVATIONS
@@ -28,6 +28,7 @@ from roadscan.warehouse import DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
 TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *STORED)
+TILES_NAMED = 10  # in the message of a wrong one
 OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
 
 
@@ -45,6 +46,23 @@ class InventorySummary:
 
     release: int
     published: bool
+    drives: int
+    assets: dict[str, dict[str, int]]
+    changes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TileSummary:
+    """What one tile built alone came to; nothing of it was published.
+
+    Attributes:
+        tile: column and row.
+        drives: how many have frames in it or in its halo.
+        assets: by class, then by state, how many.
+        changes: by kind, how many.
+    """
+
+    tile: str
     drives: int
     assets: dict[str, dict[str, int]]
     changes: dict[str, int]
@@ -69,17 +87,14 @@ def update_inventory(
     Raises:
         Conflict: another inventory run published in the meantime; run again.
         WarehouseError, StorageError: the warehouse cannot be read or written.
+        RoadscanError: a tile cannot be built; which one, why, and the command that builds it alone.
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.current()
     drive_ids = committed_drives(warehouse, base)
-    previous, aliases = (warehouse.read(base, name) for name in ("assets", "asset_alias"))
+    previous, aliases, reviews = _register(warehouse, base, config)
     surveyed = Surveyed(read_reference(config.reference)) if config.reference else None
     drives = _tables(warehouse, base, drive_ids)
-    reviews = warehouse.read(base, "reviews")
-    if config.reviews:
-        given = _reviews_file(config.reviews)
-        reviews = ingest(given, previous, aliases, reviews, datetime.now(UTC), new_id)
     parts = _partitioned(_on_reference(drives, surveyed), len(drive_ids), step)
     tiles = build_tiles(parts, Previous(with_removed(previous, reviews), aliases, config), step)
     built = apply_reviews(merge_tiles(tiles, new_id), previous, reviews)
@@ -94,6 +109,52 @@ def update_inventory(
         assets=_by_class(built),
         changes=dict(Counter(built.changes["change"].to_pylist())),
     )
+
+
+def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> TileSummary:
+    """Build one tile of the register in this process, as `update_inventory` would, and publish nothing.
+
+    Args:
+        config: the warehouse and the thresholds; `execution` and `reference` have no effect.
+        tile: which one.
+        step: called for each drive that is read, and for the tile.
+
+    Raises:
+        ConfigError: no drive has frames in that tile; which tiles there are.
+        RoadscanError: it cannot be built, and why.
+    """
+    warehouse = Warehouse(config.warehouse)
+    base = warehouse.published()
+    drive_ids = committed_drives(warehouse, base)
+    previous, aliases, reviews = _register(warehouse, base, config)
+    drives_of = Counter[Tile]()
+
+    def parts() -> Iterator[tuple[Tile, DriveTables]]:
+        for place, part in _partitioned(_tables(warehouse, base, drive_ids), len(drive_ids), step):
+            drives_of[place] += 1
+            if place == tile:
+                yield place, part
+
+    tiles = on_this_machine(parts(), Previous(with_removed(previous, reviews), aliases, config), step)
+    if not tiles:
+        there = [tile_name(place) for place in sorted(drives_of)]
+        more = f" and {len(there) - TILES_NAMED} more" if len(there) > TILES_NAMED else ""
+        raise ConfigError(
+            f"tile: got {tile_name(tile)}, in which no drive has frames; expected one of "
+            f"{' '.join(there[:TILES_NAMED]) or 'none, as there are no drives'}{more}"
+        )
+    (built,) = tiles
+    return TileSummary(
+        tile_name(tile), drives_of[tile], _by_class(built), dict(Counter(built.changes["change"].to_pylist()))
+    )
+
+
+def _register(warehouse: Warehouse, base: Release, config: InventoryConfig) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """A release's assets and aliases, and all reviews, those of the config's file too."""
+    assets, aliases, reviews = (warehouse.read(base, name) for name in ("assets", "asset_alias", "reviews"))
+    if config.reviews:
+        reviews = ingest(_reviews_file(config.reviews), assets, aliases, reviews, datetime.now(UTC), new_id)
+    return assets, aliases, reviews
 
 
 def _reviews_file(uri: str) -> pa.Table:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import shapely
 
 from roadscan.arrays import Floats, Ints
+from roadscan.errors import ConfigError
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.register.geoparquet import CORNERS, geometry_columns
 from roadscan.survey.geodesy import WGS84
@@ -27,6 +28,35 @@ Tile: TypeAlias = tuple[int, int]
 TILE_DEG = 0.1  # 11 km
 MARGIN_DEG = 0.006  # 650 m: what bears on an asset is within the camera's reach and its drive's bias nearby
 STRIP_DEG = 2e-5  # 2 m: an asset this near to a border may have been placed on either side of it
+
+
+def tile_name(tile: Tile) -> str:
+    """A tile as people write it: its column and its row, of `TILE_DEG` degrees each, from longitude and latitude 0.
+
+    >>> tile_name((1005, 137))
+    '1005,137'
+    """
+    return f"{tile[0]},{tile[1]}"
+
+
+def read_tile(name: str) -> Tile:
+    """The tile of a name.
+
+    Raises:
+        ConfigError: it is none.
+
+    >>> read_tile("1005,137")
+    (1005, 137)
+    """
+    column, comma, row = name.partition(",")
+    try:
+        if comma:
+            return int(column), int(row)
+    except ValueError:
+        pass
+    raise ConfigError(
+        f"tile: got {name!r}; expected COLUMN,ROW, such as 1005,137 for what is east of 100.5 degrees and north of 13.7"
+    )
 
 
 def partition(tables: DriveTables) -> Iterator[tuple[Tile, DriveTables]]:

@@ -6,14 +6,14 @@ it cannot hold; a task builds one tile. A task that dies with its worker or its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import ray
 
 from roadscan.cluster import connect
 from roadscan.errors import RoadscanError
 from roadscan.inventory.build import Built, DriveTables
-from roadscan.inventory.tiles.execute import Previous, Step, build_tile, counted
+from roadscan.inventory.tiles.execute import Previous, Step, build_tile, counted, failed_tile
 from roadscan.inventory.tiles.partition import Tile
 
 
@@ -21,7 +21,7 @@ def on_ray(parts: Iterable[tuple[Tile, DriveTables]], previous: Previous, step: 
     """Build the tiles as tasks of a core each.
 
     Raises:
-        RoadscanError: Ray ended a task more often than it tries again.
+        RoadscanError: a tile cannot be built, or Ray ended its task more often than it tries again.
     """
     connect()
     tiles: dict[Tile, list[ray.ObjectRef]] = {}
@@ -29,11 +29,27 @@ def on_ray(parts: Iterable[tuple[Tile, DriveTables]], previous: Previous, step: 
         tiles.setdefault(tile, []).append(ray.put(part))
     task = ray.remote(num_cpus=1, max_retries=3)(_build)
     try:
-        tasks = [task.remote(tile, tiles[tile], previous.near(tile)) for tile in sorted(tiles)]
-        return counted(map(ray.get, tasks), len(tasks), step)
+        tasks = {tile: task.remote(tile, tiles[tile], previous.near(tile)) for tile in sorted(tiles)}
+        return counted(_results(tasks, previous), len(tasks), step)
     except ray.exceptions.RayError as error:
-        said = [line for line in str(error).splitlines() if line.strip()][-1]
-        raise RoadscanError(f"the inventory stopped: {said}; nothing was published, run again") from error
+        raise RoadscanError(f"the inventory stopped: {_last_line(error)}; nothing was published, run again") from error
+
+
+def _results(tasks: dict[Tile, ray.ObjectRef], previous: Previous) -> Iterator[Built]:
+    """The tiles in their order."""
+    for tile, task in tasks.items():
+        try:
+            yield ray.get(task)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, RoadscanError):
+                raise error.cause from error
+            raise failed_tile(tile, _last_line(error), previous.config) from error
+        except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+            raise failed_tile(tile, _last_line(error), previous.config) from error
+
+
+def _last_line(error: Exception) -> str:
+    return [line for line in str(error).splitlines() if line.strip()][-1]
 
 
 def _build(tile: Tile, parts: list[ray.ObjectRef], previous: Previous) -> Built:
