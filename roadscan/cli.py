@@ -522,17 +522,17 @@ def compare(
 ) -> int:
     """Compare models on the same labelled images: means over seeds, and differences with intervals over drives."""
     from roadscan.evaluate.detection.compare import compare as run_comparison
-    from roadscan.evaluate.detection.compare import read_contenders
+    from roadscan.evaluate.detection.compare import read_candidates
     from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.tables import comparison_tables
     from roadscan.report.evaluation import comparison_pictures
 
     if as_json and markdown:
         raise ConfigError("--json and --markdown: got both; expected one of them")
-    contenders = read_contenders(models)
+    candidates = read_candidates(models)
     with progress("images", errors if as_json or markdown else console) as bar:
         made = run_comparison(
-            contenders, data, split=split, resamples=resamples, inference=Inference(device), on_progress=bar
+            candidates, data, split=split, resamples=resamples, inference=Inference(device), on_progress=bar
         )
     if out:
         _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))

@@ -10,7 +10,7 @@ import pytest
 from roadscan.progress import silent
 
 
-@pytest.mark.parametrize("stage", ["scan", "train", "tune", "nightly"])
+@pytest.mark.parametrize("stage", ["scan", "inventory", "train", "tune", "nightly"])
 def test_every_stage_is_entered_alike(stage: str) -> None:
     run = getattr(import_module(f"roadscan.{stage}.run"), f"run_{stage}")
     parameters = signature(run).parameters

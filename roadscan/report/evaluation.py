@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from roadscan.evaluate.detection.compare import Comparison
-from roadscan.evaluate.detection.evaluation import Evaluation, surest
+from roadscan.evaluate.detection.evaluation import Evaluation, most_confident
 from roadscan.report.predictions import samples
 from roadscan.report.training import confusion, precision_recall
 
@@ -15,7 +15,7 @@ def evaluation_pictures(made: Evaluation) -> dict[str, bytes]:
     pictures = {}
     for kind, one in made.measured.items():
         end = ".png" if kind == "box" else "-masks.png"
-        shown = {Path(made.model).stem: surest(made.results, one.frozen.confidence)}
+        shown = {Path(made.model).stem: most_confident(made.results, one.frozen.confidence)}
         pictures["precision-recall" + end] = precision_recall(one.scores)
         pictures["confusion" + end] = confusion(one.scores)
         pictures["samples" + end] = samples(made.split.root, shown, made.split.names, kind=kind)

@@ -218,7 +218,7 @@ def _draw(axis: Axes, image: Image, panel: Panel, colors: Sequence[str], kind: K
     if panel.missed is not None:
         for box in panel.missed.boxes_xyxy:
             _rectangle(axis, box, "#ffffff", DOTTED)
-    # The surest last, so that it lies on top.
+    # The most confident last, so that it lies on top.
     scores = panel.objects.scores if panel.objects.scores is not None else np.ones(len(panel.objects.classes))
     for row in np.argsort(scores, kind="stable"):
         _rectangle(axis, panel.objects.boxes_xyxy[row], colors[row], "-" if panel.right[row] else DASHED)

@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from roadscan import __version__
 from roadscan.dataset.records import Dataset, Task
-from roadscan.evaluate.detection.evaluation import surest
+from roadscan.evaluate.detection.evaluation import most_confident
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.predict import measuring_detector, predict
@@ -107,7 +107,7 @@ def _draw(scores: Scores, found: list[ImageResult], dataset: Dataset, store: Sto
     """Write the pictures: precision against recall, the confusion matrix, some images with truth and detections."""
     store.write(f"{name}-precision-recall.png", precision_recall(scores))
     store.write(f"{name}-confusion.png", confusion(scores))
-    kept = surest(found, scores.confidence)
+    kept = most_confident(found, scores.confidence)
     store.write(f"{name}-samples.png", samples(dataset.root, {"detected": kept}, dataset.names, kind=kind))
 
 

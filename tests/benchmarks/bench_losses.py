@@ -24,7 +24,7 @@ import torch
 
 from roadscan.dataset.read import read_dataset
 from roadscan.dataset.records import Dataset
-from roadscan.evaluate.detection.compare import compare, read_contenders
+from roadscan.evaluate.detection.compare import compare, read_candidates
 from roadscan.evaluate.detection.tables import comparison_tables
 from roadscan.storage import open_store
 from roadscan.train.config import TrainConfig
@@ -128,7 +128,7 @@ def main() -> None:
         name: ",".join(str(folder_of(arguments, name, seed, tuning=False) / MODEL) for seed in range(arguments.seeds))
         for name in (BASELINE, focal)
     }
-    made = compare(read_contenders([f"{name}={paths}" for name, paths in files.items()]), arguments.data, split="val")
+    made = compare(read_candidates([f"{name}={paths}" for name, paths in files.items()]), arguments.data, split="val")
     print("\n" + "\n".join(table.markdown() for table in comparison_tables(made)))
 
 

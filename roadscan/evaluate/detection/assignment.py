@@ -1,4 +1,4 @@
-"""Who gets which truth: detections choose one after another, the surest first, in many images at once.
+"""Who gets which truth: detections choose one after another, the most confident first, in many images at once.
 
 A detection takes the free truth that it overlaps most, if that is at least the threshold; one that counts before one
 that is to be ignored. This is the rule of the COCO evaluation. (pycocotools runs it in one loop over images, thresholds

@@ -48,7 +48,7 @@ def average_precision(
             set in which the images are repeated so often; exactly, unless an image has detections of one class and of
             equal scores, whose copies would come in turn.
         area: range of areas.
-        max_detections: how many of an image and class count, the surest.
+        max_detections: how many of an image and class count, the most confident.
         thresholds: how many of `IOU_THRESHOLDS`, from .5 up.
 
     Returns:

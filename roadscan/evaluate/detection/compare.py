@@ -1,6 +1,6 @@
 """Several models on the same images: the published columns of each, and how sure a difference is.
 
-A contender is one model, trained once or several times with other seeds. Its scores are means over these runs. Two
+A candidate is one model, trained once or several times with other seeds. Its scores are means over these runs. Two
 kinds of chance are told apart: which drives are in the data (intervals), and the seed of the training (± between runs).
 """
 
@@ -22,9 +22,9 @@ from roadscan.evaluate.detection.evaluation import (
     Inference,
     find,
     kinds_of,
+    most_confident,
     notes_on_classes,
     notes_on_tasks,
-    surest,
 )
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.operating_point import best_point
@@ -36,7 +36,7 @@ from roadscan.progress import OnCount, OnProgress, counter, silent
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A model to compare: its name, and the files of its runs, which differ in the seed alone."""
 
     name: str
@@ -45,10 +45,10 @@ class Contender:
 
 @dataclass(frozen=True)
 class Row:
-    """A contender's scores of one kind.
+    """A candidate's scores of one kind.
 
     Attributes:
-        name: of the contender.
+        name: of the candidate.
         intervals: its scores, means over its runs.
         deltas: to the baseline, on the same resamples; None for the baseline itself.
     """
@@ -63,16 +63,16 @@ class Comparison:
     """Several models on one split of a dataset.
 
     Attributes:
-        contenders: the first is the baseline.
+        candidates: the first is the baseline.
         sha256: of the model files, by address.
         cards: likewise.
         split: the images, with the classes that were scored.
-        rows: by kind: ``box``, and ``mask`` where all have masks; in the order of the contenders.
-        results: truth and surest detections of each contender's first run, by its name, for pictures.
+        rows: by kind: ``box``, and ``mask`` where all have masks; in the order of the candidates.
+        results: truth and most confident detections of each candidate's first run, by its name, for pictures.
         notes: what a reader should know, a sentence each.
     """
 
-    contenders: tuple[Contender, ...]
+    candidates: tuple[Candidate, ...]
     sha256: dict[str, str]
     cards: dict[str, ModelCard]
     split: Split
@@ -82,10 +82,10 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the results."""
-        files = {one.name: [{"file": f, "sha256": self.sha256[f]} for f in one.files] for one in self.contenders}
+        files = {one.name: [{"file": f, "sha256": self.sha256[f]} for f in one.files] for one in self.candidates}
         return {
             **self.split.to_dict(),
-            "baseline": self.contenders[0].name,
+            "baseline": self.candidates[0].name,
             "models": files,
             "notes": list(self.notes),
             **{NAMES_OF_KINDS[kind]: {row.name: _row_dict(row) for row in rows} for kind, rows in self.rows.items()},
@@ -93,8 +93,8 @@ class Comparison:
         }
 
 
-def read_contenders(arguments: Sequence[str]) -> tuple[Contender, ...]:
-    """Contenders as they are written on the command line.
+def read_candidates(arguments: Sequence[str]) -> tuple[Candidate, ...]:
+    """Candidates as they are written on the command line.
 
     Args:
         arguments: ``NAME=a.zip,b.zip`` each, where the files are runs of one model, or a file, whose stem is the name.
@@ -102,33 +102,33 @@ def read_contenders(arguments: Sequence[str]) -> tuple[Contender, ...]:
     Raises:
         ConfigError: there are fewer than two, a name or file is empty or is there twice.
 
-    >>> read_contenders(["bce=a.zip,b.zip", "s3://models/day=7/gfl.zip"])[1]
-    Contender(name='gfl', files=('s3://models/day=7/gfl.zip',))
+    >>> read_candidates(["bce=a.zip,b.zip", "s3://models/day=7/gfl.zip"])[1]
+    Candidate(name='gfl', files=('s3://models/day=7/gfl.zip',))
     """
-    contenders = []
+    candidates = []
     for argument in arguments:
         before, equals, after = argument.partition("=")
         named = bool(equals) and "/" not in before  # else it is the "=" of a path
         name, files = (before, tuple(after.split(","))) if named else (PurePosixPath(argument).stem, (argument,))
         if not name or not all(files):
             raise ConfigError(f"model {argument!r}: expected NAME=FILE, NAME=FILE,FILE… or a file")
-        contenders.append(Contender(name, files))
-    if len(contenders) < 2:
-        raise ConfigError(f"models: got {len(contenders)}; expected at least two to compare")
+        candidates.append(Candidate(name, files))
+    if len(candidates) < 2:
+        raise ConfigError(f"models: got {len(candidates)}; expected at least two to compare")
     for what, values in (
-        ("name", [one.name for one in contenders]),
-        ("file", [file for one in contenders for file in one.files]),
+        ("name", [one.name for one in candidates]),
+        ("file", [file for one in candidates for file in one.files]),
     ):
         twice = [value for value, number in Counter(values).items() if number > 1]
         if twice:
             raise ConfigError(
                 f"models: {what} {twice[0]!r} is there twice; write NAME=FILE with names and files of its own"
             )
-    return tuple(contenders)
+    return tuple(candidates)
 
 
 def compare(
-    contenders: Sequence[Contender],
+    candidates: Sequence[Candidate],
     data_uri: str,
     *,
     split: str = "test",
@@ -142,7 +142,7 @@ def compare(
     Classes that all models and the dataset have are scored; masks, if all of them have masks.
 
     Args:
-        contenders: from `read_contenders`; the first is the baseline.
+        candidates: from `read_candidates`; the first is the baseline.
         data_uri: the dataset, a folder or ``s3://`` address.
         split: where there is no test split, val is taken, and a note says so.
         resamples: of the drives, for the intervals.
@@ -151,26 +151,26 @@ def compare(
         on_progress: called after each image, over all model files.
 
     Raises:
-        ConfigError: the runs of a contender are not of one network, or are the same file.
+        ConfigError: the runs of a candidate are not of one network, or are the same file.
         DatasetError: the dataset cannot be read, or has no image in the split.
         ModelError: a model cannot be read, or has no class in common with the dataset.
     """
-    cards, digests = _read_cards(contenders)
+    cards, digests = _read_cards(candidates)
     images = open_split(data_uri, split, cache_dir)
     unknown = _unknown(cards.values(), images.names)
     for file, card in cards.items():
         images = images.of_classes(card.classes, whose=file)
     kinds = kinds_of([*cards.values()], images)
-    matches: dict[Kind, dict[str, list[Matches]]] = {kind: {one.name: [] for one in contenders} for kind in kinds}
+    matches: dict[Kind, dict[str, list[Matches]]] = {kind: {one.name: [] for one in candidates} for kind in kinds}
     shown: dict[str, tuple[ImageResult, ...]] = {}
-    for number, (name, file) in enumerate((one.name, file) for one in contenders for file in one.files):
+    for number, (name, file) in enumerate((one.name, file) for one in candidates for file in one.files):
         results = find(load(file), images, inference, _of_all_files(on_progress, number, len(cards)))
         for kind in kinds:
             matches[kind][name].append(match(results, images.names, kind=kind))
         if name not in shown:
-            shown[name] = surest(results, float(best_point(matches[kinds[0]][name][0]).confidence[0]))
+            shown[name] = most_confident(results, float(best_point(matches[kinds[0]][name][0]).confidence[0]))
     return Comparison(
-        contenders=tuple(contenders),
+        candidates=tuple(candidates),
         sha256=digests,
         cards=cards,
         split=images,
@@ -201,11 +201,11 @@ def compare_matches(runs: Mapping[str, Sequence[Matches]], *, resamples: int = R
     )
 
 
-def _read_cards(contenders: Sequence[Contender]) -> tuple[dict[str, ModelCard], dict[str, str]]:
+def _read_cards(candidates: Sequence[Candidate]) -> tuple[dict[str, ModelCard], dict[str, str]]:
     """Cards and digests of all files, so that what is wrong with one is said before hours of inference."""
     cards: dict[str, ModelCard] = {}
     digests: dict[str, str] = {}
-    for one in contenders:
+    for one in candidates:
         for file in one.files:
             bundle = load(file)
             cards[file], digests[file] = bundle.card, bundle.sha256

@@ -23,7 +23,7 @@ def confusion_matrix(
     kind: Kind = "box",
     overlap: float = 0.5,
 ) -> npt.NDArray[np.int64]:
-    """Count the pairs of truth and detection, matched by overlap alone, the surest detection first.
+    """Count the pairs of truth and detection, matched by overlap alone, the most confident detection first.
 
     Unlike for the other scores, a detection may take a truth of another class, and then no other detection can.
 

@@ -258,7 +258,7 @@ def notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
     return notes
 
 
-def surest(results: Sequence[ImageResult], confidence: float) -> tuple[ImageResult, ...]:
+def most_confident(results: Sequence[ImageResult], confidence: float) -> tuple[ImageResult, ...]:
     """The results with only those detections whose score is at least the confidence, for pictures."""
     return tuple(replace(result, found=_at_least(result.found, confidence)) for result in results)
 

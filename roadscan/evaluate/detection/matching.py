@@ -31,7 +31,7 @@ AREA_RANGES = {
     "large": (96.0**2, 1e5**2),
 }
 
-#: COCO takes the surest 100 detections of an image and class.
+#: COCO takes the most confident 100 detections of an image and class.
 MAX_DETECTIONS = 100
 
 _IMAGES_AT_ONCE = 256  # bounds the memory
@@ -102,7 +102,7 @@ class Matches:
 
 
 def match(results: Sequence[ImageResult], names: Sequence[str], *, kind: Kind = "box") -> Matches:
-    """Match all detections, however many an image has; scores that take the surest alone choose by `Matches.ranks`.
+    """Match all detections, however many an image has; scores that take the most confident choose by `Matches.ranks`.
 
     Args:
         results: the images, those without objects too, no key twice.

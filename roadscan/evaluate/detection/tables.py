@@ -87,7 +87,7 @@ def comparison_tables(comparison: Comparison) -> list[ScoreTable]:
         split = comparison.split
         what = f"{NAMES_OF_KINDS[kind]}: {split.name} split, {len(split.images)} images, {split.drives} drives"
         tables.append(ScoreTable(what, ["model", *COLUMNS.values()], [_model_row(row) for row in rows], _how(rows)))
-        name = comparison.contenders[0].name
+        name = comparison.candidates[0].name
         tables.append(
             ScoreTable(
                 f"{NAMES_OF_KINDS[kind]}: difference to {name}, in percentage points",

@@ -33,7 +33,7 @@ def test_many_images_at_once_are_as_one_detection_after_another(seed, images):
         np.testing.assert_array_equal(choices, np.array(expected).transpose(2, 0, 1))
 
 
-def test_the_surest_chooses_first_and_no_truth_is_taken_twice():
+def test_the_most_confident_chooses_first_and_no_truth_is_taken_twice():
     # Both prefer truth 1; the second one must do with truth 0, which it reaches at .5 alone.
     pairs = np.array([[0.6, 0.9], [0.6, 0.95]])
     (taken,) = assign([pairs], [np.zeros((1, 2), bool)], THRESHOLDS)

@@ -11,7 +11,7 @@ from support.commands import roadscan
 
 from roadscan.cli import run
 from roadscan.errors import ConfigError, ModelError
-from roadscan.evaluate.detection.compare import Comparison, Contender, compare, compare_matches, read_contenders
+from roadscan.evaluate.detection.compare import Candidate, Comparison, compare, compare_matches, read_candidates
 from roadscan.evaluate.detection.evaluation import evaluate
 from roadscan.evaluate.detection.matching import match
 from roadscan.evaluate.detection.results import ImageResult, Objects
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def comparison(roads: Path, seeds: list[str]) -> Comparison:
     seen: list[tuple[int, int]] = []
-    contenders = read_contenders([f"demo={seeds[0]},{seeds[1]}", seeds[2]])
-    made = compare(contenders, str(roads), resamples=200, on_progress=lambda now: seen.append((now.done, now.total)))
+    candidates = read_candidates([f"demo={seeds[0]},{seeds[1]}", seeds[2]])
+    made = compare(candidates, str(roads), resamples=200, on_progress=lambda now: seen.append((now.done, now.total)))
     assert seen == [(n, 27) for n in range(1, 28)]
     return made
 
@@ -37,8 +37,8 @@ def comparison(roads: Path, seeds: list[str]) -> Comparison:
         (["demo", "s3://m/day=7/c.zip"], [("demo", "demo"), ("c", "s3://m/day=7/c.zip")]),
     ],
 )
-def test_contenders_are_read(arguments: list[str], expected: list[tuple[str, ...]]) -> None:
-    assert [(one.name, *one.files) for one in read_contenders(arguments)] == expected
+def test_candidates_are_read(arguments: list[str], expected: list[tuple[str, ...]]) -> None:
+    assert [(one.name, *one.files) for one in read_candidates(arguments)] == expected
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_contenders_are_read(arguments: list[str], expected: list[tuple[str, ...
         (["a=x.zip,x.zip", "b.zip"], "file 'x.zip' is there twice"),
     ],
 )
-def test_contenders_that_make_no_sense_are_refused(arguments: list[str], message: str) -> None:
+def test_candidates_that_make_no_sense_are_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_contenders(arguments)
+        read_candidates(arguments)
 
 
 def test_scores_are_means_over_the_seeds(comparison: Comparison, roads: Path, seeds: list[str]) -> None:
@@ -106,22 +106,22 @@ def test_a_comparison_is_json_and_keeps_results_for_pictures(comparison: Compari
 def test_files_after_one_name_must_be_seeds_of_one_network(
     roads: Path, seeds: list[str], detect_model: str, segment_model: str, tmp_path: Path
 ) -> None:
-    other = Contender("b", (seeds[1],))
+    other = Candidate("b", (seeds[1],))
     with pytest.raises(ConfigError, match=r"model a: .* has image_size_px 320, .* has 640; .* seed alone"):
-        compare([Contender("a", (seeds[0], detect_model)), other], str(roads))
+        compare([Candidate("a", (seeds[0], detect_model)), other], str(roads))
     with pytest.raises(ConfigError, match=r"has task segment, .* has detect"):
-        compare([Contender("a", (seeds[0], segment_model)), other], str(roads))
+        compare([Candidate("a", (seeds[0], segment_model)), other], str(roads))
     copy = tmp_path / "copy.zip"
     copy.write_bytes(Path(seeds[0]).read_bytes())
     with pytest.raises(ConfigError, match="model a: two of its files are the same model"):
-        compare([Contender("a", (seeds[0], str(copy))), other], str(roads))
+        compare([Candidate("a", (seeds[0], str(copy))), other], str(roads))
     with pytest.raises(ModelError, match="no such file"):
-        compare([Contender("a", ("none.zip",)), other], str(roads))
+        compare([Candidate("a", ("none.zip",)), other], str(roads))
 
 
 def test_a_model_against_itself_differs_by_nothing(roads: Path, seeds: list[str], segment_model: str) -> None:
-    contenders = [Contender("a", (seeds[0],)), Contender("b", (seeds[0],)), Contender("masks", (segment_model,))]
-    made = compare(contenders, str(roads), split="val", resamples=50)
+    candidates = [Candidate("a", (seeds[0],)), Candidate("b", (seeds[0],)), Candidate("masks", (segment_model,))]
+    made = compare(candidates, str(roads), split="val", resamples=50)
     same = made.rows["box"][1].deltas
     assert same is not None
     assert {(one.value, one.low, one.high) for one in same.metrics.values()} == {(0.0, 0.0, 0.0)}

@@ -24,7 +24,7 @@ def test_rows_are_true_and_columns_found():
     assert confusion_matrix([image(truth, found)], NAMES, 0.5).tolist() == [[1, 1, 0], [0, 0, 1], [0, 1, 0]]
 
 
-def test_the_surest_takes_the_truth_whatever_its_class():
+def test_the_most_confident_takes_the_truth_whatever_its_class():
     found = ([A, A], [0, 1], [0.6, 0.9])
     assert confusion_matrix([image(([A], [0]), found)], NAMES, 0.5).tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
 

@@ -11,7 +11,7 @@ from support.commands import roadscan
 from roadscan.cli import run
 from roadscan.dataset.records import LabelledImage
 from roadscan.errors import ConfigError, DatasetError, ModelError
-from roadscan.evaluate.detection.evaluation import Evaluation, evaluate, frozen_confidence, surest
+from roadscan.evaluate.detection.evaluation import Evaluation, evaluate, frozen_confidence, most_confident
 from roadscan.evaluate.detection.split import Split
 from roadscan.evaluate.detection.tables import evaluation_tables
 from roadscan.model.bundle import load
@@ -153,8 +153,8 @@ def test_the_frozen_confidence_is_that_of_validation_if_the_card_has_one(
     assert (frozen.confidence, frozen.source) == expected
 
 
-def test_the_surest_detections_are_those_at_the_confidence_and_above(demo: Evaluation) -> None:
-    kept = surest(demo.results, 0.25)
+def test_the_most_confident_detections_are_those_at_the_confidence_and_above(demo: Evaluation) -> None:
+    kept = most_confident(demo.results, 0.25)
     scores = np.concatenate([result.found.scores for result in kept])
     assert scores.min() >= 0.25
     assert len(scores) == sum((result.found.scores >= 0.25).sum() for result in demo.results) > 0
