@@ -2,6 +2,8 @@
 
 Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed: run it again; 4
 another nightly run is under way; 5 a nightly run made no progress and was ended; 130 stopped by Ctrl-C.
+
+Past 400 lines: one function a command, nearly all of it options and their help.
 """
 
 from __future__ import annotations

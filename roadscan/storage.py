@@ -10,6 +10,8 @@ What a caller may rely on:
 - `Store.create` and `Store.swap` are atomic: of many writers exactly one wins, the others get `Conflict`.
 - Every operation ends: connecting, each read from the socket, and the object as a whole have deadlines.
 - A key never leaves its root: absolute keys, ``..``, and keys that are not NFC are refused by name.
+
+Past 400 lines: a door is one; both kinds of store keep the same promises side by side.
 """
 
 from __future__ import annotations
