@@ -104,7 +104,7 @@ def define_views(
     for name in sorted(tables - views):
         files = [str(path) for path in warehouse.local_files(release.of(name))]
         if files:
-            source = ", ".join(_quoted(path) for path in files)
+            source = ", ".join(quoted(path) for path in files)
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{source}], union_by_name=true)")  # noqa: S608
             paths += files
         else:
@@ -113,12 +113,13 @@ def define_views(
             connection.unregister(f"empty_{name}")
     for name in (name for name in VIEWS if name in views):  # in their order: a view may read one before it
         connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
-    connection.execute(f"SET allowed_paths=[{', '.join(_quoted(path) for path in paths)}]")
+    connection.execute(f"SET allowed_paths=[{', '.join(quoted(path) for path in paths)}]")
     connection.execute("SET enable_external_access=false")
     connection.execute("SET lock_configuration=true")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -13,7 +13,7 @@ import shapely
 
 from roadscan.errors import WarehouseError
 from roadscan.inventory.explain.replay import Looks
-from roadscan.inventory.query import query_release
+from roadscan.inventory.query import query_release, quoted
 from roadscan.inventory.tiles.partition import MARGIN_DEG, TILE_DEG
 from roadscan.warehouse import Release, Warehouse
 
@@ -79,13 +79,13 @@ def read_records(uri: str, asset_id: str, as_of: datetime | None = None) -> Reco
     def first(sql: str) -> Row | None:
         return next(iter(rows(sql)), None)
 
-    one, alias = _quoted(asset_id), None
+    one, alias = quoted(asset_id), None
     asset = first(f"FROM assets WHERE asset_id = {one}")
     if asset is None and (alias := first(f"FROM asset_alias WHERE alias_id = {one}")):
-        one = _quoted(alias["asset_id"])
+        one = quoted(alias["asset_id"])
         asset = first(f"FROM assets WHERE asset_id = {one}")
     if asset is None:
-        likeness = f"jaro_winkler_similarity(id, {_quoted(asset_id)})"
+        likeness = f"jaro_winkler_similarity(id, {quoted(asset_id)})"
         nearest = rows(f"SELECT id FROM asset_ids ORDER BY {likeness} DESC, id LIMIT {NEAREST_IDS}")  # noqa: S608
         raise WarehouseError(_unknown(uri, asset_id, [row["id"] for row in nearest]))
     names = f"SELECT {one} UNION ALL SELECT alias_id FROM asset_alias WHERE asset_id = {one}"  # noqa: S608
@@ -123,10 +123,10 @@ def _others_sql(asset: Row) -> str:
     """What drives that saw them told of assets like one, in the tile that it was built in."""
     tile = [asset[name] // TILE_DEG * TILE_DEG for name in ("lon", "lat")]
     (west, east), (south, north) = ((low - MARGIN_DEG, low + TILE_DEG + MARGIN_DEG) for low in tile)
-    alike = "a.length_m IS NOT NULL" if asset["length_m"] is not None else f"a.class = {_quoted(asset['class'])}"
+    alike = "a.length_m IS NOT NULL" if asset["length_m"] is not None else f"a.class = {quoted(asset['class'])}"
     return f"""
         SELECT h.hits, h.covering FROM asset_history AS h JOIN assets AS a USING (asset_id)
-        WHERE h.seen AND {alike} AND asset_id <> {_quoted(asset["asset_id"])}
+        WHERE h.seen AND {alike} AND asset_id <> {quoted(asset["asset_id"])}
         AND a.lon BETWEEN {west} AND {east} AND a.lat BETWEEN {south} AND {north}"""  # noqa: S608
 
 
@@ -143,7 +143,3 @@ def _near(files: Warehouse, release: Release, table: str, drive_id: str, columns
     inside = pc.and_(pc.greater_equal(lon, west - MARGIN_DEG), pc.less_equal(lon, east + MARGIN_DEG))
     inside = pc.and_(inside, pc.greater_equal(lat, south - MARGIN_DEG))
     return rows.filter(pc.and_(inside, pc.less_equal(lat, north + MARGIN_DEG)))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
