@@ -82,10 +82,27 @@ def _without_log_level_line() -> Iterator[None]:
 
 def nodes() -> list[Node]:
     """The nodes that are alive, once `connect` has joined them."""
+    return [Node(offer.get("CPU", 0), offer.get("GPU", 0)) for offer in offers()]
+
+
+def offers() -> list[dict[str, float]]:
+    """What each node that is alive lends, by Ray's names of resources."""
     import ray
 
-    offers = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(offer.get("CPU", 0), offer.get("GPU", 0)) for offer in offers]
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def free() -> dict[str, float]:
+    """Cores and GPUs that nothing on the cluster holds."""
+    import ray
+
+    return {name: count for name, count in ray.available_resources().items() if name in ("CPU", "GPU")}
+
+
+def last_line(error: BaseException) -> str:
+    """Ray's error -> what it says in the end, after its tracebacks; its type where it says nothing."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def grows() -> bool:

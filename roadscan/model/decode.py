@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from roadscan.survey.jpeg import is_whole, read_header
+from roadscan.survey.jpeg import END_OF_IMAGE, is_whole, read_header
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 DecodeMode: TypeAlias = Literal["full", "scaled"]
 
-END_OF_IMAGE = b"\xff\xd9"
 PADDING_GREY = 114  # the letterbox grey that YOLOv8 was trained with
 ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}

@@ -24,6 +24,7 @@ import ray
 import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
+from roadscan.cluster import free, last_line, offers
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE
 from roadscan.scan.config import ScanConfig
@@ -144,16 +145,14 @@ def _tell_of_large_shards(config: ScanConfig, plan: ScanPlan, decoding: LoaderSe
                    decoding["stride_px"])
         for shard in plan.todo
     ]  # fmt: skip
-    offers = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    stores = [offer.get("object_store_memory", 0.0) for offer in offers if offer.get("CPU")]
+    stores = [offer.get("object_store_memory", 0.0) for offer in offers() if offer.get("CPU")]
     if advice := advice_on_store(max(sizes), min(stores), config.shard_frames):
         LOG.warning("%s", advice)
 
 
 def _tell_what_is_free() -> None:
     """Of actors that wait for room Ray Data says nothing, and waits for ever."""
-    free = {name: count for name, count in ray.available_resources().items() if name in ("CPU", "GPU")}
-    LOG.warning("no shard yet, after %d s; free in the cluster: %s", PATIENCE_S, free or "nothing")
+    LOG.warning("no shard yet, after %d s; free in the cluster: %s", PATIENCE_S, free() or "nothing")
 
 
 def quiet() -> None:
@@ -195,6 +194,4 @@ def _cause(error: BaseException) -> RoadscanError:
         if isinstance(link, RoadscanError) and inner is None:
             return type(link)(str(link).partition(ADVICE)[0].strip())
         link = inner or link.__cause__
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    said = lines[-1] if lines else type(error).__name__
-    return RoadscanError(f"the scan stopped: {said}; run again to go on from the last commit")
+    return RoadscanError(f"the scan stopped: {last_line(error)}; run again to go on from the last commit")

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from roadscan import __version__
@@ -86,8 +86,9 @@ def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: Scan
         if not left[done.drive_id]:
             results[done.drive_id] = _finish(warehouse, plan, done.drive_id)
     devices = dict(Counter(runs_on.values()))
-    summary = _summarise(warehouse, plan, list(results.values()), devices, frames, time.monotonic() - started)
-    summary = replace(summary, decoding_tasks=dict(decoding_tasks))
+    summary = _summarise(
+        warehouse, plan, list(results.values()), devices, dict(decoding_tasks), frames, time.monotonic() - started
+    )
     _write_summary(config, warehouse, summary)
     return summary
 
@@ -127,6 +128,7 @@ def _summarise(
     plan: ScanPlan,
     results: Sequence[ledger.Result],
     devices: dict[str, int],
+    decoding_tasks: dict[str, int],
     frames_now: int,
     seconds: float,
 ) -> ScanSummary:
@@ -151,6 +153,7 @@ def _summarise(
         seconds=round(seconds, 3),
         images_per_second=round(frames_now / seconds, 2) if seconds else 0.0,
         devices=devices,
+        decoding_tasks=decoding_tasks,
         release=warehouse.current().number,
         model_sha256=plan.model.sha256,
         code_version=__version__,

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 EXIF, XMP, MULTI_PICTURE = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"MPF\0"
+END_OF_IMAGE = b"\xff\xd9"
 ORIENTATION = 0x112
 BYTES_OF = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}  # of a TIFF value, by type: those that EXIF uses
 # Segments that say nothing of the size, by marker: the shortest content that all readers take without complaint.
@@ -124,6 +125,6 @@ def is_whole(jpeg: bytes) -> bool:
             at += 1
             continue
         if marker == 0xDA:
-            return jpeg.rfind(b"\xff\xd9", at + 2 + length) >= 0  # from the end, where it nearly always is
+            return jpeg.rfind(END_OF_IMAGE, at + 2 + length) >= 0  # from the end, where it nearly always is
         at = jpeg.find(b"\xff", at + 2 + length)  # some cameras pad between segments
     return False

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-import shapely
 
 from roadscan.inventory.build import DriveTables
 from roadscan.schemas import FRAMES, OBSERVATIONS
@@ -221,10 +220,6 @@ def _false(heading: float, rng) -> dict:
     relative, range_m = rng.uniform(-0.5, 0.5), rng.uniform(10, 50)
     row = _row(str(rng.choice(POINTS)), float(rng.uniform(0.3, 0.7)), heading, relative)
     return row | {"range_m": range_m, "range_sigma_m": RANGE_REL_SIGMA * range_m, "range_source": "size"}
-
-
-def geometry_of(table: pa.Table) -> list[shapely.Geometry]:
-    return list(shapely.from_wkb(table["geometry"].to_pylist()))
 
 
 def commit(warehouse: Warehouse, *drives: DriveTables) -> None:

@@ -1,11 +1,11 @@
 """Converted networks on disk, so that a later process starts without PyTorch's network or a conversion.
 
-    $XDG_CACHE_HOME/roadscan/engines/<model sha256>-<backend>-<versions>/
+    $XDG_CACHE_HOME/roadscan/engines/<model sha256>-<backend>-<versions>-r<revision>/
         model.xml, model.bin, model.onnx …    what the backend reads
-        verdict-<backend>-….json              for a precision and a processor: whether it agrees, see `agreement`
+        verdict-<backend>-….json              for what it runs on, its version and a processor: whether it agrees
 
-Where ``XDG_CACHE_HOME`` is not set, it is ``~/.cache``. A folder appears whole or not at all, whoever else makes the
-same one, and may be deleted at any time.
+Where ``XDG_CACHE_HOME`` is not set, it is ``~/.cache``; where that cannot be written, the folder for temporary files.
+An engine's folder appears whole or not at all, whoever else makes the same one, and may be deleted at any time.
 """
 
 from __future__ import annotations

@@ -88,8 +88,10 @@ def agreement(engine: Engine, bundle: Bundle, device: str, precision: Precision)
 
     The result is kept beside the engine: for what it runs on, its version, and this processor.
     """
-    ran = sha256_hex("\n".join((engine.runs_on, version_of(engine.backend), machine())).encode())[:12]
-    kept = engine.folder / f"verdict-{engine.backend}-{precision}-{ran}.json" if engine.folder else None
+    kept = None
+    if engine.folder:
+        ran = sha256_hex("\n".join((engine.runs_on, version_of(engine.backend), machine())).encode())[:12]
+        kept = engine.folder / f"verdict-{engine.backend}-{precision}-{ran}.json"
     if kept is not None and kept.exists():
         return Agreement(**json.loads(kept.read_bytes()))
     reference = TorchEngine(bundle, device, "full", engine.lanes or 1)

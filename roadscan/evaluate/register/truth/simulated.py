@@ -79,12 +79,12 @@ def read_simulated(uri: str) -> SimulatedTruth:
     return SimulatedTruth(uri, assets, changes, {name: night for night, name in enumerate(drives, start=1)}, store)
 
 
-def seen_assets(boxes: Iterable[pa.Table], min_boxes: int = MIN_BOXES) -> set[str]:
-    """Ids of the known assets with at least that many boxes in the drives' truth."""
+def seen_assets(boxes: Iterable[pa.Table]) -> set[str]:
+    """Ids of the known assets with at least `MIN_BOXES` boxes in the drives' truth."""
     counts: Counter[str] = Counter()
     for table in boxes:
         counts.update(table["asset_id"].to_pylist())
-    return {asset_id for asset_id, number in counts.items() if number >= min_boxes}
+    return {asset_id for asset_id, number in counts.items() if number >= MIN_BOXES}
 
 
 def _read(store: Store, key: str) -> pa.Table:
