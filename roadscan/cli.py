@@ -73,7 +73,13 @@ DeviceOption = Annotated[
     str | None, typer.Option(help="cpu or cuda; empty: the GPU where there is one.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsOf = Annotated[datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and the plan; start nothing.")]
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """A time as typer reads it, without a zone, with its zone."""
+    return moment.replace(tzinfo=UTC) if moment else None
 
 
 def main() -> None:
@@ -329,16 +335,13 @@ def query(
     warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
     sql: Annotated[str, typer.Argument(help="DuckDB SQL over its tables and views.")],
     format_: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")] = "table",
-    as_of: Annotated[
-        datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)
-    ] = None,
+    as_of: AsOf = None,
 ) -> int:
     """Answer SQL over the committed files of a warehouse."""
     from roadscan.inventory.query import query as run_query
     from roadscan.inventory.query import render
 
-    moment = as_of.replace(tzinfo=UTC) if as_of else None  # typer reads a time without a zone
-    render(run_query(warehouse, sql, as_of=moment), format_, console)
+    render(run_query(warehouse, sql, as_of=_utc(as_of)), format_, console)
     return 0
 
 
@@ -350,9 +353,7 @@ def explain(
         Path | None,
         typer.Option(help="The inventory's YAML; empty for the default thresholds.", show_default=False),
     ] = None,
-    as_of: Annotated[
-        datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)
-    ] = None,
+    as_of: AsOf = None,
     overrides: Overrides = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -361,8 +362,7 @@ def explain(
     from roadscan.inventory.explain import explain_asset, render_explanation
 
     settings = load_config(InventoryConfig, config, [f"warehouse={json.dumps(warehouse)}", *(overrides or [])])
-    moment = as_of.replace(tzinfo=UTC) if as_of else None  # typer reads a time without a zone
-    made = explain_asset(warehouse, asset_id, config=settings, as_of=moment)
+    made = explain_asset(warehouse, asset_id, config=settings, as_of=_utc(as_of))
     if as_json:
         console.print_json(json.dumps(made.to_dict()))
     else:

@@ -143,7 +143,7 @@ def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: 
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
     if format == "json":
         text = json.dumps(
-            [dict(zip(names, map(_plain, row), strict=True)) for row in rows], ensure_ascii=False, indent=1
+            [dict(zip(names, map(plain, row), strict=True)) for row in rows], ensure_ascii=False, indent=1
         )
         console.file.write(text + "\n")
     elif format == "csv":
@@ -174,7 +174,7 @@ def _unique(names: list[str]) -> list[str]:
     return unique
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value as JSON knows it."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
@@ -183,17 +183,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
 
 
 def _cell(value: Any) -> str:
-    plain = _plain(value)
-    if plain is None:
+    simple = plain(value)
+    if simple is None:
         return ""
-    return json.dumps(plain, ensure_ascii=False) if isinstance(plain, dict | list) else str(plain)
+    return json.dumps(simple, ensure_ascii=False) if isinstance(simple, dict | list) else str(simple)
 
 
 def _text(value: Any) -> str:

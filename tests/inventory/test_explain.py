@@ -18,6 +18,9 @@ from roadscan.config import replace_fields
 from roadscan.errors import WarehouseError
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.explain import Explanation, explain_asset
+from roadscan.inventory.explain.read import Records
+from roadscan.inventory.explain.reasons import reasons_of
+from roadscan.inventory.explain.replay import Looks
 from roadscan.inventory.fuse.existence import FLOOR
 from roadscan.warehouse import Warehouse
 
@@ -216,6 +219,25 @@ def test_a_candidate_is_told_what_would_confirm_it_and_what_would_refute_it(weak
     assert register(config.warehouse) == []
     with pytest.raises(WarehouseError, match="has no assets"):
         explain_asset(config.warehouse, row["asset_id"])
+
+
+@pytest.mark.parametrize(
+    ("state", "existence", "sentence"),
+    [
+        ("confirmed", 0.8, "it is 0.800 likely to stand: 0.8 or more is confirmed"),
+        ("confirmed", 0.4, "it is 0.400 likely to stand"),  # a reviewer accepted it
+        ("candidate", 0.95, "it is 0.950 likely to stand"),  # its position is not sure
+        ("candidate", 0.7, "it is 0.700 likely to stand: below 0.8 it is not confirmed"),
+        ("missing", 0.1, "it was confirmed, and now it is 0.100 likely to stand: 0.1 or less is missing"),
+        ("missing", 0.132, "it was missing, and now it is 0.132 likely to stand: below 0.8 it stays so"),
+        ("suspect", None, "how likely it stands is not known"),
+    ],
+)
+def test_a_reason_is_true_of_every_probability_that_a_state_may_have(state, existence, sentence):
+    row = {"seen": True, "drive_id": "d1", "covering": 5}
+    asset = {"asset_id": "a", "state": state, "existence": existence, "pos_sigma_m": 1.0}
+    records = Records(1, "a", None, asset, [row], [], [], Looks(np.array([1]), np.array([1])), {}, {})
+    assert reasons_of(records, InventoryConfig(warehouse="w"))[1] == sentence
 
 
 def test_a_position_that_is_not_sure_is_a_reason_and_then_no_drive_confirms(weak):

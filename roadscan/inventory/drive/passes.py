@@ -199,25 +199,35 @@ def read_pass(
     frames = frames.filter(usable).sort_by([("captured_at", "ascending"), ("frame_id", "ascending")])
     if frames.num_rows < 2:
         return None
-    lon, lat = _floats(frames, "camera_lon"), _floats(frames, "camera_lat")
+    lon, lat = floats(frames, "camera_lon"), floats(frames, "camera_lat")
     local = enu or LocalFrame(float(np.median(lon)), float(np.median(lat)))
     x, y = local.to_xy(lon, lat)
     path, s = _path(x, y)
-    heading = np.radians(_floats(frames, "heading_deg"))
+    heading = np.radians(floats(frames, "heading_deg"))
     poses = Poses(
         x=x,
         y=y,
         s=s,
         heading=np.where(np.isnan(heading), path.course_at(s), heading),
-        half_fov=np.where(np.isnan(heading), np.nan, np.radians(_floats(frames, "fov_deg")) / 2),
+        half_fov=np.where(np.isnan(heading), np.nan, np.radians(floats(frames, "fov_deg")) / 2),
         time_us=frames["captured_at"].cast(pa.int64()).to_numpy(),
     )
     return DrivePass(drive_id, local, poses, path, _detections(frames, observations, min_score), observations)
 
 
-def _floats(table: pa.Table, name: str) -> Floats:
+def floats(table: pa.Table, name: str) -> Floats:
     """A column as floats, null as NaN."""
     return np.asarray(pc.fill_null(table[name].cast(pa.float64()), float("nan")).to_numpy())
+
+
+def log_ranges(observations: pa.Table) -> tuple[Floats, Floats]:
+    """Logarithms of the ranges in metres and their standard errors, (M,); of one that is not known a wide guess."""
+    range_m, sigma_m = floats(observations, "range_m"), floats(observations, "range_sigma_m")
+    known = np.isfinite(range_m) & np.isfinite(sigma_m) & (range_m > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log_range = np.where(known, np.log(range_m), np.log(UNKNOWN_RANGE_M))
+        log_sigma = np.where(known, np.clip(sigma_m / range_m, 0.02, UNKNOWN_LOG_SIGMA), UNKNOWN_LOG_SIGMA)
+    return log_range, log_sigma
 
 
 def _path(x: Floats, y: Floats) -> tuple[DrivenPath, Floats]:
@@ -247,18 +257,14 @@ def _path(x: Floats, y: Floats) -> tuple[DrivenPath, Floats]:
 
 def _detections(frames: pa.Table, observations: pa.Table, min_score: float) -> Detections:
     frame_index = pc.fill_null(pc.index_in(observations["frame_id"], frames["frame_id"]), -1).to_numpy()
-    bearing = np.radians(_floats(observations, "bearing_deg"))
-    score = _floats(observations, "score")
+    bearing = np.radians(floats(observations, "bearing_deg"))
+    score = floats(observations, "score")
     row = np.flatnonzero((frame_index >= 0) & np.isfinite(bearing) & (score >= min_score))
     row = row[np.argsort(frame_index[row], kind="stable")]
-    range_m, sigma_m = _floats(observations, "range_m"), _floats(observations, "range_sigma_m")
-    known = np.isfinite(range_m) & np.isfinite(sigma_m) & (range_m > 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_range = np.where(known, np.log(range_m), np.log(UNKNOWN_RANGE_M))
-        log_sigma = np.where(known, np.clip(sigma_m / range_m, 0.02, UNKNOWN_LOG_SIGMA), UNKNOWN_LOG_SIGMA)
+    log_range, log_sigma = log_ranges(observations)
     boxes = pc.fill_null(observations["box_px"].cast(pa.list_(pa.float32(), 4)), [np.nan] * 4).combine_chunks()
     box = np.array(boxes.flatten().to_numpy(), float).reshape(-1, 4)
-    width = _floats(frames, "width_px")[frame_index]
+    width = floats(frames, "width_px")[frame_index]
     cut = (box[:, 0] <= 1) | (box[:, 2] >= np.where(np.isnan(width), np.inf, width - 1))
     everything = Detections(
         frame_index=np.asarray(frame_index, np.int64),
@@ -269,10 +275,10 @@ def _detections(frames: pa.Table, observations: pa.Table, min_score: float) -> D
         bearing_factor=np.where(cut, 4.0, 1.0),
         log_range=log_range,
         log_sigma=log_sigma,
-        near_bearing_deg=_floats(observations, "near_bearing_deg"),
-        near_range_m=_floats(observations, "near_range_m"),
-        far_bearing_deg=_floats(observations, "far_bearing_deg"),
-        far_range_m=_floats(observations, "far_range_m"),
+        near_bearing_deg=floats(observations, "near_bearing_deg"),
+        near_range_m=floats(observations, "near_range_m"),
+        far_bearing_deg=floats(observations, "far_bearing_deg"),
+        far_range_m=floats(observations, "far_range_m"),
         box_height_px=np.nan_to_num(box[:, 3] - box[:, 1]),
     )
     return everything.take(row)

@@ -21,6 +21,7 @@ from roadscan.inventory.explain.pointing import (
 from roadscan.inventory.explain.read import Records, Row, read_records
 from roadscan.inventory.explain.reasons import notes_of, reasons_of
 from roadscan.inventory.explain.replay import Existence, Looks, Model, Outlook
+from roadscan.inventory.query import plain
 from roadscan.survey.geodesy import WGS84
 from roadscan.taxonomy import HIGHWAY
 
@@ -96,8 +97,8 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON: times are ISO 8601."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        told: dict[str, Any] = plain(asdict(self))
+        return told
 
 
 def explain_asset(
@@ -114,10 +115,10 @@ def explain_asset(
     Raises:
         WarehouseError: the register has no such asset, or nothing was published by then.
     """
-    return explained(read_records(uri, asset_id, as_of), config or InventoryConfig(warehouse=uri))
+    return _explained(read_records(uri, asset_id, as_of), config or InventoryConfig(warehouse=uri))
 
 
-def explained(records: Records, config: InventoryConfig) -> Explanation:
+def _explained(records: Records, config: InventoryConfig) -> Explanation:
     """What a release holds of an asset to why it is what it is."""
     asset, line = records.asset, records.asset["length_m"] is not None
     located = asset["pos_sigma_m"] <= config.existence.confirm_sigma_m
@@ -125,6 +126,7 @@ def explained(records: Records, config: InventoryConfig) -> Explanation:
     hits, opportunities = (np.array([row[name] for row in records.history], np.int64) for name in ("hits", "covering"))
     looks = Looks.of(hits, opportunities, line=line)
     replayed = model.replay(looks)
+    agrees = bool(replayed) and replayed[-1].state.label == asset["state"]
     drives = [_evidence(records, row, now, config) for row, now in zip(records.history, replayed, strict=True)]
     return Explanation(
         release=records.release,
@@ -134,7 +136,7 @@ def explained(records: Records, config: InventoryConfig) -> Explanation:
         reasons=reasons_of(records, config),
         drives=drives,
         reviews=[_review(row) for row in records.reviews],
-        outlooks=model.outlooks(looks) if replayed and replayed[-1].state.label == asset["state"] else [],
+        outlooks=model.outlooks(looks, replayed[-1].state) if agrees else [],
         notes=notes_of(records, replayed),
         parameters=_parameters(config),
     )
@@ -187,11 +189,3 @@ def _parameters(config: InventoryConfig) -> dict[str, float]:
         "visibility": ("near_m", "far_m"),
     }
     return {f"{group}.{name}": getattr(getattr(config, group), name) for group in names for name in names[group]}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return value.isoformat() if isinstance(value, datetime) else value

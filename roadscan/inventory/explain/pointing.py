@@ -18,7 +18,7 @@ import shapely
 
 from roadscan.arrays import Bools, Floats
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.drive.passes import UNKNOWN_LOG_SIGMA, UNKNOWN_RANGE_M
+from roadscan.inventory.drive.passes import floats, log_ranges
 from roadscan.inventory.fuse.visibility import FOV_MARGIN_RAD, POINTING_SIGMAS
 from roadscan.survey.geodesy import LocalFrame, wrap_deg
 from roadscan.taxonomy import Geometry
@@ -126,16 +126,12 @@ def _towards_point(
     """Distance, off-bearing in degrees, metres beside it, and misfit (1 at the limit) of each observation, (M,)."""
     dx, dy = _to_target(rows, target)
     distance = np.maximum(np.hypot(dx, dy), NEAREST_M)
-    off = wrap_deg(_floats(rows, "bearing_deg") - np.degrees(np.arctan2(dx, dy)))
+    off = wrap_deg(floats(rows, "bearing_deg") - np.degrees(np.arctan2(dx, dy)))
     wide = target.geometry is Geometry.OVERHEAD
     slack_m = config.matching.overhead_gate_m if wide else POINTING_SIGMAS * target.sigma_m
     sigma_deg = np.hypot(config.noise.bearing_sigma_deg, config.noise.yaw_sigma_deg)
     off_limit = POINTING_SIGMAS * sigma_deg + np.degrees(np.arctan2(slack_m, distance))
-    range_m, sigma_m = _floats(rows, "range_m"), _floats(rows, "range_sigma_m")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        known = (range_m > 0) & np.isfinite(sigma_m)
-        log_range = np.where(known, np.log(range_m), np.log(UNKNOWN_RANGE_M))
-        log_sigma = np.where(known, sigma_m / range_m, UNKNOWN_LOG_SIGMA)
+    log_range, log_sigma = log_ranges(rows)
     range_limit = POINTING_SIGMAS * log_sigma + slack_m / distance
     misfit = np.maximum(np.abs(off) / off_limit, np.abs(log_range - np.log(distance)) / range_limit)
     return distance, off, np.asarray(distance * np.abs(np.sin(np.radians(off)))), np.asarray(misfit)
@@ -146,8 +142,8 @@ def _beside_line(
 ) -> tuple[Floats, Floats | None, Floats, Floats]:
     """The same of a line: how far beside it the near end of what was seen of a line lies."""
     enu = _enu(target)
-    x, y = enu.to_xy(_floats(rows, "camera_lon"), _floats(rows, "camera_lat"))
-    distance, bearing = _floats(rows, "near_range_m"), np.radians(_floats(rows, "near_bearing_deg"))
+    x, y = enu.to_xy(floats(rows, "camera_lon"), floats(rows, "camera_lat"))
+    distance, bearing = floats(rows, "near_range_m"), np.radians(floats(rows, "near_bearing_deg"))
     outline = shapely.LineString(np.stack(enu.to_xy(*shapely.get_coordinates(target.shape).T), axis=1))
     ends = np.stack([x + distance * np.sin(bearing), y + distance * np.cos(bearing)], axis=1)
     beside = np.asarray(shapely.distance(outline, shapely.points(ends)))
@@ -166,10 +162,10 @@ def frames_in_view(frames: pa.Table, target: Target, config: InventoryConfig) ->
     frames = frames.filter(pc.equal(frames["status"], "ok"))
     dx, dy = _to_target(frames, target)
     distance, direction = np.hypot(dx, dy), np.degrees(np.arctan2(dx, dy))
-    off = wrap_deg(direction - _floats(frames, "heading_deg"))
+    off = wrap_deg(direction - floats(frames, "heading_deg"))
     margin = np.degrees(FOV_MARGIN_RAD)
     good: Bools = (distance >= config.visibility.near_m) & (distance <= config.visibility.far_m)
-    good &= np.abs(off) <= _floats(frames, "fov_deg") / 2 - margin
+    good &= np.abs(off) <= floats(frames, "fov_deg") / 2 - margin
     if target.azimuth_deg is not None:  # a sign has a back
         good &= np.abs(wrap_deg(direction + 180 - target.azimuth_deg)) < 90
     nearest = np.flatnonzero(good)[np.argsort(distance[good], kind="stable")][:SHOWN]
@@ -190,10 +186,5 @@ def _enu(target: Target) -> LocalFrame:
 
 def _to_target(rows: pa.Table, target: Target) -> tuple[Floats, Floats]:
     """East and north from the camera of each row to the asset, or to the middle of a line."""
-    x, y = _enu(target).to_xy(_floats(rows, "camera_lon"), _floats(rows, "camera_lat"))
+    x, y = _enu(target).to_xy(floats(rows, "camera_lon"), floats(rows, "camera_lat"))
     return -x, -y
-
-
-def _floats(table: pa.Table, name: str) -> Floats:
-    """A column as floats, null as NaN."""
-    return np.asarray(pc.fill_null(table[name].cast(pa.float64()), float("nan")).to_numpy())

@@ -14,25 +14,37 @@ AGREES = 0.02  # by which the replayed probability and the register's may differ
 
 def reasons_of(records: Records, config: InventoryConfig) -> list[str]:
     """Why the asset has its state, one sentence each."""
-    state, existence = records.asset["state"], records.asset["existence"] or 0.0
+    state = records.asset["state"]
     decided = [_decision(row, records.asset["asset_id"]) for row in records.reviews]
     if state == State.REJECTED.label:
         return [*decided, "no drive changes what a reviewer rejected: only a later review that accepts it does"]
     seen = sum(bool(row["seen"]) for row in records.history)
     told = f"{seen} of the {len(records.history)} drives that told something of it saw it"
-    likely = f"it is {existence:.3f} likely to stand"
-    by_drives = {
-        State.CONFIRMED: f"{likely}: {CONFIRM_AT} or more is confirmed",
-        State.CANDIDATE: f"{likely}: below {CONFIRM_AT} it is not confirmed",
-        State.SUSPECT: f"it was confirmed, and now {likely}: below {CONFIRM_AT}, and above {MISSING_AT}, is suspect",
-        State.MISSING: f"it was confirmed, and now {likely}: {MISSING_AT} or less is missing",
-    }
     sure = (
-        [told, by_drives[State[state.upper()]], *_unsure(records.asset, config)]
+        [told, _by_likelihood(records.asset), *_unsure(records.asset, config)]
         if records.history
         else ["no drive told anything of it"]
     )
     return [*decided, *sure, *_doubts(records, state)]
+
+
+def _by_likelihood(asset: Row) -> str:
+    """How likely the asset stands, and why that is its state; a state lasts until the next one's limit is passed."""
+    existence = asset["existence"]
+    if existence is None:
+        return "how likely it stands is not known"
+    likely = f"it is {existence:.3f} likely to stand"
+    match State[asset["state"].upper()]:
+        case State.CONFIRMED:
+            return f"{likely}: {CONFIRM_AT} or more is confirmed" if existence >= CONFIRM_AT else likely
+        case State.CANDIDATE:
+            return f"{likely}: below {CONFIRM_AT} it is not confirmed" if existence < CONFIRM_AT else likely
+        case State.SUSPECT:
+            return f"it was confirmed, and now {likely}: below {CONFIRM_AT}, and above {MISSING_AT}, is suspect"
+        case _ if existence <= MISSING_AT:
+            return f"it was confirmed, and now {likely}: {MISSING_AT} or less is missing"
+        case _:
+            return f"it was missing, and now {likely}: below {CONFIRM_AT} it stays so"
 
 
 def _unsure(asset: Row, config: InventoryConfig) -> list[str]:

@@ -104,9 +104,13 @@ class Model:
         ratio = self._ratio(looks)
         return [self._after(looks, ratio, drives) for drives in range(1, len(ratio) + 1)]
 
-    def outlooks(self, looks: Looks) -> list[Outlook]:
-        """Where more drives lead: that see it, then that miss it; each that gives another state, or the last of all."""
-        return [*self._ahead(looks, seen=True), *self._ahead(looks, seen=False)] if len(looks.hits) else []
+    def outlooks(self, looks: Looks, now: State) -> list[Outlook]:
+        """Where more drives lead from the state of now: that see it, then that miss it.
+
+        Returns:
+            Each that gives another state, or the last of all.
+        """
+        return [*self._ahead(looks, now, seen=True), *self._ahead(looks, now, seen=False)]
 
     def _ratio(self, looks: Looks) -> Floats:
         count, others = len(looks.hits), len(self.others.hits)
@@ -130,12 +134,11 @@ class Model:
         standing = filter_existence(entries, ratio[:drives], np.array([self.located]), self.config)
         return Existence(float(ratio[drives - 1]), float(standing.existence[0]), State(standing.state[0]))
 
-    def _ahead(self, looks: Looks, *, seen: bool) -> list[Outlook]:
+    def _ahead(self, looks: Looks, now: State, *, seen: bool) -> list[Outlook]:
         saw = looks.hits > 0
         opportunities = max(1, round(float(looks.opportunities.mean())))
         hits = min(opportunities, max(1, round(float(looks.hits[saw].mean())))) if seen and saw.any() else int(seen)
-        state = self._after(looks, self._ratio(looks), len(looks.hits)).state.label
-        found, turns = [], []
+        state, found, turns = now.label, [], []
         for drives in range(1, DRIVES_AHEAD + 1):
             looks = looks.followed_by(hits, opportunities)
             then = self._after(looks, self._ratio(looks), len(looks.hits))

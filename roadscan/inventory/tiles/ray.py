@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import ray
 
-from roadscan.cluster import connect
+from roadscan.cluster import connect, last_line
 from roadscan.errors import RoadscanError
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.tiles.execute import Previous, Step, build_tile, counted, failed_tile
@@ -32,7 +32,7 @@ def on_ray(parts: Iterable[tuple[Tile, DriveTables]], previous: Previous, step: 
         tasks = {tile: task.remote(tile, tiles[tile], previous.near(tile)) for tile in sorted(tiles)}
         return counted(_results(tasks, previous), len(tasks), step)
     except ray.exceptions.RayError as error:
-        raise RoadscanError(f"the inventory stopped: {_last_line(error)}; nothing was published, run again") from error
+        raise RoadscanError(f"the inventory stopped: {last_line(error)}; nothing was published, run again") from error
 
 
 def _results(tasks: dict[Tile, ray.ObjectRef], previous: Previous) -> Iterator[Built]:
@@ -43,13 +43,9 @@ def _results(tasks: dict[Tile, ray.ObjectRef], previous: Previous) -> Iterator[B
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, RoadscanError):
                 raise error.cause from error
-            raise failed_tile(tile, _last_line(error), previous.config) from error
+            raise failed_tile(tile, last_line(error), previous.config) from error
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-            raise failed_tile(tile, _last_line(error), previous.config) from error
-
-
-def _last_line(error: Exception) -> str:
-    return [line for line in str(error).splitlines() if line.strip()][-1]
+            raise failed_tile(tile, last_line(error), previous.config) from error
 
 
 def _build(tile: Tile, parts: list[ray.ObjectRef], previous: Previous) -> Built:
