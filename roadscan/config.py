@@ -6,7 +6,7 @@ config: they come from the usual AWS environment or profile.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -75,28 +75,27 @@ def dump_config(config: Config) -> str:
 
 def overrides_of(config: Config) -> list[str]:
     """The overrides from which `load_config` makes the same config without a file: every field that is no default."""
-    return [f"{name}={_text(value)}" for name, value in _leaves(config.model_dump(mode="json", exclude_defaults=True))]
+    tree = config.model_dump(mode="json", exclude_defaults=True)
+    return [f"{name}={_on_one_line(value)}" for name, value in _fields(config, tree)]
 
 
-def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _fields(config: Config, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The dotted names and values of a config's dump; what is no group of fields stays whole."""
     for name, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from ((f"{name}.{below}", leaf) for below, leaf in _leaves(value))
+        group = getattr(config, name)
+        if isinstance(group, Config) and value:
+            yield from ((f"{name}.{field}", inner) for field, inner in _fields(group, value))
         else:
             yield name, value
 
 
-def _text(value: Any) -> str:
-    """The value as it is typed where YAML reads that back, else as JSON, which is YAML too.
+def _on_one_line(value: Any) -> str:
+    """The value as YAML on one line.
 
-    >>> _text("s3://roads/highways"), _text("2026"), _text([1, 2])
-    ('s3://roads/highways', '"2026"', '[1, 2]')
+    >>> _on_one_line("s3://roads/highways"), _on_one_line("2026"), _on_one_line([1, 2])
+    ('s3://roads/highways', "'2026'", '[1, 2]')
     """
-    try:
-        plain = isinstance(value, str) and yaml.safe_load(value) == value
-    except (yaml.YAMLError, ValueError):
-        plain = False
-    return str(value) if plain else json.dumps(value, ensure_ascii=False)
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
+from roadscan.config import overrides_of
 from roadscan.errors import ConfigError, TrainingError
 from roadscan.report.tuning import Point, pictures
 from roadscan.storage import Store
@@ -124,10 +123,7 @@ def replay(train: TrainConfig, name: str) -> str:
     'roadscan train --set data=d --set out=trial-0003.zip --set name=trial-0003 --set loss.gamma=1.5'
     """
     wanted = train.model_copy(update={"name": name, "out": f"{name}.zip", "runs": "runs"})
-    default = TrainConfig(data="").model_dump(mode="json")
-    fields = _differing(wanted.model_dump(mode="json"), default)
-    pairs = (f"--set {shlex.quote(f'{field}={_yaml(value)}')}" for field, value in fields.items())
-    return " ".join(["roadscan train", *pairs])
+    return " ".join(["roadscan train", *(f"--set {shlex.quote(one)}" for one in overrides_of(wanted))])
 
 
 def table(config: TuneConfig, rows: list[TrialRow], store: Store, placed: Placed) -> pa.Table:
@@ -196,18 +192,3 @@ def _parquet(table_: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table_, buffer)
     return buffer.getvalue()
-
-
-def _differing(tree: dict[str, Any], default: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and isinstance(default.get(key), dict):
-            found |= _differing(value, default[key], f"{prefix}{key}.")
-        elif value != default.get(key):
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def _yaml(value: Any) -> str:
-    """A value -> YAML on one line, as --set reads it."""
-    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()
