@@ -50,7 +50,7 @@ class _Live:
     hushed = False  # for all of them
 
     def __init__(self, text: str, to: Console, *columns: ProgressColumn) -> None:
-        to = self._to = Console(quiet=True) if _Live.hushed else to
+        to = self._to = Console(quiet=True, force_terminal=False) if _Live.hushed else to
         self._bar = Bar(TextColumn("{task.description}"), BarColumn(), *columns, console=to, transient=True)
         self._task = self._bar.add_task(text, total=None)
 

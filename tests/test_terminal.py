@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -144,3 +147,13 @@ def test_a_training_ends_with_a_table(capsys: pytest.CaptureFixture[str]) -> Non
     assert ["val", "0.879", "0.700", "0.900", "0.800", "0.850", "0.310"] in [line.split() for line in out.splitlines()]
     assert "{" not in out
     assert ["device", "cpu"] in [line.split() for line in out.splitlines()]
+
+
+def test_quiet_keeps_what_other_programs_say_at_a_terminal() -> None:
+    script = (
+        "import sys; from roadscan import terminal; terminal.hush()\n"
+        "with terminal.progress('frames'): print('another program', file=sys.stderr)"
+    )
+    at_a_terminal = os.environ | {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "FORCE_COLOR": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=at_a_terminal, check=True)
+    assert done.stderr == "another program\n"
