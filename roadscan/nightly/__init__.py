@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from roadscan.nightly.summary import NightlySummary, NightSummary
 
 __all__ = ["NightSummary", "NightlyConfig", "NightlySummary", "nights_of", "run_nightly"]
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "config": ["NightlyConfig"],
-        "dates": ["nights_of"],
-        "run": ["run_nightly"],
-        "summary": ["NightSummary", "NightlySummary"],
-    },
-)
+
+if not TYPE_CHECKING:  # as in roadscan/__init__.py
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "config": ["NightlyConfig"],
+            "dates": ["nights_of"],
+            "run": ["run_nightly"],
+            "summary": ["NightSummary", "NightlySummary"],
+        },
+    )

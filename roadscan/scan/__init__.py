@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from roadscan.scan.run import ScanSummary, run_scan
 
 __all__ = ["ScanConfig", "ScanPlan", "ScanSummary", "plan_scan", "run_scan"]
-__getattr__ = lazy_exports(
-    __name__, {"config": ["ScanConfig"], "plan": ["ScanPlan", "plan_scan"], "run": ["ScanSummary", "run_scan"]}
-)
+
+if not TYPE_CHECKING:  # as in roadscan/__init__.py
+    __getattr__ = lazy_exports(
+        __name__, {"config": ["ScanConfig"], "plan": ["ScanPlan", "plan_scan"], "run": ["ScanSummary", "run_scan"]}
+    )

@@ -10,4 +10,6 @@ if TYPE_CHECKING:
     from roadscan.train.run import run_train
 
 __all__ = ["TrainConfig", "TrainSummary", "run_train"]
-__getattr__ = lazy_exports(__name__, {"config": ["TrainConfig"], "result": ["TrainSummary"], "run": ["run_train"]})
+
+if not TYPE_CHECKING:  # as in roadscan/__init__.py
+    __getattr__ = lazy_exports(__name__, {"config": ["TrainConfig"], "result": ["TrainSummary"], "run": ["run_train"]})

@@ -22,6 +22,7 @@ import torch
 from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from roadscan.cluster import free
 from roadscan.dataset.shrunk import shrink
 from roadscan.dataset.staging import stage
 from roadscan.errors import AccessDenied, NotFound, RoadscanError, StorageError, TrainingError
@@ -266,8 +267,7 @@ def _polled(reporter: Any, epochs: int, on_progress: OnProgress) -> Iterator[Non
                 on_progress(progress)
             elif seen is None and time.monotonic() - since > PATIENCE_S:
                 since = time.monotonic()
-                free = {name: n for name, n in ray.available_resources().items() if name in ("CPU", "GPU")}
-                logger.warning("waiting for workers to start; free in the cluster: %s", free or "nothing")
+                logger.warning("waiting for workers to start; free in the cluster: %s", free() or "nothing")
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()

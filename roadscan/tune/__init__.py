@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from roadscan.tune.run import run_tune
 
 __all__ = ["TuneConfig", "TuneSummary", "plan_sweep", "run_tune"]
-__getattr__ = lazy_exports(
-    __name__, {"config": ["TuneConfig"], "plan": ["plan_sweep"], "results": ["TuneSummary"], "run": ["run_tune"]}
-)
+
+if not TYPE_CHECKING:  # as in roadscan/__init__.py
+    __getattr__ = lazy_exports(
+        __name__, {"config": ["TuneConfig"], "plan": ["plan_sweep"], "results": ["TuneSummary"], "run": ["run_tune"]}
+    )
