@@ -19,6 +19,7 @@ WORDS: dict[object, str] = {
 UNITS = {
     "m": "m", "km": "km", "m2": "m²", "deg": "°", "px": "px", "s": "s", "h": "h", "mps": "m/s", "megapixels": "MP",
 }  # fmt: skip
+UNITLESS = {"hsv_h", "hsv_s"}  # hue and saturation, in parts of the whole
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
 
 #: How a field holds a group of fields: always one, one or null, or a list of them.
@@ -84,11 +85,11 @@ def first_sentence(model: type[Config]) -> str:
 def unit_of(name: str) -> str:
     """The unit that a name ends with.
 
-    >>> unit_of("track_gap_m"), unit_of("hfov_deg"), unit_of("epochs")
-    ('m', '°', '')
+    >>> unit_of("track_gap_m"), unit_of("hfov_deg"), unit_of("epochs"), unit_of("hsv_s")
+    ('m', '°', '', '')
     """
     *before, last = name.split("_")
-    return UNITS.get(last, "") if before else ""
+    return UNITS.get(last, "") if before and name not in UNITLESS else ""
 
 
 def in_words(annotation: Any) -> str:
