@@ -8,6 +8,7 @@ SCHEMA_VERSION = b"1"
 
 _UTC = pa.timestamp("us", tz="UTC")
 _BOX = pa.list_(pa.float32(), 4)
+_BOUNDS = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 
 
 def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, bool]) -> pa.Schema:
@@ -83,7 +84,7 @@ ASSETS = _schema(
     ("asset_id", pa.string()),  # a ULID, kept from release to release
     ("class", pa.string()),
     ("geometry", pa.binary()),  # a point, or of a line asset a line; WGS 84 degrees
-    ("bbox", pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])),
+    ("bbox", _BOUNDS),
     ("lon", pa.float64()),  # of the point, or of the middle of the line; so is lat
     ("lat", pa.float64()),
     ("pos_sigma_m", pa.float64()),  # standard error of the position: root of the trace of its covariance …
@@ -192,6 +193,9 @@ RUNS = _schema(
     ("model_sha256", pa.string()),
     ("code_version", pa.string()),
     ("finished_at", _UTC),
+    ("started_at", _UTC, True),  # first and last frame that has a time
+    ("ended_at", _UTC, True),
+    ("bbox", _BOUNDS, True),  # of its frames that have a place; WGS 84 degrees
 )
 
 #: Answers to what is often asked, computed from the tables above when a register is published (`inventory.views`).

@@ -490,6 +490,34 @@ def arrow_filesystem(uri: str) -> tuple[Any, str]:
     return LocalFileSystem(), store.uri
 
 
+def engine_options(store: Store) -> dict[str, str] | None:
+    """What an engine with a client of its own (delta-rs) needs to open the same store; None for a disk.
+
+    The credentials are those that boto3 finds, from a profile or a role too.
+    """
+    if not isinstance(store, S3Store):
+        return None
+    from boto3.session import Session
+
+    with _s3_errors(store.uri):
+        client, found = _client(), Session().get_credentials()
+        endpoint = client.meta.endpoint_url
+        options = {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REGION": client.meta.region_name or "us-east-1",
+            "AWS_ALLOW_HTTP": str(endpoint.startswith("http://")).lower(),
+        }
+        if found is not None:
+            keys = found.get_frozen_credentials()
+            told = {
+                "AWS_ACCESS_KEY_ID": keys.access_key,
+                "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+                "AWS_SESSION_TOKEN": keys.token,
+            }
+            options |= {name: value for name, value in told.items() if value}
+    return options
+
+
 def arrow_file(data: bytes) -> Any:
     """A pyarrow file over a copy of bytes in Arrow's own memory, for its readers of Parquet and CSV.
 

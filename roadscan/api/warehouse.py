@@ -5,7 +5,6 @@ It only reads, and what it reads is one release: never half of what a run is wri
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -200,10 +199,8 @@ def open_warehouse(uri: str) -> Warehouse:
 
 
 def _described(manifest: Manifest) -> Release:
-    rows = Counter[str]()
-    for file in manifest.files:
-        rows[file.table] += file.rows
-    return Release(manifest.number, datetime.fromisoformat(manifest.created_at), manifest.note, dict(rows))
+    rows = {table: version.rows for table, version in manifest.tables.items()}
+    return Release(manifest.number, datetime.fromisoformat(manifest.created_at), manifest.note, rows)
 
 
 def _aware(as_of: datetime | None) -> datetime | None:

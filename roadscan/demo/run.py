@@ -143,6 +143,6 @@ def _print_scores(report: Report, frames_in: int, frames_out: int, console: Cons
 def _copy_released(source: Store, target: Store) -> None:
     """Copy what readers need of a warehouse, the pointer last."""
     for key in source.keys():  # noqa: SIM118 - a store is no mapping
-        if not key.startswith(("commits/", "models/", "logs/", "current.json")):
+        if not key.startswith(("staging/", "models/", "logs/", "current.json")):
             target.write(key, source.read(key))
     target.write("current.json", source.read("current.json"))

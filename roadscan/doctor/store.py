@@ -201,4 +201,8 @@ def release(warehouse: Warehouse) -> Finding:
     now = warehouse.current()
     if not now.number:
         return Finding("release", "ok", "nothing has been published yet")
-    return Finding("release", "ok", f"{now.number} of {now.created_at[:19]}, {len(now.files)} files: {now.note}")
+    return Finding(
+        "release",
+        "ok",
+        f"{now.number} of {now.created_at[:19]}, {sum(one.files for one in now.tables.values())} files: {now.note}",
+    )

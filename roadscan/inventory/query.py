@@ -100,9 +100,9 @@ def define_views(
 ) -> None:
     """Make these tables and views, then take away every other file, the network and the settings."""
     paths: list[str] = []
-    views = {name for name in views if not release.of(name)}  # the others were computed when it was published
+    views = {name for name in views if not release.has(name)}  # the others were computed when it was published
     for name in sorted(tables - views):
-        files = [str(path) for path in warehouse.local_files(release.of(name))]
+        files = [str(path) for path in warehouse.local_files(warehouse.files(release, name))]
         if files:
             source = ", ".join(quoted(path) for path in files)
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{source}], union_by_name=true)")  # noqa: S608

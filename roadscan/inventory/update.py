@@ -24,7 +24,7 @@ from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import OBSERVATIONS
 from roadscan.storage import arrow_file, open_file
-from roadscan.warehouse import DataFile, Release, Warehouse
+from roadscan.warehouse import Change, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
 TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *STORED)
@@ -182,12 +182,10 @@ def _partitioned(drives: Iterable[DriveTables], total: int, step: Step) -> Itera
 
 def committed_drives(warehouse: Warehouse, release: Release) -> list[str]:
     """The drives of a release in the order in which they were driven; one without any time comes last."""
-    starts = []
-    for drive_id in sorted({f.drive_id for f in release.of("frames") if f.drive_id is not None}):
-        times = warehouse.read(release, "frames", drive_id=drive_id, columns=["captured_at"])
-        start = pc.min(times["captured_at"]).as_py()
-        starts.append((start is None, str(start), drive_id))
-    return [drive_id for *_, drive_id in sorted(starts)]
+    runs = warehouse.read(release, "runs", columns=["drive_id", "started_at"])
+    keys = [("started_at", "ascending"), ("drive_id", "ascending")]
+    drive_ids: list[str] = runs.take(pc.sort_indices(runs, sort_keys=keys))["drive_id"].to_pylist()
+    return drive_ids
 
 
 def _tables(warehouse: Warehouse, release: Release, drive_ids: list[str]) -> Iterator[DriveTables]:
@@ -208,25 +206,19 @@ def _publish(warehouse: Warehouse, base: Release, built: Built, reviews: pa.Tabl
         "reviews": reviews,
     }
     tables |= stored_views(tables)
-    files = [warehouse.write(name, table, folder="", name=name.replace("_", "-")) for name, table in tables.items()]
+    files = [warehouse.write(name, table) for name, table in tables.items()]
 
-    def change(release: Release) -> Release:
-        if _register_files(release) != _register_files(base):
+    def change(release: Release) -> Change | None:
+        if _versions(release) != _versions(base):
             raise Conflict(f"{warehouse.store.uri}: another inventory run published meanwhile; run again")
-        if _register_files(release) == {file.path for file in files}:
-            return release
-        return release.replaced(_is_register, files, note)
+        made = warehouse.replacement(release, files, note)
+        return made if made.differs else None
 
     return warehouse.publish(change)
 
 
-def _is_register(file: DataFile) -> bool:
-    return file.table in TABLES
-
-
-def _register_files(release: Release) -> set[str]:
-    """Data files are named by their content, so equal names are equal tables."""
-    return {file.path for file in release.files if _is_register(file)}
+def _versions(release: Release) -> dict[str, int | None]:
+    return {table: release.version(table) for table in TABLES}
 
 
 def _by_class(built: Built) -> dict[str, dict[str, int]]:

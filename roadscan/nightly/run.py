@@ -39,7 +39,7 @@ from roadscan.progress import OnProgress, Progress, silent
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import ScanPlan, plan_scan
 from roadscan.scan.run import ScanSummary, run_scan
-from roadscan.warehouse import Release, Warehouse
+from roadscan.warehouse import Change, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
 LEASE = "leases/nightly.json"
@@ -167,7 +167,7 @@ class _NightlyRun:
         store, record, tag = self.warehouse.store, planned.record, planned.tag
         tag = write_record(store, record, tag)
         scanned = self._scan_drives(now, planned.to_scan) if planned.to_scan else None
-        register = self._register() if self.warehouse.current().of("runs") else None
+        register = self._register() if self.warehouse.current().has("runs") else None
         release = self.warehouse.current()
         counted = audit(self.warehouse, release, record.drives)
         if counted.clean:
@@ -216,7 +216,7 @@ class _NightlyRun:
     def _publish(self, night: str) -> Release:
         """Publish what the scan and the register published as the night's release, under its name."""
         note = f"night {night}"
-        return self.warehouse.publish(lambda found: found if found.note == note else replace(found, note=note))
+        return self.warehouse.publish(lambda found: None if found.note == note else Change(note))
 
     def _summary(self, now: _CurrentNight, outcome: Outcome, **facts: Any) -> NightSummary:
         base: dict[str, Any] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan import __version__
@@ -12,9 +11,9 @@ from roadscan.errors import WarehouseError
 from roadscan.observations.conform import ConformedDrive
 from roadscan.observations.read import CheckedObservations
 from roadscan.observations.schema import UNKNOWN
-from roadscan.schemas import RUNS
 from roadscan.storage import sha256_hex
-from roadscan.warehouse import DataFile, Release, Warehouse
+from roadscan.warehouse import Release, Warehouse
+from roadscan.warehouse.drives import StagedDrive, publish_drives
 
 
 def new_drives(
@@ -33,11 +32,10 @@ def new_drives(
     """
     rows = warehouse.read(release, "runs", columns=["drive_id", "run_key", "drive_uri"]).to_pylist()
     standing = {row["drive_id"]: row for row in rows}
-    taken = {f.drive_id for f in release.files}
     new = [drive_id for drive_id, key in found.keys.items() if standing.get(drive_id, {}).get("run_key") != key]
-    others = [drive_id for drive_id in new if drive_id in taken]
+    others = [drive_id for drive_id in new if drive_id in standing]
     if others and not replace:
-        first = standing.get(others[0], {}).get("drive_uri", "an unknown source")
+        first = standing[others[0]]["drive_uri"]
         raise WarehouseError(
             f"drive_id: the warehouse has {len(others)} of these drives with other content, e.g. {others[0]!r} from "
             f"{first}; expected new ones or the same: give --replace to replace them, or other ids"
@@ -60,21 +58,15 @@ def commit_observations(warehouse: Warehouse, found: CheckedObservations, *, rep
         WarehouseError: as `new_drives`.
         StorageError: the warehouse cannot be written.
     """
-    files: dict[str, list[DataFile]] = {}
-    for drive_id in new_drives(warehouse, warehouse.current(), found, replace=replace):
-        files[drive_id] = _write(warehouse, found.drive(drive_id), found.uri)
-    if files and found.rejected is not None:
+    ids = new_drives(warehouse, warehouse.current(), found, replace=replace)
+    staged = [_staged(warehouse, found.drive(drive_id), found.uri) for drive_id in ids]
+    if staged and found.rejected is not None:
         warehouse.store.write(rejected_key(found.rejected), found.rejected)
 
-    def change(release: Release) -> Release:
-        wanted = new_drives(warehouse, release, found, replace=replace)  # looked at again: others publish, too
-        new = [drive_id for drive_id in wanted if drive_id in files]
-        if not new:
-            return release
-        parts = [file for drive_id in new for file in files[drive_id]]
-        return release.replaced(lambda old: old.drive_id in new, parts, f"observations of {len(new)} drives")
+    def wanted(release: Release) -> list[str]:
+        return [name for name in new_drives(warehouse, release, found, replace=replace) if name in ids]
 
-    return warehouse.publish(change)
+    return publish_drives(warehouse, staged, wanted, f"observations of {len(ids)} drives")
 
 
 def rejected_key(rejected: bytes) -> str:
@@ -82,9 +74,7 @@ def rejected_key(rejected: bytes) -> str:
     return f"logs/rejected-{sha256_hex(rejected)[:16]}.parquet"
 
 
-def _write(warehouse: Warehouse, drive: ConformedDrive, uri: str) -> list[DataFile]:
-    times = drive.frames["captured_at"].drop_null()
-    month = times[0].as_py().strftime("%Y-%m") if len(times) else "unknown"
+def _staged(warehouse: Warehouse, drive: ConformedDrive, uri: str) -> StagedDrive:
     status = drive.frames["status"].to_pylist()
     models = pc.unique(drive.observations["model_sha256"]).to_pylist()
     run = {
@@ -101,13 +91,6 @@ def _write(warehouse: Warehouse, drive: ConformedDrive, uri: str) -> list[DataFi
         "code_version": __version__,
         "finished_at": datetime.now(UTC),
     }
-    tables = {
-        "observations": (drive.observations, f"survey_month={month}"),
-        "frames": (drive.frames, f"survey_month={month}"),
-        "runs": (pa.Table.from_pylist([run], RUNS), ""),
-    }
-    name = f"{drive.drive_id}-{drive.run_key[:8]}"
-    return [
-        warehouse.write(table, rows, folder=folder, name=name, drive_id=drive.drive_id)
-        for table, (rows, folder) in tables.items()
-    ]
+    tables = {"observations": drive.observations, "frames": drive.frames}
+    files = (warehouse.stage(table, rows, f"{drive.run_key}/{table}") for table, rows in tables.items())
+    return StagedDrive(run, tuple(files))

@@ -61,7 +61,7 @@ def make_report(config: ReportConfig) -> Report:
     """
     warehouse = Warehouse(config.warehouse)
     release = warehouse.current()
-    if not release.of("assets"):
+    if not release.has("assets"):
         raise WarehouseError(f"{config.warehouse}: no register there; run 'roadscan inventory' first")
     assets = warehouse.read(release, "assets")
     scores = score_register(config.warehouse, config.truth) if config.truth else None

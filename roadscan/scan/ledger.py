@@ -1,8 +1,8 @@
 """What has been scanned: the plan of a run, its commits, and the release that makes it visible.
 
 The run key is the digest of the drive's manifest, the model and the settings, so the same work has the same key. A
-shard is done when its commit exists, ``commits/<run key>/<shard>.json``; a drive is done when all its shards are, and
-then one release replaces the drive's rows. A run that dies leaves commits behind, and the next run starts from them.
+shard is done when its commit exists, ``staging/<run key>/<shard>.json``; a drive is done when all its shards are, and
+then a release replaces the drive's rows. A run that dies leaves commits behind, and the next run starts from them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import pyarrow as pa
 from roadscan import __version__
 from roadscan.errors import Conflict, ModelError, SurveyError
 from roadscan.model.bundle import Bundle, read_bytes, unpack
-from roadscan.schemas import RUNS
 from roadscan.storage import sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.warehouse import DataFile, Release, Warehouse
+from roadscan.warehouse.drives import StagedDrive, publish_drives
+from roadscan.warehouse.warehouse import STAGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Shard:
     @property
     def commit_key(self) -> str:
         """Where its commit stands."""
-        return f"commits/{self.run_key}/{self.index:06d}.json"
+        return f"{STAGING}/{self.run_key}/{self.index:06d}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Commit:
     Attributes:
         ok, quarantined, failed: frames; their sum is the shard's frames.
         detections: rows of observations.
-        files: the data files.
+        files: staged data files.
     """
 
     ok: int
@@ -107,11 +108,11 @@ def plan(drive: Drive, key: str, shard_frames: int) -> list[Shard]:
 
 def commits(warehouse: Warehouse, key: str) -> dict[int, Commit]:
     """The commits of a run by shard index."""
-    paths = warehouse.store.keys(f"commits/{key}/")
+    paths = (path for path in warehouse.store.keys(f"{STAGING}/{key}/") if path.endswith(".json"))
     return {int(path.rpartition("/")[2].removesuffix(".json")): _decode(warehouse.store.read(path)) for path in paths}
 
 
-def commit(warehouse: Warehouse, shard: Shard, drive: Drive, observations: pa.Table, frames: pa.Table) -> Commit:
+def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: pa.Table) -> Commit:
     """Write a shard's files and commit them.
 
     Of two runs of one shard the first wins, and the other takes over its result. A commit with failed frames gives way
@@ -120,10 +121,8 @@ def commit(warehouse: Warehouse, shard: Shard, drive: Drive, observations: pa.Ta
     Returns:
         The commit that stands.
     """
-    name = f"{drive.drive_id}-{shard.run_key[:8]}-{shard.index:06d}"
-    folder = f"survey_month={_survey_month(drive)}"
     files = tuple(
-        warehouse.write(table, rows, folder=folder, name=name, drive_id=drive.drive_id)
+        warehouse.stage(table, rows, f"{shard.run_key}/{shard.index:06d}-{table}")
         for table, rows in (("observations", observations), ("frames", frames))
     )
     status = frames["status"].to_pylist()
@@ -143,15 +142,7 @@ def commit(warehouse: Warehouse, shard: Shard, drive: Drive, observations: pa.Ta
             return made
 
 
-@dataclass(frozen=True)
-class Result:
-    """What the run of a drive gave: the row of `RUNS`, and all data files but its own."""
-
-    row: dict[str, Any]
-    files: tuple[DataFile, ...]
-
-
-def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_sha256: str) -> Result:
+def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_sha256: str) -> StagedDrive:
     """Put the commits of a drive's shards together; all of them must be there."""
     done = commits(warehouse, shards[0].run_key)
     parts = [done[shard.index] for shard in shards]
@@ -172,26 +163,23 @@ def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_s
         "code_version": __version__,
         "finished_at": datetime.now(UTC),
     }
-    return Result(row, tuple(file for part in parts for file in part.files))
+    return StagedDrive(row, tuple(file for part in parts for file in part.files))
 
 
-def publish(warehouse: Warehouse, result: Result) -> Release:
-    """Make a drive's rows visible in place of an earlier scan of it.
+def publish(warehouse: Warehouse, drives: Sequence[StagedDrive]) -> Release:
+    """Make drives' rows visible, in place of earlier scans of them, in one release.
 
     A run with more failed frames than the one that readers have is not published: it would take rows away.
     """
-    row = result.row
-    name = f"{row['drive_id']}-{row['run_key'][:8]}"
-    run = warehouse.write("runs", pa.Table.from_pylist([row], RUNS), folder="", name=name, drive_id=row["drive_id"])
+    failed = {drive.drive_id: drive.run["frames_failed"] for drive in drives}
 
-    def replace_drive(release: Release) -> Release:
-        standing = warehouse.read(release, "runs", drive_id=row["drive_id"]).to_pylist()
-        if any(old["frames_failed"] < row["frames_failed"] for old in standing):
-            return release
-        note = f"scan of {row['drive_id']}"
-        return release.replaced(lambda old: old.drive_id == row["drive_id"], [run, *result.files], note)
+    def wanted(release: Release) -> list[str]:
+        standing = warehouse.read(release, "runs", columns=["drive_id", "frames_failed"]).to_pylist()
+        better = {row["drive_id"] for row in standing if row["frames_failed"] < failed.get(row["drive_id"], 0)}
+        return [drive_id for drive_id in failed if drive_id not in better]
 
-    return warehouse.publish(replace_drive)
+    what = drives[0].drive_id if len(drives) == 1 else f"{len(drives)} drives"
+    return publish_drives(warehouse, drives, wanted, f"scan of {what}")
 
 
 def is_done(runs: Sequence[dict[str, Any]], drive: Drive, key: str) -> bool:
@@ -240,8 +228,3 @@ def _model_key(sha256: str) -> str:
 def _decode(text: bytes) -> Commit:
     tree = json.loads(text)
     return Commit(**{**tree, "files": tuple(DataFile(**entry) for entry in tree["files"])})
-
-
-def _survey_month(drive: Drive) -> str:
-    times = drive.frames["captured_at"].drop_null()
-    return times[0].as_py().strftime("%Y-%m") if len(times) else "unknown"

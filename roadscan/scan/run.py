@@ -1,4 +1,4 @@
-"""A scan from its config to its summary: shards are scanned, a drive is published with its last one."""
+"""A scan from its config to its summary: shards are scanned, and drives with all of their shards are published."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from roadscan.scan.ledger import Scanned
 from roadscan.scan.placement import place
 from roadscan.scan.plan import ScanPlan, plan_scan
 from roadscan.storage import open_store
-from roadscan.warehouse import Release, Warehouse
+from roadscan.warehouse import Warehouse
+from roadscan.warehouse.drives import FILE_BYTES, StagedDrive
+
+PUBLISH_BYTES = 8 * FILE_BYTES  # of finished drives: a long back-fill is seen before it ends
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class ScanSummary:
 
 
 def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: ScanPlan | None = None) -> ScanSummary:
-    """A scan's config -> its summary; scans what is to do, and publishes each drive as its last shard is committed.
+    """A scan's config -> its summary; scans what is to do, and publishes it.
+
+    All drives are one release, as long as they are not more than fills some large files: a year's log stays short.
 
     Args:
         config: the scan.
@@ -72,7 +77,10 @@ def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: Scan
     config = config.model_copy(update={"warehouse": warehouse.store.uri})  # absolute: actors have their own folder
     drive_of = {shards[0].run_key: drive_id for drive_id, shards in plan.shards.items()}
     left = Counter(drive_of[shard.run_key] for shard in plan.todo)
-    results = {name: _finish(warehouse, plan, name) for name in plan.shards if not left[name]}
+    drives = _Publisher(warehouse, plan)
+    for name in plan.shards:
+        if not left[name]:
+            drives.finish(name)
     total = sum(shard.stop - shard.start for shard in plan.todo)
     frames = detections = 0
     runs_on: dict[str, str] = {}  # by process
@@ -84,10 +92,11 @@ def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: Scan
         on_progress(Progress("scan", frames, total, "frames", {"detections": detections}))
         left[done.drive_id] -= 1
         if not left[done.drive_id]:
-            results[done.drive_id] = _finish(warehouse, plan, done.drive_id)
+            drives.finish(done.drive_id)
+    drives.publish()
     devices = dict(Counter(runs_on.values()))
     summary = _summarise(
-        warehouse, plan, list(results.values()), devices, dict(decoding_tasks), frames, time.monotonic() - started
+        warehouse, plan, drives.finished, devices, dict(decoding_tasks), frames, time.monotonic() - started
     )
     _write_summary(config, warehouse, summary)
     return summary
@@ -116,28 +125,50 @@ def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
         yield from scan_on_cluster(config, plan, placement)
 
 
-def _finish(warehouse: Warehouse, plan: ScanPlan, drive_id: str) -> ledger.Result:
-    """Publish a drive whose shards are all committed."""
-    result = ledger.collect(warehouse, plan.drives[drive_id], plan.shards[drive_id], plan.model.sha256)
-    ledger.publish(warehouse, result)
-    return result
+class _Publisher:
+    """Publishes the drives of a plan, many at a time.
+
+    Attributes:
+        finished: all drives whose shards are committed.
+    """
+
+    def __init__(self, warehouse: Warehouse, plan: ScanPlan) -> None:
+        self.finished: list[StagedDrive] = []
+        self._warehouse, self._plan = warehouse, plan
+        self._waiting: list[StagedDrive] = []
+
+    def finish(self, drive_id: str) -> None:
+        """Take a drive whose shards are all committed."""
+        drive = ledger.collect(
+            self._warehouse, self._plan.drives[drive_id], self._plan.shards[drive_id], self._plan.model.sha256
+        )
+        self.finished.append(drive)
+        self._waiting.append(drive)
+        if sum(file.bytes for waiting in self._waiting for file in waiting.files) >= PUBLISH_BYTES:
+            self.publish()
+
+    def publish(self) -> None:
+        """Publish those that wait."""
+        if self._waiting:
+            ledger.publish(self._warehouse, self._waiting)
+            self._waiting.clear()
 
 
 def _summarise(
     warehouse: Warehouse,
     plan: ScanPlan,
-    results: Sequence[ledger.Result],
+    drives: Sequence[StagedDrive],
     devices: dict[str, int],
     decoding_tasks: dict[str, int],
     frames_now: int,
     seconds: float,
 ) -> ScanSummary:
-    files = Release(files=tuple(file for result in results for file in result.files))
-    reasons = warehouse.read(files, "frames", columns=["reason"])["reason"].drop_null().to_pylist()
+    files = [file for drive in drives for file in drive.files if file.table == "frames"]
+    reasons = warehouse.read_files(files, "frames", ["reason"])["reason"].drop_null().to_pylist()
     shards = sum(map(len, plan.shards.values()))
 
     def total(column: str) -> int:
-        return sum(result.row[column] for result in results)
+        return sum(drive.run[column] for drive in drives)
 
     return ScanSummary(
         drives=len(plan.shards),

@@ -63,7 +63,7 @@ class ShardWorker:
         detector, scanner = self._model()
         drive, frames = frames_of(shard)
         tables = scanner.scan(drive, frames, shard.run_key, decoded)
-        commit = ledger.commit(self._warehouse, shard, drive, *tables)
+        commit = ledger.commit(self._warehouse, shard, *tables)
         return Scanned(drive.drive_id, frames.num_rows, commit.detections, self._process, detector.runs_on)
 
     def _model(self) -> tuple[Detector, ShardScanner]:

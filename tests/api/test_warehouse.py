@@ -12,15 +12,17 @@ import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 import roadscan
 
 
 def files_of(folder: Path, table: str) -> list[Path]:
-    """The Parquet files of a table, found as any program would: by the pointer and the manifest."""
+    """The Parquet files of a table, found as any program would: by the pointer, the release and the table's log."""
     pointer = json.loads((folder / "current.json").read_text())
-    manifest = json.loads((folder / pointer["path"]).read_text())
-    return [folder / entry["path"] for entry in manifest["files"] if entry["table"] == table]
+    release = json.loads((folder / pointer["path"]).read_text())
+    version = release["tables"][table]["version"]
+    return [Path(uri.removeprefix("file://")) for uri in DeltaTable(folder / table, version=version).file_uris()]
 
 
 @pytest.mark.parametrize("name", ["assets", "observations", "frames"])

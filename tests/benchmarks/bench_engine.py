@@ -92,7 +92,7 @@ def scanned(drive: Drive, device: EmulatedDevice, threads: int, at_once: int, ba
 
     def one(shard: ledger.Shard) -> None:
         frames = drive.frames.slice(shard.start, shard.stop - shard.start)
-        ledger.commit(warehouse, shard, drive, *scanner.scan(drive, frames, shard.run_key))
+        ledger.commit(warehouse, shard, *scanner.scan(drive, frames, shard.run_key))
 
     began = time.perf_counter()
     with ThreadPoolExecutor(at_once) as pool:
@@ -112,7 +112,7 @@ class EmulatedWorker:
 
     def scan(self, shard: ledger.Shard, decoded: Iterable[Loaded] | None = None) -> ledger.Scanned:
         drive, frames = frames_of(shard)
-        made = ledger.commit(self._warehouse, shard, drive, *self._scanner.scan(drive, frames, shard.run_key, decoded))
+        made = ledger.commit(self._warehouse, shard, *self._scanner.scan(drive, frames, shard.run_key, decoded))
         return ledger.Scanned(drive.drive_id, frames.num_rows, made.detections, "emulated", "emulated")
 
 

@@ -16,7 +16,7 @@ import pytest
 from roadscan.demo.server import S3Server, free_ports
 from roadscan.doctor import Finding, store
 from roadscan.storage import DiskStore, open_store
-from roadscan.warehouse import Warehouse
+from roadscan.warehouse import Change, Warehouse
 
 
 def looked_at(uri: str) -> dict[str, Finding]:
@@ -42,7 +42,7 @@ def test_a_sound_store(s3: S3Server, uri: str) -> None:
 
 @pytest.mark.s3
 def test_a_release_and_a_pointer_that_is_none(s3: S3Server, uri: str) -> None:
-    Warehouse(uri).publish(lambda now: now.replaced(lambda _: False, (), "the first"))
+    Warehouse(uri).publish(lambda now: Change("the first"))
     assert "1 of" in looked_at(uri)["release"].found
     open_store(uri).write("current.json", b"{")
     assert "not a release pointer" in looked_at(uri)["release"].found

@@ -7,7 +7,6 @@ would, every file of it, and the run is started again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,15 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 from support.world import World, commit, drive, make_world
 
-from roadscan import warehouse as module
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import DriveTables
 from roadscan.inventory.update import TABLES as REGISTER
 from roadscan.scan import ledger
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import Stat, Store, open_store
+from roadscan.storage import Stat, Store, open_store, sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.warehouse import Release, Warehouse
+from roadscan.warehouse import warehouse as module
 
 pytestmark = pytest.mark.slow
 
@@ -136,14 +135,12 @@ def _copy(start: str, uri: str) -> None:
 def checked(warehouse: Warehouse) -> Release:
     """The current release, of which every file is whole and every manifest before it can be read."""
     release = warehouse.current()
-    for file in release.files:
-        data = warehouse.store.read(file.path, sha256=file.sha256)
+    for file in (file for table in release.tables for file in warehouse.files(release, table)):
+        data = warehouse.store.read(file.path)
+        assert sha256_hex(data).startswith(file.digest)
         assert len(data) == file.bytes
         assert pq.read_metadata(pa.BufferReader(data)).num_rows == file.rows
-    older = release
-    while older.parent:
-        assert json.loads(warehouse.store.read(older.parent))["number"] == older.number - 1
-        older = warehouse.before(older)
+    assert [older.number for older in warehouse.history()] == list(range(release.number, 0, -1))
     return release
 
 
@@ -236,9 +233,9 @@ def scan(uri: str, tables: DriveTables, key: str) -> None:
         if shard.index not in done:
             frames = tables.frames.slice(shard.start, shard.stop - shard.start)
             mine = pc.is_in(tables.observations["frame_id"], frames["frame_id"].combine_chunks())
-            ledger.commit(warehouse, shard, whole, tables.observations.filter(mine), frames)
+            ledger.commit(warehouse, shard, tables.observations.filter(mine), frames)
     if key not in warehouse.read(warehouse.current(), "runs")["run_key"].to_pylist():
-        ledger.publish(warehouse, ledger.collect(warehouse, whole, shards, "m" * 64))
+        ledger.publish(warehouse, [ledger.collect(warehouse, whole, shards, "m" * 64)])
 
 
 def scanned(warehouse: Warehouse, release: Release) -> dict[str, list[dict[str, Any]]]:

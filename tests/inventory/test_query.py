@@ -88,7 +88,7 @@ def test_a_wrong_query_says_what_is_wrong_and_what_there_is(uri, sql, message):
 def test_a_query_reaches_nothing_but_the_release(uri, warehouse, tmp_path):
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
-    (path,) = warehouse.local_files(warehouse.current().of("assets"))
+    (path,) = warehouse.local_files(warehouse.files(warehouse.current(), "assets"))
     before = path.read_bytes()
     with pytest.raises(WarehouseError, match=r"[Pp]ermission"):
         query(uri, f"SELECT * FROM read_csv('{secret}')")
@@ -143,7 +143,7 @@ def test_an_unknown_format_is_refused(rows):
 
 
 def test_an_explain_that_runs_a_copy_is_refused(uri, warehouse):
-    (file,) = warehouse.current().of("assets")
+    (file,) = warehouse.files(warehouse.current(), "assets")
     path = warehouse.store.path(file.path)
     before = path.read_bytes()
     for verb in ("EXPLAIN ANALYZE", "EXPLAIN"):

@@ -115,14 +115,14 @@ def test_a_scan_commit_in_between_is_no_conflict(warehouse, config, world, monke
     with monkeypatch.context() as patched:
         patched.setattr(Warehouse, "publish", late)
         assert update_inventory(config).drives == 1
-    assert len(warehouse.current().of("frames")) == 2
+    assert warehouse.current().rows("runs") == 2
     assert update_inventory(config).drives == 2
 
 
 @pytest.fixture
 def assets_path(warehouse, config):
     update_inventory(config)
-    return warehouse.local_files(warehouse.current().of("assets"))[0]
+    return warehouse.local_files(warehouse.files(warehouse.current(), "assets"))[0]
 
 
 def test_assets_follow_geoparquet(assets_path):

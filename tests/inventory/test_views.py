@@ -113,8 +113,8 @@ def publish(uri: str, stored: bool = False, **rows: list[dict]) -> Warehouse:
     tables = {name: pa.Table.from_pylist(some, TABLES[name]) for name, some in rows.items()}
     if stored:
         tables |= stored_views(tables)
-    files = [warehouse.write(name, table, folder="", name=name) for name, table in tables.items()]
-    warehouse.publish(lambda release: release.replaced(lambda old: old.table in tables, files, "by hand"))
+    files = [warehouse.write(name, table) for name, table in tables.items()]
+    warehouse.publish(lambda release: warehouse.replacement(release, files, "by hand"))
     return warehouse
 
 

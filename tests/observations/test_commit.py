@@ -26,11 +26,9 @@ def test_one_release_for_all_drives_and_none_for_the_same_again(tmp_path: Path) 
     path = parquet(tmp_path / "o.parquet", row(), row(drive_id="b", captured_at=datetime(2026, 4, 1, tzinfo=UTC)))
     warehouse = committed(path, out)
     release = warehouse.current()
-    assert (release.number, len(release.files)) == (1, 6)
-    assert {f.path.split("/")[1] for f in release.of("observations")} == {
-        "survey_month=2026-03",
-        "survey_month=2026-04",
-    }
+    assert release.number == 1
+    folders = [file.path.split("/")[1] for file in warehouse.files(release, "observations")]
+    assert folders == ["survey_date=2026-03-01", "survey_date=2026-04-01"]
     before = sorted(p.name for p in (tmp_path / "w").rglob("*"))
     committed(csv(tmp_path / "o.csv", *pq.read_table(path).to_pylist()), out)
     assert warehouse.current() == release
@@ -62,14 +60,14 @@ def test_other_content_needs_replace_and_leaves_the_rest(tmp_path: Path) -> None
     ):
         committed(new, out)
     assert sorted(p.name for p in (tmp_path / "w").rglob("*")) == before
-    kept = {f.path for f in warehouse.current().files if f.drive_id == "b"}
+    kept = warehouse.read(warehouse.current(), "observations", drive_id="b")
     committed(new, out, replace=True)
     release = warehouse.current()
     assert release.number == 2
-    assert {f.path for f in release.files if f.drive_id == "b"} == kept
+    assert warehouse.read(release, "observations", drive_id="b").equals(kept)
     scores = warehouse.read(release, "observations", drive_id="a")["score"].to_pylist()
     assert scores == [0.5]
-    assert len(release.of("runs")) == 3
+    assert release.rows("runs") == 3
 
 
 def test_drives_without_any_observation_are_committed(tmp_path: Path) -> None:

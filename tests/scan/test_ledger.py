@@ -49,8 +49,8 @@ def scan(warehouse: Warehouse, drive: Drive, statuses: list[str], model: str = "
     """Commit and publish a drive of one shard; returns the statuses that readers see then."""
     key = ledger.run_key(drive, model, "config")
     shards = ledger.plan(drive, key, 512)
-    ledger.commit(warehouse, shards[0], drive, OBSERVATIONS.empty_table(), frames_table(drive, statuses, key))
-    ledger.publish(warehouse, ledger.collect(warehouse, drive, shards, model))
+    ledger.commit(warehouse, shards[0], OBSERVATIONS.empty_table(), frames_table(drive, statuses, key))
+    ledger.publish(warehouse, [ledger.collect(warehouse, drive, shards, model)])
     return visible(warehouse)
 
 
@@ -93,12 +93,12 @@ def test_the_better_of_two_retries_at_once_stands(
     def swap(self: Store, name: str, data: bytes, *, tag: str) -> None:
         if not raced:
             raced.append(True)
-            ledger.commit(warehouse, shard, drive, OBSERVATIONS.empty_table(), frames_table(drive, OK, key))
+            ledger.commit(warehouse, shard, OBSERVATIONS.empty_table(), frames_table(drive, OK, key))
         real(self, name, data, tag=tag)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(warehouse.store), "swap", swap)
     empty = OBSERVATIONS.empty_table()
-    stands = ledger.commit(warehouse, shard, drive, empty, frames_table(drive, ONE_FAILED, key))
+    stands = ledger.commit(warehouse, shard, empty, frames_table(drive, ONE_FAILED, key))
     assert (stands.ok, stands.failed) == (4, 0)
 
 

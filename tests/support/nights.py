@@ -62,10 +62,10 @@ class Scan:
                      "run_key": shard.run_key, "status": "failed" if name in self.failing else "ok",
                      "reason": "unreachable: x" if name in self.failing else None} for name in ids]  # fmt: skip
             frames = pa.Table.from_pylist(rows, FRAMES)
-            ledger.commit(warehouse, shard, drive, OBSERVATIONS.empty_table(), frames)
+            ledger.commit(warehouse, shard, OBSERVATIONS.empty_table(), frames)
             on_progress(Progress("scan", shard.stop, len(ids), "frames"))
         for name, shards in plan.shards.items():
-            ledger.publish(warehouse, ledger.collect(warehouse, plan.drives[name], shards, plan.model.sha256))
+            ledger.publish(warehouse, [ledger.collect(warehouse, plan.drives[name], shards, plan.model.sha256)])
         return ScanSummary(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 1.0, 5.0, {}, 0, plan.model.sha256, "v")
 
 

@@ -12,7 +12,8 @@ from roadscan.inventory.build import DriveTables
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY, Geometry
-from roadscan.warehouse import DataFile, Warehouse
+from roadscan.warehouse import Warehouse
+from roadscan.warehouse.drives import StagedDrive, publish_drives
 
 HOME = LocalFrame(100.5, 13.75)
 STEP_M = 10.0
@@ -224,10 +225,12 @@ def _false(heading: float, rng) -> dict:
 
 def commit(warehouse: Warehouse, *drives: DriveTables) -> None:
     """What a scan leaves in the warehouse."""
-    files: list[DataFile] = []
+    staged = []
     for d in drives:
-        for table, rows in (("frames", d.frames), ("observations", d.observations)):
-            files.append(
-                warehouse.write(table, rows, folder="survey_month=2026-03", name=d.drive_id, drive_id=d.drive_id)
-            )
-    warehouse.publish(lambda release: release.replaced(lambda f: False, files, "scan"))
+        tables = {"frames": d.frames, "observations": d.observations}
+        files = [warehouse.stage(table, rows, f"{d.drive_id}/{table}") for table, rows in tables.items()]
+        counts = {"frames": len(d.frames), "frames_ok": len(d.frames), "observations": len(d.observations)}
+        run = counts | {"frames_quarantined": 0, "frames_failed": 0, "finished_at": START, "drive_id": d.drive_id}
+        run |= dict.fromkeys(("drive_uri", "drive_sha256", "run_key", "model_sha256", "code_version"), "simulated")
+        staged.append(StagedDrive(run, tuple(files)))
+    publish_drives(warehouse, staged, lambda release: [d.drive_id for d in drives], "scan")

@@ -129,7 +129,7 @@ def evaluate_register(
         raise ConfigError(f"radius: got {list(radii_m)}; expected one or more distances above 0 m")
     warehouse = Warehouse(warehouse_uri)
     release = warehouse.current()
-    if not release.of("assets"):
+    if not release.has("assets"):
         raise WarehouseError(f"{warehouse_uri}: no register there; run 'roadscan inventory' first")
     truth = open_truth(truth_uri, class_field)
     assets = warehouse.read(release, "assets")

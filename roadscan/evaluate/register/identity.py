@@ -145,6 +145,6 @@ def _releases_with_registers(warehouse: Warehouse, release: Release) -> list[Rel
             release = warehouse.as_of(before)
         except WarehouseError:  # nothing had been published by then
             break
-        if release.of("assets") and release.of("assets") != found[-1].of("assets"):
+        if release.has("assets") and release.version("assets") != found[-1].version("assets"):
             found.append(release)
     return found[::-1]

@@ -34,10 +34,10 @@ def publish(uri, rows, drives=("d1",), aliases=(), changes=(), history=(), reach
     tables |= {"asset_alias": (aliases, ASSET_ALIAS), "asset_changes": (changes, ASSET_CHANGES)}
     tables |= {"asset_history": (history, ASSET_HISTORY)}
     files = [
-        warehouse.write(name, pa.Table.from_pylist(list(rows), schema=schema), folder="", name=name)
+        warehouse.write(name, pa.Table.from_pylist(list(rows), schema=schema))
         for name, (rows, schema) in tables.items()
     ]
-    warehouse.publish(lambda release: release.replaced(lambda _: True, files, "test"))
+    warehouse.publish(lambda release: warehouse.replacement(release, files, "test"))
     return str(uri)
 
 

@@ -1,0 +1,182 @@
+"""Drives whose rows are staged to one release: put together in files that are worth opening, in place of older rows.
+
+A scan stages many small files. A query about one place or one drive should open few files, and of those few row groups,
+and a log of years should stay short: so rows are written again by survey date, then by place, before a release names
+them. What `runs` says of a drive finds its rows later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roadscan.schemas import RUNS
+from roadscan.warehouse.files import DataFile
+from roadscan.warehouse.release import Change, Release
+from roadscan.warehouse.warehouse import SURVEYED, Warehouse
+
+FILE_BYTES = 128 << 20  # about: what lies in one file
+RUNS_BYTES = 8 << 20  # a file of runs that is smaller is written again with new rows
+CELL_DEG = 0.1  # rows of one place lie together
+UNDATED = "unknown"
+
+
+@dataclass(frozen=True)
+class StagedDrive:
+    """A drive that no release has yet.
+
+    Attributes:
+        run: its row of `RUNS`; when and where it drove is added from its files.
+        files: staged files of its frames and observations.
+    """
+
+    run: Mapping[str, Any]
+    files: tuple[DataFile, ...]
+
+    @property
+    def drive_id(self) -> str:
+        """Its id."""
+        return str(self.run["drive_id"])
+
+
+def publish_drives(
+    warehouse: Warehouse, drives: Sequence[StagedDrive], wanted: Callable[[Release], Sequence[str]], note: str
+) -> Release:
+    """Make staged drives visible in one release, each in place of what was there under its id.
+
+    Args:
+        warehouse: where they are staged.
+        drives: with ids of their own.
+        wanted: the ids of those that a release is to get; none of them, and nothing is published.
+        note: of the release.
+
+    Raises:
+        Conflict: others published all the time.
+    """
+    files: dict[frozenset[str], list[DataFile]] = {}
+
+    def change(release: Release) -> Change | None:
+        ids = frozenset(wanted(release))
+        if not ids:
+            return None
+        chosen = [drive for drive in drives if drive.drive_id in ids]
+        if ids not in files:  # of a try before
+            files[ids] = [file for table in SURVEYED for file in put_together(warehouse, table, _staged(chosen, table))]
+        older = replaced(warehouse, release, ids)
+        rows = pa.Table.from_pylist([{**drive.run, **_extent(drive.files)} for drive in chosen], RUNS)
+        runs = _with_runs(warehouse, release, rows)
+        return Change(note, (*files[ids], *older.add, *runs.add), (*older.remove, *runs.remove))
+
+    return warehouse.publish(change)
+
+
+def replaced(warehouse: Warehouse, release: Release, drive_ids: Iterable[str]) -> Change:
+    """What takes the frames and observations of drives out of a release."""
+    gone = sorted(set(drive_ids) & set(warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist()))
+    remove: dict[str, DataFile] = {}
+    for table in SURVEYED:
+        for drive_id in gone:
+            remove |= {file.path: file for file in warehouse.files(release, table, drive_id=drive_id)}
+    add = [
+        file
+        for table in SURVEYED
+        for file in put_together(warehouse, table, _of(remove.values(), table), lambda rows: _without(rows, gone))
+    ]
+    return Change("", tuple(add), tuple(remove.values()))
+
+
+def put_together(
+    warehouse: Warehouse, table: str, parts: Sequence[DataFile], narrow: Callable[[pa.Table], pa.Table] | None = None
+) -> list[DataFile]:
+    """Small files of a table -> few large ones with the same rows, sorted by place and drive; nothing is published.
+
+    Args:
+        warehouse: theirs.
+        table: frames or observations.
+        parts: files to read, staged ones or a release's.
+        narrow: a group's rows -> those to keep; None keeps all.
+    """
+    files = []
+    for date, group in _groups(parts):
+        rows = warehouse.read_files(group, table)
+        rows = sorted_by_place(rows if narrow is None else narrow(rows))
+        if rows.num_rows:
+            files.append(warehouse.write(table, rows, folder=f"survey_date={date}"))
+    return files
+
+
+def sorted_by_place(rows: pa.Table) -> pa.Table:
+    """Rows of frames or observations by cell, drive and time; ties stay in order, what has no place comes last."""
+    keys = {f"cell_{axis}": pc.floor(pc.divide(rows[f"camera_{axis}"], CELL_DEG)) for axis in ("lat", "lon")}
+    keys |= {name: rows[name] for name in ("drive_id", "captured_at", "frame_id")}
+    return rows.take(pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys]))
+
+
+def _with_runs(warehouse: Warehouse, release: Release, rows: pa.Table) -> Change:
+    """What adds rows to `runs`, in place of those of the same drives: few files, however many releases."""
+    ids = rows["drive_id"].to_pylist()
+    known = warehouse.files(release, "runs")
+    old = {file.path: file for file in known if file.bytes < RUNS_BYTES}
+    for drive_id in ids:
+        old |= {file.path: file for file in warehouse.files(release, "runs", drive_id=drive_id)}
+    kept = _without(warehouse.read_files(old.values(), "runs"), ids)
+    return Change(
+        "", (warehouse.write("runs", pa.concat_tables([kept, rows.select(kept.column_names)])),), tuple(old.values())
+    )
+
+
+def _without(rows: pa.Table, drive_ids: Sequence[str]) -> pa.Table:
+    return rows.filter(pc.invert(pc.is_in(rows["drive_id"], pa.array(drive_ids, pa.string()))))
+
+
+def _staged(drives: Iterable[StagedDrive], table: str) -> list[DataFile]:
+    return _of((file for drive in drives for file in drive.files), table)
+
+
+def _of(files: Iterable[DataFile], table: str) -> list[DataFile]:
+    return [file for file in files if file.table == table]
+
+
+def _extent(files: Iterable[DataFile]) -> dict[str, Any]:
+    """When and where the frames of these files were, from the statistics of the files; null where none says it."""
+    stats = [json.loads(file.stats) for file in files if file.table == "frames"]
+
+    def end(which: str, pick: Callable[[Iterable[Any]], Any], column: str) -> Any:
+        return pick(told) if (told := [one[which][column] for one in stats if column in one[which]]) else None
+
+    times = [end("minValues", min, "captured_at"), end("maxValues", max, "captured_at")]
+    started, ended = (datetime.fromisoformat(time) if time else None for time in times)
+    corners = [
+        end(which, pick, f"camera_{axis}")
+        for which, pick in (("minValues", min), ("maxValues", max))
+        for axis in ("lon", "lat")
+    ]
+    box = None if None in corners else dict(zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True))
+    return {"started_at": started, "ended_at": ended, "bbox": box}
+
+
+def _groups(parts: Iterable[DataFile]) -> Iterator[tuple[str, list[DataFile]]]:
+    """Files of one survey date and of neighbouring places, about `FILE_BYTES` together."""
+    size, group, standing = 0, list[DataFile](), ""
+    for part in sorted(parts, key=_date_and_place):
+        date = _date_and_place(part)[0]
+        if group and (date != standing or size + part.bytes > FILE_BYTES):
+            yield standing, group
+            size, group = 0, []
+        standing = date
+        group.append(part)
+        size += part.bytes
+    if group:
+        yield standing, group
+
+
+def _date_and_place(part: DataFile) -> tuple[str, float, float, str]:
+    least = json.loads(part.stats)["minValues"]
+    place = (least.get(f"camera_{axis}", 0.0) // CELL_DEG for axis in ("lat", "lon"))
+    return (str(least.get("captured_at", UNDATED))[:10], *place, part.path)

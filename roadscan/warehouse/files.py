@@ -1,0 +1,148 @@
+"""Arrow tables to Parquet files and back: their names, digests and statistics."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from roadscan.errors import StorageError
+from roadscan.schemas import TABLES
+from roadscan.storage import Store, arrow_file, sha256_hex
+
+ROW_GROUP = 131_072  # rows: a query about one section reads the few groups in which it lies, not the whole file
+LOOKED_UP = ("asset_id", "alias_id")  # columns whose Bloom filters tell which row groups an id may be in
+#: Columns that queries are narrowed by, where a table has them: a file's least and greatest value stand in the log.
+NARROWED = (
+    "drive_id", "captured_at", "camera_lon", "camera_lat", "class", "asset_id", "lon", "lat", "route_code", "km_m",
+    "changed_at", "looked_at", "finished_at",
+)  # fmt: skip
+DIGITS = 16  # of the content's SHA-256, in a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table.
+
+    Attributes:
+        table: name in `roadscan.schemas.TABLES`.
+        path: key in the warehouse; its name ends in the first `DIGITS` digits of the content's SHA-256.
+        rows, bytes: how many.
+        stats: least and greatest value by column, as JSON that Delta Lake calls per-file statistics.
+    """
+
+    table: str
+    path: str
+    rows: int
+    bytes: int
+    stats: str
+
+    @property
+    def digest(self) -> str:
+        """What the content's SHA-256 begins with."""
+        return self.path.removesuffix(".parquet")[-DIGITS:]
+
+
+def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
+    """A table -> the bytes of its Parquet file, and the rows in the table's own schema.
+
+    Args:
+        table: name in `TABLES`; the rows are cast to its schema and keep their own metadata besides.
+        rows: any order of columns, more than the schema's are left out.
+    """
+    schema = TABLES[table]
+    metadata = {**(rows.schema.metadata or {}), **schema.metadata}
+    cast = rows.select(schema.names).cast(schema).replace_schema_metadata(metadata)
+    buffer = io.BytesIO()
+    words = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers hardly repeat
+    looked_up = {name: {"ndv": max(1, min(cast.num_rows, ROW_GROUP))} for name in LOOKED_UP if name in schema.names}
+    pq.write_table(
+        cast,
+        buffer,
+        compression="zstd",
+        row_group_size=ROW_GROUP,
+        use_dictionary=words,
+        bloom_filter_options=looked_up,
+    )
+    return buffer.getvalue(), cast
+
+
+def data_file(table: str, start: str, data: bytes, rows: pa.Table) -> DataFile:
+    """The entry of a file: under which key it belongs, which begins with `start`, and what is in it."""
+    ranges = {column: _range(rows[column]) for column in NARROWED if column in rows.column_names}
+    path = f"{start}-{sha256_hex(data)[:DIGITS]}.parquet"
+    return DataFile(table, path, rows.num_rows, len(data), statistics(rows.num_rows, ranges))
+
+
+def statistics(rows: int, ranges: Mapping[str, tuple[Any, Any]]) -> str:
+    """Row count and ranges -> Delta Lake's per-file statistics (protocol specification, "Per-file Statistics").
+
+    Args:
+        rows: of the file.
+        ranges: least and greatest value by column; None, or what is not finite, is not told.
+    """
+    told = {name: ends for name, ends in ranges.items() if all(map(_is_told, ends))}
+    least, greatest = ({name: _text(ends[end]) for name, ends in told.items()} for end in (0, 1))
+    return json.dumps({"numRecords": rows, "minValues": least, "maxValues": greatest})
+
+
+def read_verified(store: Store, file: DataFile, schema: pa.Schema) -> pa.Table:
+    """All rows of a file with exactly these columns; the ones that an older file lacks are null.
+
+    Raises:
+        StorageError: its content is not what its name says.
+    """
+    parquet = pq.ParquetFile(arrow_file(verified(store, file)))
+    return conform(parquet.read(columns=[name for name in schema.names if name in parquet.schema_arrow.names]), schema)
+
+
+def verified(store: Store, file: DataFile) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        StorageError: their digest is not the one in its name.
+    """
+    data = store.read(file.path)
+    if not sha256_hex(data).startswith(file.digest):
+        raise StorageError(
+            f"{store.uri_of(file.path)}: sha256 is {sha256_hex(data)}, expected {file.digest}…; "
+            "the object is not the one that was committed"
+        )
+    return data
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with exactly these columns; the ones it lacks are null (they were added later)."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def schema_of(table: str, columns: Sequence[str] | None) -> pa.Schema:
+    """A table's schema, of some columns where given."""
+    schema = TABLES[table]
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
+
+
+def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    ends = pc.min_max(column)
+    return ends["min"].as_py(), ends["max"].as_py()
+
+
+def _is_told(value: Any) -> bool:
+    return value is not None and (not isinstance(value, float) or math.isfinite(value))
+
+
+def _text(value: Any) -> Any:
+    """As JSON has it. Microseconds are kept: a rounded greatest value would hide rows."""
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else value

@@ -1,0 +1,265 @@
+"""The Delta Lake log of one table: which files it had at each version, and commits that add and remove some.
+
+roadscan writes the Parquet files itself (GeoParquet's footer stays) and every commit through its own `Store`: one
+conditional write, as safe as the pointer's. Logs and checkpoints are read by delta-rs. The format is that of the Delta
+Lake protocol, reader version 1 and writer version 2, without partition columns: engines go by files' statistics.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roadscan import __version__
+from roadscan.errors import Conflict, WarehouseError
+from roadscan.schemas import TABLES
+from roadscan.storage import Store, engine_options, sha256_hex
+from roadscan.warehouse.files import NARROWED, DataFile, statistics
+
+COMMIT_TRIES = 100  # each lost one means that another writer went on
+CHECKPOINT_EVERY = 20  # commits: to open a table takes one checkpoint and at most so many small files
+FOREVER = "interval 36500 days"  # releases decide what is let go of, not other programs that meet the table
+CONFIGURATION = {
+    "delta.checkpointInterval": "1000000",  # of other writers; there are none
+    "delta.deletedFileRetentionDuration": FOREVER,
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": FOREVER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableVersion:
+    """A table as a release has it.
+
+    Attributes:
+        version: in its log.
+        rows, files, bytes: of all its data files.
+        columns: digest of its schema, to tell when the log must be told a newer one.
+    """
+
+    version: int
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0
+    columns: str = ""
+
+
+class TableLog:
+    """The log of a table.
+
+    Args:
+        store: of the warehouse.
+        table: name in `TABLES`, and folder.
+    """
+
+    def __init__(self, store: Store, table: str) -> None:
+        self.store, self.table = store, table
+        self._known: dict[int, pa.Table] = {}  # a version never changes
+
+    def files(self, version: int) -> pa.Table:
+        """All files of a version: path, rows, bytes, and ``min.`` and ``max.`` of each column of `NARROWED`.
+
+        Raises:
+            WarehouseError: the log does not have this version.
+        """
+        if version not in self._known:
+            self._known[version] = self._read(version)
+        return self._known[version]
+
+    def commit(
+        self, standing: TableVersion | None, add: Sequence[DataFile], remove: Sequence[DataFile], note: str
+    ) -> TableVersion:
+        """Write the version that follows `standing`.
+
+        A commit on top of it that no release names was left by a writer that died or lost; it is undone.
+
+        Returns:
+            The new version; only a release makes it the one that readers see.
+
+        Raises:
+            Conflict: others wrote to this table all the time.
+        """
+        columns = _columns(self.table)
+        head = [] if standing and standing.columns == columns else [self._metadata()]
+        head = head if standing else [_PROTOCOL, *head]
+        version = standing.version + 1 if standing else 0
+        try:
+            self._write(version, [*head, *map(_remove, remove), *map(_add, add)], note)
+        except Conflict:
+            kept = self.data_files(standing.version) if standing else []
+            gone = {file.path for file in remove}
+            wanted = [*(file for file in kept if file.path not in gone), *add]
+            version = self._write_over(version, wanted, note)
+        old = standing or TableVersion(-1)
+        return TableVersion(
+            version,
+            old.rows + sum(file.rows for file in add) - sum(file.rows for file in remove),
+            old.files + len(add) - len(remove),
+            old.bytes + sum(file.bytes for file in add) - sum(file.bytes for file in remove),
+            columns,
+        )
+
+    def align(self, standing: TableVersion) -> None:
+        """Make the newest version have the files of `standing`, for those who open the table without a release."""
+        if self.store.exists(_key(self.table, standing.version + 1)):
+            with suppress(Conflict):  # then others are at it
+                self._write_over(standing.version + 1, self.data_files(standing.version), "as released")
+
+    def data_files(self, version: int) -> list[DataFile]:
+        """All files of a version, one by one; of a large table `files` is much faster."""
+        return to_data_files(self.table, self.files(version))
+
+    def checkpoint(self, version: int) -> None:
+        """Write a checkpoint of a version, now and then; opening the table is faster with it, never different."""
+        if version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1:
+            self._open(version).create_checkpoint()
+
+    def _write_over(self, start: int, wanted: Sequence[DataFile], note: str) -> int:
+        """Commit on top of the newest version, which is `start` or later, so that `wanted` are the files."""
+        by_path = {file.path: file for file in wanted}
+        version = start
+        for _ in range(COMMIT_TRIES):
+            while self.store.exists(_key(self.table, version + 1)):
+                version += 1
+            live = {file.path: file for file in self.data_files(version)}
+            add = [_add(file) for path, file in by_path.items() if path not in live]
+            remove = [_remove(file) for path, file in live.items() if path not in by_path]
+            if not add and not remove:
+                return version
+            with suppress(Conflict):
+                self._write(version + 1, [self._metadata(), *remove, *add], note)
+                return version + 1
+        raise Conflict(f"{self.store.uri_of(self.table)}: other runs wrote {COMMIT_TRIES} times in a row; run again")
+
+    def _write(self, version: int, actions: Iterable[Mapping[str, Any]], note: str) -> None:
+        info = {
+            "timestamp": _now_ms(),
+            "operation": "WRITE",
+            "operationParameters": {},
+            "engineInfo": f"roadscan/{__version__}",
+            "txnId": str(uuid.uuid4()),  # tells this commit from one with the same actions
+            "userMetadata": note,
+        }
+        lines = [{"commitInfo": info}, *actions]
+        self.store.create(_key(self.table, version), "\n".join(json.dumps(line) for line in lines).encode())
+
+    def _metadata(self) -> dict[str, Any]:
+        return {
+            "metaData": {
+                "id": str(uuid.uuid5(uuid.NAMESPACE_URL, self.store.uri_of(self.table))),
+                "name": self.table,
+                "format": {"provider": "parquet", "options": {}},
+                "schemaString": _schema(self.table),
+                "partitionColumns": [],
+                "configuration": CONFIGURATION,
+                "createdTime": _now_ms(),
+            }
+        }
+
+    def _read(self, version: int) -> pa.Table:
+        actions = pa.table(self._open(version).get_add_actions(flatten=True))
+        ends = [f"{end}.{name}" for name in NARROWED for end in ("min", "max") if name in TABLES[self.table].names]
+        columns = {
+            "path": pa.array([f"{self.table}/{unquote(path)}" for path in actions["path"].to_pylist()], pa.string()),
+            "rows": actions["num_records"],
+            "bytes": actions["size_bytes"],
+        } | {name: actions[name] for name in ends if name in actions.column_names}
+        return pa.table(columns).sort_by("path")
+
+    def _open(self, version: int) -> Any:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        address = self.store.uri_of(self.table)
+        try:
+            return DeltaTable(address, version=version, storage_options=engine_options(self.store))
+        except (DeltaError, OSError) as error:
+            raise WarehouseError(
+                f"{address}: version {version} of its log cannot be read ({error}); it was moved, or files below "
+                "_delta_log were deleted"
+            ) from None
+
+
+def to_data_files(table: str, files: pa.Table) -> list[DataFile]:
+    """Rows of `TableLog.files` -> data files."""
+    names = [name for name in NARROWED if f"min.{name}" in files.column_names]
+    return [
+        DataFile(
+            table,
+            row["path"],
+            row["rows"],
+            row["bytes"],
+            statistics(row["rows"], {name: (row[f"min.{name}"], row[f"max.{name}"]) for name in names}),
+        )
+        for row in files.to_pylist()
+    ]
+
+
+def overlapping(files: pa.Table, column: str, least: Any, greatest: Any) -> pa.Table:
+    """Rows of `TableLog.files` -> those whose file may have values of a column from `least` to `greatest`."""
+    if f"min.{column}" not in files.column_names:
+        return files
+    begins_before = pc.less_equal(files[f"min.{column}"], pa.scalar(greatest, files[f"min.{column}"].type))
+    ends_after = pc.greater_equal(files[f"max.{column}"], pa.scalar(least, files[f"max.{column}"].type))
+    return files.filter(pc.fill_null(pc.and_(begins_before, ends_after), True))
+
+
+_PROTOCOL = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
+
+
+def _add(file: DataFile) -> dict[str, Any]:
+    return {
+        "add": {
+            "path": _relative(file),
+            "partitionValues": {},
+            "size": file.bytes,
+            "modificationTime": _now_ms(),
+            "dataChange": True,
+            "stats": file.stats,
+        }
+    }
+
+
+def _remove(file: DataFile) -> dict[str, Any]:
+    return {
+        "remove": {
+            "path": _relative(file),
+            "deletionTimestamp": _now_ms(),
+            "dataChange": True,
+            "extendedFileMetadata": True,
+            "partitionValues": {},
+            "size": file.bytes,
+        }
+    }
+
+
+def _relative(file: DataFile) -> str:
+    """A path as the protocol wants it: below the table's folder, percent-encoded."""
+    return quote(file.path.removeprefix(f"{file.table}/"), safe="/=")
+
+
+def _key(table: str, version: int) -> str:
+    return f"{table}/_delta_log/{version:020d}.json"
+
+
+def _schema(table: str) -> str:
+    from deltalake import Schema
+
+    return Schema.from_arrow(TABLES[table]).to_json()
+
+
+def _columns(table: str) -> str:
+    return sha256_hex(TABLES[table].to_string(show_schema_metadata=False).encode())[:8]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

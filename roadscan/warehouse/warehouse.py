@@ -1,0 +1,289 @@
+"""Reading and writing one warehouse: its releases, and the tables of each."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from roadscan.errors import Conflict, NotFound, WarehouseError
+from roadscan.schemas import TABLES
+from roadscan.storage import DiskStore, Store, open_store
+from roadscan.warehouse import release as releases
+from roadscan.warehouse.cache import local_copies
+from roadscan.warehouse.files import DataFile, conform, data_file, encode, read_verified, schema_of, verified
+from roadscan.warehouse.log import TableLog, overlapping, to_data_files
+from roadscan.warehouse.release import Change, Entry, Release
+
+LOG = logging.getLogger(__name__)
+POINTER = "current.json"
+STAGING = "staging"
+SURVEYED = ("frames", "observations")  # what drives are read for
+PUBLISH_TRIES = 20  # of two concurrent publishers one loses each round, so 20 rounds serve 20 publishers
+
+
+class Warehouse:
+    """Reader and writer of one warehouse.
+
+    Args:
+        uri: its root, ``s3://bucket/prefix`` or a folder.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.store: Store = open_store(uri)
+        self._logs = {table: TableLog(self.store, table) for table in TABLES}
+        self._runs: tuple[int | None, pa.Table] | None = None
+        self._checked: set[str] = set()  # paths of this machine's own warehouse whose digests were looked at
+
+    # Releases
+
+    def current(self) -> Release:
+        """The current release; an empty one where nothing was ever published."""
+        return self._current()[0]
+
+    def published(self) -> Release:
+        """The current release, for those who only read.
+
+        Raises:
+            WarehouseError: nothing was ever published here, as at an address with a spelling mistake.
+        """
+        release = self.current()
+        if not release.number:
+            raise WarehouseError(
+                f"{self.store.uri}: no warehouse here, {POINTER} is missing; expected the address that "
+                "'roadscan scan' or 'roadscan inventory' was given as warehouse"
+            )
+        return release
+
+    def as_of(self, moment: datetime) -> Release:
+        """The release that was current at a moment (aware, any zone).
+
+        Raises:
+            WarehouseError: nothing had been published by then, or that release was let go of.
+        """
+        release = self.current()
+        if release.number and datetime.fromisoformat(release.created_at) <= moment:
+            return release
+        entries = release.months + release.month
+        older = [entry for entry in entries if datetime.fromisoformat(entry.created_at) <= moment]
+        if len(older) < len(release.months):  # the month's last release is later: what was before it, it knows
+            older += [
+                entry
+                for entry in self._manifest(release.months[len(older)]).month
+                if datetime.fromisoformat(entry.created_at) <= moment
+            ]
+        if not older:
+            raise WarehouseError(f"{self.store.uri}: nothing was published by {moment.isoformat()}")
+        return self._manifest(older[-1])
+
+    def history(self) -> Iterator[Release]:
+        """Every release from the current one back to the first."""
+        release = self.current()
+        while release.number:
+            yield release
+            release = self.before(release)
+
+    def before(self, release: Release) -> Release:
+        """The release that a release followed; an empty one before the first."""
+        return self._manifest(release.parent) if release.parent else Release()
+
+    def publish(self, change: Callable[[Release], Change | None]) -> Release:
+        """Make a new release and move the pointer to it.
+
+        Args:
+            change: what the next release differs in from the current one, or None to publish nothing. Called again
+                with a newer one when another publisher was first.
+
+        Returns:
+            The release that is current now.
+
+        Raises:
+            Conflict: others won every round.
+        """
+        for _ in range(PUBLISH_TRIES):
+            base, entry, tag = self._current()
+            wanted = change(base)
+            if wanted is None:
+                return base
+            new = self._next(base, entry, wanted)
+            data, place = releases.encode(new)
+            self.store.create(place.path, data)
+            pointer = json.dumps({"release": new.number, "path": place.path, "sha256": place.sha256}).encode()
+            try:
+                if tag is None:
+                    self.store.create(POINTER, pointer)
+                else:
+                    self.store.swap(POINTER, pointer, tag=tag)
+            except Conflict:
+                continue
+            LOG.info("%s: published release %d: %s", self.store.uri, new.number, new.note)
+            self._settle(new, wanted.tables)
+            return new
+        raise Conflict(f"{self.store.uri}: other runs published {PUBLISH_TRIES} times in a row; run again")
+
+    # Tables
+
+    def files(self, release: Release, table: str, *, drive_id: str | None = None) -> list[DataFile]:
+        """The files of a table in a release, in order of their paths; with a drive, those that may have rows of it."""
+        version = release.version(table)
+        if version is None:
+            return []
+        files = self._logs[table].files(version)
+        if drive_id is not None:
+            files = overlapping(files, "drive_id", drive_id, drive_id)
+            for column, least, greatest in self._extent(release, drive_id) if table in SURVEYED else ():
+                files = overlapping(files, column, least, greatest)
+        return to_data_files(table, files)
+
+    def read(
+        self, release: Release, table: str, *, drive_id: str | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """All rows of a table in a release, verified; columns that an older file lacks are null.
+
+        Args:
+            release: which state.
+            table: name in `TABLES`.
+            drive_id: only that drive's rows.
+            columns: only these columns.
+        """
+        schema = schema_of(table, columns)
+        files = self.files(release, table, drive_id=drive_id)
+        if drive_id is None:
+            return self.read_files(files, table, columns)
+        parts = [
+            conform(pq.read_table(path, columns=_there(path, schema), filters=[("drive_id", "=", drive_id)]), schema)
+            for path in self.local_files(files)
+        ]
+        return pa.concat_tables([schema.empty_table(), *parts])
+
+    def read_files(self, files: Iterable[DataFile], table: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of some files of a table, released or not, verified."""
+        schema = schema_of(table, columns)
+        return pa.concat_tables([schema.empty_table(), *(read_verified(self.store, file, schema) for file in files)])
+
+    def write(self, table: str, rows: pa.Table, *, folder: str = "") -> DataFile:
+        """Write one data file; invisible until a release's version of the table names it.
+
+        Args:
+            table: name in `TABLES`; the rows are cast to its schema and keep their own metadata besides.
+            rows: the table.
+            folder: sub-folder of the table, e.g. ``survey_date=2026-11-28``; may be empty.
+        """
+        return self._write(table, rows, "/".join(filter(None, (table, folder, table.replace("_", "-")))))
+
+    def stage(self, table: str, rows: pa.Table, key: str) -> DataFile:
+        """Write rows that are not published as they are; `roadscan.warehouse.drives` puts them together.
+
+        Args:
+            table: as of `write`.
+            rows: as of `write`.
+            key: what their key begins with, below `STAGING`.
+        """
+        return self._write(table, rows, f"{STAGING}/{key}")
+
+    def replacement(self, release: Release, files: Sequence[DataFile], note: str) -> Change:
+        """The change that makes these files the only ones of their tables."""
+        old = [file for table in sorted({file.table for file in files}) for file in self.files(release, table)]
+        return Change(note, tuple(files), tuple(old))
+
+    def local_files(self, files: Iterable[DataFile]) -> list[Path]:
+        """Verified paths on this machine for data files, for engines that open files themselves.
+
+        A warehouse on disk gives its own files, each verified once. From an object store each file is fetched once,
+        verified, and kept in a cache (`roadscan.warehouse.cache`).
+        """
+        if not isinstance(self.store, DiskStore):
+            return local_copies(self.store, list(files))
+        paths = []
+        for file in files:
+            if file.path not in self._checked:
+                verified(self.store, file)
+                self._checked.add(file.path)
+            paths.append(self.store.path(file.path))
+        return paths
+
+    def _extent(self, release: Release, drive_id: str) -> list[tuple[str, Any, Any]]:
+        """When and where a drive has rows, as far as `runs` tells: columns, and their least and greatest value."""
+        version = release.version("runs")
+        if self._runs is None or self._runs[0] != version:
+            self._runs = version, self.read(release, "runs", columns=["drive_id", "started_at", "ended_at", "bbox"])
+        found = self._runs[1].filter(pc.equal(self._runs[1]["drive_id"], drive_id)).to_pylist()
+        if len(found) != 1 or None in found[0].values():
+            return []
+        run, box = found[0], found[0]["bbox"]
+        return [
+            ("captured_at", run["started_at"], run["ended_at"]),
+            ("camera_lon", box["xmin"], box["xmax"]),
+            ("camera_lat", box["ymin"], box["ymax"]),
+        ]
+
+    def _write(self, table: str, rows: pa.Table, start: str) -> DataFile:
+        data, cast = encode(table, rows)
+        file = data_file(table, start, data, cast)
+        self.store.write(file.path, data)
+        LOG.debug("%s: wrote %d rows", self.store.uri_of(file.path), file.rows)
+        return file
+
+    # The way of a publish
+
+    def _next(self, base: Release, entry: Entry | None, wanted: Change) -> Release:
+        """The next release, its tables' versions committed; nothing points to it yet."""
+        new = releases.successor(base, entry, datetime.now(UTC))
+        tables = dict(base.tables)
+        for table in wanted.tables:
+            add, remove = wanted.of(table)
+            if add or remove or table not in tables:
+                tables[table] = self._logs[table].commit(tables.get(table), add, remove, wanted.note)
+        return replace(new, note=wanted.note, tables=tables)
+
+    def _settle(self, new: Release, touched: Iterable[str]) -> None:
+        """What a release brings with it for others; where this fails, the next release brings it."""
+        for version, log in ((new.tables[table], self._logs[table]) for table in new.tables):
+            log.align(version)
+        for table in touched:
+            self._logs[table].checkpoint(new.tables[table].version)
+
+    def _current(self) -> tuple[Release, Entry | None, str | None]:
+        """The current release, where its manifest is, and the pointer's tag; None where there is no pointer yet."""
+        try:
+            data, tag = self.store.read_tagged(POINTER)
+        except NotFound:
+            return Release(), None, None
+        try:
+            tree = json.loads(data)
+            entry = Entry(tree["release"], "", tree["path"], tree["sha256"])
+        except (ValueError, KeyError, TypeError):
+            raise WarehouseError(
+                f"{self.store.uri_of(POINTER)}: not a release pointer; 'roadscan releases' names them all"
+            ) from None
+        release = self._manifest(entry)
+        return release, replace(entry, created_at=release.created_at), tag
+
+    def _manifest(self, entry: Entry) -> Release:
+        try:
+            tree: dict[str, Any] = json.loads(self.store.read(entry.path, sha256=entry.sha256))
+        except NotFound:
+            raise WarehouseError(
+                f"{self.store.uri}: release {entry.number} was let go of; the last one of each month is kept"
+            ) from None
+        if tree["format"] == releases.OLD_FORMAT:
+            raise WarehouseError(
+                f"{self.store.uri}: a warehouse of roadscan 0.1; run: roadscan migrate {self.store.uri}"
+            )
+        if tree["format"] != releases.FORMAT:
+            raise WarehouseError(f"{self.store.uri_of(entry.path)}: written by a newer roadscan; upgrade to read it")
+        return releases.decode(tree)
+
+
+def _there(path: Path, schema: pa.Schema) -> list[str]:
+    """The schema's columns that a file has, and what rows are chosen by."""
+    names = pq.read_schema(path).names
+    return [name for name in schema.names if name in names]
