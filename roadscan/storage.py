@@ -490,16 +490,16 @@ def arrow_filesystem(uri: str) -> tuple[Any, str]:
     return LocalFileSystem(), store.uri
 
 
-def engine_options(store: Store) -> dict[str, str] | None:
-    """What an engine with a client of its own (delta-rs) needs to open the same store; None for a disk.
+def engine_options(uri: str) -> dict[str, str] | None:
+    """What an engine with a client of its own (delta-rs) needs to open an address; None for a disk.
 
     The credentials are those that boto3 finds, from a profile or a role too.
     """
-    if not isinstance(store, S3Store):
+    if not isinstance(open_store(uri), S3Store):
         return None
     from boto3.session import Session
 
-    with _s3_errors(store.uri):
+    with _s3_errors(uri):
         client, found = _client(), Session().get_credentials()
         endpoint = client.meta.endpoint_url
         options = {

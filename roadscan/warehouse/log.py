@@ -181,7 +181,7 @@ class TableLog:
 
         address = self.store.uri_of(self.table)
         try:
-            return DeltaTable(address, version=version, storage_options=engine_options(self.store))
+            return DeltaTable(address, version=version, storage_options=engine_options(address))
         except (DeltaError, OSError) as error:
             raise WarehouseError(
                 f"{address}: version {version} of its log cannot be read ({error}); it was moved, or files below "

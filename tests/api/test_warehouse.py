@@ -22,7 +22,8 @@ def files_of(folder: Path, table: str) -> list[Path]:
     pointer = json.loads((folder / "current.json").read_text())
     release = json.loads((folder / pointer["path"]).read_text())
     version = release["tables"][table]["version"]
-    return [Path(uri.removeprefix("file://")) for uri in DeltaTable(folder / table, version=version).file_uris()]
+    uris = DeltaTable(folder / table, version=version).file_uris()
+    return sorted(Path(uri.removeprefix("file://")) for uri in uris)
 
 
 @pytest.mark.parametrize("name", ["assets", "observations", "frames"])

@@ -41,6 +41,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "cluster" / "local")]
 
 from fleet import BIN, HEAD, Fleet, raylets  # noqa: E402
 from support import labelled  # noqa: E402
+from support.staging import commits  # noqa: E402
 
 from roadscan.simulate import SimulationConfig, simulate  # noqa: E402
 from roadscan.storage import open_store  # noqa: E402
@@ -89,7 +90,7 @@ class Night:
 
     def progress(self, place: str, log: str) -> int:
         """Shards that are committed."""
-        return len(list(open_store(f"s3://warehouse/{place}").keys("commits/")))
+        return len(commits(open_store(f"s3://warehouse/{place}")))
 
     def records(self, place: str) -> dict[str, list[Any]]:
         return {}

@@ -249,7 +249,7 @@ def scanned(folder: Path, model: str, work: Work, scale: Scale) -> tuple[float, 
         done = subprocess.run([PROGRAM, "scan", *words], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
-        commits = sorted(Path(out).glob("commits/*/*.json"), key=lambda path: path.stat().st_mtime_ns)
+        commits = sorted(Path(out).glob("staging/*/*.json"), key=lambda path: path.stat().st_mtime_ns)
         seconds = (commits[-1].stat().st_mtime_ns - commits[0].stat().st_mtime_ns) / 1e9
         return sum(json.loads(path.read_text())["ok"] for path in commits[1:]) / seconds, busy()
 

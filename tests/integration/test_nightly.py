@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.commands import PROGRAM, ROOT, roadscan
+from support.staging import commits
 from support.training import wait_until
 
 from roadscan.cli import run
@@ -62,10 +63,6 @@ def start(config: Path, night: str) -> subprocess.Popen[str]:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
-
-
-def commits(store: Store) -> set[str]:
-    return set(store.keys("commits/"))
 
 
 def wait_for_a_commit(process: subprocess.Popen[str], store: Store, before: set[str]) -> None:

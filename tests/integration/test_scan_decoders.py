@@ -22,6 +22,7 @@ from support.clusters import HEAD, kill_node, know_a_secret, start_node, wait_fo
 from support.commands import PROGRAM, roadscan, sets
 from support.drives import jpeg, make_drive
 from support.faults import FAULTY_DECODER
+from support.staging import commits
 
 from roadscan.demo.server import free_ports
 from roadscan.model.device import OVERRIDE
@@ -157,7 +158,7 @@ def test_nodes_that_are_lost_on_either_side_lose_no_frame(cluster: Cluster, tmp_
 
 def wait_for_commits(folder: Path, count: int) -> None:
     store, deadline = Warehouse(str(folder / "warehouse")).store, time.monotonic() + 180
-    while len(list(store.keys("commits/"))) < count:
+    while len(commits(store)) < count:
         assert time.monotonic() < deadline, "no commit within three minutes"
         time.sleep(0.05)
 

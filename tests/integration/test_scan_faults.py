@@ -14,6 +14,7 @@ import pytest
 from support.clusters import BIN, head_for_jobs
 from support.commands import PROGRAM, ROOT, roadscan, sets
 from support.drives import make_drive
+from support.staging import commits
 
 from roadscan.demo.server import S3Server
 from roadscan.warehouse import Warehouse
@@ -34,7 +35,7 @@ def logical_rows(warehouse: str) -> dict[str, list[dict[str, object]]]:
 def wait_for_commits(warehouse: str, count: int) -> None:
     store = Warehouse(warehouse).store
     deadline = time.monotonic() + 120
-    while len(list(store.keys("commits/"))) < count:
+    while len(commits(store)) < count:
         assert time.monotonic() < deadline, "no commit within two minutes"
         time.sleep(0.2)
 
@@ -50,7 +51,7 @@ def test_a_scan_killed_in_the_middle_goes_on_where_it_was(s3: S3Server, tmp_path
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert Warehouse(killed).current().number == 0  # nothing half done is visible
-    before = set(Warehouse(killed).store.keys("commits/"))
+    before = commits(Warehouse(killed).store)
     assert 2 <= len(before) < 15
 
     summary = tmp_path / "summary.json"

@@ -12,6 +12,7 @@ import pytest
 from support.commands import PROGRAM, roadscan, sets
 from support.drives import jpeg, make_drive
 from support.faults import FAULTY_DECODER
+from support.staging import commits
 
 from roadscan.warehouse import Warehouse
 
@@ -33,7 +34,7 @@ def test_a_process_that_is_killed_is_replaced_and_its_shards_are_scanned(tmp_pat
     command = [PROGRAM, *scan_of(tmp_path, detect_model, shard_frames=2, actors=1, confidence=0.4, backend="torch")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         store, deadline = Warehouse(str(tmp_path / "warehouse")).store, time.monotonic() + 120
-        while len(list(store.keys("commits/"))) < 2:
+        while len(commits(store)) < 2:
             assert time.monotonic() < deadline, "no commit within two minutes"
             time.sleep(0.05)
         (child,) = psutil.Process(program.pid).children()
@@ -51,7 +52,7 @@ def test_processes_end_with_the_program_that_started_them(tmp_path: Path, detect
     command = [PROGRAM, *scan_of(tmp_path, detect_model, shard_frames=1, confidence=0.4)]
     program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     store, deadline = Warehouse(str(tmp_path / "warehouse")).store, time.monotonic() + 120
-    while not list(store.keys("commits/")):
+    while not commits(store):
         assert time.monotonic() < deadline, "no commit within two minutes"
         time.sleep(0.05)
     children = psutil.Process(program.pid).children()

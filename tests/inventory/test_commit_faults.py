@@ -272,9 +272,10 @@ def test_a_scan_that_dies_at_any_write(places, scanned_before, monkeypatch):
         run(death.warehouse.store.uri)
         assert scanned(death.warehouse, checked(death.warehouse)) == after
         assert death.warehouse.current().number == Warehouse(calm).current().number
-    # Of three shards the observations, the frames and the commit; the run, the manifest and the pointer.
-    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * 12
-    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * 11 + [True]
+    # Of three shards the observations, the frames and the commit; the three tables' files and logs; the release and the
+    # pointer.
+    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * 17
+    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * 16 + [True]
 
 
 def test_the_first_scan_of_a_warehouse_that_dies_at_any_write(places, monkeypatch):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.commands import ROOT
 from support.nights import FIRST, NOW, Scan, config_of, drive_of_night, run
+from support.staging import commits
 from support.training import wait_until
 
 from roadscan.errors import ConfigError, LeaseHeld, SurveyError, Unreachable
@@ -325,7 +326,7 @@ def test_a_register_that_waits_for_cores_that_never_come_is_ended(tmp_path: Path
 def test_a_run_that_loses_its_lease_is_ended(tmp_path: Path, detect_model: str) -> None:
     process = hanging(tmp_path, detect_model, no_progress_s=600, length_s=3)
     store = open_store(tmp_path / "warehouse")
-    wait_until(lambda: store.exists("leases/nightly.json") and list(store.keys("commits/")), lambda: "no commit")
+    wait_until(lambda: store.exists("leases/nightly.json") and commits(store), lambda: "no commit")
     hold = json.loads(store.read("leases/nightly.json"))
     store.write("leases/nightly.json", json.dumps(hold | {"owner": "another"}).encode())
     out, _ = process.communicate()
