@@ -38,6 +38,7 @@ from roadscan.terminal import (
     print_plan,
     print_read,
     print_register_scores,
+    print_rows,
     print_sweep,
     print_tables,
     print_training,
@@ -54,6 +55,8 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="Model files.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
+releases_app = typer.Typer(help="A warehouse's releases.", no_args_is_help=True)
+app.add_typer(releases_app, name="releases")
 dataset_app = typer.Typer(help="Labelled datasets.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
 
@@ -72,6 +75,8 @@ ResamplesOption = Annotated[int, typer.Option(min=0, help="Of the drives, for th
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu or cuda; empty: the GPU where there is one.", show_default=False)
 ]
+NumberArgument = Annotated[int, typer.Argument(help="Of the release.")]
+WarehouseArgument = Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsOf = Annotated[datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and the plan; start nothing.")]
@@ -567,6 +572,99 @@ def check_dataset(
     else:
         console.print(found)
     return int(found.refused)
+
+
+@releases_app.command("list")
+def list_releases(warehouse: WarehouseArgument, as_json: JsonOption = False) -> int:
+    """Say which releases there are, the newest first."""
+    from roadscan.warehouse import Warehouse
+    from roadscan.warehouse.upkeep import entries
+
+    store = Warehouse(warehouse)
+    current = store.published()
+    rows = [(current.number, current.created_at, True)]
+    rows += [(entry.number, entry.created_at, store.store.exists(entry.path)) for entry in entries(store, current)]
+    print_rows([dict(zip(("release", "created_at", "kept"), row, strict=True)) for row in rows], as_json=as_json)
+    return 0
+
+
+@releases_app.command("show")
+def show_release(
+    warehouse: WarehouseArgument,
+    number: NumberArgument,
+    as_json: JsonOption = False,
+) -> int:
+    """Say what a release holds: rows, files and bytes of each table."""
+    from roadscan.warehouse import Warehouse
+    from roadscan.warehouse.upkeep import find_release
+
+    release = find_release(Warehouse(warehouse), number)
+    if not as_json:
+        console.print(f"release {release.number} of {release.created_at[:19]} UTC: {release.note}")
+    rows = [
+        {"table": table, "version": one.version, "rows": one.rows, "files": one.files, "bytes": one.bytes}
+        for table, one in release.tables.items()
+    ]
+    print_rows(rows, as_json=as_json)
+    return 0
+
+
+@releases_app.command("diff")
+def diff_releases(
+    warehouse: WarehouseArgument,
+    old: Annotated[int, typer.Argument(help="Number of the one release.")],
+    new: Annotated[int, typer.Argument(help="Number of the other.")],
+    as_json: JsonOption = False,
+) -> int:
+    """Say which tables differ between two releases, and by how much."""
+    from roadscan.warehouse import Warehouse
+    from roadscan.warehouse.upkeep import difference, find_release
+
+    store = Warehouse(warehouse)
+    found = difference(store, find_release(store, old), find_release(store, new))
+    print_rows([asdict(one) for one in found], as_json=as_json)
+    return 0
+
+
+@releases_app.command("restore")
+def restore_release(warehouse: WarehouseArgument, number: NumberArgument) -> int:
+    """Publish an older release again as the newest; reviewers' decisions stay, and so do the releases between."""
+    from roadscan.warehouse import Warehouse
+    from roadscan.warehouse.upkeep import restore
+
+    made = restore(Warehouse(warehouse), number)
+    console.print(f"release {made.number}: {made.note}")
+    return 0
+
+
+@app.command()
+def vacuum(
+    warehouse: WarehouseArgument,
+    dry_run: DryRun = False,
+    days: Annotated[int, typer.Option(min=1, help="Releases younger than this are kept, and all ends of months.")] = 90,
+) -> int:
+    """Delete what no kept release needs: old releases but for the last of each month, and what runs that died left."""
+    from roadscan.warehouse import Warehouse
+    from roadscan.warehouse.upkeep import vacuum as run_vacuum
+
+    gone = run_vacuum(Warehouse(warehouse), days=days, dry_run=dry_run)
+    verb = "would go" if dry_run else "gone"
+    console.print(f"{gone.releases} releases and {gone.files} files of {gone.bytes / 1e6:.1f} MB {verb}")
+    return 0
+
+
+@app.command()
+def migrate(warehouse: WarehouseArgument) -> int:
+    """Bring a warehouse of roadscan 0.1 to today's layout; its data files stay as they are."""
+    from roadscan.warehouse.migrate import migrate as run_migrate
+
+    with progress("files") as on_progress:
+        done = run_migrate(warehouse, on_progress)
+    if done.releases:
+        console.print(f"{done.releases} releases with {done.files} files migrated")
+    else:
+        console.print("nothing to do: the warehouse has today's layout")
+    return 0
 
 
 @model_app.command("import")

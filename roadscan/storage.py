@@ -27,7 +27,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
@@ -57,6 +57,15 @@ class Stat:
 
     size: int
     tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a listing tells of an object: its key, its size in bytes, and when it was written."""
+
+    key: str
+    size: int
+    written_at: datetime
 
 
 def sha256_hex(data: bytes) -> str:
@@ -160,8 +169,16 @@ class Store(ABC):
         """Replace the object only if its tag is still the one that was read, else raise `Conflict`; its new tag."""
 
     @abstractmethod
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is gone already is no error."""
+
+    @abstractmethod
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """What lies below a prefix, in order of the keys."""
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Keys below a prefix, in order: for small folders, since images are found by their manifest."""
+        return (entry.key for entry in self.entries(prefix))
 
     @abstractmethod
     def folders(self) -> list[str]:
@@ -215,11 +232,19 @@ class DiskStore(Store):
             self.write(key, data)
         return sha256_hex(data)
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def delete(self, key: str) -> None:
+        path = self.path(key)
+        with _disk_errors(path):
+            path.unlink(missing_ok=True)
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
         start = self.root / prefix
         for path in sorted(start.rglob("*")) if start.is_dir() else ():
-            if path.is_file() and not path.name.startswith("."):
-                yield path.relative_to(self.root).as_posix()
+            with suppress(FileNotFoundError):  # another program deleted it
+                if path.is_file() and not path.name.startswith("."):
+                    stat = path.stat()
+                    moment = datetime.fromtimestamp(stat.st_mtime, UTC)
+                    yield Entry(path.relative_to(self.root).as_posix(), stat.st_size, moment)
 
     def folders(self) -> list[str]:
         if not self.root.is_dir():
@@ -311,10 +336,15 @@ class S3Store(Store):
     def swap(self, key: str, data: bytes, *, tag: str) -> str:
         return self._put_if(key, data, IfMatch=tag)
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def delete(self, key: str) -> None:
+        with _s3_errors(self.uri_of(key)):
+            _client().delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
         for page in self._pages(Prefix=f"{self.prefix}/{prefix}".lstrip("/")):
             for entry in page.get("Contents", []):
-                yield entry["Key"].removeprefix(self.prefix).lstrip("/")
+                key = entry["Key"].removeprefix(self.prefix).lstrip("/")
+                yield Entry(key, entry["Size"], entry["LastModified"])
 
     def folders(self) -> list[str]:
         prefix = f"{self.prefix}/" if self.prefix else ""

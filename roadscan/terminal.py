@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -211,6 +212,20 @@ def print_config(config: Config) -> int:
     """The resolved config as YAML; the exit code of having done so."""
     console.print(dump_config(config), markup=False, end="")
     return 0
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Rows with equal keys as a table, or as JSON."""
+    if as_json:
+        console.print_json(json.dumps(list(rows)))
+        return
+    if not rows:
+        console.print("none")
+        return
+    table = Table(*(name.replace("_", " ") for name in rows[0]))
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console.print(table)
 
 
 def print_facts(facts: dict[str, Any]) -> None:

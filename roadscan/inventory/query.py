@@ -25,6 +25,7 @@ from roadscan.errors import ConfigError, WarehouseError
 from roadscan.inventory.views import VIEWS
 from roadscan.schemas import TABLES
 from roadscan.warehouse import Release, Warehouse
+from roadscan.warehouse.warehouse import SURVEYED
 
 Format = Literal["table", "json", "csv"]
 
@@ -102,6 +103,9 @@ def define_views(
     paths: list[str] = []
     views = {name for name in views if not release.has(name)}  # the others were computed when it was published
     for name in sorted(tables - views):
+        if name in SURVEYED:
+            connection.register(name, warehouse.dataset(release, name))
+            continue
         files = [str(path) for path in warehouse.local_files(warehouse.files(release, name))]
         if files:
             source = ", ".join(quoted(path) for path in files)

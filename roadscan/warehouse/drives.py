@@ -69,7 +69,7 @@ def publish_drives(
         if ids not in files:  # of a try before
             files[ids] = [file for table in SURVEYED for file in put_together(warehouse, table, _staged(chosen, table))]
         older = replaced(warehouse, release, ids)
-        rows = pa.Table.from_pylist([{**drive.run, **_extent(drive.files)} for drive in chosen], RUNS)
+        rows = pa.Table.from_pylist([{**drive.run, **extent(drive.files)} for drive in chosen], RUNS)
         runs = _with_runs(warehouse, release, rows)
         return Change(note, (*files[ids], *older.add, *runs.add), (*older.remove, *runs.remove))
 
@@ -143,7 +143,7 @@ def _of(files: Iterable[DataFile], table: str) -> list[DataFile]:
     return [file for file in files if file.table == table]
 
 
-def _extent(files: Iterable[DataFile]) -> dict[str, Any]:
+def extent(files: Iterable[DataFile]) -> dict[str, Any]:
     """When and where the frames of these files were, from the statistics of the files; null where none says it."""
     stats = [json.loads(file.stats) for file in files if file.table == "frames"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roadscan import __version__
-from roadscan.errors import Conflict, WarehouseError
+from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
 from roadscan.storage import Store, engine_options, sha256_hex
 from roadscan.warehouse.files import NARROWED, DataFile, statistics
@@ -118,6 +117,21 @@ class TableLog:
         """All files of a version, one by one; of a large table `files` is much faster."""
         return to_data_files(self.table, self.files(version))
 
+    def history(self) -> Iterator[tuple[set[str], set[str]]]:
+        """Version after version, the paths that it added and those that it removed."""
+        version = 0
+        while True:
+            try:
+                text = self.store.read(_key(self.table, version)).decode()
+            except NotFound:
+                return
+            actions = [json.loads(line) for line in text.splitlines()]
+            added, removed = (
+                {self._path(action[kind]["path"]) for action in actions if kind in action} for kind in ("add", "remove")
+            )
+            yield added, removed
+            version += 1
+
     def checkpoint(self, version: int) -> None:
         """Write a checkpoint of a version, now and then; opening the table is faster with it, never different."""
         if version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1:
@@ -145,7 +159,7 @@ class TableLog:
             "timestamp": _now_ms(),
             "operation": "WRITE",
             "operationParameters": {},
-            "engineInfo": f"roadscan/{__version__}",
+            "engineInfo": "roadscan",
             "txnId": str(uuid.uuid4()),  # tells this commit from one with the same actions
             "userMetadata": note,
         }
@@ -169,11 +183,15 @@ class TableLog:
         actions = pa.table(self._open(version).get_add_actions(flatten=True))
         ends = [f"{end}.{name}" for name in NARROWED for end in ("min", "max") if name in TABLES[self.table].names]
         columns = {
-            "path": pa.array([f"{self.table}/{unquote(path)}" for path in actions["path"].to_pylist()], pa.string()),
+            "path": pa.array([self._path(path) for path in actions["path"].to_pylist()], pa.string()),
             "rows": actions["num_records"],
             "bytes": actions["size_bytes"],
         } | {name: actions[name] for name in ends if name in actions.column_names}
         return pa.table(columns).sort_by("path")
+
+    def _path(self, relative: str) -> str:
+        """A path of the log as a key of the warehouse."""
+        return f"{self.table}/{unquote(relative)}"
 
     def _open(self, version: int) -> Any:
         from deltalake import DeltaTable
@@ -202,6 +220,18 @@ def to_data_files(table: str, files: pa.Table) -> list[DataFile]:
         )
         for row in files.to_pylist()
     ]
+
+
+def guarantees(files: pa.Table) -> Iterator[tuple[str, pc.Expression]]:
+    """Rows of `TableLog.files` -> each path, and what holds for all rows of the file, for pyarrow's datasets."""
+    names = [name for name in NARROWED if f"min.{name}" in files.column_names]
+    for row in files.to_pylist():
+        holds = pc.scalar(True)
+        for name in names:
+            least, greatest, column = row[f"min.{name}"], row[f"max.{name}"], pc.field(name)
+            if least is not None and greatest is not None:
+                holds &= column.is_null() | ((column >= least) & (column <= greatest))
+        yield row["path"], holds
 
 
 def overlapping(files: pa.Table, column: str, least: Any, greatest: Any) -> pa.Table:

@@ -12,15 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
-from roadscan.storage import DiskStore, Store, open_store
+from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store
 from roadscan.warehouse import release as releases
 from roadscan.warehouse.cache import local_copies
 from roadscan.warehouse.files import DataFile, conform, data_file, encode, read_verified, schema_of, verified
-from roadscan.warehouse.log import TableLog, overlapping, to_data_files
+from roadscan.warehouse.latest import bring_latest
+from roadscan.warehouse.log import TableLog, guarantees, overlapping, to_data_files
 from roadscan.warehouse.release import Change, Entry, Release
 
 LOG = logging.getLogger(__name__)
@@ -77,12 +79,12 @@ class Warehouse:
         if len(older) < len(release.months):  # the month's last release is later: what was before it, it knows
             older += [
                 entry
-                for entry in self._manifest(release.months[len(older)]).month
+                for entry in self.at(release.months[len(older)]).month
                 if datetime.fromisoformat(entry.created_at) <= moment
             ]
         if not older:
             raise WarehouseError(f"{self.store.uri}: nothing was published by {moment.isoformat()}")
-        return self._manifest(older[-1])
+        return self.at(older[-1])
 
     def history(self) -> Iterator[Release]:
         """Every release from the current one back to the first."""
@@ -93,7 +95,27 @@ class Warehouse:
 
     def before(self, release: Release) -> Release:
         """The release that a release followed; an empty one before the first."""
-        return self._manifest(release.parent) if release.parent else Release()
+        return self.at(release.parent) if release.parent else Release()
+
+    def at(self, entry: Entry) -> Release:
+        """The release of an entry.
+
+        Raises:
+            WarehouseError: it was let go of, or another version of roadscan wrote it.
+        """
+        try:
+            tree: dict[str, Any] = json.loads(self.store.read(entry.path, sha256=entry.sha256))
+        except NotFound:
+            raise WarehouseError(
+                f"{self.store.uri}: release {entry.number} was let go of; the last one of each month is kept"
+            ) from None
+        if tree["format"] == releases.OLD_FORMAT:
+            raise WarehouseError(
+                f"{self.store.uri}: a warehouse of roadscan 0.1; run: roadscan migrate {self.store.uri}"
+            )
+        if tree["format"] != releases.FORMAT:
+            raise WarehouseError(f"{self.store.uri_of(entry.path)}: written by a newer roadscan; upgrade to read it")
+        return releases.decode(tree)
 
     def publish(self, change: Callable[[Release], Change | None]) -> Release:
         """Make a new release and move the pointer to it.
@@ -112,6 +134,7 @@ class Warehouse:
             base, entry, tag = self._current()
             wanted = change(base)
             if wanted is None:
+                self._settle(base)
                 return base
             new = self._next(base, entry, wanted)
             data, place = releases.encode(new)
@@ -125,7 +148,7 @@ class Warehouse:
             except Conflict:
                 continue
             LOG.info("%s: published release %d: %s", self.store.uri, new.number, new.note)
-            self._settle(new, wanted.tables)
+            self._settle(new)
             return new
         raise Conflict(f"{self.store.uri}: other runs published {PUBLISH_TRIES} times in a row; run again")
 
@@ -189,10 +212,27 @@ class Warehouse:
         """
         return self._write(table, rows, f"{STAGING}/{key}")
 
+    def log(self, table: str) -> TableLog:
+        """The log of a table."""
+        return self._logs[table]
+
     def replacement(self, release: Release, files: Sequence[DataFile], note: str) -> Change:
         """The change that makes these files the only ones of their tables."""
         old = [file for table in sorted({file.table for file in files}) for file in self.files(release, table)]
         return Change(note, tuple(files), tuple(old))
+
+    def dataset(self, release: Release, table: str) -> ds.Dataset:
+        """A table for engines that read only what a question needs: files by the log's statistics, then row groups.
+
+        Unlike `read` it checks no digests, since it does not read files whole.
+        """
+        system, root = arrow_filesystem(self.store.uri)
+        version, format_ = release.version(table), ds.ParquetFileFormat()
+        fragments = [
+            format_.make_fragment(f"{root}/{path}", filesystem=system, partition_expression=guarantee)
+            for path, guarantee in ([] if version is None else guarantees(self._logs[table].files(version)))
+        ]
+        return ds.FileSystemDataset(fragments, TABLES[table], format_, system)
 
     def local_files(self, files: Iterable[DataFile]) -> list[Path]:
         """Verified paths on this machine for data files, for engines that open files themselves.
@@ -244,12 +284,13 @@ class Warehouse:
                 tables[table] = self._logs[table].commit(tables.get(table), add, remove, wanted.note)
         return replace(new, note=wanted.note, tables=tables)
 
-    def _settle(self, new: Release, touched: Iterable[str]) -> None:
-        """What a release brings with it for others; where this fails, the next release brings it."""
-        for version, log in ((new.tables[table], self._logs[table]) for table in new.tables):
-            log.align(version)
-        for table in touched:
-            self._logs[table].checkpoint(new.tables[table].version)
+    def _settle(self, release: Release) -> None:
+        """What a release brings with it for others; what a run that died left out, the next one brings."""
+        for table, version in release.tables.items():
+            self._logs[table].align(version)
+            self._logs[table].checkpoint(version.version)
+        if release.has("assets"):
+            bring_latest(self, release)
 
     def _current(self) -> tuple[Release, Entry | None, str | None]:
         """The current release, where its manifest is, and the pointer's tag; None where there is no pointer yet."""
@@ -264,23 +305,8 @@ class Warehouse:
             raise WarehouseError(
                 f"{self.store.uri_of(POINTER)}: not a release pointer; 'roadscan releases' names them all"
             ) from None
-        release = self._manifest(entry)
+        release = self.at(entry)
         return release, replace(entry, created_at=release.created_at), tag
-
-    def _manifest(self, entry: Entry) -> Release:
-        try:
-            tree: dict[str, Any] = json.loads(self.store.read(entry.path, sha256=entry.sha256))
-        except NotFound:
-            raise WarehouseError(
-                f"{self.store.uri}: release {entry.number} was let go of; the last one of each month is kept"
-            ) from None
-        if tree["format"] == releases.OLD_FORMAT:
-            raise WarehouseError(
-                f"{self.store.uri}: a warehouse of roadscan 0.1; run: roadscan migrate {self.store.uri}"
-            )
-        if tree["format"] != releases.FORMAT:
-            raise WarehouseError(f"{self.store.uri_of(entry.path)}: written by a newer roadscan; upgrade to read it")
-        return releases.decode(tree)
 
 
 def _there(path: Path, schema: pa.Schema) -> list[str]:

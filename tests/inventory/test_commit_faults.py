@@ -22,7 +22,7 @@ from roadscan.inventory.build import DriveTables
 from roadscan.inventory.update import TABLES as REGISTER
 from roadscan.scan import ledger
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import Stat, Store, open_store, sha256_hex
+from roadscan.storage import Entry, Stat, Store, open_store, sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.warehouse import Release, Warehouse
 from roadscan.warehouse import warehouse as module
@@ -67,14 +67,17 @@ class Dying(Store):
     def swap(self, key: str, data: bytes, *, tag: str) -> str:
         return self._written(lambda: self.store.swap(key, data, tag=tag))
 
+    def delete(self, key: str) -> None:
+        self._written(lambda: self.store.delete(key))
+
     def read_tagged(self, key: str) -> tuple[bytes, str]:
         return self.store.read_tagged(key)
 
     def stat(self, key: str) -> Stat:
         return self.store.stat(key)
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
-        return self.store.keys(prefix)
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        return self.store.entries(prefix)
 
     def folders(self) -> list[str]:
         return self.store.folders()

@@ -1,0 +1,165 @@
+"""Releases kept and let go of: what changed between two, an older one restored, and files that no kept one needs.
+
+Kept are the current release, every release of the last `days`, and the last one of each month for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from roadscan.errors import WarehouseError
+from roadscan.schemas import TABLES
+from roadscan.warehouse.release import Change, Entry, Release
+from roadscan.warehouse.warehouse import STAGING, Warehouse
+
+KEPT_DAYS = 90
+STAGING_DAYS = 7
+DECIDED = ("reviews",)  # what people decided, which no restore takes back
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a table has more or less in one release than in another."""
+
+    table: str
+    rows: int
+    files_added: int
+    files_removed: int
+
+
+@dataclass(frozen=True)
+class Vacuumed:
+    """What was let go of, or would be.
+
+    Attributes:
+        releases: manifests.
+        files: data files that no kept release needs, and what no release ever named.
+        bytes: of those files.
+    """
+
+    releases: int
+    files: int
+    bytes: int
+
+
+def find_release(warehouse: Warehouse, number: int) -> Release:
+    """A release by its number.
+
+    Raises:
+        WarehouseError: there is none, or it was let go of.
+    """
+    current = warehouse.published()
+    if number == current.number:
+        return current
+    for entry in entries(warehouse, current):
+        if entry.number == number:
+            return warehouse.at(entry)
+    raise WarehouseError(f"release: got {number}; {warehouse.store.uri} has 1 to {current.number}")
+
+
+def entries(warehouse: Warehouse, current: Release) -> Iterator[Entry]:
+    """Every release before the current one, the newest first; also those that were let go of."""
+    yield from reversed(current.month)
+    for last in reversed(current.months):
+        yield last
+        yield from reversed(warehouse.at(last).month)
+
+
+def difference(warehouse: Warehouse, old: Release, new: Release) -> list[Difference]:
+    """What each table has in `new` that it had not in `old`; equal tables are left out."""
+    found = []
+    for table in TABLES:
+        if old.version(table) != new.version(table):
+            before, after = ({file.path for file in warehouse.files(one, table)} for one in (old, new))
+            rows = new.rows(table) - old.rows(table)
+            found.append(Difference(table, rows, len(after - before), len(before - after)))
+    return found
+
+
+def restore(warehouse: Warehouse, number: int) -> Release:
+    """Publish an older release's tables again, as the newest one.
+
+    What reviewers decided stays, and so do the releases between. The next inventory run applies the reviews again.
+
+    Raises:
+        WarehouseError: there is no such release, or it was let go of.
+    """
+    wanted = find_release(warehouse, number)
+
+    def change(release: Release) -> Change | None:
+        tables = [table for table in TABLES if table not in DECIDED and release.has(table)]
+        add = [file for table in tables for file in warehouse.files(wanted, table)]
+        remove = [file for table in tables for file in warehouse.files(release, table)]
+        made = Change(f"restored {number}", tuple(add), tuple(remove))
+        return made if made.differs else None
+
+    return warehouse.publish(change)
+
+
+def vacuum(
+    warehouse: Warehouse,
+    *,
+    days: int = KEPT_DAYS,
+    staging_days: int = STAGING_DAYS,
+    dry_run: bool = False,
+    now: datetime | None = None,
+) -> Vacuumed:
+    """Delete what no kept release needs. Two at a time do no harm; one that dies is run again.
+
+    Args:
+        warehouse: whose.
+        days: releases younger than this are kept, for readers that have one open, too.
+        staging_days: no file is deleted that was written later: a run that is under way may need it.
+        dry_run: only count.
+        now: the time; None for this moment.
+    """
+    now = now or datetime.now(UTC)
+    current = warehouse.published()
+    kept, gone = _sorted_out(warehouse, current, now - timedelta(days=days))
+    manifests = [entry.path for entry in gone if warehouse.store.exists(entry.path)]
+    files: dict[str, int] = {}
+    for table in TABLES:
+        files |= _unneeded(warehouse, table, kept, now - timedelta(days=staging_days))
+    for entry in warehouse.store.entries(f"{STAGING}/"):
+        if entry.written_at < now - timedelta(days=staging_days):
+            files[entry.key] = entry.size
+    if not dry_run:
+        for key in (*manifests, *files):  # manifests first: nobody finds a release whose files go
+            warehouse.store.delete(key)
+    return Vacuumed(len(manifests), len(files), sum(files.values()))
+
+
+def _sorted_out(warehouse: Warehouse, current: Release, since: datetime) -> tuple[list[Release], list[Entry]]:
+    """The releases to keep, and where those are that go."""
+    lasting = {entry.number for entry in current.months}
+    kept, gone = [current], []
+    for entry in entries(warehouse, current):
+        if entry.number in lasting or datetime.fromisoformat(entry.created_at) >= since:
+            kept.append(warehouse.at(entry))
+        else:
+            gone.append(entry)
+    return kept, gone
+
+
+def _unneeded(warehouse: Warehouse, table: str, kept: list[Release], before: datetime) -> dict[str, int]:
+    """Data files of a table that no kept release needs and that were not written lately, with their sizes.
+
+    What a version after the newest release names belongs to a run that is under way.
+    """
+    versions = {version for one in kept if (version := one.version(table)) is not None}
+    needed: set[str] = set()
+    live: set[str] = set()
+    for version, (added, removed) in enumerate(warehouse.log(table).history()):
+        live = live - removed | added
+        if version in versions or version > max(versions, default=-1):
+            needed |= live
+    return {
+        entry.key: entry.size
+        for entry in warehouse.store.entries(f"{table}/")
+        if entry.key.endswith(".parquet")
+        and "/_delta_log/" not in entry.key
+        and entry.key not in needed
+        and entry.written_at < before
+    }
