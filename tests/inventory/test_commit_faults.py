@@ -167,6 +167,11 @@ def ids(warehouse: Warehouse) -> set[str]:
     return set(warehouse.read(warehouse.current(), "assets")["asset_id"].to_pylist())
 
 
+def latest(warehouse: Warehouse) -> set[str]:
+    data = warehouse.store.read("latest/assets.parquet")
+    return set(pq.read_table(pa.BufferReader(data), columns=["asset_id"])["asset_id"].to_pylist())
+
+
 @pytest.fixture
 def world() -> World:
     return make_world(seed=3, length_m=250.0)
@@ -193,10 +198,13 @@ def test_an_inventory_that_dies_at_any_write(places, world, monkeypatch):
         assert register(death.warehouse, checked(death.warehouse)) == after
         assert ids(death.warehouse) >= kept
         assert death.warehouse.current().number == release.number + summary.published
-    # Five tables or more, the manifest and the pointer; only the pointer moves readers on.
-    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * (len(seen) // 2)
-    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * (len(seen) // 2 - 1) + [True]
-    assert len(seen) // 2 >= len(REGISTER) + 2
+        assert latest(death.warehouse) == ids(death.warehouse)
+    # Files and logs of five tables or more, the release and the pointer, which alone moves readers on; after it come
+    # the four files of latest/.
+    half = len(seen) // 2
+    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * (half - 4) + [True] * 4
+    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * (half - 5) + [True] * 5
+    assert half >= 2 * 5 + 2 + 4
 
 
 def test_the_first_inventory_that_dies_at_any_write(places, world, monkeypatch):

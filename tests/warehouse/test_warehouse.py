@@ -15,14 +15,6 @@ from roadscan.warehouse import Change, Release, Warehouse
 from roadscan.warehouse import warehouse as module
 
 
-@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
-    if request.param == "disk":
-        return Warehouse(str(tmp_path / "warehouse"))
-    request.getfixturevalue("s3")
-    return Warehouse(f"s3://warehouse/{tmp_path.name}")
-
-
 def runs(drive_id: str, frames: int = 1) -> pa.Table:
     row = {
         "drive_id": drive_id,

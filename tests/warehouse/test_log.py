@@ -1,0 +1,100 @@
+"""The logs of tables: what a writer that died left in them, and what other engines see."""
+
+from __future__ import annotations
+
+import pytest
+from deltalake import DeltaTable
+from support.tables import named_runs
+
+from roadscan.errors import WarehouseError
+from roadscan.storage import engine_options
+from roadscan.warehouse import Change, DataFile, Release, Warehouse
+from roadscan.warehouse.log import CHECKPOINT_EVERY
+
+
+def add(warehouse: Warehouse, *names: str) -> Release:
+    files = [warehouse.write("runs", named_runs(name)) for name in names]
+    return warehouse.publish(lambda _: Change("more", tuple(files)))
+
+
+def names(warehouse: Warehouse, release: Release) -> list[str]:
+    return sorted(warehouse.read(release, "runs")["drive_id"].to_pylist())
+
+
+def newest(warehouse: Warehouse) -> list[str]:
+    """What an engine reads that opens the table and knows nothing of releases."""
+    address = warehouse.store.uri_of("runs")
+    return sorted(
+        DeltaTable(address, storage_options=engine_options(address)).to_pyarrow_table()["drive_id"].to_pylist()
+    )
+
+
+def left_behind(warehouse: Warehouse, base: Release, name: str) -> DataFile:
+    """A commit of a publisher that died before its release."""
+    file = warehouse.write("runs", named_runs(name))
+    warehouse.log("runs").commit(base.tables.get("runs"), [file], [], "died")
+    return file
+
+
+def test_what_a_dead_publisher_committed_is_in_no_release(warehouse: Warehouse) -> None:
+    base = add(warehouse, "a")
+    left_behind(warehouse, base, "dead")
+    assert names(warehouse, warehouse.current()) == ["a"]
+    release = add(warehouse, "b")
+    assert names(warehouse, release) == newest(warehouse) == ["a", "b"]
+    assert names(warehouse, base) == ["a"]
+    assert (release.rows("runs"), len(warehouse.files(release, "runs"))) == (2, 2)
+
+
+def test_a_dead_publisher_of_the_first_release_is_undone(warehouse: Warehouse) -> None:
+    left_behind(warehouse, Release(), "dead")
+    assert names(warehouse, add(warehouse, "b")) == newest(warehouse) == ["b"]
+
+
+def test_a_publish_of_other_tables_takes_away_what_a_dead_one_left(warehouse: Warehouse) -> None:
+    left_behind(warehouse, add(warehouse, "a"), "dead")
+    assert newest(warehouse) == ["a", "dead"]
+    warehouse.publish(lambda _: Change("a night"))
+    assert newest(warehouse) == ["a"]
+
+
+def test_a_file_that_was_removed_may_come_again(warehouse: Warehouse) -> None:
+    first = add(warehouse, "a", "b")
+    (a, _) = warehouse.files(first, "runs")
+    second = warehouse.publish(lambda _: Change("less", remove=(a,)))
+    third = warehouse.publish(lambda _: Change("more", add=(a,)))
+    assert [names(warehouse, one) for one in (first, second, third)][::2] == [["a", "b"]] * 2
+    assert (second.rows("runs"), third.rows("runs")) == (1, 2)
+    assert newest(warehouse) == ["a", "b"]
+
+
+def test_a_change_without_a_difference_is_no_commit(warehouse: Warehouse) -> None:
+    release = add(warehouse, "a")
+    files = tuple(warehouse.files(release, "runs"))
+    again = warehouse.publish(lambda _: Change("the same", files, files))
+    assert (again.number, again.version("runs")) == (release.number + 1, release.version("runs"))
+
+
+def test_every_version_stays_readable_over_checkpoints(warehouse: Warehouse) -> None:
+    releases = [add(warehouse, f"{number:03d}") for number in range(CHECKPOINT_EVERY + 3)]
+    logs = list(warehouse.store.keys("runs/_delta_log/"))
+    assert any("checkpoint" in key for key in logs)
+    reader = Warehouse(warehouse.store.uri)
+    for count, release in enumerate(releases, 1):
+        assert len(names(reader, release)) == count
+    assert len(newest(warehouse)) == len(releases)
+
+
+def test_only_files_that_may_have_a_drive_are_opened(warehouse: Warehouse) -> None:
+    release = add(warehouse, "a", "b", "c")
+    (file,) = warehouse.files(release, "runs", drive_id="b")
+    assert warehouse.read_files([file], "runs")["drive_id"].to_pylist() == ["b"]
+    assert warehouse.files(release, "runs", drive_id="bb") == []
+
+
+def test_a_log_whose_files_are_gone_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    warehouse = Warehouse(str(tmp_path))
+    release = add(warehouse, "a")
+    (tmp_path / "runs" / "_delta_log" / f"{0:020d}.json").unlink()
+    with pytest.raises(WarehouseError, match="version 0 of its log cannot be read"):
+        Warehouse(str(tmp_path)).read(release, "runs")

@@ -1,0 +1,128 @@
+"""Releases compared, restored and let go of."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+from support.tables import named_runs
+
+from roadscan.errors import WarehouseError
+from roadscan.schemas import REVIEWS
+from roadscan.warehouse import Change, Release, Warehouse
+from roadscan.warehouse.upkeep import Difference, difference, find_release, restore, vacuum
+
+LATER = datetime.now(UTC) + timedelta(days=200)
+
+
+def put(warehouse: Warehouse, *names: str) -> Release:
+    """A release whose runs are these and no others."""
+    file = warehouse.write("runs", named_runs(*names))
+    return warehouse.publish(lambda release: warehouse.replacement(release, [file], f"runs {names}"))
+
+
+def runs(warehouse: Warehouse, release: Release) -> list[str]:
+    return warehouse.read(release, "runs")["drive_id"].to_pylist()
+
+
+def review(warehouse: Warehouse, asset_id: str) -> None:
+    row = {"asset_id": asset_id, "action": "accept", "class": "Bus Stop", "geometry": b""}
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    table = pa.Table.from_pylist([{**row, "reviewed_at": moment, "first_seen": moment}], REVIEWS)
+    file = warehouse.write("reviews", table)
+    warehouse.publish(lambda _: Change("reviews", (file,)))
+
+
+def test_a_difference_counts_rows_and_files(warehouse: Warehouse) -> None:
+    old, new = put(warehouse, "a"), put(warehouse, "a", "b")
+    assert difference(warehouse, old, new) == [Difference("runs", 1, 1, 1)]
+    assert difference(warehouse, new, new) == []
+
+
+def test_a_restored_release_is_the_newest_and_reviews_stay(warehouse: Warehouse) -> None:
+    first = put(warehouse, "a")
+    second = put(warehouse, "bad")
+    review(warehouse, "x")
+    restored = restore(warehouse, first.number)
+    assert warehouse.current() == restored
+    assert runs(warehouse, restored) == ["a"]
+    assert warehouse.read(restored, "reviews")["asset_id"].to_pylist() == ["x"]
+    assert runs(warehouse, find_release(warehouse, second.number)) == ["bad"]  # it may be looked at, and come back
+    assert runs(warehouse, restore(warehouse, second.number)) == ["bad"]
+
+
+def test_a_table_that_the_older_release_had_not_is_empty_after_its_restore(warehouse: Warehouse) -> None:
+    first = warehouse.publish(lambda _: Change("empty"))
+    put(warehouse, "a")
+    assert runs(warehouse, restore(warehouse, first.number)) == []
+
+
+def test_restoring_the_current_state_publishes_nothing(warehouse: Warehouse) -> None:
+    release = put(warehouse, "a")
+    assert restore(warehouse, release.number) == release
+
+
+def test_a_number_that_is_no_release_is_told_with_those_there_are(warehouse: Warehouse) -> None:
+    put(warehouse, "a")
+    with pytest.raises(WarehouseError, match=r"got 7; .* has 1 to 1"):
+        find_release(warehouse, 7)
+
+
+def test_young_releases_and_files_are_kept(warehouse: Warehouse) -> None:
+    releases = [put(warehouse, name) for name in "abc"]
+    gone = vacuum(warehouse)
+    assert (gone.releases, gone.files) == (0, 0)
+    assert [runs(warehouse, one) for one in releases] == [["a"], ["b"], ["c"]]
+
+
+def test_what_no_kept_release_needs_goes(warehouse: Warehouse) -> None:
+    old, between, current = (put(warehouse, name) for name in "abc")
+    orphan = warehouse.write("runs", named_runs("never published"))
+    staged = warehouse.stage("runs", named_runs("staged"), "key/000000-runs")
+    before = set(warehouse.store.keys())
+    counted = vacuum(warehouse, now=LATER, dry_run=True)
+    assert set(warehouse.store.keys()) == before
+    assert vacuum(warehouse, now=LATER) == counted
+    assert counted.releases == 2
+    assert before - set(warehouse.store.keys()) >= {orphan.path, staged.path}
+    assert counted.files == 4
+    assert runs(Warehouse(warehouse.store.uri), warehouse.current()) == ["c"]
+    assert warehouse.current() == current
+    for gone in (old, between):
+        with pytest.raises(WarehouseError, match="let go of"):
+            find_release(warehouse, gone.number)
+    assert vacuum(warehouse, now=LATER).files == 0
+
+
+def test_a_file_that_a_kept_release_shares_with_one_that_goes_stays(warehouse: Warehouse) -> None:
+    first = put(warehouse, "a")
+    second = warehouse.write("runs", named_runs("b"))
+    warehouse.publish(lambda _: Change("more", (second,)))
+    assert vacuum(warehouse, now=LATER).releases == 1
+    assert sorted(runs(warehouse, warehouse.current())) == ["a", "b"]
+    assert first.number == 1
+
+
+def test_what_a_publisher_under_way_has_committed_stays(warehouse: Warehouse) -> None:
+    base = put(warehouse, "a")
+    file = warehouse.write("runs", named_runs("soon"))
+    warehouse.log("runs").commit(base.tables["runs"], [file], [], "under way")
+    vacuum(warehouse, now=LATER)
+    assert warehouse.store.exists(file.path)
+
+
+def test_two_vacuums_and_readers_at_once_lose_nothing(warehouse: Warehouse) -> None:
+    for name in "abcdef":
+        put(warehouse, name)
+
+    def read(_: int) -> list[str]:
+        reader = Warehouse(warehouse.store.uri)
+        return runs(reader, reader.current())
+
+    with ThreadPoolExecutor(4) as pool:
+        cleaners = [pool.submit(vacuum, Warehouse(warehouse.store.uri), now=LATER) for _ in range(2)]
+        assert list(pool.map(read, range(20))) == [["f"]] * 20
+        assert max(cleaner.result().releases for cleaner in cleaners) == 5
+    assert runs(warehouse, warehouse.current()) == ["f"]
