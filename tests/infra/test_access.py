@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
@@ -23,7 +22,7 @@ from support.templates import INFRA, Template, as_list, load, resolve  # noqa: E
 from roadscan.doctor import store as doctor  # noqa: E402
 from roadscan.errors import AccessDenied  # noqa: E402
 from roadscan.storage import open_store  # noqa: E402
-from roadscan.warehouse import Warehouse  # noqa: E402
+from roadscan.warehouse import Change, Warehouse  # noqa: E402
 
 REGION = "ap-southeast-1"
 VALUES = {
@@ -33,7 +32,8 @@ VALUES = {
     "Key": f"arn:aws:kms:{REGION}:123456789012:key/k",
     "Labelled": "labelled",
 }
-# What may be done where: read, write, list (a bucket as a whole). Nobody may delete, or look into a bucket of others.
+# What may be done where: read, write, list (a bucket as a whole). Nobody may look into a bucket of others, and of the jobs
+# none may delete.
 PLACES = ("hw-raw/drives", "hw-raw/labelled", "hw-warehouse/highways", "hw-models/runs", "hw-payroll/2026")
 MATRIX = {
     "ScanRole": ("rl", "rl", "rwl", "rl", ""),
@@ -178,6 +178,21 @@ def test_every_right_is_named(role: str) -> None:
             assert "Delete" not in action
 
 
+def test_a_vacuum_deletes_in_the_warehouse_and_writes_nowhere() -> None:
+    documents = policies("VacuumRole", load("access"))
+    assert [
+        action for one in documents["Vacuum"]["Statement"] for action in as_list(one["Action"]) if "*" in action
+    ] == []
+    with account():
+        s3 = boto3.client("s3", **assume("VacuumRole", documents))
+        assert rights(s3) == ("", "", "rl", "", "")
+        for bucket in ("hw-raw", "hw-models"):
+            for call, arguments in NEVER.items():
+                assert refused(getattr(s3, call), Bucket=bucket, **arguments), f"{call} in {bucket}"
+        assert not refused(s3.delete_object, Bucket="hw-warehouse", Key="highways/there")
+        assert refused(s3.delete_bucket, Bucket="hw-warehouse")
+
+
 def as_job(patch: pytest.MonkeyPatch, credentials: Credentials) -> None:
     for name, value in credentials.items():
         patch.setenv(name.upper(), value)
@@ -190,7 +205,7 @@ def test_the_program_works_with_a_scans_rights() -> None:
         assert open_store("s3://hw-models/runs").read("there") == b"bytes"
         warehouse = Warehouse("s3://hw-warehouse/highways")
         for note in ("first", "second"):
-            warehouse.publish(lambda current, note=note: replace(current, note=note))
+            warehouse.publish(lambda _, note=note: Change(note))
         assert warehouse.current().note == "second"
         found = list(doctor.warehouse("s3://hw-warehouse/highways"))
         assert [one.check for one in found if one.status != "ok"] == []
@@ -209,7 +224,7 @@ def test_a_training_may_not_publish() -> None:
         assert open_store("s3://hw-raw/labelled").read("there") == b"bytes"
         open_store("s3://hw-models/runs").write("highways.zip", b"weights")
         with pytest.raises(AccessDenied):
-            Warehouse("s3://hw-warehouse/highways").publish(lambda current: replace(current, note="forged"))
+            Warehouse("s3://hw-warehouse/highways").publish(lambda _: Change("forged"))
         with pytest.raises(AccessDenied):
             open_store("s3://hw-raw/drives").read("there")
 
