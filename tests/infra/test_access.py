@@ -32,8 +32,7 @@ VALUES = {
     "Key": f"arn:aws:kms:{REGION}:123456789012:key/k",
     "Labelled": "labelled",
 }
-# What may be done where: read, write, list (a bucket as a whole). Nobody may look into a bucket of others, and of the jobs
-# none may delete.
+# What may be done where: read, write, list (a bucket as a whole). No job may delete, or look into a bucket of others.
 PLACES = ("hw-raw/drives", "hw-raw/labelled", "hw-warehouse/highways", "hw-models/runs", "hw-payroll/2026")
 MATRIX = {
     "ScanRole": ("rl", "rl", "rwl", "rl", ""),
