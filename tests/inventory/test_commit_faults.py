@@ -1,20 +1,20 @@
 """A run that dies at any write to the warehouse: readers see what was before or what comes next, and nothing else.
 
-Of a run with n writes each one is made the last, once before it reaches the store and once after: a killed program
-knows no other moments, since a write is one rename or one PUT. After each death the warehouse is read as a reader
-would, every file of it, and the run is started again.
+Of a run with n writes the store gets none, one, two … and then the program dies: a killed program knows no other
+moments, since a write is one rename or one PUT, and to die after one is to die before the next. After each death the
+warehouse is read as a reader would, every file of it, and the run is started again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from support.deaths import copy, deaths
 from support.world import World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, update_inventory
@@ -22,74 +22,11 @@ from roadscan.inventory.build import DriveTables
 from roadscan.inventory.update import TABLES as REGISTER
 from roadscan.scan import ledger
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import Entry, Stat, Store, open_store, sha256_hex
+from roadscan.storage import sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.warehouse import Release, Warehouse
-from roadscan.warehouse import warehouse as module
 
 pytestmark = pytest.mark.slow
-
-BEFORE, AFTER = "before", "after"
-
-
-class Killed(BaseException):
-    """Not an `Exception`: like a kill, nothing in the program gets over it."""
-
-
-class Dying(Store):
-    """A store that passes everything on, until its last write.
-
-    Args:
-        store: the real one.
-        last: number of the write, from 0, in which the program dies.
-        moment: before the write reaches the store, or after.
-    """
-
-    def __init__(self, store: Store, last: int, moment: str) -> None:
-        self.store, self.uri, self.last, self.moment, self.writes = store, store.uri, last, moment, 0
-
-    def _written(self, write: Callable[[], Any]) -> Any:
-        number, self.writes = self.writes, self.writes + 1
-        assert number <= self.last, "the program went on after its death"
-        if (number, self.moment) == (self.last, BEFORE):
-            raise Killed
-        answer = write()
-        if (number, self.moment) == (self.last, AFTER):
-            raise Killed
-        return answer
-
-    def write(self, key: str, data: bytes) -> None:
-        self._written(lambda: self.store.write(key, data))
-
-    def create(self, key: str, data: bytes) -> str:
-        return self._written(lambda: self.store.create(key, data))
-
-    def swap(self, key: str, data: bytes, *, tag: str) -> str:
-        return self._written(lambda: self.store.swap(key, data, tag=tag))
-
-    def delete(self, key: str) -> None:
-        self._written(lambda: self.store.delete(key))
-
-    def read_tagged(self, key: str) -> tuple[bytes, str]:
-        return self.store.read_tagged(key)
-
-    def stat(self, key: str) -> Stat:
-        return self.store.stat(key)
-
-    def entries(self, prefix: str = "") -> Iterator[Entry]:
-        return self.store.entries(prefix)
-
-    def folders(self) -> list[str]:
-        return self.store.folders()
-
-
-@dataclass
-class Death:
-    """One run that died: the warehouse it left, and what a reader now sees there."""
-
-    warehouse: Warehouse
-    number: int
-    moment: str
 
 
 @pytest.fixture(params=["disk", pytest.param("s3", marks=[pytest.mark.s3, pytest.mark.slow])])
@@ -99,40 +36,6 @@ def places(request: pytest.FixtureRequest, tmp_path) -> Callable[[str], str]:
         return lambda name: str(tmp_path / name)
     request.getfixturevalue("s3")
     return lambda name: f"s3://warehouse/{tmp_path.name}/{name}"
-
-
-def deaths(
-    start: str, places: Callable[[str], str], run: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Death]:
-    """The run from the same start, dying at its first write, then at its second …, until it lives."""
-    for moment in (BEFORE, AFTER):
-        number = 0
-        while True:
-            uri = places(f"{moment}-{number}")
-            _copy(start, uri)
-            dying = Dying(open_store(uri), number, moment)
-            with monkeypatch.context() as patched:
-                patched.setattr(module, "open_store", lambda at, uri=uri, dying=dying: _same(at, uri, dying))
-                try:
-                    run(uri)
-                except Killed:
-                    pass
-                else:
-                    break
-            yield Death(Warehouse(uri), number, moment)
-            number += 1
-        assert dying.writes == number > 0
-
-
-def _same(at: str, uri: str, store: Store) -> Store:
-    assert at == uri
-    return store
-
-
-def _copy(start: str, uri: str) -> None:
-    old, new = open_store(start), open_store(uri)
-    for key in old.keys():  # noqa: SIM118 - a store is no dictionary
-        new.write(key, old.read(key))
 
 
 def checked(warehouse: Warehouse) -> Release:
@@ -182,43 +85,41 @@ def test_an_inventory_that_dies_at_any_write(places, world, monkeypatch):
     start, calm = places("start"), places("calm")
     update(places("start"), commit_of=drive(world, 0))
     commit(Warehouse(start), drive(world, 1))
-    _copy(start, calm)
+    copy(start, calm)
     update(calm)
     before, after = (register(w, checked(w)) for w in (Warehouse(start), Warehouse(calm)))
     assert before != after
     kept = ids(Warehouse(start)) & ids(Warehouse(calm))
     assert kept
     seen = []
-    for death in deaths(start, places, update, monkeypatch):
-        found, release = register(death.warehouse, checked(death.warehouse)), death.warehouse.current()
-        assert found in (before, after), (death.number, death.moment)
-        seen.append((death.moment, found == after))
-        summary = update(death.warehouse.store.uri)
+    for left in deaths(start, places, update, monkeypatch):
+        found, release = register(left, checked(left)), left.current()
+        assert found in (before, after)
+        seen.append(found == after)
+        summary = update(left.store.uri)
         assert summary.published == (found == before)
-        assert register(death.warehouse, checked(death.warehouse)) == after
-        assert ids(death.warehouse) >= kept
-        assert death.warehouse.current().number == release.number + summary.published
-        assert latest(death.warehouse) == ids(death.warehouse)
+        assert register(left, checked(left)) == after
+        assert ids(left) >= kept
+        assert left.current().number == release.number + summary.published
+        assert latest(left) == ids(left)
     # Files and logs of five tables or more, the release and the pointer, which alone moves readers on; after it come
     # the four files of latest/.
-    half = len(seen) // 2
-    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * (half - 4) + [True] * 4
-    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * (half - 5) + [True] * 5
-    assert half >= 2 * 5 + 2 + 4
+    assert seen == [False] * (len(seen) - 4) + [True] * 4
+    assert len(seen) >= 2 * 5 + 2 + 4
 
 
 def test_the_first_inventory_that_dies_at_any_write(places, world, monkeypatch):
     """Nothing was published before but a scan: readers see an empty register or the whole one."""
     start, calm = places("start"), places("calm")
     commit(Warehouse(start), drive(world, 0))
-    _copy(start, calm)
+    copy(start, calm)
     update(calm)
     after = register(Warehouse(calm), checked(Warehouse(calm)))
-    for death in deaths(start, places, update, monkeypatch):
-        found = register(death.warehouse, checked(death.warehouse))
-        assert found == after or not any(found.values()), (death.number, death.moment)
-        update(death.warehouse.store.uri)
-        assert register(death.warehouse, checked(death.warehouse)) == after
+    for left in deaths(start, places, update, monkeypatch):
+        found = register(left, checked(left))
+        assert found == after or not any(found.values())
+        update(left.store.uri)
+        assert register(left, checked(left)) == after
 
 
 def update(uri: str, commit_of: DriveTables | None = None):
@@ -266,7 +167,7 @@ def test_a_scan_that_dies_at_any_write(places, scanned_before, monkeypatch):
     scan(start, drive(world, 1), "other")  # another drive, which must stay
     if scanned_before:
         scan(start, old, "old")
-    _copy(start, calm)
+    copy(start, calm)
 
     def run(uri: str) -> None:
         scan(uri, new, "new")
@@ -275,18 +176,16 @@ def test_a_scan_that_dies_at_any_write(places, scanned_before, monkeypatch):
     before, after = (scanned(w, checked(w)) for w in (Warehouse(start), Warehouse(calm)))
     assert before != after
     assert {row["drive_id"] for row in before["frames"]} == {"night-02", *(["d"] if scanned_before else [])}
-    seen = []
-    for death in deaths(start, places, run, monkeypatch):
-        found = scanned(death.warehouse, checked(death.warehouse))
-        assert found in (before, after), (death.number, death.moment)
-        seen.append((death.moment, found == after))
-        run(death.warehouse.store.uri)
-        assert scanned(death.warehouse, checked(death.warehouse)) == after
-        assert death.warehouse.current().number == Warehouse(calm).current().number
+    deadly = 0
+    for left in deaths(start, places, run, monkeypatch):
+        assert scanned(left, checked(left)) == before  # the pointer is the last
+        deadly += 1
+        run(left.store.uri)
+        assert scanned(left, checked(left)) == after
+        assert left.current().number == Warehouse(calm).current().number
     # Of three shards the observations, the frames and the commit; the three tables' files and logs; the release and the
     # pointer.
-    assert [is_next for moment, is_next in seen if moment == BEFORE] == [False] * 17
-    assert [is_next for moment, is_next in seen if moment == AFTER] == [False] * 16 + [True]
+    assert deadly == 17
 
 
 def test_the_first_scan_of_a_warehouse_that_dies_at_any_write(places, monkeypatch):
@@ -299,8 +198,7 @@ def test_the_first_scan_of_a_warehouse_that_dies_at_any_write(places, monkeypatc
 
     run(calm)
     after = scanned(Warehouse(calm), checked(Warehouse(calm)))
-    for death in deaths(start, places, run, monkeypatch):
-        release = checked(death.warehouse)
-        assert release == Release() or scanned(death.warehouse, release) == after
-        run(death.warehouse.store.uri)
-        assert scanned(death.warehouse, checked(death.warehouse)) == after
+    for left in deaths(start, places, run, monkeypatch):
+        assert checked(left) == Release()
+        run(left.store.uri)
+        assert scanned(left, checked(left)) == after
