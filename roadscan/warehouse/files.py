@@ -36,7 +36,7 @@ class DataFile:
         table: name in `roadscan.schemas.TABLES`.
         path: key in the warehouse; its name ends in the first `DIGITS` digits of the content's SHA-256.
         rows, bytes: how many.
-        stats: least and greatest value by column, as JSON that Delta Lake calls per-file statistics.
+        stats: least and greatest value and number of nulls by column, as JSON; see `statistics`.
     """
 
     table: str
@@ -77,21 +77,24 @@ def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
 
 def data_file(table: str, start: str, data: bytes, rows: pa.Table) -> DataFile:
     """The entry of a file: under which key it belongs, which begins with `start`, and what is in it."""
-    ranges = {column: _range(rows[column]) for column in NARROWED if column in rows.column_names}
+    names = [column for column in NARROWED if column in rows.column_names]
+    ranges, nulls = {name: _range(rows[name]) for name in names}, {name: rows[name].null_count for name in names}
     path = f"{start}-{sha256_hex(data)[:DIGITS]}.parquet"
-    return DataFile(table, path, rows.num_rows, len(data), statistics(rows.num_rows, ranges))
+    return DataFile(table, path, rows.num_rows, len(data), statistics(rows.num_rows, ranges, nulls))
 
 
-def statistics(rows: int, ranges: Mapping[str, tuple[Any, Any]]) -> str:
-    """Row count and ranges -> Delta Lake's per-file statistics (protocol specification, "Per-file Statistics").
+def statistics(rows: int, ranges: Mapping[str, tuple[Any, Any]], nulls: Mapping[str, int | None]) -> str:
+    """Counts and ranges -> Delta Lake's per-file statistics (protocol specification, "Per-file Statistics").
 
     Args:
         rows: of the file.
         ranges: least and greatest value by column; None, or what is not finite, is not told.
+        nulls: how many rows are null, by column; None where that is not known.
     """
     told = {name: ends for name, ends in ranges.items() if all(map(_is_told, ends))}
     least, greatest = ({name: _text(ends[end]) for name, ends in told.items()} for end in (0, 1))
-    return json.dumps({"numRecords": rows, "minValues": least, "maxValues": greatest})
+    known = {name: count for name, count in nulls.items() if count is not None}
+    return json.dumps({"numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": known})
 
 
 def read_verified(store: Store, file: DataFile, schema: pa.Schema) -> pa.Table:

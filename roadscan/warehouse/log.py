@@ -65,7 +65,7 @@ class TableLog:
         self._known: dict[int, pa.Table] = {}  # a version never changes
 
     def files(self, version: int) -> pa.Table:
-        """All files of a version: path, rows, bytes, and ``min.`` and ``max.`` of each column of `NARROWED`.
+        """All files of a version: path, rows, bytes; ``min.``, ``max.`` and ``null_count.`` of each of `NARROWED`.
 
         Raises:
             WarehouseError: the log does not have this version.
@@ -135,7 +135,12 @@ class TableLog:
     def checkpoint(self, version: int) -> None:
         """Write a checkpoint of a version, now and then; opening the table is faster with it, never different."""
         if version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1:
-            self._open(version).create_checkpoint()
+            from deltalake.exceptions import DeltaError
+
+            try:
+                self._open(version).create_checkpoint()
+            except (DeltaError, OSError) as error:
+                raise WarehouseError(f"{self.store.uri_of(self.table)}: no checkpoint of its log: {error}") from None
 
     def _write_over(self, start: int, wanted: Sequence[DataFile], note: str) -> int:
         """Commit on top of the newest version, which is `start` or later, so that `wanted` are the files."""
@@ -181,12 +186,13 @@ class TableLog:
 
     def _read(self, version: int) -> pa.Table:
         actions = pa.table(self._open(version).get_add_actions(flatten=True))
-        ends = [f"{end}.{name}" for name in NARROWED for end in ("min", "max") if name in TABLES[self.table].names]
+        names = [name for name in NARROWED if name in TABLES[self.table].names]
+        told = [f"{what}.{name}" for name in names for what in ("min", "max", "null_count")]
         columns = {
             "path": pa.array([self._path(path) for path in actions["path"].to_pylist()], pa.string()),
             "rows": actions["num_records"],
             "bytes": actions["size_bytes"],
-        } | {name: actions[name] for name in ends if name in actions.column_names}
+        } | {name: actions[name] for name in told if name in actions.column_names}
         return pa.table(columns).sort_by("path")
 
     def _path(self, relative: str) -> str:
@@ -216,7 +222,11 @@ def to_data_files(table: str, files: pa.Table) -> list[DataFile]:
             row["path"],
             row["rows"],
             row["bytes"],
-            statistics(row["rows"], {name: (row[f"min.{name}"], row[f"max.{name}"]) for name in names}),
+            statistics(
+                row["rows"],
+                {name: (row[f"min.{name}"], row[f"max.{name}"]) for name in names},
+                {name: row.get(f"null_count.{name}") for name in names},
+            ),
         )
         for row in files.to_pylist()
     ]
@@ -235,12 +245,13 @@ def guarantees(files: pa.Table) -> Iterator[tuple[str, pc.Expression]]:
 
 
 def overlapping(files: pa.Table, column: str, least: Any, greatest: Any) -> pa.Table:
-    """Rows of `TableLog.files` -> those whose file may have values of a column from `least` to `greatest`."""
-    if f"min.{column}" not in files.column_names:
+    """Rows of `TableLog.files` -> those whose file may have values of a column from `least` to `greatest`, or nulls."""
+    if not {f"min.{column}", f"null_count.{column}"} <= set(files.column_names):
         return files
     begins_before = pc.less_equal(files[f"min.{column}"], pa.scalar(greatest, files[f"min.{column}"].type))
     ends_after = pc.greater_equal(files[f"max.{column}"], pa.scalar(least, files[f"max.{column}"].type))
-    return files.filter(pc.fill_null(pc.and_(begins_before, ends_after), True))
+    has_nulls = pc.fill_null(pc.greater(files[f"null_count.{column}"], 0), True)
+    return files.filter(pc.or_(has_nulls, pc.fill_null(pc.and_(begins_before, ends_after), True)))
 
 
 _PROTOCOL = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}

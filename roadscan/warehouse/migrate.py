@@ -106,16 +106,22 @@ def _with_statistics(store: Store, old: Iterable[_OldRelease], on_progress: OnPr
 
 def _footer_statistics(footer: pq.FileMetaData) -> str:
     ranges: dict[str, tuple[Any, Any]] = {}
+    nulls: dict[str, int | None] = {}
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         for place in range(group.num_columns):
             column = group.column(place)
             told = column.statistics
             name = column.path_in_schema
-            if name in NARROWED and told is not None and told.has_min_max:
+            if name not in NARROWED:
+                continue
+            before = nulls.get(name, 0)
+            known = told is not None and told.has_null_count and before is not None
+            nulls[name] = before + told.null_count if known else None
+            if told is not None and told.has_min_max:
                 low, high = ranges.get(name, (told.min, told.max))
                 ranges[name] = min(low, told.min), max(high, told.max)
-    return statistics(footer.num_rows, ranges)
+    return statistics(footer.num_rows, ranges, nulls)
 
 
 def _migrated(

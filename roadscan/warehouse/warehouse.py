@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from roadscan.errors import Conflict, NotFound, WarehouseError
+from roadscan.errors import Conflict, NotFound, RoadscanError, WarehouseError
 from roadscan.schemas import TABLES
 from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store
 from roadscan.warehouse import release as releases
@@ -285,12 +285,15 @@ class Warehouse:
         return replace(new, note=wanted.note, tables=tables)
 
     def _settle(self, release: Release) -> None:
-        """What a release brings with it for others; what a run that died left out, the next one brings."""
-        for table, version in release.tables.items():
-            self._logs[table].align(version)
-            self._logs[table].checkpoint(version.version)
-        if release.has("assets"):
-            bring_latest(self, release)
+        """What a release brings with it for others; what a run that died or failed left out, the next one brings."""
+        try:
+            for table, version in release.tables.items():
+                self._logs[table].align(version)
+                self._logs[table].checkpoint(version.version)
+            if release.has("assets"):
+                bring_latest(self, release)
+        except RoadscanError as error:
+            LOG.warning("release %d is published, but other programs may not see it yet: %s", release.number, error)
 
     def _current(self) -> tuple[Release, Entry | None, str | None]:
         """The current release, where its manifest is, and the pointer's tag; None where there is no pointer yet."""

@@ -8,12 +8,13 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from support.tables import named_runs
 from support.world import World, commit, drive, make_world
 
 from roadscan.inventory.build import DriveTables
 from roadscan.warehouse import Release, Warehouse
 from roadscan.warehouse import drives as module
-from roadscan.warehouse.drives import put_together
+from roadscan.warehouse.drives import StagedDrive, publish_drives, put_together
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,26 @@ def test_frames_without_time_or_place_are_kept(warehouse: Warehouse, world: Worl
     assert released(warehouse, release, "frames", one.drive_id) == rows(one.frames)
 
 
+def test_frames_without_a_place_lie_with_another_drive_and_are_found(
+    warehouse: Warehouse, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tunnel: a file of a drive far away has the rows, and its range says nothing of this drive."""
+    one, far = drive(world, 0, drive_id="a").frames, drive(world, 0, drive_id="b").frames
+    placed = _with(one.slice(0, 10), camera_lat=pc.add(one["camera_lat"].slice(0, 10), 5.0))
+    nowhere = {name: pa.nulls(5, pa.float64()) for name in ("camera_lon", "camera_lat")}
+    lost = _with(one.slice(10, 5), **nowhere)
+    parts = [warehouse.stage("frames", part, f"k/{number}") for number, part in enumerate((placed, lost, far))]
+    monkeypatch.setattr(module, "FILE_BYTES", parts[1].bytes + parts[2].bytes + 10)
+    of_drive = {"a": tuple(parts[:2]), "b": tuple(parts[2:])}
+    staged = [StagedDrive(run, of_drive[run["drive_id"]]) for run in named_runs("a", "b").to_pylist()]
+    publish_drives(warehouse, staged, lambda _: ["a", "b"], "scan")
+    release = warehouse.current()
+    assert len(warehouse.files(release, "frames")) == 2
+    assert released(warehouse, release, "frames", "a") == rows(pa.concat_tables([placed, lost]))
+    assert released(warehouse, release, "frames", "b") == rows(far)
+    assert len(warehouse.files(release, "frames", drive_id="b")) == 1
+
+
 def test_a_large_night_is_several_files_each_of_its_own_place(
     warehouse: Warehouse, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +147,12 @@ def test_a_night_over_midnight_lies_where_it_began(warehouse: Warehouse, world: 
     (file,) = warehouse.files(warehouse.current(), "frames")
     assert "/survey_date=2026-03-01/" in file.path
     assert released(warehouse, warehouse.current(), "frames", one.drive_id) == rows(frames)
+
+
+def _with(table: pa.Table, **columns: pa.Array) -> pa.Table:
+    for name, column in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
+    return table
 
 
 def _named(frames: pa.Table, drive_id: str) -> pa.Table:
