@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -12,6 +14,7 @@ from support.tables import named_runs
 from roadscan.errors import WarehouseError
 from roadscan.schemas import REVIEWS
 from roadscan.warehouse import Change, Release, Warehouse
+from roadscan.warehouse import warehouse as module
 from roadscan.warehouse.upkeep import Difference, difference, find_release, restore, vacuum
 
 LATER = datetime.now(UTC) + timedelta(days=200)
@@ -126,3 +129,45 @@ def test_two_vacuums_and_readers_at_once_lose_nothing(warehouse: Warehouse) -> N
         assert list(pool.map(read, range(20))) == [["f"]] * 20
         assert max(cleaner.result().releases for cleaner in cleaners) == 5
     assert runs(warehouse, warehouse.current()) == ["f"]
+
+
+class LongAgo(datetime):
+    """A clock that goes 200 days late."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) - timedelta(days=200)
+
+
+def test_publishers_vacuums_and_readers_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old releases go while four publish, two clean up and others read the current one and a kept one."""
+    uri = str(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "datetime", LongAgo)
+        *_, month_end = [put(Warehouse(uri), name) for name in "abc"]
+    for path in tmp_path.rglob("*.*"):
+        os.utime(path, (0, 0))
+    kept = put(Warehouse(uri), "c", "d")
+    named = {tmp_path / file.path for one in (kept, month_end) for file in Warehouse(uri).files(one, "runs")}
+    old = set(tmp_path.glob("runs/*.parquet")) - named
+
+    def publish(number: int) -> None:
+        for step in range(4):
+            file = Warehouse(uri).write("runs", named_runs(f"{number}-{step}"))
+            Warehouse(uri).publish(lambda _, file=file: Change("more", (file,)))  # type: ignore[misc]
+
+    def read(_: int) -> bool:
+        reader = Warehouse(uri)
+        return {"c", "d"} <= set(runs(reader, reader.current())) and runs(reader, kept) == ["c", "d"]
+
+    with ThreadPoolExecutor(8) as pool:
+        publishers = [pool.submit(publish, number) for number in range(4)]
+        cleaners = [pool.submit(vacuum, Warehouse(uri)) for _ in range(2)]
+        assert all(pool.map(read, range(40)))
+        for future in (*publishers, *cleaners):
+            future.result()
+    expected = {"c", "d", *(f"{number}-{step}" for number in range(4) for step in range(4))}
+    assert set(runs(Warehouse(uri), Warehouse(uri).current())) == expected
+    assert len(old) == 2
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in named)
