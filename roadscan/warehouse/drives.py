@@ -22,7 +22,7 @@ from roadscan.warehouse.release import Change, Release
 from roadscan.warehouse.warehouse import SURVEYED, Warehouse
 
 FILE_BYTES = 128 << 20  # about: what lies in one file
-RUNS_BYTES = 8 << 20  # a file of runs that is smaller is written again with new rows
+SMALL_BYTES = 8 << 20  # a smaller file is written again with new rows of its date
 CELL_DEG = 0.1  # rows of one place lie together
 UNDATED = "unknown"
 
@@ -59,55 +59,43 @@ def publish_drives(
     Raises:
         Conflict: others published all the time.
     """
-    files: dict[frozenset[str], list[DataFile]] = {}
 
     def change(release: Release) -> Change | None:
         ids = frozenset(wanted(release))
         if not ids:
             return None
         chosen = [drive for drive in drives if drive.drive_id in ids]
-        if ids not in files:  # of a try before
-            files[ids] = [file for table in SURVEYED for file in put_together(warehouse, table, _staged(chosen, table))]
-        older = replaced(warehouse, release, ids)
-        rows = pa.Table.from_pylist([{**drive.run, **extent(drive.files)} for drive in chosen], RUNS)
-        runs = _with_runs(warehouse, release, rows)
-        return Change(note, (*files[ids], *older.add, *runs.add), (*older.remove, *runs.remove))
+        add, remove = _runs(warehouse, release, chosen)
+        for table in SURVEYED:
+            parts = [file for drive in chosen for file in drive.files if file.table == table]
+            older = _rewritten(warehouse, release, parts, table, ids)
+            add += put_together(warehouse, table, parts, older, sorted(ids))
+            remove += older
+        return Change(note, tuple(add), tuple(remove))
 
     return warehouse.publish(change)
 
 
-def replaced(warehouse: Warehouse, release: Release, drive_ids: Iterable[str]) -> Change:
-    """What takes the frames and observations of drives out of a release."""
-    gone = sorted(set(drive_ids) & set(warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist()))
-    remove: dict[str, DataFile] = {}
-    for table in SURVEYED:
-        for drive_id in gone:
-            remove |= {file.path: file for file in warehouse.files(release, table, drive_id=drive_id)}
-    add = [
-        file
-        for table in SURVEYED
-        for file in put_together(warehouse, table, _of(remove.values(), table), lambda rows: _without(rows, gone))
-    ]
-    return Change("", tuple(add), tuple(remove.values()))
-
-
 def put_together(
-    warehouse: Warehouse, table: str, parts: Sequence[DataFile], narrow: Callable[[pa.Table], pa.Table] | None = None
+    warehouse: Warehouse, table: str, staged: Sequence[DataFile], older: Sequence[DataFile], gone: Sequence[str]
 ) -> list[DataFile]:
     """Small files of a table -> few large ones with the same rows, sorted by place and drive; nothing is published.
 
     Args:
         warehouse: theirs.
         table: frames or observations.
-        parts: files to read, staged ones or a release's.
-        narrow: a group's rows -> those to keep; None keeps all.
+        staged: files whose rows are all kept.
+        older: files of a release …
+        gone: … but for the rows of these drives.
     """
+    names = {file.path for file in older}
     files = []
-    for date, group in _groups(parts):
-        rows = warehouse.read_files(group, table)
-        rows = sorted_by_place(rows if narrow is None else narrow(rows))
+    for date, group in _groups([*staged, *older]):
+        new = warehouse.read_files([file for file in group if file.path not in names], table)
+        old = warehouse.read_files([file for file in group if file.path in names], table)
+        rows = sorted_by_place(pa.concat_tables([new, _without(old, gone)]))
         if rows.num_rows:
-            files.append(warehouse.write(table, rows, folder=f"survey_date={date}"))
+            files.append(warehouse.write(table, rows, folder=_folder(date)))
     return files
 
 
@@ -118,29 +106,37 @@ def sorted_by_place(rows: pa.Table) -> pa.Table:
     return rows.take(pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys]))
 
 
-def _with_runs(warehouse: Warehouse, release: Release, rows: pa.Table) -> Change:
-    """What adds rows to `runs`, in place of those of the same drives: few files, however many releases."""
-    ids = rows["drive_id"].to_pylist()
-    known = warehouse.files(release, "runs")
-    old = {file.path: file for file in known if file.bytes < RUNS_BYTES}
+def _rewritten(
+    warehouse: Warehouse, release: Release, staged: Iterable[DataFile], table: str, drive_ids: Iterable[str]
+) -> list[DataFile]:
+    """Files of a release to write again: with rows of drives that come again, or too small beside new ones."""
+    known = set(warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist())
+    found = {
+        file.path: file
+        for drive_id in sorted(known.intersection(drive_ids))
+        for file in warehouse.files(release, table, drive_id=drive_id)
+    }
+    for folder in {_folder(_date_and_place(part)[0]) for part in staged}:
+        beside = warehouse.files(release, table, folder=folder)
+        found |= {file.path: file for file in beside if file.bytes < SMALL_BYTES}
+    return list(found.values())
+
+
+def _runs(
+    warehouse: Warehouse, release: Release, drives: Sequence[StagedDrive]
+) -> tuple[list[DataFile], list[DataFile]]:
+    """What is added to `runs` and what removed, to have rows of these drives: few files, however many releases."""
+    ids = [drive.drive_id for drive in drives]
+    rows = pa.Table.from_pylist([{**drive.run, **extent(drive.files)} for drive in drives], RUNS)
+    old = {file.path: file for file in warehouse.files(release, "runs") if file.bytes < SMALL_BYTES}
     for drive_id in ids:
         old |= {file.path: file for file in warehouse.files(release, "runs", drive_id=drive_id)}
     kept = _without(warehouse.read_files(old.values(), "runs"), ids)
-    return Change(
-        "", (warehouse.write("runs", pa.concat_tables([kept, rows.select(kept.column_names)])),), tuple(old.values())
-    )
+    return [warehouse.write("runs", pa.concat_tables([kept, rows.cast(kept.schema)]))], list(old.values())
 
 
 def _without(rows: pa.Table, drive_ids: Sequence[str]) -> pa.Table:
     return rows.filter(pc.invert(pc.is_in(rows["drive_id"], pa.array(drive_ids, pa.string()))))
-
-
-def _staged(drives: Iterable[StagedDrive], table: str) -> list[DataFile]:
-    return _of((file for drive in drives for file in drive.files), table)
-
-
-def _of(files: Iterable[DataFile], table: str) -> list[DataFile]:
-    return [file for file in files if file.table == table]
 
 
 def extent(files: Iterable[DataFile]) -> dict[str, Any]:
@@ -174,6 +170,10 @@ def _groups(parts: Iterable[DataFile]) -> Iterator[tuple[str, list[DataFile]]]:
         size += part.bytes
     if group:
         yield standing, group
+
+
+def _folder(date: str) -> str:
+    return f"survey_date={date}"
 
 
 def _date_and_place(part: DataFile) -> tuple[str, float, float, str]:

@@ -154,12 +154,21 @@ class Warehouse:
 
     # Tables
 
-    def files(self, release: Release, table: str, *, drive_id: str | None = None) -> list[DataFile]:
-        """The files of a table in a release, in order of their paths; with a drive, those that may have rows of it."""
+    def files(self, release: Release, table: str, *, drive_id: str | None = None, folder: str = "") -> list[DataFile]:
+        """The files of a table in a release, in order of their paths.
+
+        Args:
+            release: which state.
+            table: name in `TABLES`.
+            drive_id: only those that may have rows of this drive.
+            folder: only those in this sub-folder, as of `write`.
+        """
         version = release.version(table)
         if version is None:
             return []
         files = self._logs[table].files(version)
+        if folder:
+            files = files.filter(pc.starts_with(files["path"], f"{table}/{folder}/"))
         if drive_id is not None:
             files = overlapping(files, "drive_id", drive_id, drive_id)
             for column, least, greatest in self._extent(release, drive_id) if table in SURVEYED else ():

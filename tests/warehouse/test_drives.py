@@ -70,6 +70,24 @@ def test_runs_stay_few_files_over_many_releases(warehouse: Warehouse, world: Wor
     assert (len(warehouse.files(release, "runs")), release.rows("runs")) == (1, 6)
 
 
+def test_drives_that_are_published_one_by_one_are_few_files(
+    warehouse: Warehouse, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small files of a date are written again with the next drive's rows; large ones and other dates' stay."""
+    made = nights(world, *"abcd")
+    for one in made[:3]:
+        commit(warehouse, one)
+    commit(warehouse, drive(world, 1, drive_id="e"))
+    release = warehouse.current()
+    assert len(warehouse.files(release, "frames")) == 2
+    monkeypatch.setattr(module, "SMALL_BYTES", 0)
+    commit(warehouse, made[3])
+    release = warehouse.current()
+    assert len(warehouse.files(release, "frames")) == 3
+    for one in made:
+        assert released(warehouse, release, "observations", one.drive_id) == rows(one.observations)
+
+
 def test_runs_tell_when_and_where_a_drive_was(warehouse: Warehouse, world: World) -> None:
     (one,) = nights(world, "a")
     commit(warehouse, one)
@@ -131,7 +149,7 @@ def test_a_large_night_is_several_files_each_of_its_own_place(
         one = one.set_column(one.schema.get_field_index("camera_lat"), one.schema.field("camera_lat"), moved)
         parts.append(warehouse.stage("frames", one, f"k/{number}"))
     monkeypatch.setattr(module, "FILE_BYTES", 2 * parts[0].bytes + 100)
-    files = put_together(warehouse, "frames", parts[::-1])
+    files = put_together(warehouse, "frames", parts[::-1], [], [])
     assert [file.rows for file in files] == [parts[0].rows * 2] * 2
     tables = [warehouse.read_files([file], "frames") for file in files]
     assert [pc.unique(table["drive_id"]).to_pylist() for table in tables] == [["d0", "d1"], ["d2", "d3"]]
