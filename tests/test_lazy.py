@@ -23,7 +23,10 @@ def test_a_name_that_is_not_exported_is_an_attribute_error() -> None:
         _ = package.rum_scan
 
 
-def test_a_config_is_read_without_torch_and_ray() -> None:
-    code = "import sys; from roadscan.scan import ScanConfig; print({'torch', 'ray'} & sys.modules.keys())"
+@pytest.mark.parametrize(
+    "statement", ["from roadscan.scan import ScanConfig", "from roadscan.train.reporter import Reporter"]
+)
+def test_what_needs_neither_torch_nor_ray_is_imported_without_them(statement: str) -> None:
+    code = f"import sys; {statement}; print({{'torch', 'ray'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -49,7 +49,7 @@ class CheckedTorchConfig(TorchConfig):  # type: ignore[misc]
     Here the driver is told what is wrong with the device, and workers, connected over gloo, have nothing to do.
 
     Attributes:
-        reporter: the run's `_Reporter`.
+        reporter: the run's `Reporter`.
     """
 
     reporter: Any = None

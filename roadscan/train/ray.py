@@ -36,6 +36,7 @@ from roadscan.train.loop import train
 from roadscan.train.placement import Placement
 from roadscan.train.process_group import CheckedTorchConfig, environment, worker_device
 from roadscan.train.ranks import all_gather
+from roadscan.train.reporter import Reporter
 from roadscan.train.result import MODEL, TrainSummary, write_result
 
 POLL_S = 0.5
@@ -194,47 +195,10 @@ class _RayRanks:
         self._reporter.on_progress.remote(progress)
 
 
-class _Reporter:
-    """What workers report, for the driver to read: progress, history, the first mistake, the last restart's cause.
-
-    It is an actor of its own; its ``on_`` methods are called by workers, the others by the driver.
-    """
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._history: History = []
-        self._failure: RoadscanError | None = None
-        self._cause_of_restart: RoadscanError | None = None
-
-    def on_progress(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def progress(self) -> Progress | None:
-        return self._progress
-
-    def on_epoch(self, history: History) -> None:
-        self._history = history
-
-    def history(self) -> History:
-        return self._history
-
-    def on_failure(self, error: RoadscanError) -> None:
-        self._failure = self._failure or error
-
-    def failure(self) -> RoadscanError | None:
-        return self._failure
-
-    def on_restart(self, cause: RoadscanError | None) -> None:
-        self._cause_of_restart = cause
-
-    def cause_of_restart(self) -> RoadscanError | None:
-        return self._cause_of_restart
-
-
 def _start_reporter() -> Any:
-    """The handle of a `_Reporter` on the driver's node, which the run cannot outlive anyway."""
+    """The handle of a `Reporter` on the driver's node, which the run cannot outlive anyway."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(_Reporter).options(num_cpus=0, scheduling_strategy=here).remote()
+    return ray.remote(Reporter).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 @contextmanager
