@@ -46,6 +46,8 @@ def connect() -> None:
     if address == LOCAL:
         # Ray's native code warns on this terminal of every pool whose restarts are bounded.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        # It looks out for machines that a cloud is about to take back: a process for nothing here.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     if address.startswith(DASHBOARD):
         raise ClusterError(
             f"RAY_ADDRESS: got {address}, which takes submitted jobs; expected the head's own address, such as"
@@ -56,7 +58,13 @@ def connect() -> None:
     try:
         # Elsewhere Ray may abort, and say why there alone.
         with _without_log_level_line() if address == LOCAL else nullcontext():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            # A dashboard, whose address nobody is told and which ends with this process, is half a dozen processes.
+            ray.init(
+                address=address,
+                include_dashboard=False if address == LOCAL else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())
         hint = f"; {token_hint(os.environ)}" if "Failed to connect" in reason else ""
