@@ -22,6 +22,17 @@ def test_two_servers_run_side_by_side_and_leave_the_environment_as_it_was(s3: S3
         os.kill(second.pid, 0)
 
 
+@pytest.mark.s3
+@pytest.mark.slow
+def test_what_a_server_confirmed_is_there_when_it_runs_again(tmp_path: Path) -> None:
+    written = {f"{number}/x": os.urandom(1000 * number) for number in range(1, 40)}
+    with s3_server(tmp_path, ("raw",)):
+        for key, data in written.items():
+            open_store("s3://raw").write(key, data)
+    with s3_server(tmp_path, ("raw",)):
+        assert {key: open_store("s3://raw").read(key) for key in written} == written
+
+
 def test_ports_are_free_and_different() -> None:
     ports = free_ports(16)
     assert len(set(ports)) == 16
