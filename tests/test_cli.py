@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.commands import roadscan
+from support.commands import roadscan, sets
 
 from roadscan.manual.commented import commented_yaml
 
-SMALL = ["--km", "0.1", "--nights", "1", "--set", "width_px=320", "--set", "height_px=180"]
+SMALL = ["--km", "0.1", "--nights", "1", *sets(width_px=320, height_px=180, frame_spacing_m=50)]
 
 
 def test_a_jobs_config_is_printed_as_it_is_whatever_the_terminals_width(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def write_run(folder: Path, data: str, **fields: Any) -> str:
     return str(folder / "run.yaml")
 
 
-@pytest.mark.parametrize("workers", [1, 2, (1, 2)])
+@pytest.mark.parametrize("workers", [1, (1, 2)])  # two and no fewer: the sweep below
 def test_a_training_takes_a_gpu_a_worker(
     on_processors: None, workers: int | tuple[int, int], data: str, tmp_path: Path
 ) -> None:
