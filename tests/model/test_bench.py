@@ -14,8 +14,8 @@ from roadscan.terminal import console, print_backends
 
 
 @pytest.mark.slow
-def test_all_backends_are_shown_side_by_side(tmp_path: Path) -> None:
-    done = roadscan("model", "bench", "demo", "--images", "2", "--threads", "1", XDG_CACHE_HOME=str(tmp_path))
+def test_all_backends_are_shown_side_by_side(converted: Path) -> None:
+    done = roadscan("model", "bench", "demo", "--images", "2", "--threads", "1", XDG_CACHE_HOME=str(converted))
     assert done.returncode == 0, done.stderr
     for name in ("torch, full", "torch, half", "openvino, full", "openvino, half", "onnxruntime, full"):
         (line,) = (line for line in done.stdout.splitlines() if line.strip().startswith(name))

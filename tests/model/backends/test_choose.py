@@ -129,10 +129,10 @@ def test_damaged_calibration_images_are_told(workshop: Workshop) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("backend", "precision"), [("openvino", "half"), ("onnxruntime", "full")])
 def test_the_demo_model_may_be_run_by(
-    backend: Backend, precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, precision: Precision, converted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(backend, reason=f"needs {backend}: pip install 'roadscan[{backend}]'")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(converted))
     detector = Detector(load("demo"), device="cpu", precision=precision, backend=backend, threads=2)
     assert detector.backend == backend
     assert backend in detector.runs_on

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,9 +28,9 @@ RUNS: list[tuple[Backend, Precision]] = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _engines_are_converted_once(tmp_path_factory: pytest.TempPathFactory) -> object:
+def _engines_are_converted_once(converted: Path) -> object:
     patch = pytest.MonkeyPatch()
-    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("XDG_CACHE_HOME", str(converted))
     yield
     patch.undo()
 
