@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.datasets import plain
 
 from roadscan.dataset.files import Files
 from roadscan.dataset.manifest import StagedImage, manifest_bytes, read_manifest
@@ -48,22 +48,6 @@ def datasets(draw: st.DrawFn) -> Dataset:
             )
         splits[split] = tuple(images)
     return Dataset("/data", task, ("a", "b", "ค"), splits)  # type: ignore[arg-type]
-
-
-def plain(dataset: Dataset) -> object:
-    """A dataset as lists, to compare."""
-    return dataset.task, dataset.names, {
-        split: [
-            [
-                value.tolist() if isinstance(value, np.ndarray) else value
-                for value in (getattr(image, field.name) for field in dataclasses.fields(image))
-                if not isinstance(value, tuple)
-            ]
-            + [[[part.tolist() for part in parts] for parts in image.outlines or ()]]
-            for image in images
-        ]
-        for split, images in dataset.splits.items()
-    }  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dataset.test_manifest import plain
+from support.datasets import plain
 from support.written import HEIGHT, WIDTH, good, picture, put, write_coco
 
 from roadscan.dataset.manifest import MANIFEST

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from inventory.tiles.test_stitch import Mint, kept_ids, register
 from support.highway import Highway, drive
+from support.registers import Mint, kept_ids, register
 
 from roadscan.inventory.build import DriveTables
 from roadscan.inventory.tiles.partition import MARGIN_DEG, TILE_DEG, Tile, halo, owned, partition

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +8,8 @@ import pyarrow.compute as pc
 import pytest
 import shapely
 from support.built import CONFIG
-from support.highway import START_US, Highway, Noise, drive
+from support.highway import Highway, Noise, drive
+from support.registers import EARLY, POLE, RAIL, SIGN, Mint, kept_ids, register
 
 from roadscan.inventory.build import Built, DriveTables, build
 from roadscan.inventory.tiles.partition import Tile, halo, owned, partition
@@ -19,19 +19,7 @@ from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY
 
 BORDER_LAT = 14.1
-POLE, SIGN, RAIL = "Single-Arm Pole", "Warning Sign", "Concrete Guardrail"
 QUIET = Noise(yaw_sigma_deg=0.3, recall=0.95, false_per_frame=0.0, hidden=0.01)
-EARLY = pa.scalar(START_US, pa.timestamp("us", tz="UTC")).as_py()
-
-
-class Mint:
-    """New ids, counted."""
-
-    def __init__(self, letter: str) -> None:
-        self.number, self.letter = count(), letter
-
-    def __call__(self) -> str:
-        return f"{self.letter}{next(self.number):05d}"
 
 
 def road_across() -> Highway:
@@ -213,32 +201,6 @@ def test_a_drive_says_one_thing_of_an_asset(pieces, pieces_again, which):
 
 
 # What tiles keep, and how it is put together; on rows made by hand.
-
-
-def register(*rows: dict, aliases: list[dict] | None = None) -> Built:
-    """Assets `row`s with what they need to differ in."""
-    table = []
-    for n, row in enumerate(rows):
-        line = row.get("line")
-        shape = shapely.Point(row["lon"], row["lat"]) if line is None else shapely.LineString(line)
-        middle = shape.interpolate(0.5, normalized=True) if line is not None else shape
-        bounds = dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True))
-        table.append(
-            dict.fromkeys(ASSETS.names)
-            | {"class": SIGN if line is None else RAIL, "asset_id": f"a{n}", "state": "confirmed", "score": 0.9}
-            | {"lon": middle.x, "lat": middle.y, "geometry": shapely.to_wkb(shape), "bbox": bounds}
-            | {"pos_sigma_m": 1.0, "cov_ee_m2": 0.5, "cov_en_m2": 0.0, "cov_nn_m2": 0.5, "evidence_uri": "a.jpg"}
-            | {"n_observations": 5, "n_nights": 1, "first_seen": EARLY, "last_seen": EARLY}
-            | {"length_m": None if line is None else shape.length * 111_195.0}
-            | {key: value for key, value in row.items() if key != "line"}
-        )
-    other = ASSET_ALIAS.empty_table() if aliases is None else pa.Table.from_pylist(aliases, schema=ASSET_ALIAS)
-    empty = ASSET_CHANGES.empty_table(), ASSET_HISTORY.empty_table()
-    return Built(pa.Table.from_pylist(table, schema=ASSETS), *empty, other)
-
-
-def kept_ids(built: Built) -> list[str]:
-    return sorted(built.assets["asset_id"].to_pylist())
 
 
 def joined(*parts: Built) -> Built:
