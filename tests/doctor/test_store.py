@@ -90,7 +90,7 @@ def test_a_bucket_that_is_not_there_is_not_made(s3: S3Server) -> None:
         assert "no such bucket" in found["warehouse"].found
 
 
-@pytest.mark.parametrize("kind", ["closed", "silent"])
+@pytest.mark.parametrize("kind", ["closed", pytest.param("silent", marks=pytest.mark.slow)])
 def test_an_endpoint_that_does_not_answer_is_asked_once(kind: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -23,6 +24,7 @@ def test_a_rank_alone_hears_itself() -> None:
     assert broadcast("own") == "own"
 
 
+@pytest.mark.slow
 def test_a_rank_that_takes_long_is_waited_for_but_a_step_that_hangs_is_not(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     mp.spawn(_rank, (port, str(tmp_path)), nprocs=2)
