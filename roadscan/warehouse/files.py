@@ -64,14 +64,16 @@ def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
     buffer = io.BytesIO()
     words = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers hardly repeat
     looked_up = {name: {"ndv": max(1, min(cast.num_rows, ROW_GROUP))} for name in LOOKED_UP if name in schema.names}
-    pq.write_table(
-        cast,
+    with pq.ParquetWriter(
         buffer,
+        cast.schema,
         compression="zstd",
-        row_group_size=ROW_GROUP,
         use_dictionary=words,
         bloom_filter_options=looked_up,
-    )
+        store_schema=False,  # Arrow's own says that a box is an array of four, the log a list: Polars refuses both
+    ) as writer:
+        writer.write_table(cast, ROW_GROUP)
+        writer.add_key_value_metadata(metadata)  # which goes with the schema otherwise
     return buffer.getvalue(), cast
 
 

@@ -79,7 +79,11 @@ class Night:
                 } | ({"class": CLASSES} if table == "observations" else {})
                 start = f"{table}/survey_date={self.begin:%Y-%m-%d}/{table}"
                 entry = data_file(table, start, f"{self.begin} {south}".encode(), pa.table({}))
-                made.append(DataFile(table, entry.path, rows, rows * BYTES[table], statistics(rows, ranges)))
+                made.append(
+                    DataFile(
+                        table, entry.path, rows, rows * BYTES[table], statistics(rows, ranges, dict.fromkeys(ranges, 0))
+                    )
+                )
         return made
 
 
