@@ -74,7 +74,7 @@ def main() -> None:
                 if drives <= arguments.drives:
                     console.print(_after_years(drives, nights, cars, asked))
             console.print(_engines(arguments.real_drives, asked))
-        console.print(_manifests(folder, arguments.manifest_drives))
+            console.print(_manifests(folder, arguments.manifest_drives))
 
 
 # Years
@@ -256,7 +256,6 @@ def _alone(operation: Callable[..., Any], *arguments: Any, ready: Callable[[], N
 
 def _imported() -> float:
     import deltalake  # noqa: F401
-    import polars  # noqa: F401
 
     Warehouse(f"s3://warehouse/{os.getpid()}").store.exists("nothing")  # the client, of a second's CPU
     return _peak_mb()
