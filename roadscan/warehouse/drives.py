@@ -65,11 +65,13 @@ def publish_drives(
         if not ids:
             return None
         chosen = [drive for drive in drives if drive.drive_id in ids]
-        add, remove = _runs(warehouse, release, chosen)
+        known = warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist()
+        again = sorted(ids.intersection(known))
+        add, remove = _runs(warehouse, release, chosen, again)
         for table in SURVEYED:
             parts = [file for drive in chosen for file in drive.files if file.table == table]
-            older = _rewritten(warehouse, release, parts, table, ids)
-            add += put_together(warehouse, table, parts, older, sorted(ids))
+            older = _rewritten(warehouse, release, parts, table, again)
+            add += put_together(warehouse, table, parts, older, again)
             remove += older
         return Change(note, tuple(add), tuple(remove))
 
@@ -107,15 +109,10 @@ def sorted_by_place(rows: pa.Table) -> pa.Table:
 
 
 def _rewritten(
-    warehouse: Warehouse, release: Release, staged: Iterable[DataFile], table: str, drive_ids: Iterable[str]
+    warehouse: Warehouse, release: Release, staged: Iterable[DataFile], table: str, again: Sequence[str]
 ) -> list[DataFile]:
     """Files of a release to write again: with rows of drives that come again, or too small beside new ones."""
-    known = set(warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist())
-    found = {
-        file.path: file
-        for drive_id in sorted(known.intersection(drive_ids))
-        for file in warehouse.files(release, table, drive_id=drive_id)
-    }
+    found = {file.path: file for drive_id in again for file in warehouse.files(release, table, drive_id=drive_id)}
     for folder in {_folder(_date_and_place(part)[0]) for part in staged}:
         beside = warehouse.files(release, table, folder=folder)
         found |= {file.path: file for file in beside if file.bytes < SMALL_BYTES}
@@ -123,15 +120,14 @@ def _rewritten(
 
 
 def _runs(
-    warehouse: Warehouse, release: Release, drives: Sequence[StagedDrive]
+    warehouse: Warehouse, release: Release, drives: Sequence[StagedDrive], again: Sequence[str]
 ) -> tuple[list[DataFile], list[DataFile]]:
     """What is added to `runs` and what removed, to have rows of these drives: few files, however many releases."""
-    ids = [drive.drive_id for drive in drives]
     rows = pa.Table.from_pylist([{**drive.run, **extent(drive.files)} for drive in drives], RUNS)
     old = {file.path: file for file in warehouse.files(release, "runs") if file.bytes < SMALL_BYTES}
-    for drive_id in ids:
+    for drive_id in again:  # ids of other drives may lie between a file's least and greatest, in every file
         old |= {file.path: file for file in warehouse.files(release, "runs", drive_id=drive_id)}
-    kept = _without(warehouse.read_files(old.values(), "runs"), ids)
+    kept = _without(warehouse.read_files(old.values(), "runs"), again)
     return [warehouse.write("runs", pa.concat_tables([kept, rows.cast(kept.schema)]))], list(old.values())
 
 

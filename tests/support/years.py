@@ -17,7 +17,7 @@ import pyarrow as pa
 from roadscan.schemas import RUNS, TABLES
 from roadscan.warehouse import DataFile, Release, Warehouse
 from roadscan.warehouse import release as releases
-from roadscan.warehouse.drives import RUNS_BYTES, StagedDrive
+from roadscan.warehouse.drives import SMALL_BYTES, StagedDrive
 from roadscan.warehouse.files import data_file, encode, statistics
 from roadscan.warehouse.warehouse import POINTER
 
@@ -101,7 +101,7 @@ def write_years(uri: str, count: int, cars: int = CARS) -> Release:
     for number, night in enumerate(nights(count, cars), 1):
         open_runs.append(night.runs())
         rows = pa.concat_tables(open_runs)
-        full = rows.num_rows * _bytes_a_run(warehouse) > RUNS_BYTES
+        full = rows.num_rows * _bytes_a_run(warehouse) > SMALL_BYTES
         runs = warehouse.write("runs", rows) if full or number == count else _entry(rows, number)
         new = releases.successor(release, entry, night.begin + NIGHT)
         tables = dict(release.tables)
