@@ -103,6 +103,7 @@ def write_years(uri: str, count: int, cars: int = CARS) -> Release:
         rows = pa.concat_tables(open_runs)
         full = rows.num_rows * _bytes_a_run(warehouse) > SMALL_BYTES
         runs = warehouse.write("runs", rows) if full or number == count else _entry(rows, number)
+        full = full and runs.bytes >= SMALL_BYTES
         new = releases.successor(release, entry, night.begin + NIGHT)
         tables = dict(release.tables)
         for table, add, remove in [
