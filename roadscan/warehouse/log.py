@@ -235,12 +235,16 @@ def to_data_files(table: str, files: pa.Table) -> list[DataFile]:
 def guarantees(files: pa.Table) -> Iterator[tuple[str, pc.Expression]]:
     """Rows of `TableLog.files` -> each path, and what holds for all rows of the file, for pyarrow's datasets."""
     names = [name for name in NARROWED if f"min.{name}" in files.column_names]
+    known: dict[tuple[str, Any, Any], pc.Expression] = {}  # of a night's files most are the same, and dear to make
     for row in files.to_pylist():
         holds = pc.scalar(True)
         for name in names:
             least, greatest, column = row[f"min.{name}"], row[f"max.{name}"], pc.field(name)
             if least is not None and greatest is not None:
-                holds &= column.is_null() | ((column >= least) & (column <= greatest))
+                key = (name, least, greatest)
+                if key not in known:
+                    known[key] = column.is_null() | ((column >= least) & (column <= greatest))
+                holds &= known[key]
         yield row["path"], holds
 
 
