@@ -198,6 +198,38 @@ RUNS = _schema(
     ("bbox", _BOUNDS, True),  # of its frames that have a place; WGS 84 degrees
 )
 
+#: One row a drive that the register is made of.
+INVENTORY_DRIVES = _schema(
+    ("drive_id", pa.string()),
+    ("digest", pa.string()),  # of its row of `runs`, as it was
+    ("tiles", pa.list_(pa.string())),  # in which the register is built from it, as COLUMN,ROW
+    ("reference", pa.string(), True),  # digest of the linear reference that its coverage is on
+)
+
+#: One row a drive and a tile: what the drive says alone, kept from night to night. Not for readers: the packed columns
+#: are Arrow IPC streams, whose content may change with the version that is part of `key`.
+DRIVE_ESTIMATES = _schema(
+    ("tile", pa.string()),  # COLUMN,ROW
+    ("drive_id", pa.string()),
+    ("key", pa.string()),  # digest of all that decides the row: the drive's rows, settings, version
+    ("detections", pa.int32()),
+    ("yaw_rad", pa.float64(), True),  # by which bearings are turned; null as the rest without two usable frames
+    ("poses", pa.binary(), True),  # packed: the usable frames …
+    ("path", pa.binary(), True),  # … the line driven …
+    ("seen", pa.binary(), True),  # … the detections, with the point estimate that each shows …
+    ("points", pa.binary(), True),  # … the point estimates …
+    ("lines", pa.binary(), True),  # … and those of lines
+)
+
+#: One row a tile: the register as the tile's build made it, before stitching and reviews. Not for readers.
+TILE_REGISTERS = _schema(
+    ("tile", pa.string()),  # COLUMN,ROW
+    ("key", pa.string()),  # digest of all that decides it but ids: its drives in their order, settings, version
+    ("assets", pa.binary()),  # packed
+    ("changes", pa.binary()),  # packed
+    ("history", pa.binary()),  # packed
+)
+
 #: Answers to what is often asked, computed from the tables above when a register is published (`inventory.views`).
 ASSETS_PER_KM = _schema(
     ("route_code", pa.string(), True),
@@ -276,6 +308,9 @@ TABLES = {
     "asset_alias": ASSET_ALIAS,
     "coverage": COVERAGE,
     "reviews": REVIEWS,
+    "inventory_drives": INVENTORY_DRIVES,
+    "drive_estimates": DRIVE_ESTIMATES,
+    "tile_registers": TILE_REGISTERS,
     "assets_per_km": ASSETS_PER_KM,
     "asset_gaps": ASSET_GAPS,
     "changes_since": CHANGES_SINCE,

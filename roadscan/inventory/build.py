@@ -1,21 +1,20 @@
 """The register of a region from all committed drives: a pure function of their tables and of the ids given before.
 
 frames, observations
-→ drive:    DrivePass → DriveEstimates           each drive alone, in ENU metres
+→ drive:    DrivePass → DriveEstimates           each drive alone, in ENU metres; kept for the next night
 → fuse:     PointAssets, LineAssets              all drives together: where, and whether it stands
 → register: Rows → moves → ids → tables          degrees, times, GeoParquet
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.drive.estimates import DriveEstimates, estimate
-from roadscan.inventory.drive.passes import DrivePass, read_pass
+from roadscan.inventory.drive.record import DriveAlone, read_alone
 from roadscan.inventory.fuse.lines import fuse_lines
 from roadscan.inventory.fuse.points import fuse_points
 from roadscan.inventory.register.identity import alias_table, carried_ids
@@ -73,10 +72,37 @@ def build(
         mint: a new id for an asset that had none.
         aliases: `schemas.ASSET_ALIAS` published before.
     """
+    alone: list[DriveAlone] = []
+    for tables in drives:
+        enu = alone[0].drive.enu if alone else None
+        one = read_alone(tables.drive_id, tables.frames, tables.observations, taxonomy, config, enu)
+        if one is not None:
+            alone.append(one)
+    return build_together(alone, previous, taxonomy, config, mint, aliases)
+
+
+def build_together(
+    alone: Sequence[DriveAlone],
+    previous: pa.Table,
+    taxonomy: Taxonomy,
+    config: InventoryConfig,
+    mint: Callable[[], str],
+    aliases: pa.Table | None = None,
+) -> Built:
+    """What drives say alone to the register's tables.
+
+    Args:
+        alone: of each usable drive, in the order in which they were driven, all in the same ENU metres.
+        previous: as of `build`; so are the others.
+        taxonomy: what is known of the classes.
+        config: thresholds.
+        mint: a new id.
+        aliases: published before.
+    """
     aliases = ASSET_ALIAS.empty_table() if aliases is None else aliases
-    passes, estimates = _each_alone(drives, taxonomy, config)
-    if not passes:
+    if not alone:
         return Built(empty_asset_table(), ASSET_CHANGES.empty_table(), ASSET_HISTORY.empty_table(), aliases)
+    passes, estimates = [one.drive for one in alone], [one.estimates for one in alone]
     enu = passes[0].enu
 
     points = fuse_points(passes, estimates, taxonomy, config)
@@ -93,18 +119,3 @@ def build(
         event_table(rows.history, rows, ids, ASSET_HISTORY),
         alias_table(carried, ids, previous, aliases, since=max(drive.ended_at for drive in passes)),
     )
-
-
-def _each_alone(
-    drives: Iterable[DriveTables], taxonomy: Taxonomy, config: InventoryConfig
-) -> tuple[list[DrivePass], list[DriveEstimates]]:
-    """Each usable drive, and what it says alone; all in the ENU metres of the first one."""
-    passes: list[DrivePass] = []
-    estimates: list[DriveEstimates] = []
-    for tables in drives:
-        enu = passes[0].enu if passes else None
-        drive = read_pass(tables.drive_id, tables.frames, tables.observations, config.tracking.min_score, enu)
-        if drive is not None:
-            passes.append(drive)
-            estimates.append(estimate(drive, taxonomy, config))
-    return passes, estimates

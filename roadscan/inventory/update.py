@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -13,23 +13,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roadscan.errors import ConfigError, Conflict
-from roadscan.inventory.build import Built, DriveTables
+from roadscan.inventory.build import Built
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.reference import read_reference
-from roadscan.inventory.register.referencing import Surveyed
+from roadscan.inventory.placing import Placing
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
-from roadscan.inventory.tiles.execute import BuildTiles, Previous, Step, new_id, on_this_machine
-from roadscan.inventory.tiles.partition import Tile, partition, tile_name
+from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
+from roadscan.inventory.tiles.kept import KEPT, carried_files, tile_of, write_drives, write_tile
+from roadscan.inventory.tiles.partition import Tile, tile_at, tile_name
+from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.inventory.views import STORED, stored_views
-from roadscan.schemas import OBSERVATIONS
 from roadscan.storage import arrow_file, open_file
-from roadscan.warehouse import Change, Release, Warehouse
+from roadscan.warehouse import Change, DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
-TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *STORED)
+TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *KEPT, *STORED)
 TILES_NAMED = 10  # in the message of a wrong one
-OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class InventorySummary:
         drives: how many it was built from.
         assets: by class, then by state, how many.
         changes: by kind, how many in the register's history.
+        drives_read: how many of them were new, had changed, or were read for another reason.
+        tiles_built: how many were not carried over as they were.
     """
 
     release: int
@@ -49,6 +50,8 @@ class InventorySummary:
     drives: int
     assets: dict[str, dict[str, int]]
     changes: dict[str, int]
+    drives_read: int = 0
+    tiles_built: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def update_inventory(
 ) -> InventorySummary:
     """Bring the warehouse's register up to date with all its committed drives.
 
-    Running it again changes nothing: ids are carried over, and an unchanged register is not published.
+    Only drives that are new or have changed are read, and only tiles that they lie in are built; what the others came
+    to is kept in the warehouse (`roadscan.inventory.tiles.kept`). Running it again changes nothing: ids are carried
+    over, and an unchanged register is not published.
 
     Args:
         config: the warehouse and the thresholds.
@@ -91,24 +96,65 @@ def update_inventory(
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.current()
-    drive_ids = committed_drives(warehouse, base)
-    previous, aliases, reviews = _register(warehouse, base, config)
-    surveyed = Surveyed(read_reference(config.reference)) if config.reference else None
-    drives = _tables(warehouse, base, drive_ids)
-    parts = _partitioned(_on_reference(drives, surveyed), len(drive_ids), step)
-    tiles = build_tiles(parts, Previous(with_removed(previous, reviews), aliases, config), step)
-    built = apply_reviews(merge_tiles(tiles, new_id), previous, reviews)
-    if surveyed:
-        built = replace(built, assets=surveyed.place(built.assets, built.history), coverage=surveyed.coverage())
-    release = _publish(warehouse, base, built, reviews, f"inventory of {len(drive_ids)} drives")
-    LOG.info("release %d: %d assets from %d drives", release.number, built.assets.num_rows, len(drive_ids))
+    sources = Sources(warehouse, base, config)
+    made = _made(warehouse, base, config, sources, step, build_tiles)
+    release = _publish(warehouse, base, made, f"inventory of {len(sources.drives)} drives")
+    LOG.info("release %d: %d assets from %d drives", release.number, made.built.assets.num_rows, len(sources.drives))
     return InventorySummary(
         release=release.number,
         published=release.number != base.number,
-        drives=len(drive_ids),
-        assets=_by_class(built),
-        changes=dict(Counter(built.changes["change"].to_pylist())),
+        drives=len(sources.drives),
+        assets=_by_class(made.built),
+        changes=dict(Counter(made.built.changes["change"].to_pylist())),
+        drives_read=len(sources.read),
+        tiles_built=len(sources.to_build),
     )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A register that is not published yet: its tables, all reviews, and the files that are kept beside it."""
+
+    built: Built
+    reviews: pa.Table
+    files: list[DataFile]
+
+
+def _made(
+    warehouse: Warehouse,
+    base: Release,
+    config: InventoryConfig,
+    sources: Sources,
+    step: Step,
+    build_tiles: BuildTiles,
+) -> _Made:
+    """The register of a release's drives."""
+    previous, aliases, reviews = _register(warehouse, base, config)
+    placing = Placing(config.reference, sources, warehouse.read(base, "coverage")) if config.reference else None
+    tiles: dict[Tile, Built] = {}
+    files: dict[Tile, list[DataFile]] = {}
+    known = Previous(with_removed(previous, reviews), aliases, config)
+    for made in build_tiles(sources.parts(step, placing.add if placing else None), known, step):
+        tiles[made.tile] = made.built
+        files[made.tile] = write_tile(warehouse, made, sources.keys[made.tile])
+    carried = sources.carried()
+    tiles |= carried
+    built = merge_tiles([tiles[tile] for tile in sorted(tiles)], new_id, aliases)
+    anew = _given_anew(built, tiles)
+    built = apply_reviews(built, previous, reviews)
+    if placing:
+        built = placing.placed(built, previous, carried)
+    kept = [file for written in files.values() for file in written] + carried_files(warehouse, base, carried)
+    kept = [file for file in kept if not (file.table == "tile_registers" and tile_of(file) in anew)]
+    return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])
+
+
+def _given_anew(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
+    """Tiles with a piece of a line that got its id when tiles were put together: to be built with it the next time."""
+    parts = [pa.array([], pa.string()), *(part.assets["asset_id"].combine_chunks() for part in tiles.values())]
+    anew = built.assets.filter(pc.invert(pc.is_in(built.assets["asset_id"], pa.concat_arrays(parts))))
+    places = zip(anew["lon"].to_pylist(), anew["lat"].to_pylist(), strict=True)
+    return {tile_at(lon, lat) for lon, lat in places}
 
 
 def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> TileSummary:
@@ -125,17 +171,16 @@ def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> Til
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.published()
-    drive_ids = committed_drives(warehouse, base)
     previous, aliases, reviews = _register(warehouse, base, config)
     drives_of = Counter[Tile]()
 
-    def parts() -> Iterator[tuple[Tile, DriveTables]]:
-        for place, part in _partitioned(_tables(warehouse, base, drive_ids), len(drive_ids), step):
+    def parts() -> Iterator[tuple[Tile, DrivePart]]:
+        for place, part in Sources(warehouse, base, config, full=True).parts(step):
             drives_of[place] += 1
             if place == tile:
                 yield place, part
 
-    tiles = on_this_machine(parts(), Previous(with_removed(previous, reviews), aliases, config), step)
+    tiles = list(on_this_machine(parts(), Previous(with_removed(previous, reviews), aliases, config), step))
     if not tiles:
         there = [tile_name(place) for place in sorted(drives_of)]
         more = f" and {len(there) - TILES_NAMED} more" if len(there) > TILES_NAMED else ""
@@ -143,7 +188,7 @@ def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> Til
             f"tile: got {tile_name(tile)}, in which no drive has frames; expected one of "
             f"{' '.join(there[:TILES_NAMED]) or 'none, as there are no drives'}{more}"
         )
-    (built,) = tiles
+    built = tiles[0].built
     return TileSummary(
         tile_name(tile), drives_of[tile], _by_class(built), dict(Counter(built.changes["change"].to_pylist()))
     )
@@ -165,54 +210,25 @@ def _reviews_file(uri: str) -> pa.Table:
         raise ConfigError(f"reviews: {uri} is no Parquet file: {error}") from None
 
 
-def _on_reference(drives: Iterable[DriveTables], surveyed: Surveyed | None) -> Iterator[DriveTables]:
-    """The drives as they come; what each surveyed of the linear reference is noted on the way."""
-    for tables in drives:
-        if surveyed:
-            surveyed.add(tables.drive_id, tables.frames)
-        yield tables
-
-
-def _partitioned(drives: Iterable[DriveTables], total: int, step: Step) -> Iterator[tuple[Tile, DriveTables]]:
-    """What each drive has in each tile."""
-    for done, tables in enumerate(drives, 1):
-        yield from partition(tables)
-        step(done, total, "drives read")
-
-
-def committed_drives(warehouse: Warehouse, release: Release) -> list[str]:
-    """The drives of a release in the order in which they were driven; one without any time comes last."""
-    runs = warehouse.read(release, "runs", columns=["drive_id", "started_at"])
-    keys = [("started_at", "ascending"), ("drive_id", "ascending")]
-    drive_ids: list[str] = runs.take(pc.sort_indices(runs, sort_keys=keys))["drive_id"].to_pylist()
-    return drive_ids
-
-
-def _tables(warehouse: Warehouse, release: Release, drive_ids: list[str]) -> Iterator[DriveTables]:
-    for drive_id in drive_ids:
-        frames = warehouse.read(release, "frames", drive_id=drive_id)
-        observations = warehouse.read(release, "observations", drive_id=drive_id, columns=OBSERVATION_COLUMNS)
-        yield DriveTables(drive_id, frames, observations)
-
-
-def _publish(warehouse: Warehouse, base: Release, built: Built, reviews: pa.Table, note: str) -> Release:
+def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Release:
     """Write the tables and publish them together, unless the current release has them already."""
     tables = {
-        "assets": built.assets,
-        "asset_changes": built.changes,
-        "asset_history": built.history,
-        "asset_alias": built.aliases,
-        "coverage": built.coverage,
-        "reviews": reviews,
+        "assets": made.built.assets,
+        "asset_changes": made.built.changes,
+        "asset_history": made.built.history,
+        "asset_alias": made.built.aliases,
+        "coverage": made.built.coverage,
+        "reviews": made.reviews,
     }
     tables |= stored_views(tables)
     files = [warehouse.write(name, table) for name, table in tables.items()]
+    files += made.files
 
     def change(release: Release) -> Change | None:
         if _versions(release) != _versions(base):
             raise Conflict(f"{warehouse.store.uri}: another inventory run published meanwhile; run again")
-        made = warehouse.replacement(release, files, note)
-        return made if made.differs else None
+        replaced = warehouse.replacement(release, files, note)
+        return replaced if replaced.differs else None
 
     return warehouse.publish(change)
 

@@ -12,6 +12,14 @@ Chainage is in metres everywhere (25556 is km 25+556) and grows along every cent
 
 from roadscan.inventory.reference.config import ReferenceConfig
 from roadscan.inventory.reference.kilometres import coverage, uncovered
-from roadscan.inventory.reference.linear import LinearReference, format_km, read_reference
+from roadscan.inventory.reference.linear import LinearReference, format_km, read_reference, reference_digest
 
-__all__ = ["LinearReference", "ReferenceConfig", "coverage", "format_km", "read_reference", "uncovered"]
+__all__ = [
+    "LinearReference",
+    "ReferenceConfig",
+    "coverage",
+    "format_km",
+    "read_reference",
+    "reference_digest",
+    "uncovered",
+]

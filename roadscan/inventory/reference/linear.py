@@ -159,6 +159,16 @@ def read_reference(config: ReferenceConfig) -> LinearReference:
     return LinearReference([line for _, line in lines], config.version or sha256_hex(data)[:12], config.max_offset_m)
 
 
+def reference_digest(config: ReferenceConfig) -> str:
+    """A digest of all that decides a reference: its file's bytes, and how they are read.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    store, key = open_file(config.uri)
+    return sha256_hex(config.model_dump_json().encode() + store.read(key))
+
+
 def format_km(m: float) -> str:
     """Chainage in metres as it is written on plans.
 

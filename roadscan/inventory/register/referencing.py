@@ -6,6 +6,7 @@ Legend: F frames of a drive, N assets. Degrees.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -16,6 +17,7 @@ from roadscan.inventory.reference import LinearReference, coverage, uncovered
 from roadscan.schemas import ASSETS, COVERAGE
 
 TEXTS = ("route_code", "section_code", "district", "carriageway")
+REFERENCED = (*TEXTS, "km_m", "km_end_m", "offset_m", "lrs_version")  # columns of `schemas.ASSETS`
 
 
 class Surveyed:
@@ -27,7 +29,14 @@ class Surveyed:
         self._rows: list[pa.Table] = []
 
     def add(self, drive_id: str, frames: pa.Table) -> None:
-        """Place a drive's frames (`schemas.FRAMES`); those that are not ok covered nothing."""
+        """Place a drive's frames (`schemas.FRAMES`) and note what it covered; those that are not ok covered nothing."""
+        self._place(drive_id, frames, covers=True)
+
+    def follow(self, drive_id: str, frames: pa.Table) -> None:
+        """Place a drive's frames, whose coverage is known already."""
+        self._place(drive_id, frames, covers=False)
+
+    def _place(self, drive_id: str, frames: pa.Table, *, covers: bool) -> None:
         placed = pc.and_(pc.is_valid(frames["camera_lon"]), pc.is_valid(frames["camera_lat"]))
         usable = pc.and_(pc.and_(pc.equal(frames["status"], "ok"), pc.is_valid(frames["captured_at"])), placed)
         frames = frames.filter(usable).sort_by([("captured_at", "ascending"), ("frame_id", "ascending")])
@@ -36,14 +45,23 @@ class Surveyed:
             return
         index = self.reference.assign_track(lon, lat)
         times = frames["captured_at"].cast(pa.int64()).to_numpy()
-        self._rows.append(coverage(self.reference, drive_id, lon, lat, times, index))
+        if covers:
+            self._rows.append(coverage(self.reference, drive_id, lon, lat, times, index))
         self._tracks[drive_id] = (np.stack([lon, lat], axis=1), index)
 
-    def coverage(self) -> pa.Table:
-        """`schemas.COVERAGE`: every kilometre of every section with each drive that surveyed it, or without."""
-        covered = pa.concat_tables([COVERAGE.empty_table(), *self._rows])
+    def coverage(self, known: pa.Table | None = None) -> pa.Table:
+        """`schemas.COVERAGE`: every kilometre of every section with each drive that surveyed it, or without.
+
+        Args:
+            known: the rows of drives that were not added, if any.
+        """
+        covered = pa.concat_tables([COVERAGE.empty_table() if known is None else known, *self._rows])
         table = pa.concat_tables([covered, uncovered(self.reference, covered)])
         return table.sort_by([(name, "ascending") for name in ("route_code", "section_code", "km", "drive_id")])
+
+    def unknown_drives(self, assets: pa.Table, history: pa.Table) -> list[str]:
+        """Drives that `place` asks for and that were neither added nor followed."""
+        return sorted(set(self.last_drives(assets, history).tolist()) - self._tracks.keys() - {""})
 
     def place(self, assets: pa.Table, history: pa.Table) -> pa.Table:
         """The assets (`schemas.ASSETS`) with the columns of the linear reference.
@@ -71,11 +89,15 @@ class Surveyed:
             assets = assets.set_column(ASSETS.get_field_index(name), ASSETS.field(name), column)
         return assets
 
-    def _centrelines(self, assets: pa.Table, history: pa.Table) -> Ints:
-        """The number of each asset's centreline, (N,), -1 for none."""
+    def last_drives(self, assets: pa.Table, history: pa.Table) -> npt.NDArray[np.object_]:
+        """The drive that saw each asset last, (N,); empty where none did."""
         seen = history.filter(history["seen"]).sort_by([("looked_at", "ascending"), ("drive_id", "ascending")])
         last = dict(zip(seen["asset_id"].to_pylist(), seen["drive_id"].to_pylist(), strict=True))
-        drive = np.array([last.get(one, "") for one in assets["asset_id"].to_pylist()], dtype=object)
+        return np.array([last.get(one, "") for one in assets["asset_id"].to_pylist()], dtype=object)
+
+    def _centrelines(self, assets: pa.Table, history: pa.Table) -> Ints:
+        """The number of each asset's centreline, (N,), -1 for none."""
+        drive = self.last_drives(assets, history)
         lonlat = np.stack([assets["lon"].to_numpy(), assets["lat"].to_numpy()], axis=1)
         index = np.full(len(drive), -1)
         for drive_id, (track, on) in self._tracks.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import tempfile
@@ -18,13 +19,17 @@ from ulid import ULID
 
 from roadscan.config import overrides_of
 from roadscan.errors import RoadscanError
-from roadscan.inventory.build import Built, DriveTables, build
+from roadscan.inventory.build import Built, DriveTables, build_together
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.tiles.partition import TILE_DEG, Tile, halo, owned, tile_name
+from roadscan.inventory.drive.record import DriveAlone, from_record, read_alone, to_record
+from roadscan.inventory.tiles.partition import TILE_DEG, Tile, halo, owned, tile_frame, tile_name
+from roadscan.schemas import DRIVE_ESTIMATES
+from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY
 
 LOG = logging.getLogger(__name__)
 WORKER_ROWS = 250_000  # observations that are worth the start of one more process
+_FILES = ("frames", "observations", "record")  # of a part, on its way to the process that builds its tile
 
 
 @dataclass(frozen=True)
@@ -46,24 +51,83 @@ class Previous:
         return Previous(halo(self.assets, tile), self.aliases, self.config)
 
 
+@dataclass(frozen=True)
+class DrivePart:
+    """What a tile's build is given of one drive: its rows there, or what it says alone, kept from an earlier night.
+
+    Attributes:
+        order: its place among all drives, in the order in which they were driven.
+        key: of what it says alone, see `schemas.DRIVE_ESTIMATES`.
+        tables: its rows in the tile and in its halo; None where the record is given.
+        record: its row of `schemas.DRIVE_ESTIMATES`, or None.
+    """
+
+    order: int
+    key: str
+    tables: DriveTables | None = None
+    record: pa.Table | None = None
+
+    @property
+    def detections(self) -> int:
+        """How many it has, about."""
+        if self.tables is not None:
+            return len(self.tables.observations)
+        return 0 if self.record is None else int(self.record["detections"][0].as_py())
+
+
+@dataclass(frozen=True)
+class BuiltTile:
+    """What a tile's build came to.
+
+    Attributes:
+        tile: which one.
+        built: what it owns of the register.
+        estimates: what each of its drives says alone, `schemas.DRIVE_ESTIMATES`.
+    """
+
+    tile: Tile
+    built: Built
+    estimates: pa.Table
+
+
 #: Called with how far the work is: how many are done, of how many, of what.
 Step = Callable[[int, int, str], None]
-#: Builds all tiles from the parts of drives that lie in each, drive after drive.
-BuildTiles = Callable[[Iterable[tuple[Tile, DriveTables]], Previous, Step], list[Built]]
+#: Builds all tiles from the parts of drives that lie in each; the parts come in any order.
+BuildTiles = Callable[[Iterable[tuple[Tile, DrivePart]], Previous, Step], Iterator[BuiltTile]]
 
 
-def build_tile(tile: Tile, drives: Iterable[DriveTables], previous: Previous) -> Built:
+def build_tile(tile: Tile, parts: Iterable[DrivePart], previous: Previous) -> BuiltTile:
     """The register of one tile.
+
+    Args:
+        tile: which one.
+        parts: of the drives there, in the order in which they were driven.
+        previous: the register as it was, and the thresholds.
 
     Raises:
         RoadscanError: it cannot be built; which tile, why, and the command that builds it alone.
     """
     try:
-        built = build(drives, previous.assets, HIGHWAY, previous.config, new_id, aliases=previous.aliases)
-        return owned(built, tile, new_id)
+        enu = tile_frame(tile)
+        rows, alone = zip(*(_alone(part, tile, enu, previous.config) for part in parts), strict=True)
+        usable = [one for one in alone if one is not None]
+        built = build_together(usable, previous.assets, HIGHWAY, previous.config, new_id, previous.aliases)
+        return BuiltTile(tile, owned(built, tile, new_id), pa.concat_tables(rows))
     except Exception as error:
         LOG.info("tile %s cannot be built", tile_name(tile), exc_info=True)
         raise failed_tile(tile, f"{type(error).__name__}: {error}", previous.config) from error
+
+
+def _alone(part: DrivePart, tile: Tile, enu: LocalFrame, config: InventoryConfig) -> tuple[pa.Table, DriveAlone | None]:
+    """What a drive says alone in a tile, kept or computed, and its row of `schemas.DRIVE_ESTIMATES`."""
+    if part.tables is None:
+        assert part.record is not None
+        return part.record, from_record(part.record.to_pylist()[0], enu, HIGHWAY)
+    tables = part.tables
+    alone = read_alone(tables.drive_id, tables.frames, tables.observations, HIGHWAY, config, enu)
+    row = dict.fromkeys(DRIVE_ESTIMATES.names) | to_record(alone)
+    row |= {"tile": tile_name(tile), "drive_id": tables.drive_id, "key": part.key}
+    return pa.Table.from_pylist([row], schema=DRIVE_ESTIMATES), alone
 
 
 def failed_tile(tile: Tile, cause: str, config: InventoryConfig) -> RoadscanError:
@@ -93,34 +157,33 @@ def alone(tile: Tile, config: InventoryConfig) -> str:
     return shlex.join(["roadscan", "-v", "inventory", *sets, f"--tile={tile_name(tile)}"])
 
 
-def counted(tiles: Iterable[Built], total: int, step: Step) -> list[Built]:
+def counted(tiles: Iterable[BuiltTile], total: int, step: Step) -> Iterator[BuiltTile]:
     """The tiles as they are built; `step` is called for each."""
-    built: list[Built] = []
-    for tile in tiles:
-        built.append(tile)
-        step(len(built), total, "tiles built")
-    return built
+    for done, tile in enumerate(tiles, 1):
+        yield tile
+        step(done, total, "tiles built")
 
 
-def on_this_machine(parts: Iterable[tuple[Tile, DriveTables]], previous: Previous, step: Step) -> list[Built]:
+def on_this_machine(parts: Iterable[tuple[Tile, DrivePart]], previous: Previous, step: Step) -> Iterator[BuiltTile]:
     """Build the tiles in up to `execution.workers` processes, from files that end with this call."""
     with tempfile.TemporaryDirectory(prefix="roadscan-inventory-") as folder:
-        tiles: dict[Tile, list[Path]] = {}
-        rows = 0
+        tiles: dict[Tile, list[tuple[int, Path]]] = {}
+        detections = 0
         for number, (tile, part) in enumerate(parts):
             path = Path(folder) / f"{number:08d}"
             _spill(path, part)
-            rows += part.observations.num_rows
-            tiles.setdefault(tile, []).append(path)
-        jobs = [(tile, tiles[tile], previous.near(tile)) for tile in sorted(tiles)]
-        workers = min(previous.config.execution.workers, len(jobs), 1 + rows // WORKER_ROWS)
+            detections += part.detections
+            tiles.setdefault(tile, []).append((part.order, path))
+        jobs = [(tile, [path for _, path in sorted(tiles[tile])], previous.near(tile)) for tile in sorted(tiles)]
+        workers = min(previous.config.execution.workers, len(jobs), 1 + detections // WORKER_ROWS)
         if workers <= 1:
-            return counted((_from_files(*job) for job in jobs), len(jobs), step)
+            yield from counted((_from_files(*job) for job in jobs), len(jobs), step)
+            return
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            return counted(_results(pool, jobs), len(jobs), step)
+            yield from counted(_results(pool, jobs), len(jobs), step)
 
 
-def _results(pool: ProcessPoolExecutor, jobs: list[tuple[Tile, list[Path], Previous]]) -> Iterator[Built]:
+def _results(pool: ProcessPoolExecutor, jobs: list[tuple[Tile, list[Path], Previous]]) -> Iterator[BuiltTile]:
     """The tiles in their order; after one that fails, those that have not begun are left."""
     results = pool.map(_from_files, *zip(*jobs, strict=True))
     for tile, _, previous in jobs:
@@ -136,17 +199,24 @@ def new_id() -> str:
     return str(ULID())
 
 
-def _from_files(tile: Tile, paths: list[Path], previous: Previous) -> Built:
+def _from_files(tile: Tile, paths: list[Path], previous: Previous) -> BuiltTile:
     return build_tile(tile, map(_fetch, paths), previous)
 
 
-def _spill(path: Path, tables: DriveTables) -> None:
+def _spill(path: Path, part: DrivePart) -> None:
     path.mkdir()
-    (path / "drive_id").write_text(tables.drive_id)
-    for name in ("frames", "observations"):
-        feather.write_feather(getattr(tables, name), path / name, compression="lz4")
+    drive_id = "" if part.tables is None else part.tables.drive_id
+    (path / "part.json").write_text(json.dumps([part.order, part.key, drive_id]))
+    tables = {"record": part.record} if part.tables is None else vars(part.tables)
+    for name in _FILES:
+        if tables.get(name) is not None:
+            feather.write_feather(tables[name], path / name, compression="lz4")
 
 
-def _fetch(path: Path) -> DriveTables:
-    frames, observations = (feather.read_table(path / name, memory_map=False) for name in ("frames", "observations"))
-    return DriveTables((path / "drive_id").read_text(), frames, observations)
+def _fetch(path: Path) -> DrivePart:
+    order, key, drive_id = json.loads((path / "part.json").read_text())
+    there = {name: path / name for name in _FILES if (path / name).exists()}
+    tables = {name: feather.read_table(file, memory_map=False) for name, file in there.items()}
+    if "record" in tables:
+        return DrivePart(order, key, record=tables["record"])
+    return DrivePart(order, key, DriveTables(drive_id, **tables))

@@ -21,7 +21,7 @@ from roadscan.arrays import Floats, Ints
 from roadscan.errors import ConfigError
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.register.geoparquet import CORNERS, geometry_columns
-from roadscan.survey.geodesy import WGS84
+from roadscan.survey.geodesy import WGS84, LocalFrame
 
 Tile: TypeAlias = tuple[int, int]
 
@@ -57,6 +57,20 @@ def read_tile(name: str) -> Tile:
     raise ConfigError(
         f"tile: got {name!r}; expected COLUMN,ROW, such as 1005,137 for what is east of 100.5 degrees and north of 13.7"
     )
+
+
+def tile_at(lon: float, lat: float) -> Tile:
+    """The tile that a place lies in.
+
+    >>> tile_at(100.55, 13.72)
+    (1005, 137)
+    """
+    return int(np.floor(lon / TILE_DEG)), int(np.floor(lat / TILE_DEG))
+
+
+def tile_frame(tile: Tile) -> LocalFrame:
+    """The metres that a tile is built in, about its middle: those of all its drives, whichever came first."""
+    return LocalFrame(*((number + 0.5) * TILE_DEG for number in tile))
 
 
 def partition(tables: DriveTables) -> Iterator[tuple[Tile, DriveTables]]:

@@ -12,30 +12,32 @@ import ray
 
 from roadscan.cluster import connect, last_line
 from roadscan.errors import RoadscanError
-from roadscan.inventory.build import Built, DriveTables
-from roadscan.inventory.tiles.execute import Previous, Step, build_tile, counted, failed_tile
+from roadscan.inventory.tiles.execute import BuiltTile, DrivePart, Previous, Step, build_tile, counted, failed_tile
 from roadscan.inventory.tiles.partition import Tile
 
 
-def on_ray(parts: Iterable[tuple[Tile, DriveTables]], previous: Previous, step: Step) -> list[Built]:
+def on_ray(parts: Iterable[tuple[Tile, DrivePart]], previous: Previous, step: Step) -> Iterator[BuiltTile]:
     """Build the tiles as tasks of a core each.
 
     Raises:
         RoadscanError: a tile cannot be built, or Ray ended its task more often than it tries again.
     """
     connect()
-    tiles: dict[Tile, list[ray.ObjectRef]] = {}
+    tiles: dict[Tile, list[tuple[int, ray.ObjectRef]]] = {}
     for tile, part in parts:
-        tiles.setdefault(tile, []).append(ray.put(part))
+        tiles.setdefault(tile, []).append((part.order, ray.put(part)))
     task = ray.remote(num_cpus=1, max_retries=3)(_build)
     try:
-        tasks = {tile: task.remote(tile, tiles[tile], previous.near(tile)) for tile in sorted(tiles)}
-        return counted(_results(tasks, previous), len(tasks), step)
+        tasks = {}
+        for tile in sorted(tiles):
+            inputs = [reference for _, reference in sorted(tiles[tile], key=lambda part: part[0])]
+            tasks[tile] = task.remote(tile, inputs, previous.near(tile))
+        yield from counted(_results(tasks, previous), len(tasks), step)
     except ray.exceptions.RayError as error:
         raise RoadscanError(f"the inventory stopped: {last_line(error)}; nothing was published, run again") from error
 
 
-def _results(tasks: dict[Tile, ray.ObjectRef], previous: Previous) -> Iterator[Built]:
+def _results(tasks: dict[Tile, ray.ObjectRef], previous: Previous) -> Iterator[BuiltTile]:
     """The tiles in their order."""
     for tile, task in tasks.items():
         try:
@@ -48,5 +50,5 @@ def _results(tasks: dict[Tile, ray.ObjectRef], previous: Previous) -> Iterator[B
             raise failed_tile(tile, last_line(error), previous.config) from error
 
 
-def _build(tile: Tile, parts: list[ray.ObjectRef], previous: Previous) -> Built:
+def _build(tile: Tile, parts: list[ray.ObjectRef], previous: Previous) -> BuiltTile:
     return build_tile(tile, map(ray.get, parts), previous)  # one part after the other, so that one is in memory

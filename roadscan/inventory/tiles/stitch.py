@@ -30,13 +30,15 @@ EDGE_DEG = 1e-7
 M_PER_DEG = 111_195.0
 
 
-def merge_tiles(parts: list[Built], mint: Callable[[], str]) -> Built:
+def merge_tiles(parts: list[Built], mint: Callable[[], str], aliases: pa.Table | None = None) -> Built:
     """One register of what the tiles own.
 
     Args:
         parts: `roadscan.inventory.tiles.partition.owned` of each.
         mint: a new id.
+        aliases: `schemas.ASSET_ALIAS` published before, which a part that was carried over does not have.
     """
+    before = ASSET_ALIAS.empty_table() if aliases is None else aliases
     assets = pa.concat_tables([ASSETS.empty_table(), *(part.assets.cast(ASSETS) for part in parts)])
     tile = np.repeat(np.arange(len(parts)), [part.assets.num_rows for part in parts])
     assets, same = _without_doubles(assets, tile)
@@ -45,7 +47,7 @@ def merge_tiles(parts: list[Built], mint: Callable[[], str]) -> Built:
     assets = in_order(_distinct(assets, mint))
     changes = pa.concat_tables([ASSET_CHANGES.empty_table(), *(part.changes for part in parts)])
     history = pa.concat_tables([ASSET_HISTORY.empty_table(), *(part.history for part in parts)])
-    aliases = pa.concat_tables([ASSET_ALIAS.empty_table(), *(part.aliases for part in parts)])
+    aliases = pa.concat_tables([before, *(part.aliases for part in parts)])
     aliases = aliases.filter(pc.invert(pc.is_in(aliases["alias_id"], assets["asset_id"]))).sort_by("since")
     return Built(
         assets,

@@ -1,0 +1,98 @@
+"""The register on the linear reference, with no more of the drives read than it takes.
+
+What is as it was keeps its kilometre, and a drive its coverage, while the reference is the same file with the same
+settings. For the others the frames of the drives that saw them last are read.
+
+Legend: N assets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roadscan.arrays import Ints
+from roadscan.inventory.build import Built, DriveTables
+from roadscan.inventory.reference import ReferenceConfig, read_reference, reference_digest
+from roadscan.inventory.register.referencing import REFERENCED, Surveyed
+from roadscan.inventory.tiles.partition import Tile
+from roadscan.inventory.tiles.sources import Sources
+from roadscan.schemas import ASSETS
+
+UNCHANGED = ("class", "geometry", "last_seen")  # of an asset that keeps its kilometre
+
+
+class Placing:
+    """One run's assets and coverage on a linear reference.
+
+    Args:
+        config: of the reference.
+        sources: the drives.
+        coverage: `schemas.COVERAGE` published before.
+    """
+
+    def __init__(self, config: ReferenceConfig, sources: Sources, coverage: pa.Table) -> None:
+        self._surveyed, self._digest = Surveyed(read_reference(config)), reference_digest(config)
+        self._sources, self._coverage = sources, coverage
+        self._added: set[str] = set()
+
+    def add(self, tables: DriveTables) -> None:
+        """Note what a drive that is read surveyed."""
+        self._added.add(tables.drive_id)
+        self._surveyed.add(tables.drive_id, tables.frames)
+
+    def placed(self, built: Built, previous: pa.Table, carried: Mapping[Tile, Built]) -> Built:
+        """The register with kilometres and coverage.
+
+        Args:
+            built: of all tiles.
+            previous: the assets published before.
+            carried: the tiles that are as they were.
+        """
+        coverage = self._covered()
+        row = self._unchanged(built, previous, carried)
+        others = np.flatnonzero(row < 0)
+        table = built.assets.take(pa.array(others))
+        for drive_id in self._surveyed.unknown_drives(table, built.history):
+            self._surveyed.follow(drive_id, self._sources.frames(drive_id))
+        both = pa.concat_tables(
+            [previous.select(REFERENCED), self._surveyed.place(table, built.history).select(REFERENCED)]
+        )
+        row[others] = previous.num_rows + np.arange(len(others))
+        assets = built.assets
+        for name in REFERENCED:
+            column = both[name].combine_chunks().take(pa.array(row))
+            assets = assets.set_column(ASSETS.get_field_index(name), ASSETS.field(name), column)
+        return replace(built, assets=assets, coverage=coverage)
+
+    def _covered(self) -> pa.Table:
+        """The coverage of all drives, of which those that are new or on another reference are read."""
+        drives = self._sources.drives
+        same = [one for one, drive in drives.items() if drive.reference == self._digest and one not in self._added]
+        for drive_id in drives.keys() - set(same) - self._added:
+            self._surveyed.add(drive_id, self._sources.frames(drive_id))
+        self._same = frozenset(same)
+        for drive_id, drive in drives.items():
+            drives[drive_id] = replace(drive, reference=self._digest)
+        return self._surveyed.coverage(
+            self._coverage.filter(pc.is_in(self._coverage["drive_id"], pa.array(same, pa.string())))
+        )
+
+    def _unchanged(self, built: Built, previous: pa.Table, carried: Mapping[Tile, Built]) -> Ints:
+        """The row of before of each asset whose place on the reference is the same, (N,), -1 for the others."""
+        parts = [pa.array([], pa.string()), *(tile.assets["asset_id"].combine_chunks() for tile in carried.values())]
+        kept = pc.is_in(built.assets["asset_id"], pa.concat_arrays(parts)).to_numpy()
+        row = pc.fill_null(pc.index_in(built.assets["asset_id"], previous["asset_id"].combine_chunks()), -1).to_numpy()
+        row = np.where(kept, row, -1).astype(np.int64)
+        there = np.flatnonzero(row >= 0)
+        last = self._surveyed.last_drives(built.assets, built.history)
+        good = np.array([last[n] in self._same for n in there.tolist()], bool)
+        for name in UNCHANGED:
+            now, before = built.assets[name].take(pa.array(there)), previous[name].take(pa.array(row[there]))
+            good &= pc.fill_null(pc.equal(now, before), False).to_numpy()
+        row[there[~good]] = -1
+        return row

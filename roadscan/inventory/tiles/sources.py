@@ -1,0 +1,140 @@
+"""A release and the settings to what a night has to build: which tiles, and what of which drives goes into each.
+
+A drive's rows are read where they are new or have changed, or where what it says alone was not kept. A tile is built
+where its key is not the kept one: a drive in it is new, has changed or is gone, or a setting is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+
+from roadscan.inventory.build import Built, DriveTables
+from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.tiles.execute import DrivePart, Step
+from roadscan.inventory.tiles.kept import (
+    Settings,
+    SourceDrive,
+    built_of,
+    drive_digests,
+    read_drives,
+    read_estimates,
+    read_tiles,
+)
+from roadscan.inventory.tiles.partition import Tile, partition
+from roadscan.schemas import OBSERVATIONS
+from roadscan.warehouse import Release, Warehouse
+
+OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
+
+
+class Sources:
+    """The drives of a release, and what of an earlier night's work on them still holds.
+
+    Args:
+        warehouse: where they are.
+        release: which state.
+        config: the thresholds.
+        full: whether nothing of an earlier night is used.
+
+    Attributes:
+        drives: by id, in the order in which they were driven; one without any time comes last.
+        keys: of each tile that a drive lies in; complete once `parts` is exhausted.
+        to_build: tiles that are not as they were kept; likewise.
+        read: drives whose rows were read, so far.
+    """
+
+    def __init__(self, warehouse: Warehouse, release: Release, config: InventoryConfig, *, full: bool = False) -> None:
+        self._warehouse, self._release, self._full = warehouse, release, full
+        self._settings = Settings.of(config)
+        self._kept = {} if full else read_tiles(warehouse, release)
+        self.drives = _in_order(warehouse, release, {} if full else read_drives(warehouse, release))
+        self._order = {drive_id: number for number, drive_id in enumerate(self.drives)}
+        self.keys: dict[Tile, str] = {}
+        self.to_build: set[Tile] = set()
+        self.read: list[str] = []
+
+    def parts(
+        self, step: Step, on_read: Callable[[DriveTables], None] | None = None
+    ) -> Iterator[tuple[Tile, DrivePart]]:
+        """What the tiles that have to be built are built from.
+
+        Args:
+            step: called for each drive that is read.
+            on_read: called with the rows of each, where given.
+        """
+        new = [drive_id for drive_id, drive in self.drives.items() if drive.tiles is None]
+        for drive_id in new:
+            tiles = []
+            for tile, part in self._parts_of(drive_id, on_read):
+                tiles.append(tile)
+                yield tile, part
+            self.drives[drive_id] = replace(self.drives[drive_id], tiles=tuple(tiles))
+            step(len(self.read), len(new), "drives read")
+        lost: dict[str, set[Tile]] = {}
+        for tile, drive_ids in self._choose().items():
+            records = self._records(tile)
+            for drive_id in drive_ids:
+                if (record := records.get(drive_id)) is not None:
+                    yield tile, DrivePart(self._order[drive_id], self._key(drive_id), record=record)
+                elif drive_id not in self.read:
+                    lost.setdefault(drive_id, set()).add(tile)
+        for drive_id, wanted in lost.items():
+            yield from ((tile, part) for tile, part in self._parts_of(drive_id, on_read) if tile in wanted)
+            step(len(self.read), len(new) + len(lost), "drives read")
+
+    def carried(self) -> dict[Tile, Built]:
+        """The tiles that are as they were kept; to be asked once `parts` is exhausted."""
+        return {tile: built_of(self._kept[tile]) for tile in self.keys if tile not in self.to_build}
+
+    def frames(self, drive_id: str) -> pa.Table:
+        """A drive's rows of `schemas.FRAMES`."""
+        return self._warehouse.read(self._release, "frames", drive_id=drive_id)
+
+    def _choose(self) -> dict[Tile, list[str]]:
+        """The tiles to be built, with the drives in each; notes the keys of all."""
+        drives_in: dict[Tile, list[str]] = {}
+        for drive_id, drive in self.drives.items():
+            for tile in drive.tiles or ():
+                drives_in.setdefault(tile, []).append(drive_id)
+        for tile, drive_ids in drives_in.items():
+            self.keys[tile] = self._settings.tile_key([(one, self.drives[one].digest) for one in drive_ids])
+        self.to_build = {tile for tile, key in self.keys.items() if self._kept.get(tile, {}).get("key") != key}
+        return {tile: drives_in[tile] for tile in sorted(self.to_build)}
+
+    def _records(self, tile: Tile) -> dict[str, pa.Table]:
+        """What drives say alone in a tile, as far as it was kept and still holds."""
+        if self._full:
+            return {}
+        table = read_estimates(self._warehouse, self._release, tile)
+        rows = zip(table["drive_id"].to_pylist(), table["key"].to_pylist(), strict=True)
+        return {
+            drive_id: table.slice(number, 1)
+            for number, (drive_id, key) in enumerate(rows)
+            if drive_id in self.drives and drive_id not in self.read and key == self._key(drive_id)
+        }
+
+    def _parts_of(
+        self, drive_id: str, on_read: Callable[[DriveTables], None] | None
+    ) -> Iterator[tuple[Tile, DrivePart]]:
+        observations = self._warehouse.read(
+            self._release, "observations", drive_id=drive_id, columns=OBSERVATION_COLUMNS
+        )
+        tables = DriveTables(drive_id, self.frames(drive_id), observations)
+        self.read.append(drive_id)
+        if on_read:
+            on_read(tables)
+        for tile, part in partition(tables):
+            yield tile, DrivePart(self._order[drive_id], self._key(drive_id), part)
+
+    def _key(self, drive_id: str) -> str:
+        return self._settings.estimates_key(self.drives[drive_id].digest)
+
+
+def _in_order(warehouse: Warehouse, release: Release, known: dict[str, SourceDrive]) -> dict[str, SourceDrive]:
+    """The drives of a release in the order in which they were driven; without tiles where those are not known."""
+    digests = drive_digests(warehouse, release)
+    fresh = {drive_id: SourceDrive(digest, None) for drive_id, digest in digests.items()}
+    return fresh | {name: drive for name, drive in known.items() if name in fresh and drive.digest == digests[name]}
