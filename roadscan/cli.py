@@ -268,15 +268,23 @@ def inventory(
         str | None,
         typer.Option(help="COLUMN,ROW: build this tile alone, and publish nothing.", show_default=False),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Build from all drives anew, tell what differs, and publish nothing.")
+    ] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="With --full: publish what it built.")] = False,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
-    from roadscan.inventory import InventoryConfig, run_inventory, run_tile
+    from roadscan.inventory import InventoryConfig, run_audit, run_inventory, run_tile
     from roadscan.observations import add_observations
 
     if observations is not None and tile is not None:
         raise ConfigError("--tile and --observations: got both; commit the observations first, then build the tile")
+    if full and (tile is not None or observations is not None):
+        raise ConfigError("--full: got it with --tile or --observations; expected it alone")
+    if publish and not full:
+        raise ConfigError("--publish goes with --full, which is not given; without it a register is published anyway")
     if observations is None and (frames is not None or replace):
         raise ConfigError("--frames and --replace go with --observations, which is not given")
     given = [f"warehouse={json.dumps(out)}"] if out else []
@@ -292,8 +300,12 @@ def inventory(
     if dry_run:
         return print_config(settings)
     with progress("drives read") as bar:
-        made = run_tile(settings, tile, bar) if tile is not None else run_inventory(settings, bar)
-    print_facts(asdict(made))
+        if full:
+            print_facts(asdict(run_audit(settings, bar, publish=publish)))
+        elif tile is not None:
+            print_facts(asdict(run_tile(settings, tile, bar)))
+        else:
+            print_facts(asdict(run_inventory(settings, bar)))
     return 0
 
 

@@ -11,15 +11,17 @@
 
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.query import query, render
-from roadscan.inventory.run import run_inventory, run_tile
-from roadscan.inventory.update import InventorySummary, TileSummary, update_inventory
+from roadscan.inventory.run import run_audit, run_inventory, run_tile
+from roadscan.inventory.update import InventoryAudit, InventorySummary, TileSummary, update_inventory
 
 __all__ = [
+    "InventoryAudit",
     "InventoryConfig",
     "InventorySummary",
     "TileSummary",
     "query",
     "render",
+    "run_audit",
     "run_inventory",
     "run_tile",
     "update_inventory",

@@ -6,9 +6,16 @@ import os
 
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.tiles.execute import Step, on_this_machine
+from roadscan.inventory.tiles.execute import BuildTiles, Step, on_this_machine
 from roadscan.inventory.tiles.partition import read_tile
-from roadscan.inventory.update import InventorySummary, TileSummary, build_alone, update_inventory
+from roadscan.inventory.update import (
+    InventoryAudit,
+    InventorySummary,
+    TileSummary,
+    audit_inventory,
+    build_alone,
+    update_inventory,
+)
 from roadscan.progress import OnProgress, Progress, silent
 
 
@@ -20,13 +27,26 @@ def run_inventory(config: InventoryConfig, on_progress: OnProgress = silent) -> 
         RoadscanError: what `update_inventory` raises, or Ray ended a task more often than it tries again.
     """
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
+    return update_inventory(config, _stepper(on_progress), _where(config))
 
-    step = _stepper(on_progress)
+
+def run_audit(config: InventoryConfig, on_progress: OnProgress = silent, *, publish: bool = False) -> InventoryAudit:
+    """`audit_inventory` where `run_inventory` would build.
+
+    Raises:
+        ConfigError: a submitted job would write into its copy of the working directory.
+        RoadscanError: what `audit_inventory` raises.
+    """
+    refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
+    return audit_inventory(config, _stepper(on_progress), _where(config), publish=publish)
+
+
+def _where(config: InventoryConfig) -> BuildTiles:
     if not config.execution.on_ray:
-        return update_inventory(config, step, on_this_machine)
+        return on_this_machine
     from roadscan.inventory.tiles.ray import on_ray  # late: without a cluster nobody waits for Ray's import
 
-    return update_inventory(config, step, on_ray)
+    return on_ray
 
 
 def run_tile(config: InventoryConfig, tile: str, on_progress: OnProgress = silent) -> TileSummary:

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from roadscan.errors import ConfigError, Conflict
+from roadscan.errors import ConfigError, Conflict, WarehouseError
 from roadscan.inventory.build import Built
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.placing import Placing
+from roadscan.inventory.register.differences import asset_differences
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
 from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
-from roadscan.inventory.tiles.kept import KEPT, carried_files, tile_of, write_drives, write_tile
+from roadscan.inventory.tiles.kept import KEPT, carried_files, read_drives, tile_of, write_drives, write_tile
 from roadscan.inventory.tiles.partition import Tile, tile_at, tile_name
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
@@ -29,6 +30,7 @@ from roadscan.warehouse import Change, DataFile, Release, Warehouse
 LOG = logging.getLogger(__name__)
 TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *KEPT, *STORED)
 TILES_NAMED = 10  # in the message of a wrong one
+ASSETS_NAMED = 20  # of each kind, by an audit
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,29 @@ class InventorySummary:
     changes: dict[str, int]
     drives_read: int = 0
     tiles_built: int = 0
+
+
+@dataclass(frozen=True)
+class InventoryAudit:
+    """How a full build differs from the register that nights have brought up to date.
+
+    Attributes:
+        release: the release that is current now.
+        published: whether the full build was.
+        drives: how many it was built from.
+        assets: how many the full build has.
+        differing: how many assets differ in any way.
+        differences: by kind, how many, see `roadscan.inventory.register.differences`.
+        named: by kind, the ids of the first of them.
+    """
+
+    release: int
+    published: bool
+    drives: int
+    assets: int
+    differing: int
+    differences: dict[str, int]
+    named: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,50 @@ def update_inventory(
     base = warehouse.current()
     sources = Sources(warehouse, base, config)
     made = _made(warehouse, base, config, sources, step, build_tiles)
+    return _published(warehouse, base, made, sources)
+
+
+def audit_inventory(
+    config: InventoryConfig, step: Step = silent, build_tiles: BuildTiles = on_this_machine, *, publish: bool = False
+) -> InventoryAudit:
+    """Build the register from all its drives, with nothing kept of earlier nights, and compare it to the published one.
+
+    Args:
+        config: the warehouse and the thresholds.
+        step: called for each drive that is read and each tile that is built, for a progress bar.
+        build_tiles: where the work is done.
+        publish: publish what was built, also what is kept of it.
+
+    Raises:
+        WarehouseError: nothing was published, or the register is not of the drives that are committed now.
+        RoadscanError: a tile cannot be built.
+    """
+    warehouse = Warehouse(config.warehouse)
+    base = warehouse.published()
+    sources = Sources(warehouse, base, config, full=True)
+    registered = {drive_id: drive.digest for drive_id, drive in read_drives(warehouse, base).items()}
+    if registered != {drive_id: drive.digest for drive_id, drive in sources.drives.items()}:
+        raise WarehouseError(
+            f"{warehouse.store.uri}: got a register that is not of the {len(sources.drives)} drives that are committed "
+            f"now; expected an up-to-date one; run roadscan inventory --set warehouse={warehouse.store.uri} first"
+        )
+    before = warehouse.read(base, "assets")
+    made = _made(warehouse, base, config, sources, step, build_tiles, keep=publish)
+    differences = asset_differences(before, made.built.assets)
+    release = _published(warehouse, base, made, sources).release if publish else base.number
+    return InventoryAudit(
+        release=release,
+        published=release != base.number,
+        drives=len(sources.drives),
+        assets=made.built.assets.num_rows,
+        differing=len({one for names in differences.values() for one in names}),
+        differences={kind: len(names) for kind, names in differences.items()},
+        named={kind: names[:ASSETS_NAMED] for kind, names in differences.items()},
+    )
+
+
+def _published(warehouse: Warehouse, base: Release, made: _Made, sources: Sources) -> InventorySummary:
+    """What was made, published, and in numbers."""
     release = _publish(warehouse, base, made, f"inventory of {len(sources.drives)} drives")
     LOG.info("release %d: %d assets from %d drives", release.number, made.built.assets.num_rows, len(sources.drives))
     return InventorySummary(
@@ -127,8 +196,10 @@ def _made(
     sources: Sources,
     step: Step,
     build_tiles: BuildTiles,
+    *,
+    keep: bool = True,
 ) -> _Made:
-    """The register of a release's drives."""
+    """The register of a release's drives; `keep` writes what later nights need of it."""
     previous, aliases, reviews = _register(warehouse, base, config)
     placing = Placing(config.reference, sources, warehouse.read(base, "coverage")) if config.reference else None
     tiles: dict[Tile, Built] = {}
@@ -136,7 +207,7 @@ def _made(
     known = Previous(with_removed(previous, reviews), aliases, config)
     for made in build_tiles(sources.parts(step, placing.add if placing else None), known, step):
         tiles[made.tile] = made.built
-        files[made.tile] = write_tile(warehouse, made, sources.keys[made.tile])
+        files[made.tile] = write_tile(warehouse, made, sources.keys[made.tile]) if keep else []
     carried = sources.carried()
     tiles |= carried
     built = merge_tiles([tiles[tile] for tile in sorted(tiles)], new_id, aliases)
@@ -144,6 +215,10 @@ def _made(
     built = apply_reviews(built, previous, reviews)
     if placing:
         built = placing.placed(built, previous, carried)
+    else:
+        sources.without_reference()
+    if not keep:
+        return _Made(built, reviews, [])
     kept = [file for written in files.values() for file in written] + carried_files(warehouse, base, carried)
     kept = [file for file in kept if not (file.table == "tile_registers" and tile_of(file) in anew)]
     return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])

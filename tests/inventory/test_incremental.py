@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from support.world import START, World, drive, make_world
 
-from roadscan.errors import StorageError
-from roadscan.inventory import InventoryConfig, InventorySummary, update_inventory
+from roadscan.errors import StorageError, WarehouseError
+from roadscan.inventory import InventoryConfig, InventorySummary, run_audit, update_inventory
 from roadscan.inventory.build import DriveTables
 from roadscan.warehouse import Warehouse
 from roadscan.warehouse.drives import StagedDrive, publish_drives
@@ -160,3 +160,34 @@ def test_a_death_between_writing_and_publishing_leaves_nothing_that_the_next_run
     assert rows(warehouse) == before
     assert update(warehouse).drives_read == 1
     assert rows(warehouse) == at_once(tmp_path / "at-once", *drives)
+
+
+def test_an_audit_finds_nothing_where_nights_were_right_and_names_what_was_wrong(tmp_path, world):
+    warehouse = Warehouse(str(tmp_path / "warehouse"))
+    config = InventoryConfig(warehouse=warehouse.store.uri)
+    for night in range(2):
+        scan(warehouse, drive(world, night))
+        update(warehouse)
+    right = warehouse.current()
+    audit = run_audit(config)
+    assert (audit.drives, audit.differing, audit.differences, audit.published) == (2, 0, {}, False)
+    assert warehouse.current() == right
+
+    assets = warehouse.read(right, "assets")
+    wrong = assets.slice(1)  # without the first asset …
+    states = pa.array(["missing", *wrong["state"].to_pylist()[1:]], pa.string())  # … and with another state of the next
+    wrong = wrong.set_column(wrong.schema.get_field_index("state"), wrong.schema.field("state"), states)
+    wrong = wrong.replace_schema_metadata(assets.schema.metadata)
+    file = warehouse.write("assets", wrong)
+    warehouse.publish(lambda release: warehouse.replacement(release, [file], "a mistake"))
+    audit = run_audit(config, publish=True)
+    assert (audit.differences, audit.differing, audit.published) == ({"added": 1, "state": 1}, 2, True)
+    assert audit.named["state"] == [wrong["asset_id"][0].as_py()]
+    assert run_audit(config).differing == 0
+
+
+def test_an_audit_of_a_register_that_lacks_a_drive_says_what_to_run_first(tmp_path, world):
+    warehouse = Warehouse(str(tmp_path / "warehouse"))
+    scan(warehouse, drive(world, 0))
+    with pytest.raises(WarehouseError, match="run roadscan inventory"):
+        run_audit(InventoryConfig(warehouse=warehouse.store.uri))

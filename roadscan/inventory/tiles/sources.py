@@ -89,6 +89,10 @@ class Sources:
         """The tiles that are as they were kept; to be asked once `parts` is exhausted."""
         return {tile: built_of(self._kept[tile]) for tile in self.keys if tile not in self.to_build}
 
+    def without_reference(self) -> None:
+        """Forget which reference the drives' coverage is on, where none is published."""
+        self.drives = {drive_id: replace(drive, reference=None) for drive_id, drive in self.drives.items()}
+
     def frames(self, drive_id: str) -> pa.Table:
         """A drive's rows of `schemas.FRAMES`."""
         return self._warehouse.read(self._release, "frames", drive_id=drive_id)

@@ -1,0 +1,57 @@
+"""Two registers of the same drives, with the same ids, to what differs between them, by kind.
+
+Legend: P assets that both have.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from roadscan.arrays import Bools
+from roadscan.survey.geodesy import WGS84
+
+SAME_M = 0.001  # what differs less is rounding
+COUNTED = ("n_observations", "n_nights", "first_seen", "last_seen")
+
+
+def asset_differences(before: pa.Table, after: pa.Table) -> dict[str, list[str]]:
+    """The ids of assets that differ, by kind; kinds of which there are none are left out.
+
+    Args:
+        before: `schemas.ASSETS`.
+        after: the same, as it should be.
+
+    Returns:
+        gone: only in `before`; added: only in `after`; of both: state; place, by more than `SAME_M`, or length;
+        evidence (`COUNTED`).
+    """
+    old = {row: number for number, row in enumerate(before["asset_id"].to_pylist())}
+    new = {row: number for number, row in enumerate(after["asset_id"].to_pylist())}
+    both = [one for one in new if one in old]
+    was, now = (table.take([rows[one] for one in both]) for table, rows in ((before, old), (after, new)))
+    ids = np.array(both, dtype=object)
+    found = {
+        "gone": [one for one in old if one not in new],
+        "added": [one for one in new if one not in old],
+        "state": ids[_other(was, now, "state")].tolist(),
+        "place": ids[_moved(was, now)].tolist(),
+        "evidence": ids[np.any([_other(was, now, name) for name in COUNTED], axis=0)].tolist(),
+    }
+    return {kind: sorted(names) for kind, names in found.items() if names}
+
+
+def _other(was: pa.Table, now: pa.Table, name: str) -> Bools:
+    """Of which assets (P,) a column differs."""
+    pairs = zip(was[name].to_pylist(), now[name].to_pylist(), strict=True)
+    return np.array([a != b for a, b in pairs], bool)
+
+
+def _moved(was: pa.Table, now: pa.Table) -> Bools:
+    """Which assets (P,) stand elsewhere or, being lines, have another length."""
+    if not was.num_rows:
+        return np.zeros(0, bool)
+    places = [table[name].to_numpy() for table in (was, now) for name in ("lon", "lat")]
+    off_m = WGS84.inv(*places)[2]
+    length = [np.nan_to_num(table["length_m"].to_numpy().astype(float)) for table in (was, now)]
+    return np.asarray((off_m > SAME_M) | (np.abs(length[0] - length[1]) > SAME_M), bool)
