@@ -9,6 +9,7 @@ import pytest
 from support.world import HOME, LINE, World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, update_inventory
+from roadscan.inventory.build import DriveTables
 from roadscan.inventory.reference import ReferenceConfig
 from roadscan.warehouse import Warehouse
 
@@ -80,3 +81,36 @@ def test_what_no_drive_surveyed_is_listed_as_such(tmp_path, world, warehouse, co
 def test_assets_of_a_register_without_a_reference_have_none(warehouse: Warehouse, config: InventoryConfig):
     update_inventory(config)
     assert set(warehouse.read(warehouse.current(), "assets")["km_m"].to_pylist()) == {None}
+
+
+def placed(warehouse: Warehouse) -> tuple[list[tuple], list[dict]]:
+    """Where the register's assets are, without their ids, which are drawn by chance; and what was covered."""
+    release = warehouse.current()
+    rows = warehouse.read(release, "assets").to_pylist()
+    names = ("class", "lon", "lat", "route_code", "km_m", "km_end_m", "offset_m", "lrs_version")
+    return sorted(tuple(row[name] for name in names) for row in rows), warehouse.read(release, "coverage").to_pylist()
+
+
+def test_kilometres_and_coverage_of_night_after_night_are_those_of_all_drives_at_once(tmp_path, world, config):
+    def surveyed(night: int) -> DriveTables:
+        """A drive; the third covers only the beginning of the road."""
+        return drive(world, night, end_s=300.0) if night == 2 else drive(world, night)
+
+    reference = ReferenceConfig(uri=centreline(world, tmp_path / "lines.geojson"))
+    without = config.model_copy(update={"warehouse": str(tmp_path / "nightly"), "reference": None})
+    settings = without.model_copy(update={"reference": reference})
+    nightly = Warehouse(settings.warehouse)
+    for night in range(3):
+        commit(nightly, surveyed(night))
+        update_inventory(settings)
+    once = Warehouse(str(tmp_path / "once"))
+    commit(once, *(surveyed(night) for night in range(3)))
+    update_inventory(settings.model_copy(update={"warehouse": once.store.uri}))
+    expected = placed(once)
+    assert len(expected[0]) > 30
+    assert {row["drive_id"] for row in expected[1]} >= {drive(world, night).drive_id for night in range(3)}
+    assert placed(nightly) == expected
+
+    update_inventory(without)  # a run without the reference, and one with it again
+    update_inventory(settings)
+    assert placed(nightly) == expected
