@@ -13,7 +13,7 @@ from support.world import drive, make_world
 
 from roadscan.errors import WarehouseError
 from roadscan.inventory import InventoryConfig, update_inventory
-from roadscan.inventory.update import committed_drives
+from roadscan.inventory.tiles.kept import drive_digests
 from roadscan.schemas import RUNS
 from roadscan.warehouse import Warehouse
 from roadscan.warehouse.migrate import Migrated, migrate
@@ -54,7 +54,7 @@ def test_rows_releases_and_times_are_those_of_before(old: Path) -> None:
 def test_the_register_takes_drives_in_the_order_they_were_driven(old: Path) -> None:
     migrate(str(old))
     warehouse = Warehouse(str(old))
-    assert committed_drives(warehouse, warehouse.current()) == ["drive 1 100%", "drive 2 100%", "drive 0 100%"]
+    assert list(drive_digests(warehouse, warehouse.current())) == ["drive 1 100%", "drive 2 100%", "drive 0 100%"]
     assert warehouse.read(warehouse.current(), "runs").schema == RUNS
     assert update_inventory(InventoryConfig(warehouse=str(old))).published
 
