@@ -19,6 +19,7 @@ from support.world import World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import DriveTables
+from roadscan.inventory.tiles.kept import KEPT
 from roadscan.inventory.update import TABLES as REGISTER
 from roadscan.scan import ledger
 from roadscan.schemas import DRIVE_FRAMES
@@ -58,7 +59,7 @@ def register(warehouse: Warehouse, release: Release) -> dict[str, list[dict[str,
 
     Assets without a row would stay named by their ids, so changes or history of another release are different.
     """
-    tables = {name: warehouse.read(release, name).to_pylist() for name in REGISTER}
+    tables = {name: warehouse.read(release, name).to_pylist() for name in REGISTER if name not in KEPT}
     names = {row["asset_id"]: f"{row['class']} {row['lon']} {row['lat']}" for row in tables["assets"]}
     for rows in tables.values():
         for row in rows:
