@@ -351,14 +351,19 @@ def nightly(
 def query(
     warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
     sql: Annotated[str, typer.Argument(help="DuckDB SQL over its tables and views.")],
-    format_: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")] = "table",
+    format_: Annotated[
+        Literal["table", "record", "json", "csv"], typer.Option("--format", help="How to print.")
+    ] = "table",
+    record: Annotated[bool, typer.Option("--record", help="Every column, one a line, a block a row.")] = False,
     as_of: AsOf = None,
 ) -> int:
     """Answer SQL over the committed files of a warehouse."""
     from roadscan.inventory.query import query as run_query
-    from roadscan.inventory.query import render
+    from roadscan.inventory.rendering import render
 
-    render(run_query(warehouse, sql, as_of=_utc(as_of)), format_, console)
+    if record and format_ != "table":
+        raise ConfigError(f"--record and --format {format_}: got both; expected one of them")
+    render(run_query(warehouse, sql, as_of=_utc(as_of)), "record" if record else format_, console)
     return 0
 
 

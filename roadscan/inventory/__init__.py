@@ -10,7 +10,8 @@
 """
 
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.query import query, render
+from roadscan.inventory.query import query
+from roadscan.inventory.rendering import render
 from roadscan.inventory.run import run_audit, run_inventory, run_tile
 from roadscan.inventory.update import InventoryAudit, InventorySummary, TileSummary, update_inventory
 

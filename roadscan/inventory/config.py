@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from roadscan.config import Config
+from roadscan.config import Config, ZoneName
 from roadscan.inventory.reference import ReferenceConfig
 
 
@@ -97,6 +97,10 @@ class InventoryConfig(Config):
     warehouse: str = Field(min_length=1, description="the warehouse's root, s3://bucket/prefix or a folder")
     reviews: str | None = Field(
         None, description="Parquet file of reviewers' decisions to take in; later runs keep them"
+    )
+    time_zone: ZoneName | None = Field(
+        None,
+        description="in which SQL reads days and hours, such as Asia/Bangkok; the warehouse keeps it, at first UTC",
     )
     reference: ReferenceConfig | None = Field(None, description="centrelines with kilometres; none to go without")
     execution: ExecutionConfig = Field(ExecutionConfig(), description="where the register is built")

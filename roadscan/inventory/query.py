@@ -1,33 +1,23 @@
 """SQL over what a warehouse has committed: its tables and the shipped views, in DuckDB, and nothing else.
 
 A query sees exactly the files of one release. It is one statement that reads; other files, the network, extensions and
-settings are out of its reach.
+settings are out of its reach. Its days and hours are those of the warehouse's time zone, never of the machine's.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
 import re
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, Literal, get_args
 
 import duckdb
 import pyarrow as pa
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from roadscan.errors import ConfigError, WarehouseError
+from roadscan.errors import WarehouseError
 from roadscan.inventory.views import VIEWS
 from roadscan.schemas import TABLES
+from roadscan.settings import time_zone
 from roadscan.warehouse import Release, Warehouse
 from roadscan.warehouse.warehouse import SURVEYED
-
-Format = Literal["table", "json", "csv"]
 
 #: Words of queries that ask what there is.
 CATALOGUE = {"show", "information_schema", "duckdb_tables", "duckdb_views", "duckdb_columns"}
@@ -63,6 +53,7 @@ def query_release(warehouse: Warehouse, release: Release, sql: str) -> pa.Table:
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
         try:
             check_reads(connection, sql)
+            connection.execute(f"SET TimeZone = {quoted(time_zone(warehouse.store))}")
             define_views(connection, warehouse, release, *named(sql))
             return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
@@ -129,76 +120,3 @@ def quoted(text: str) -> str:
 
 def _names() -> str:
     return f"tables: {', '.join(name for name in TABLES if name not in VIEWS)}\nviews: {', '.join(VIEWS)}"
-
-
-def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: A002 - the word users type
-    """Print a query's result.
-
-    Args:
-        table: the rows.
-        format: ``table`` for people, ``json`` (one array of objects) or ``csv`` for programs. Bytes are written as hex,
-            times as ISO 8601.
-        console: where to; for ``json`` and ``csv`` its width and colours have no effect.
-
-    Raises:
-        ConfigError: another format.
-    """
-    names = _unique(table.column_names)
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    if format == "json":
-        text = json.dumps(
-            [dict(zip(names, map(plain, row), strict=True)) for row in rows], ensure_ascii=False, indent=1
-        )
-        console.file.write(text + "\n")
-    elif format == "csv":
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_cell(value) for value in row] for row in rows)
-        console.file.write(buffer.getvalue())
-    elif format == "table":
-        view = Table(*names)
-        for row in rows:
-            view.add_row(*(escape(_cell(value)) for value in row))
-        console.print(view)
-    else:
-        raise ConfigError(f"format: got {format!r}; expected one of {', '.join(get_args(Format))}")
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Column names with `_1`, `_2` … where SQL gave one twice.
-
-    >>> _unique(["a", "b", "a"])
-    ['a', 'b', 'a_1']
-    """
-    unique: list[str] = []
-    for name in names:
-        tries = (f"{name}_{n}" if n else name for n in range(len(names)))
-        unique.append(next(free for free in tries if free not in unique))
-    return unique
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON knows it."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
-
-
-def _cell(value: Any) -> str:
-    simple = plain(value)
-    if simple is None:
-        return ""
-    return json.dumps(simple, ensure_ascii=False) if isinstance(simple, dict | list) else str(simple)
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

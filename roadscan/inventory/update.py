@@ -24,6 +24,7 @@ from roadscan.inventory.tiles.partition import Tile, tile_at, tile_name
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.inventory.views import STORED, stored_views
+from roadscan.settings import keep_time_zone
 from roadscan.storage import arrow_file, open_file
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 
@@ -116,12 +117,17 @@ def update_inventory(
 
     Raises:
         Conflict: another inventory run published in the meantime; run again.
-        WarehouseError, StorageError: the warehouse cannot be read or written.
+        WarehouseError: no drive was ever scanned there, as at an address with a spelling mistake.
+        StorageError: the warehouse cannot be read or written.
         RoadscanError: a tile cannot be built; which one, why, and the command that builds it alone.
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.current()
     sources = Sources(warehouse, base, config)
+    if not sources.drives:
+        raise WarehouseError(_no_drives(warehouse.store.uri, base))
+    if config.time_zone:
+        keep_time_zone(warehouse.store, config.time_zone)
     made = _made(warehouse, base, config, sources, step, build_tiles)
     return _published(warehouse, base, made, sources)
 
@@ -266,6 +272,14 @@ def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> Til
     built = tiles[0].built
     return TileSummary(
         tile_name(tile), drives_of[tile], _by_class(built), dict(Counter(built.changes["change"].to_pylist()))
+    )
+
+
+def _no_drives(uri: str, base: Release) -> str:
+    what = f"release {base.number} has no drives" if base.number else "nothing was ever committed there"
+    return (
+        f"warehouse: got {uri}, but {what}; expected drives that 'roadscan scan' or "
+        "'roadscan inventory --observations' committed: check the address, or run one of these first"
     )
 
 

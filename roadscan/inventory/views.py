@@ -148,6 +148,7 @@ def stored_views(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         tables: assets, asset_changes, asset_history, asset_alias and coverage.
     """
     with duckdb.connect(":memory:") as connection:
+        connection.execute("SET TimeZone = 'UTC'")  # never the machine's
         for name, table in tables.items():
             connection.register(name, table)
         return {name: connection.sql(VIEWS[name]).to_arrow_table() for name in STORED}

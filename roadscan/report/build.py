@@ -60,7 +60,7 @@ def make_report(config: ReportConfig) -> Report:
         WarehouseError: the warehouse holds no register yet, or there is no truth where it was said to be.
     """
     warehouse = Warehouse(config.warehouse)
-    release = warehouse.current()
+    release = warehouse.published()
     if not release.has("assets"):
         raise WarehouseError(f"{config.warehouse}: no register there; run 'roadscan inventory' first")
     assets = warehouse.read(release, "assets")

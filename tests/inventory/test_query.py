@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import csv
 import io
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 from support.world import commit, drive
 
-from roadscan.errors import ConfigError, WarehouseError
-from roadscan.inventory import query, render, update_inventory
+from roadscan.errors import WarehouseError
+from roadscan.inventory import InventoryConfig, query, render, update_inventory
 from roadscan.inventory.views import VIEWS
 from roadscan.schemas import TABLES
 from roadscan.warehouse import Warehouse
@@ -99,49 +99,6 @@ def test_a_query_reaches_nothing_but_the_release(uri, warehouse, tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.fixture
-def rows():
-    return pa.table(
-        {"n": [1, None], "word": ["[red]ปั๊ม", "a,b"], "wkb": [b"\x01", b""], "at": [datetime(2026, 1, 2)] * 2}
-    )
-
-
-def shown(table, kind, **console) -> str:
-    out = io.StringIO()
-    render(table, kind, Console(file=out, **console))
-    return out.getvalue()
-
-
-def test_json_is_an_array_of_objects(rows):
-    parsed = json.loads(shown(rows, "json", width=10))
-    assert parsed[0] == {"n": 1, "word": "[red]ปั๊ม", "wkb": "01", "at": "2026-01-02T00:00:00"}
-    assert parsed[1]["n"] is None
-
-
-def test_csv_has_a_header_and_quotes(rows):
-    parsed = list(csv.reader(io.StringIO(shown(rows, "csv", width=10))))
-    assert parsed == [
-        ["n", "word", "wkb", "at"],
-        ["1", "[red]ปั๊ม", "01", "2026-01-02T00:00:00"],
-        ["", "a,b", "", "2026-01-02T00:00:00"],
-    ]
-
-
-def test_the_table_shows_every_cell_as_it_is(rows):
-    text = shown(rows, "table", width=100)
-    assert all(word in text for word in ("word", "[red]ปั๊ม", "a,b"))
-
-
-@pytest.mark.parametrize("kind", ["table", "json", "csv"])
-def test_no_rows(rows, kind):
-    assert shown(rows.slice(0, 0), kind, width=80).strip()
-
-
-def test_an_unknown_format_is_refused(rows):
-    with pytest.raises(ConfigError, match="got 'xml'; expected one of table, json, csv"):
-        shown(rows, "xml")
-
-
 def test_an_explain_that_runs_a_copy_is_refused(uri, warehouse):
     (file,) = warehouse.files(warehouse.current(), "assets")
     path = warehouse.store.path(file.path)
@@ -177,9 +134,28 @@ def test_show_tables_shows_them_all(uri):
     assert {*TABLES, *VIEWS} <= set(query(uri, "SHOW TABLES")["name"].to_pylist())
 
 
-def test_equal_names_never_become_another_columns_name():
-    text = shown(pa.table([[1], [2], [3]], names=["a", "a_1", "a"]), "json")
-    assert json.loads(text) == [{"a": 1, "a_1": 2, "a_2": 3}]
+def test_times_are_of_the_warehouses_zone_whatever_the_machines_is(tmp_path, world, monkeypatch):
+    """The drive begins at 20:00 UTC on the 1st, which is 03:00 on the 2nd in Bangkok."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        days = {}
+        for zone in (None, "Asia/Bangkok"):
+            warehouse = Warehouse(str(tmp_path / str(zone).replace("/", "-")))
+            commit(warehouse, drive(world, 0))
+            update_inventory(InventoryConfig(warehouse=warehouse.store.uri, time_zone=zone))
+            sql = "SELECT strftime(min(captured_at), '%Y-%m-%d %H:%M') AS began FROM frames"
+            days[zone] = query(warehouse.store.uri, sql)["began"][0].as_py()
+        assert days == {None: "2026-03-01 20:00", "Asia/Bangkok": "2026-03-02 03:00"}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_zone_that_was_set_is_kept_by_a_run_that_says_none(warehouse, config):
+    update_inventory(config.model_copy(update={"time_zone": "Asia/Bangkok"}))
+    update_inventory(config)
+    assert query(config.warehouse, "SELECT current_setting('TimeZone') AS zone")["zone"][0].as_py() == "Asia/Bangkok"
 
 
 def test_sums_of_views_are_plain_numbers(uri):

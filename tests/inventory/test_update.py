@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.world import commit, drive
 
-from roadscan.errors import Conflict, StorageError
+from roadscan.errors import Conflict, StorageError, WarehouseError
 from roadscan.inventory import update_inventory
 from roadscan.warehouse import Warehouse
 
@@ -21,9 +21,11 @@ def ids(warehouse: Warehouse) -> dict[str, tuple[str, float, float]]:
     return {row["asset_id"]: (row["class"], row["lon"], row["lat"]) for row in rows}
 
 
-def test_an_empty_warehouse_gives_an_empty_register(tmp_path, config):
-    summary = update_inventory(config.model_copy(update={"warehouse": str(tmp_path / "empty")}))
-    assert (summary.drives, summary.assets, summary.changes) == (0, {}, {})
+def test_a_misspelt_warehouse_is_an_error_and_nothing_is_made_there(tmp_path, config):
+    misspelt = tmp_path / "warehose"
+    with pytest.raises(WarehouseError, match=r"nothing was ever committed there.*check the address"):
+        update_inventory(config.model_copy(update={"warehouse": str(misspelt)}))
+    assert not misspelt.exists()
 
 
 def test_running_again_publishes_nothing_and_keeps_every_id(warehouse, config):

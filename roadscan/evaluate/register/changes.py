@@ -46,7 +46,7 @@ def score_register(warehouse_uri: str, truth_uri: str) -> RegisterScores:
         WarehouseError: there is no truth there.
     """
     warehouse = Warehouse(warehouse_uri)
-    release = warehouse.current()
+    release = warehouse.published()
     truth = read_simulated(truth_uri)
     drives = drive_ids(warehouse, release)
     known = truth.after(drives)

@@ -128,7 +128,7 @@ def evaluate_register(
     if not radii_m or min(radii_m) <= 0 or not np.isfinite(radii_m).all():
         raise ConfigError(f"radius: got {list(radii_m)}; expected one or more distances above 0 m")
     warehouse = Warehouse(warehouse_uri)
-    release = warehouse.current()
+    release = warehouse.published()
     if not release.has("assets"):
         raise WarehouseError(f"{warehouse_uri}: no register there; run 'roadscan inventory' first")
     truth = open_truth(truth_uri, class_field)

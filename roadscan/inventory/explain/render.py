@@ -80,13 +80,24 @@ def _km(made: Explanation) -> str:
     return "" if km_m is None else f", route {route} section {section} km {km_m // 1000}+{km_m % 1000:03d}"
 
 
+def _table(*names: str, figures: Sequence[str], last: str | None = None) -> Table:
+    """Names, which go on in the next line where there is no room, figures, which are never cut, and perhaps a word."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True)
+    if last:
+        table.add_column(last, overflow="fold")
+    return table
+
+
 def _drives(drives: Sequence[DriveEvidence]) -> Table:
-    table = Table("drive", "end", box=SIMPLE_HEAD)
-    for name in ("seen", "log-likelihood", "stands", "± m", "from asset m", "score"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
+    figures = ("end", "seen", "log-\nlikeli-\nhood", "stands", "± m", "from\nasset m", "score")
+    table = _table("drive", figures=figures, last="state")
     for drive in drives:
-        changed = f" ({', '.join(drive.changes)})" if drive.changes else ""
+        other = [change for change in drive.changes if change != drive.state]
+        changed = f" ({', '.join(other)})" if other else ""
         table.add_row(
             escape(drive.drive_id), _day(drive.looked_at), f"{drive.hits} of {drive.opportunities}",
             f"{drive.log_likelihood_ratio:+.2f}", f"{drive.probability:.3f}", _figure(drive.pos_sigma_m, ".1f"),
@@ -96,9 +107,8 @@ def _drives(drives: Sequence[DriveEvidence]) -> Table:
 
 
 def _observations(drives: Sequence[DriveEvidence]) -> Table:
-    table = Table("drive", "observation", box=SIMPLE_HEAD)
-    for name in ("distance m", "off-bearing °", "beside m", "range m", "score"):
-        table.add_column(name, justify="right")
+    figures = ("distance\nm", "off-\nbearing °", "beside\nm", "range m", "score")
+    table = _table("drive", "observation", figures=figures)
     for drive in drives:
         for one in drive.observations:
             range_m = "" if one.range_m is None else f"{one.range_m:.1f} ± {_figure(one.range_sigma_m, '.1f')}"
@@ -113,10 +123,7 @@ def _observations(drives: Sequence[DriveEvidence]) -> Table:
 
 
 def _frames(missed: Sequence[DriveEvidence]) -> Table:
-    table = Table("drive", "frame", box=SIMPLE_HEAD)
-    for name in ("distance m", "off axis °"):
-        table.add_column(name, justify="right")
-    table.add_column("image")
+    table = _table("drive", "frame", figures=("distance m", "off axis °"), last="image")
     for drive in missed:
         for one in drive.frames:
             away = f"{one.distance_m:.1f}", f"{one.off_axis_deg:+.1f}"

@@ -123,7 +123,7 @@ def test_drives_are_the_blocks_where_the_truth_has_them(tmp_path):
 
 def test_a_register_is_needed_and_a_radius_above_zero(tmp_path):
     truth = write(tmp_path / "t.geojson", POINT)
-    with pytest.raises(WarehouseError, match="no register there; run 'roadscan inventory' first"):
+    with pytest.raises(WarehouseError, match="no warehouse here"):
         evaluate_register(str(tmp_path / "empty"), truth)
     with pytest.raises(ConfigError, match=r"radius: got \[2.0, -1.0\]; expected one or more distances above 0 m"):
         evaluate_register(str(tmp_path / "empty"), truth, radii_m=(2.0, -1.0))

@@ -1,0 +1,58 @@
+"""What a warehouse knows of itself, whoever reads it: ``settings.json`` at its root. Today that is its time zone."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from roadscan.errors import Conflict, NotFound, WarehouseError
+from roadscan.storage import Store
+
+LOG = logging.getLogger(__name__)
+KEY = "settings.json"
+FORMAT = "roadscan.settings/1"
+UTC = "UTC"
+
+
+def time_zone(store: Store) -> str:
+    """A warehouse's store -> the IANA name of the zone in which SQL reads its times; UTC where nobody set one.
+
+    Raises:
+        WarehouseError: the settings are not of this version.
+    """
+    return _read(store)[0].get("time_zone", UTC)
+
+
+def keep_time_zone(store: Store, name: str) -> None:
+    """Have a warehouse keep a time zone; a warning where it kept another one.
+
+    Raises:
+        Conflict: another run set it in this moment.
+    """
+    settings, tag = _read(store)
+    known = settings.get("time_zone", UTC)
+    if known == name:
+        return
+    data = json.dumps({**settings, "format": FORMAT, "time_zone": name}, indent=1).encode()
+    if tag is None:
+        store.create(KEY, data)
+        return
+    LOG.warning("%s: its time zone was %s, and is %s from now on", store.uri, known, name)
+    try:
+        store.swap(KEY, data, tag=tag)
+    except Conflict:
+        raise Conflict(f"{store.uri_of(KEY)}: another run changed it meanwhile; run again") from None
+
+
+def _read(store: Store) -> tuple[dict[str, str], str | None]:
+    try:
+        data, tag = store.read_tagged(KEY)
+    except NotFound:
+        return {}, None
+    try:
+        settings = json.loads(data)
+        if settings["format"] == FORMAT:
+            return settings, tag
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise WarehouseError(f"{store.uri_of(KEY)}: not settings that this version reads; upgrade, or remove it")
