@@ -23,7 +23,7 @@ from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
 from roadscan.logs import set_up_logging
 from roadscan.manual.jobs import JobName
-from roadscan.storage import open_store
+from roadscan.storage import open_file, open_store
 from roadscan.terminal import (
     console,
     epoch_progress,
@@ -78,6 +78,7 @@ DeviceOption = Annotated[
 NumberArgument = Annotated[int, typer.Argument(help="Of the release.")]
 WarehouseArgument = Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RecordOption = Annotated[bool, typer.Option("--record", help="Every column, one a line, a block a row.")]
 AsOf = Annotated[datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and the plan; start nothing.")]
 
@@ -354,7 +355,7 @@ def query(
     format_: Annotated[
         Literal["table", "record", "json", "csv"], typer.Option("--format", help="How to print.")
     ] = "table",
-    record: Annotated[bool, typer.Option("--record", help="Every column, one a line, a block a row.")] = False,
+    record: RecordOption = False,
     as_of: AsOf = None,
 ) -> int:
     """Answer SQL over the committed files of a warehouse."""
@@ -364,6 +365,46 @@ def query(
     if record and format_ != "table":
         raise ConfigError(f"--record and --format {format_}: got both; expected one of them")
     render(run_query(warehouse, sql, as_of=_utc(as_of)), "record" if record else format_, console)
+    return 0
+
+
+@app.command()
+def changes(
+    warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
+    route: Annotated[str | None, typer.Option(help="Its code; 2 finds 0002.", show_default=False)] = None,
+    km: Annotated[
+        str | None, typer.Option(help="A kilometre or a range: 10, 10-20, 10+500-12+250.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First day, month or year: 2026-11-03, 2026-11, 2026.", show_default=False)
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last one, itself included.", show_default=False)] = None,
+    out: Annotated[
+        str | None, typer.Option(help="File for all columns, .csv or .json; also s3://.", show_default=False)
+    ] = None,
+    record: RecordOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """List what changed on a stretch of road: new, suspect, missing, reappeared, moved, damaged, repaired."""
+    from roadscan.inventory.changes import Stretch, find_changes, read_days, read_km
+    from roadscan.inventory.rendering import csv_text, render
+
+    if out and not out.endswith((".csv", ".json")):
+        raise ConfigError(f"out: got {out}; expected a name that ends with .csv or .json")
+    first, last = read_km(km) if km else (None, None)
+    begin, end = read_days("since", since)[0] if since else None, read_days("until", until)[1] if until else None
+    found = find_changes(warehouse, Stretch(route, first, last, begin, end))
+    if out:
+        store, key = open_file(out)
+        text = csv_text(found.rows) if out.endswith(".csv") else json.dumps(found.to_dict(), indent=1)
+        store.write(key, text.encode())
+    if as_json:
+        console.print_json(json.dumps(found.to_dict()))
+        return 0
+    console.print(found.heading(), markup=False, soft_wrap=True)
+    if found.rows.num_rows:
+        render(found.table(), "record" if record else "table", console)
+        console.print(f"days in {found.zone}", style="dim", markup=False)
     return 0
 
 

@@ -48,11 +48,7 @@ def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: 
         )
         console.file.write(text + "\n")
     elif format == "csv":
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_cell(value) for value in row] for row in rows)
-        console.file.write(buffer.getvalue())
+        console.file.write(csv_text(table))
     elif format == "record":
         _print_records(names, rows, console)
         _print_zones(table.schema, names, console)
@@ -60,6 +56,15 @@ def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: 
         _print_table(table.schema, names, rows, console)
     else:
         raise ConfigError(f"format: got {format!r}; expected one of {', '.join(get_args(Format))}")
+
+
+def csv_text(table: pa.Table) -> str:
+    """Rows as CSV, with a header; null is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_unique(table.column_names))
+    writer.writerows(map(_cell, row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return buffer.getvalue()
 
 
 def _print_table(schema: pa.Schema, names: list[str], rows: Sequence[tuple[Any, ...]], console: Console) -> None:
