@@ -351,20 +351,35 @@ def nightly(
 @app.command()
 def query(
     warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
-    sql: Annotated[str, typer.Argument(help="DuckDB SQL over its tables and views.")],
+    sql: Annotated[str | None, typer.Argument(help="DuckDB SQL over its tables and views.", show_default=False)] = None,
     format_: Annotated[
         Literal["table", "record", "json", "csv"], typer.Option("--format", help="How to print.")
     ] = "table",
     record: RecordOption = False,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="All tables and views; with a name in place of SQL, its columns.")
+    ] = False,
     as_of: AsOf = None,
 ) -> int:
-    """Answer SQL over the committed files of a warehouse."""
+    """Answer SQL over the committed files of a warehouse; with --describe say what its tables and columns are."""
+    from roadscan.inventory.describe import describe_all, describe_columns
     from roadscan.inventory.query import query as run_query
     from roadscan.inventory.rendering import render
 
     if record and format_ != "table":
         raise ConfigError(f"--record and --format {format_}: got both; expected one of them")
-    render(run_query(warehouse, sql, as_of=_utc(as_of)), "record" if record else format_, console)
+    how: Any = "record" if record else format_
+    if describe and sql:
+        columns, meaning = describe_columns(warehouse, sql.strip())
+        if how in ("table", "record"):
+            console.print(meaning, markup=False, soft_wrap=True)
+        render(columns, how, console)
+    elif describe:
+        render(describe_all(), how, console)
+    elif sql:
+        render(run_query(warehouse, sql, as_of=_utc(as_of)), how, console)
+    else:
+        raise ConfigError("query: got no SQL; expected a SELECT, or --describe for what there is to ask")
     return 0
 
 

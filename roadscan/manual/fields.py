@@ -11,15 +11,11 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from roadscan.config import Config
+from roadscan.units import unit_of
 
 WORDS: dict[object, str] = {
     str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "any value",
 }  # fmt: skip
-#: Units by the last part of a name.
-UNITS = {
-    "m": "m", "km": "km", "m2": "m²", "deg": "°", "px": "px", "s": "s", "h": "h", "mps": "m/s", "megapixels": "MP",
-}  # fmt: skip
-UNITLESS = {"hsv_h", "hsv_s"}  # hue and saturation, in parts of the whole
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
 
 #: How a field holds a group of fields: always one, one or null, or a list of them.
@@ -80,16 +76,6 @@ def describe(model: type[Config], values: Config | None = None) -> Iterator[Fiel
 def first_sentence(model: type[Config]) -> str:
     """What a config is of, from its docstring."""
     return (model.__doc__ or "").strip().split("\n", 1)[0]
-
-
-def unit_of(name: str) -> str:
-    """The unit that a name ends with.
-
-    >>> unit_of("track_gap_m"), unit_of("hfov_deg"), unit_of("epochs"), unit_of("hsv_s")
-    ('m', '°', '', '')
-    """
-    *before, last = name.split("_")
-    return UNITS.get(last, "") if before and name not in UNITLESS else ""
 
 
 def in_words(annotation: Any) -> str:

@@ -44,8 +44,8 @@ class NightlyConfig(Config):
         inner = {
             name: {"warehouse": given["warehouse"], **part} for name, part in parts.items() if isinstance(part, dict)
         }
-        if "inventory" in inner:
-            inner["inventory"] = {"time_zone": given.get("time_zone", "UTC"), **inner["inventory"]}
+        if "inventory" in inner and inner["inventory"].get("time_zone") is None:
+            inner["inventory"]["time_zone"] = given.get("time_zone", "UTC")
         return {**given, **inner}
 
     @model_validator(mode="after")

@@ -64,16 +64,14 @@ def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
     buffer = io.BytesIO()
     words = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers hardly repeat
     looked_up = {name: {"ndv": max(1, min(cast.num_rows, ROW_GROUP))} for name in LOOKED_UP if name in schema.names}
-    with pq.ParquetWriter(
+    pq.write_table(
+        cast.cast(_stored(cast.schema)),
         buffer,
-        cast.schema,
         compression="zstd",
+        row_group_size=ROW_GROUP,
         use_dictionary=words,
         bloom_filter_options=looked_up,
-        store_schema=False,  # Arrow's own says that a box is an array of four, the log a list: Polars refuses both
-    ) as writer:
-        writer.write_table(cast, ROW_GROUP)
-        writer.add_key_value_metadata(metadata)  # which goes with the schema otherwise
+    )
     return buffer.getvalue(), cast
 
 
@@ -137,6 +135,15 @@ def schema_of(table: str, columns: Sequence[str] | None) -> pa.Schema:
     """A table's schema, of some columns where given."""
     schema = TABLES[table]
     return schema if columns is None else pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
+
+
+def _stored(schema: pa.Schema) -> pa.Schema:
+    """The schema with lists for arrays of a fixed size, which Delta Lake has not: Polars refuses what is at odds."""
+    fields = [
+        field.with_type(pa.list_(field.type.value_type)) if pa.types.is_fixed_size_list(field.type) else field
+        for field in schema
+    ]
+    return pa.schema(fields, metadata=schema.metadata)
 
 
 def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:

@@ -8,8 +8,9 @@ import pytest
 from pydantic import Field
 
 from roadscan.config import Config
-from roadscan.manual.fields import describe, in_words, unit_of
+from roadscan.manual.fields import describe, in_words
 from roadscan.manual.jobs import JOBS, JobName
+from roadscan.units import unit_of
 
 
 class Inner(Config):

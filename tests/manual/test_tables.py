@@ -37,10 +37,10 @@ def test_every_column_is_told_with_its_type_and_its_comment() -> None:
         assert [column.nullable for column in tables[name].columns] == [field.nullable for field in schema]
     told = {column.name: column.description for column in tables["assets"].columns}
     assert told["existence"] == "probability that it stands"
-    assert told["district"] == ""  # the line above has a comment, which is not this column's
+    assert told["district"] == "that looks after the section"
     assert tables["runs"].description == "One row a scanned drive."
     (action,) = [column for column in tables["reviews"].columns if column.name == "action"]
-    assert action.description.startswith("accept | reject | merge")  # from the line above it
+    assert action.description.startswith("accept | reject | merge")
 
 
 def test_every_field_of_the_shipped_configs_is_in_the_tables() -> None:
