@@ -26,7 +26,7 @@ def test_every_column_has_a_meaning_that_can_be_read_alone(schema):
 def test_a_file_that_was_written_says_what_its_columns_are(warehouse, config, table, column, unit):
     """As pyarrow reads it, which knows nothing of roadscan."""
     update_inventory(config)
-    for file in warehouse.local_files(warehouse.current().of(table)):
+    for file in warehouse.local_files(warehouse.files(warehouse.current(), table)):
         schema = pq.read_schema(file)
         said = schema.field(column).metadata
         assert said[b"description"].decode() == described(TABLES[table].field(column))[1]
