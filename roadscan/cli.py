@@ -362,9 +362,9 @@ def query(
     as_of: AsOf = None,
 ) -> int:
     """Answer SQL over the committed files of a warehouse; with --describe say what its tables and columns are."""
-    from roadscan.inventory.describe import describe_all, describe_columns
     from roadscan.inventory.query import query as run_query
-    from roadscan.inventory.rendering import render
+    from roadscan.inventory.query.describe import describe_all, describe_columns
+    from roadscan.inventory.query.rendering import render
 
     if record and format_ != "table":
         raise ConfigError(f"--record and --format {format_}: got both; expected one of them")
@@ -401,8 +401,8 @@ def changes(
     as_json: JsonOption = False,
 ) -> int:
     """List what changed on a stretch of road: new, suspect, missing, reappeared, moved, damaged, repaired."""
-    from roadscan.inventory.changes import Stretch, find_changes, read_days, read_km
-    from roadscan.inventory.rendering import csv_text, render
+    from roadscan.inventory.query.changes import Stretch, find_changes, read_days, read_km
+    from roadscan.inventory.query.rendering import csv_text, render
 
     if out and not out.endswith((".csv", ".json")):
         raise ConfigError(f"out: got {out}; expected a name that ends with .csv or .json")

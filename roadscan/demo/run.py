@@ -17,7 +17,7 @@ from roadscan.demo.server import s3_server
 from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.query import query
-from roadscan.inventory.rendering import render
+from roadscan.inventory.query.rendering import render
 from roadscan.progress import OnProgress
 from roadscan.report.build import Report, ReportConfig, make_report
 from roadscan.scan.config import ScanConfig

@@ -11,7 +11,7 @@
 
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.query import query
-from roadscan.inventory.rendering import render
+from roadscan.inventory.query.rendering import render
 from roadscan.inventory.run import run_audit, run_inventory, run_tile
 from roadscan.inventory.update import InventoryAudit, InventorySummary, TileSummary, update_inventory
 

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from roadscan.errors import ConfigError, Conflict, WarehouseError
 from roadscan.inventory.build import Built
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.placing import Placing
 from roadscan.inventory.register.differences import asset_differences
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
 from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
 from roadscan.inventory.tiles.kept import KEPT, carried_files, read_drives, tile_of, write_drives, write_tile
 from roadscan.inventory.tiles.partition import Tile, tile_at, tile_name
+from roadscan.inventory.tiles.placing import Placing
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.inventory.views import STORED, stored_views

@@ -30,7 +30,7 @@ import shapely
 from rich.console import Console
 from rich.table import Table
 
-from roadscan.inventory.query import OFFLINE, check_reads, define_views, named
+from roadscan.inventory.query.sql import OFFLINE, check_reads, define_views, named
 from roadscan.inventory.register.geoparquet import geo_metadata, geometry_columns, hilbert_distance
 from roadscan.inventory.views import VIEWS, stored_views
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, COVERAGE, FRAMES
@@ -136,7 +136,7 @@ def time_all(warehouse: Warehouse, runs: int, only: str) -> Table:
 
 
 def _ask(warehouse: Warehouse, sql: str) -> tuple[float, float, int]:
-    """Milliseconds of opening and of running, and the rows; the steps of `roadscan.inventory.query`."""
+    """Milliseconds of opening and of running, and the rows; the steps of `roadscan.inventory.query.sql`."""
     started = time.perf_counter()
     release = Warehouse(warehouse.store.uri).current()
     with duckdb.connect(":memory:", config=OFFLINE) as connection:

@@ -21,7 +21,7 @@ from roadscan.inventory.explain.pointing import (
 from roadscan.inventory.explain.read import Records, Row, read_records
 from roadscan.inventory.explain.reasons import notes_of, reasons_of
 from roadscan.inventory.explain.replay import Existence, Looks, Model, Outlook
-from roadscan.inventory.rendering import plain
+from roadscan.inventory.query.rendering import plain
 from roadscan.survey.geodesy import WGS84
 from roadscan.taxonomy import HIGHWAY
 

@@ -7,7 +7,7 @@ import textwrap
 import pyarrow as pa
 
 from roadscan.errors import WarehouseError
-from roadscan.inventory.query import query
+from roadscan.inventory.query.sql import query
 from roadscan.inventory.views import STORED, VIEWS
 from roadscan.schemas import TABLES, described
 from roadscan.units import unit_of

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from roadscan.errors import ConfigError, WarehouseError
-from roadscan.inventory.query import query_release, quoted
-from roadscan.inventory.rendering import plain
+from roadscan.inventory.query.rendering import plain
+from roadscan.inventory.query.sql import query_release, quoted
 from roadscan.settings import time_zone
 from roadscan.warehouse import Release, Warehouse
 

@@ -13,7 +13,7 @@ from support.once import made_once
 
 from roadscan.errors import ConfigError, WarehouseError
 from roadscan.inventory import update_inventory
-from roadscan.inventory.changes import Stretch, find_changes, read_days, read_km
+from roadscan.inventory.query.changes import Stretch, find_changes, read_days, read_km
 
 NEAR_M = 8
 

@@ -6,7 +6,7 @@ from support.commands import roadscan
 
 from roadscan.errors import WarehouseError
 from roadscan.inventory import update_inventory
-from roadscan.inventory.describe import describe_all, describe_columns
+from roadscan.inventory.query.describe import describe_all, describe_columns
 from roadscan.inventory.views import VIEWS
 from roadscan.schemas import DRIVE_FRAMES, TABLES, described
 
