@@ -302,8 +302,10 @@ def inventory(
         return print_config(settings)
     with progress("drives read") as bar:
         if full:
-            print_facts(asdict(run_audit(settings, bar, publish=publish)))
-        elif tile is not None:
+            audit = run_audit(settings, bar, publish=publish)
+            print_facts(asdict(audit))
+            return 1 if audit.differing and not publish else 0
+        if tile is not None:
             print_facts(asdict(run_tile(settings, tile, bar)))
         else:
             print_facts(asdict(run_inventory(settings, bar)))

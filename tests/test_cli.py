@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from support.commands import roadscan, sets
+from support.world import commit, drive, make_world
 
 from roadscan.manual.commented import commented_yaml
+from roadscan.warehouse import Warehouse
 
 SMALL = ["--km", "0.1", "--nights", "1", *sets(width_px=320, height_px=180, frame_spacing_m=50)]
 
@@ -51,6 +53,7 @@ def test_quiet_leaves_results_and_verbose_adds_a_log(tmp_path: Path) -> None:
     left = [line for line in as_always.stdout.splitlines() if line not in progress]
     assert [line.split()[0] for line in quiet.stdout.splitlines()] == [line.split()[0] for line in left]
 
+    commit(Warehouse(str(tmp_path / "w")), drive(make_world(seed=3, length_m=200.0), 0))
     warehouse = ["--set", f"warehouse={tmp_path / 'w'}"]
     plain, loud = roadscan("inventory", *warehouse), roadscan("-v", "inventory", *warehouse)
     assert (plain.stderr, loud.returncode) == ("", 0)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roadscan.errors import ConfigError, Conflict, WarehouseError
@@ -217,7 +216,7 @@ def _made(
     carried = sources.carried()
     tiles |= carried
     built = merge_tiles([tiles[tile] for tile in sorted(tiles)], new_id, aliases)
-    anew = _given_anew(built, tiles)
+    anew = _to_rebuild_next(built, tiles)
     built = apply_reviews(built, previous, reviews)
     if placing:
         built = placing.placed(built, previous, carried)
@@ -230,12 +229,18 @@ def _made(
     return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])
 
 
-def _given_anew(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
-    """Tiles with a piece of a line that got its id when tiles were put together: to be built with it the next time."""
-    parts = [pa.array([], pa.string()), *(part.assets["asset_id"].combine_chunks() for part in tiles.values())]
-    anew = built.assets.filter(pc.invert(pc.is_in(built.assets["asset_id"], pa.concat_arrays(parts))))
-    places = zip(anew["lon"].to_pylist(), anew["lat"].to_pylist(), strict=True)
-    return {tile_at(lon, lat) for lon, lat in places}
+def _to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
+    """Tiles with a piece of a line that got its id when tiles were put together; they are not kept, and built next."""
+    known = set[str]().union(*(part.assets["asset_id"].to_pylist() for part in tiles.values()))
+    rows = built.assets.select(["asset_id", "bbox"]).to_pylist()
+    anew = [row["bbox"] for row in rows if row["asset_id"] not in known]
+    corners = [(tile_at(box["xmin"], box["ymin"]), tile_at(box["xmax"], box["ymax"])) for box in anew]
+    return {
+        tile
+        for tile in tiles
+        for (west, south), (east, north) in corners
+        if west <= tile[0] <= east and south <= tile[1] <= north
+    }
 
 
 def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> TileSummary:
@@ -316,7 +321,7 @@ def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Rel
     def change(release: Release) -> Change | None:
         if _versions(release) != _versions(base):
             raise Conflict(f"{warehouse.store.uri}: another inventory run published meanwhile; run again")
-        replaced = warehouse.replacement(release, files, note)
+        replaced = warehouse.replacement(release, files, note, TABLES)
         return replaced if replaced.differs else None
 
     return warehouse.publish(change)

@@ -69,8 +69,7 @@ def migrate(uri: str, on_progress: OnProgress = silent) -> Migrated:
     files = _with_statistics(store, old, on_progress)
     made, entry = Release(), None
     for one in old:
-        last = one is old[-1]
-        made = _migrated(warehouse, made, entry, one, files, runs=_runs(warehouse, one, files) if last else None)
+        made = _migrated(warehouse, made, entry, one, files, _runs(warehouse, one, files))
         manifest, entry = releases.encode(made)
         store.create(entry.path, manifest)
     assert entry is not None
@@ -150,7 +149,7 @@ def _migrated(
 
 
 def _runs(warehouse: Warehouse, old: _OldRelease, files: Mapping[str, DataFile]) -> DataFile | None:
-    """The runs of the newest release in one file, with when and where each drive was."""
+    """The runs of a release in one file, with when and where each drive was."""
     of_table = [file for file in old.files.values() if file["table"] == "runs"]
     if not of_table:
         return None

@@ -225,9 +225,10 @@ class Warehouse:
         """The log of a table."""
         return self._logs[table]
 
-    def replacement(self, release: Release, files: Sequence[DataFile], note: str) -> Change:
-        """The change that makes these files the only ones of their tables."""
-        old = [file for table in sorted({file.table for file in files}) for file in self.files(release, table)]
+    def replacement(self, release: Release, files: Sequence[DataFile], note: str, tables: Iterable[str] = ()) -> Change:
+        """The change that makes these files the only ones of their tables, and leaves other `tables` without any."""
+        touched = {file.table for file in files}.union(tables)
+        old = [file for table in sorted(touched) for file in self.files(release, table)]
         return Change(note, tuple(files), tuple(old))
 
     def dataset(self, release: Release, table: str) -> ds.Dataset:

@@ -12,7 +12,7 @@ import yaml
 from support.manifests import tool
 from support.templates import INFRA, TEMPLATES, load
 
-from roadscan.warehouse import POINTER
+from roadscan.warehouse.warehouse import POINTER
 
 REGION = "ap-southeast-1"
 K8S = INFRA.parent / "cluster" / "k8s"

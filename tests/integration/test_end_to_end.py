@@ -60,7 +60,7 @@ def test_a_report_without_truth_and_without_a_register(demo: Path, tmp_path: Pat
     assert (tmp_path / "report/report.html").exists()
     empty = roadscan("report", str(tmp_path / "nothing"), "--out", str(tmp_path / "other"))
     assert empty.returncode == 1
-    assert "run 'roadscan inventory' first" in empty.stderr
+    assert "no warehouse here" in empty.stderr
 
 
 @pytest.mark.parametrize(

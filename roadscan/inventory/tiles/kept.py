@@ -92,7 +92,10 @@ def drive_digests(warehouse: Warehouse, release: Release) -> dict[str, str]:
     A drive's rows are others where its run is another one, or finished at another time. One without any time is last.
     """
     runs = warehouse.read(release, "runs").sort_by([("started_at", "ascending"), ("drive_id", "ascending")])
-    return {row["drive_id"]: _digest({name: str(value) for name, value in row.items()}) for row in runs.to_pylist()}
+    grid = [TILE_DEG, MARGIN_DEG]  # which tiles a drive lies in
+    return {
+        row["drive_id"]: _digest([grid, {name: str(value) for name, value in row.items()}]) for row in runs.to_pylist()
+    }
 
 
 def read_drives(warehouse: Warehouse, release: Release) -> dict[str, SourceDrive]:

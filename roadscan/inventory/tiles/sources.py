@@ -106,7 +106,24 @@ class Sources:
         for tile, drive_ids in drives_in.items():
             self.keys[tile] = self._settings.tile_key([(one, self.drives[one].digest) for one in drive_ids])
         self.to_build = {tile for tile, key in self.keys.items() if self._kept.get(tile, {}).get("key") != key}
+        self._with_seams()
         return {tile: drives_in[tile] for tile in sorted(self.to_build)}
+
+    def _with_seams(self) -> None:
+        """Build also the tiles beside those that are built, where they keep an id which stitching gave up.
+
+        Put together with another piece than last night's, such a piece could bring its own id back.
+        """
+        published = set(self._warehouse.read(self._release, "assets", columns=["asset_id"])["asset_id"].to_pylist())
+        looked_at, border = set(self.to_build), list(self.to_build)
+        while border:
+            column, row = border.pop()
+            beside = {(column + i, row + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & self.keys.keys() - looked_at
+            looked_at |= beside
+            for tile in beside:
+                if not set(built_of(self._kept[tile]).assets["asset_id"].to_pylist()) <= published:
+                    self.to_build.add(tile)
+                    border.append(tile)
 
     def _records(self, tile: Tile) -> dict[str, pa.Table]:
         """What drives say alone in a tile, as far as it was kept and still holds."""
