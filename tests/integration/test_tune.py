@@ -109,7 +109,8 @@ def test_a_submitted_sweep_that_is_killed_goes_on_and_ends_with_every_trial_once
         return (tmp_path / "job.log").read_text()
 
     first = head.submit(tmp_path / "job")
-    wait_until(lambda: ended(store) >= 1 or first.poll() is not None, log)
+    # One has ended and the next has begun: not in the midst of the writes between them.
+    wait_until(lambda: len(trials_begun(store)) > ended(store) >= 1 or first.poll() is not None, log)
     assert first.poll() is None, log()
     (driver,) = head.drivers()
     driver.kill()
@@ -172,6 +173,10 @@ def trials(store: Store) -> list[optuna.trial.FrozenTrial]:
         path = Path(folder) / JOURNAL
         path.write_bytes(store.read(JOURNAL))
         return optuna.load_study(study_name="swept", storage=JournalStorage(JournalFileBackend(str(path)))).trials
+
+
+def trials_begun(store: Store) -> list[optuna.trial.FrozenTrial]:
+    return trials(store) if store.exists(JOURNAL) else []
 
 
 def ended(store: Store) -> int:
