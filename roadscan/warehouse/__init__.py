@@ -6,7 +6,8 @@
       observations/_delta_log/0000….json        the log of a table: which files came and went with each version
       observations/survey_date=2026-11-28/….parquet
       frames/… runs/… assets/… asset_changes/…
-      staging/… commits/<run key>/<shard>.json  what a scan has finished (`roadscan.scan.ledger`)
+      staging/<run key>/<shard>.json            what a scan has finished (`roadscan.scan.ledger`), beside its rows
+      latest/assets.parquet                     the register for programs that open one file
       models/<sha256>.zip                       the model files that made the rows
       logs/scan-<time>.json                     what each scan did
 

@@ -108,6 +108,8 @@ def vacuum(
 ) -> Vacuumed:
     """Delete what no kept release needs. Two at a time do no harm; one that dies is run again.
 
+    Run it while nothing is restored, rebuilt or resumed: what it has found to be unneeded it does not look at again.
+
     Args:
         warehouse: whose.
         days: releases younger than this are kept, for readers that have one open, too.
