@@ -653,12 +653,11 @@ def check_dataset(
 def list_releases(warehouse: WarehouseArgument, as_json: JsonOption = False) -> int:
     """Say which releases there are, the newest first."""
     from roadscan.warehouse import Warehouse
-    from roadscan.warehouse.upkeep import entries
 
     store = Warehouse(warehouse)
     current = store.published()
     rows = [(current.number, current.created_at, True)]
-    rows += [(entry.number, entry.created_at, store.store.exists(entry.path)) for entry in entries(store, current)]
+    rows += [(entry.number, entry.created_at, store.store.exists(entry.path)) for entry in store.entries(current)]
     print_rows([dict(zip(("release", "created_at", "kept"), row, strict=True)) for row in rows], as_json=as_json)
     return 0
 

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from roadscan import __version__
-from roadscan.errors import Conflict, ModelError, SurveyError
+from roadscan.errors import Conflict, ModelError, SurveyError, WarehouseError
 from roadscan.model.bundle import Bundle, read_bytes, unpack
 from roadscan.storage import sha256_hex
 from roadscan.survey.drive import Drive
@@ -145,6 +145,11 @@ def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: p
 def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_sha256: str) -> StagedDrive:
     """Put the commits of a drive's shards together; all of them must be there."""
     done = commits(warehouse, shards[0].run_key)
+    if gone := [shard.index for shard in shards if shard.index not in done]:
+        raise WarehouseError(
+            f"{warehouse.store.uri}: {len(gone)} shards of {drive.drive_id} were scanned, but what they staged is "
+            "gone, as after a vacuum; run again"
+        )
     parts = [done[shard.index] for shard in shards]
     frames = sum(part.ok + part.quarantined + part.failed for part in parts)
     if frames != drive.frames.num_rows:

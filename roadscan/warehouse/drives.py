@@ -59,6 +59,7 @@ def publish_drives(
     Raises:
         Conflict: others published all the time.
     """
+    made: dict[tuple[str, ...], list[DataFile]] = {}  # of a try that another publisher won
 
     def change(release: Release) -> Change | None:
         ids = frozenset(wanted(release))
@@ -71,7 +72,10 @@ def publish_drives(
         for table in SURVEYED:
             parts = [file for drive in chosen for file in drive.files if file.table == table]
             older = _rewritten(warehouse, release, parts, table, again)
-            add += put_together(warehouse, table, parts, older, again)
+            key = tuple(file.path for file in (*parts, *older))
+            if key not in made:
+                made[key] = put_together(warehouse, table, parts, older, again)
+            add += made[key]
             remove += older
         return Change(note, tuple(add), tuple(remove))
 

@@ -147,6 +147,9 @@ def _stored(schema: pa.Schema) -> pa.Schema:
 
 
 def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Least and greatest value; None beside NaN, which is outside any range and is left out by `min_max`."""
+    if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
+        return None, None
     ends = pc.min_max(column)
     return ends["min"].as_py(), ends["max"].as_py()
 

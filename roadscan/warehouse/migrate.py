@@ -63,7 +63,11 @@ def migrate(uri: str, on_progress: OnProgress = silent) -> Migrated:
         data, tag = store.read_tagged(POINTER)
     except NotFound:
         raise WarehouseError(f"{store.uri}: no warehouse here, {POINTER} is missing") from None
-    old = _old_releases(store, json.loads(data)["path"])
+    try:
+        path = json.loads(data)["path"]
+    except (ValueError, KeyError, TypeError):
+        raise WarehouseError(f"{store.uri_of(POINTER)}: not a release pointer") from None
+    old = _old_releases(store, path)
     if not old:
         return Migrated(0, 0)
     files = _with_statistics(store, old, on_progress)

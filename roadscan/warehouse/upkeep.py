@@ -5,12 +5,12 @@ Kept are the current release, every release of the last `days`, and the last one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from roadscan.errors import WarehouseError
 from roadscan.schemas import TABLES
+from roadscan.storage import Entry as StoreEntry
 from roadscan.warehouse.release import Change, Entry, Release
 from roadscan.warehouse.warehouse import STAGING, Warehouse
 
@@ -53,18 +53,10 @@ def find_release(warehouse: Warehouse, number: int) -> Release:
     current = warehouse.published()
     if number == current.number:
         return current
-    for entry in entries(warehouse, current):
+    for entry in warehouse.entries(current):
         if entry.number == number:
             return warehouse.at(entry)
     raise WarehouseError(f"release: got {number}; {warehouse.store.uri} has 1 to {current.number}")
-
-
-def entries(warehouse: Warehouse, current: Release) -> Iterator[Entry]:
-    """Every release before the current one, the newest first; also those that were let go of."""
-    yield from reversed(current.month)
-    for last in reversed(current.months):
-        yield last
-        yield from reversed(warehouse.at(last).month)
 
 
 def difference(warehouse: Warehouse, old: Release, new: Release) -> list[Difference]:
@@ -108,36 +100,48 @@ def vacuum(
 ) -> Vacuumed:
     """Delete what no kept release needs. Two at a time do no harm; one that dies is run again.
 
-    Run it while nothing is restored, rebuilt or resumed: what it has found to be unneeded it does not look at again.
+    Releases go first; then it is looked again which files are unneeded, since an older release may have been restored.
 
     Args:
         warehouse: whose.
         days: releases younger than this are kept, for readers that have one open, too.
-        staging_days: no file is deleted that was written later: a run that is under way may need it.
+        staging_days: files written later are not deleted: a run that is under way may need them. What a scan has staged
+            goes as a whole, when the last of it is that old.
         dry_run: only count.
         now: the time; None for this moment.
     """
     now = now or datetime.now(UTC)
     current = warehouse.published()
     kept, gone = _sorted_out(warehouse, current, now - timedelta(days=days))
-    manifests = [entry.path for entry in gone if warehouse.store.exists(entry.path)]
-    files: dict[str, int] = {}
-    for table in TABLES:
-        files |= _unneeded(warehouse, table, kept, now - timedelta(days=staging_days))
-    for entry in warehouse.store.entries(f"{STAGING}/"):
-        if entry.written_at < now - timedelta(days=staging_days):
-            files[entry.key] = entry.size
+    before = now - timedelta(days=staging_days)
+    releases = [entry.path for entry in gone if warehouse.store.exists(entry.path)]
     if not dry_run:
-        for key in (*manifests, *files):  # manifests first: nobody finds a release whose files go
-            warehouse.store.delete(key)
-    return Vacuumed(len(manifests), len(files), sum(files.values()))
+        for path in releases:
+            warehouse.store.delete(path)
+        kept.append(warehouse.current())
+    files = _staged(warehouse, before)
+    for table in TABLES:
+        files |= _unneeded(warehouse, table, kept, before)
+    if not dry_run:
+        for path in files:
+            warehouse.store.delete(path)
+    return Vacuumed(len(releases), len(files), sum(files.values()))
+
+
+def _staged(warehouse: Warehouse, before: datetime) -> dict[str, int]:
+    """What scans staged of which nothing was written lately, with sizes; commits first: they say what is there."""
+    scans: dict[str, list[StoreEntry]] = {}
+    for entry in warehouse.store.entries(f"{STAGING}/"):
+        scans.setdefault(entry.key.split("/")[1], []).append(entry)
+    old = [entry for files in scans.values() if max(one.written_at for one in files) < before for entry in files]
+    return {entry.key: entry.size for entry in sorted(old, key=lambda entry: not entry.key.endswith(".json"))}
 
 
 def _sorted_out(warehouse: Warehouse, current: Release, since: datetime) -> tuple[list[Release], list[Entry]]:
     """The releases to keep, and where those are that go."""
     lasting = {entry.number for entry in current.months}
     kept, gone = [current], []
-    for entry in entries(warehouse, current):
+    for entry in warehouse.entries(current):
         if entry.number in lasting or datetime.fromisoformat(entry.created_at) >= since:
             kept.append(warehouse.at(entry))
         else:

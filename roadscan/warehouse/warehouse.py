@@ -87,11 +87,20 @@ class Warehouse:
         return self.at(older[-1])
 
     def history(self) -> Iterator[Release]:
-        """Every release from the current one back to the first."""
-        release = self.current()
-        while release.number:
-            yield release
-            release = self.before(release)
+        """Every release that is kept, from the current one back."""
+        current = self.current()
+        if current.number:
+            yield current
+        for entry in self.entries(current):
+            if self.store.exists(entry.path):
+                yield self.at(entry)
+
+    def entries(self, current: Release) -> Iterator[Entry]:
+        """Every release before the current one, the newest first; also those that were let go of."""
+        yield from reversed(current.month)
+        for last in reversed(current.months):
+            yield last
+            yield from reversed(self.at(last).month)
 
     def before(self, release: Release) -> Release:
         """The release that a release followed; an empty one before the first."""
@@ -134,7 +143,7 @@ class Warehouse:
             base, entry, tag = self._current()
             wanted = change(base)
             if wanted is None:
-                self._settle(base)
+                self._settle()
                 return base
             new = self._next(base, entry, wanted)
             data, place = releases.encode(new)
@@ -148,7 +157,7 @@ class Warehouse:
             except Conflict:
                 continue
             LOG.info("%s: published release %d: %s", self.store.uri, new.number, new.note)
-            self._settle(new)
+            self._settle()
             return new
         raise Conflict(f"{self.store.uri}: other runs published {PUBLISH_TRIES} times in a row; run again")
 
@@ -294,16 +303,22 @@ class Warehouse:
                 tables[table] = self._logs[table].commit(tables.get(table), add, remove, wanted.note)
         return replace(new, note=wanted.note, tables=tables)
 
-    def _settle(self, release: Release) -> None:
-        """What a release brings with it for others; what a run that died or failed left out, the next one brings."""
+    def _settle(self) -> None:
+        """Bring the current release to other programs; what a run that died or failed left out, the next one brings.
+
+        Of publishers that settle at a time the last one has to have settled what is current: so it is asked again.
+        """
         try:
-            for table, version in release.tables.items():
-                self._logs[table].align(version)
-                self._logs[table].checkpoint(version.version)
-            if release.has("assets"):
-                bring_latest(self, release)
+            settled = None
+            while (release := self.current()) != settled:
+                for table, version in release.tables.items():
+                    self._logs[table].align(version)
+                    self._logs[table].checkpoint(version.version)
+                if release.has("assets"):
+                    bring_latest(self, release)
+                settled = release
         except RoadscanError as error:
-            LOG.warning("release %d is published, but other programs may not see it yet: %s", release.number, error)
+            LOG.warning("%s: other programs may not see the newest release yet: %s", self.store.uri, error)
 
     def _current(self) -> tuple[Release, Entry | None, str | None]:
         """The current release, where its manifest is, and the pointer's tag; None where there is no pointer yet."""
@@ -316,7 +331,8 @@ class Warehouse:
             entry = Entry(tree["release"], "", tree["path"], tree["sha256"])
         except (ValueError, KeyError, TypeError):
             raise WarehouseError(
-                f"{self.store.uri_of(POINTER)}: not a release pointer; 'roadscan releases' names them all"
+                f"{self.store.uri_of(POINTER)}: not a release pointer; restore the version of it that the bucket or a "
+                "backup has"
             ) from None
         release = self.at(entry)
         return release, replace(entry, created_at=release.created_at), tag

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from support.drives import make_drive
 
-from roadscan.errors import SurveyError
+from roadscan.errors import SurveyError, WarehouseError
 from roadscan.scan import ledger
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.storage import Store
@@ -100,6 +100,16 @@ def test_the_better_of_two_retries_at_once_stands(
     empty = OBSERVATIONS.empty_table()
     stands = ledger.commit(warehouse, shard, empty, frames_table(drive, ONE_FAILED, key))
     assert (stands.ok, stands.failed) == (4, 0)
+
+
+def test_staged_shards_that_were_let_go_of_are_told(warehouse: Warehouse, drive: Drive) -> None:
+    key = ledger.run_key(drive, "m", "config")
+    shards = ledger.plan(drive, key, 512)
+    ledger.commit(warehouse, shards[0], OBSERVATIONS.empty_table(), frames_table(drive, OK, key))
+    for name in list(warehouse.store.keys("staging/")):
+        warehouse.store.delete(name)
+    with pytest.raises(WarehouseError, match=r"1 shards of d1 were scanned, but what they staged is gone.*run again"):
+        ledger.collect(warehouse, drive, shards, "m")
 
 
 def test_a_drive_id_belongs_to_one_drive(warehouse: Warehouse, drive: Drive, tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 from support.tables import named_runs
+from support.world import commit, drive, make_world
 
 from roadscan.errors import WarehouseError
-from roadscan.storage import engine_options
+from roadscan.storage import Store, engine_options
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 from roadscan.warehouse.log import CHECKPOINT_EVERY
 
@@ -56,6 +61,33 @@ def test_a_publish_of_other_tables_takes_away_what_a_dead_one_left(warehouse: Wa
     assert newest(warehouse) == ["a", "dead"]
     warehouse.publish(lambda _: Change("a night"))
     assert newest(warehouse) == ["a"]
+
+
+def test_a_publisher_that_settles_late_leaves_the_newest_release(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one publishes after its pointer has moved and before it has looked at the logs."""
+    other, swap = Warehouse(warehouse.store.uri), type(warehouse.store).swap
+    add(warehouse, "a")
+
+    def then_another(store: Store, key: str, data: bytes, *, tag: str) -> str:
+        answer = swap(store, key, data, tag=tag)
+        monkeypatch.setattr(type(warehouse.store), "swap", swap)
+        add(other, "c")
+        return answer
+
+    monkeypatch.setattr(type(warehouse.store), "swap", then_another)
+    add(warehouse, "b")
+    assert names(warehouse, warehouse.current()) == newest(warehouse) == ["a", "b", "c"]
+
+
+def test_values_that_are_no_numbers_are_found(warehouse: Warehouse) -> None:
+    one = drive(make_world(seed=3, length_m=100.0), 0)
+    index = one.frames.schema.get_field_index("camera_lon")
+    lons = pa.array([*one.frames["camera_lon"].to_pylist()[:-1], float("nan")])
+    commit(warehouse, replace(one, frames=one.frames.set_column(index, one.frames.schema.field(index), lons)))
+    found = warehouse.dataset(warehouse.current(), "frames").to_table(filter=pc.is_nan(pc.field("camera_lon")))
+    assert found.num_rows == 1
 
 
 def test_a_file_that_was_removed_may_come_again(warehouse: Warehouse) -> None:

@@ -13,6 +13,7 @@ from support.tables import named_runs
 
 from roadscan.errors import WarehouseError
 from roadscan.schemas import REVIEWS
+from roadscan.storage import Store
 from roadscan.warehouse import Change, Release, Warehouse
 from roadscan.warehouse import warehouse as module
 from roadscan.warehouse.upkeep import Difference, difference, find_release, restore, vacuum
@@ -97,6 +98,51 @@ def test_what_no_kept_release_needs_goes(warehouse: Warehouse) -> None:
         with pytest.raises(WarehouseError, match="let go of"):
             find_release(warehouse, gone.number)
     assert vacuum(warehouse, now=LATER).files == 0
+
+
+def test_a_release_that_is_restored_while_a_vacuum_runs_keeps_its_files(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is restored after the vacuum has decided which releases go."""
+    old = put(warehouse, "a")
+    put(warehouse, "b")
+    other = Warehouse(warehouse.store.uri)
+    delete = type(warehouse.store).delete
+
+    def late(store: Store, key: str) -> None:
+        if other.current().number == 2:
+            restore(other, old.number)
+        delete(store, key)
+
+    monkeypatch.setattr(type(warehouse.store), "delete", late)
+    vacuum(warehouse, now=LATER)
+    assert runs(Warehouse(warehouse.store.uri), warehouse.current()) == ["a"]
+
+
+def test_the_history_goes_on_past_releases_that_were_let_go_of(warehouse: Warehouse) -> None:
+    for name in "abc":
+        put(warehouse, name)
+    vacuum(warehouse, now=LATER)
+    put(warehouse, "d")
+    assert [one.number for one in warehouse.history()] == [4, 3]
+
+
+def test_what_a_scan_has_staged_goes_as_a_whole_and_its_commits_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    put(warehouse, "a")
+    for scan in ("old", "resumed"):
+        warehouse.stage("runs", named_runs(scan), f"{scan}/000000-runs")
+        warehouse.store.write(f"staging/{scan}/000000.json", b"{}")
+    for path in tmp_path.glob("staging/*/*"):
+        os.utime(path, (0, 0))
+    warehouse.store.write("staging/resumed/000001.json", b"{}")
+    deleted: list[str] = []
+    monkeypatch.setattr(type(warehouse.store), "delete", lambda store, key: deleted.append(key))
+    vacuum(warehouse)
+    assert deleted[0] == "staging/old/000000.json"
+    assert [key.split("/")[1] for key in deleted] == ["old", "old"]
 
 
 def test_a_file_that_a_kept_release_shares_with_one_that_goes_stays(warehouse: Warehouse) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from itertools import islice
 
 import pyarrow as pa
 
@@ -139,12 +139,8 @@ def current_ids(aliases: pa.Table) -> dict[str, str]:
 def _releases_with_registers(warehouse: Warehouse, release: Release) -> list[Release]:
     """The last releases that have a register, and each another one, oldest first."""
     found = [release]
-    for _ in range(RELEASES_BACK):
-        before = datetime.fromisoformat(release.created_at) - timedelta(microseconds=1)
-        try:
-            release = warehouse.as_of(before)
-        except WarehouseError:  # nothing had been published by then
-            break
-        if release.has("assets") and release.version("assets") != found[-1].version("assets"):
-            found.append(release)
+    older = (one for one in warehouse.history() if one.number < release.number)
+    for one in islice(older, RELEASES_BACK):
+        if one.has("assets") and one.version("assets") != found[-1].version("assets"):
+            found.append(one)
     return found[::-1]
