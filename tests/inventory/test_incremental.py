@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from support.world import START, World, drive, make_world
+from support.world import LINE, START, Known, World, drive, make_world
 
 from roadscan.errors import StorageError, WarehouseError
 from roadscan.inventory import InventoryConfig, InventorySummary, run_audit, update_inventory
@@ -74,6 +74,15 @@ def at_once(folder: Path, *drives: DriveTables, **settings: object) -> dict[str,
     return rows(warehouse)
 
 
+def registered(folder: Path, *drives: DriveTables) -> Warehouse:
+    """A warehouse whose register is of these drives."""
+    warehouse = Warehouse(str(folder))
+    for one in drives:
+        scan(warehouse, one)
+    update(warehouse)
+    return warehouse
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_drives_that_come_one_a_night_in_any_order_give_what_they_give_at_once(tmp_path, world, order):
     drives = [drive(world, night) for night in range(3)]
@@ -107,11 +116,8 @@ def test_a_night_reads_new_drives_and_builds_only_the_tiles_they_lie_in(tmp_path
 
 
 def test_a_drive_that_is_scanned_again_takes_its_old_evidence_away(tmp_path, world):
-    warehouse = Warehouse(str(tmp_path / "warehouse"))
     drives = [drive(world, night) for night in range(3)]
-    for one in drives:
-        scan(warehouse, one)
-    update(warehouse)
+    warehouse = registered(tmp_path / "warehouse", *drives)
     blank = DriveTables(drives[1].drive_id, drives[1].frames, drives[1].observations.slice(0, 40))
     scan(warehouse, blank)
     summary = update(warehouse)
@@ -119,12 +125,23 @@ def test_a_drive_that_is_scanned_again_takes_its_old_evidence_away(tmp_path, wor
     assert rows(warehouse) == at_once(tmp_path / "at-once", drives[0], blank, drives[2])
 
 
+def test_a_line_over_a_border_keeps_its_id_when_only_one_of_its_tiles_is_built(tmp_path):
+    """Built at once, each side of a long guardrail gets an id of its own; the whole has that of the side seen first."""
+    world = World(seed=3, length_m=3200.0, assets=[Known("rail", LINE, 100.0, 5.0, 3100.0)])
+    calm = {"recall": 1.0, "bias_m": 0.0, "yaw_deg": 0.0, "false_per_frame": 0.0}
+    east = elsewhere(drive(world, 0, start_s=2400.0, **calm), -0.004)  # beyond the halo of the western tile
+    both = elsewhere(drive(world, 1, **calm), -0.004)
+    warehouse = registered(tmp_path / "warehouse", east, both)
+    before = warehouse.read(warehouse.current(), "assets")["asset_id"].to_pylist()
+    assert len(before) == 1
+    scan(warehouse, DriveTables(east.drive_id, east.frames, east.observations.slice(0, 0)))
+    assert update(warehouse).drives_read == 1
+    assert warehouse.read(warehouse.current(), "assets")["asset_id"].to_pylist() == before
+
+
 def test_a_setting_of_all_drives_builds_every_tile_and_reads_no_drive(tmp_path, world):
-    warehouse = Warehouse(str(tmp_path / "warehouse"))
     drives = [drive(world, night) for night in range(2)]
-    for one in drives:
-        scan(warehouse, one)
-    update(warehouse)
+    warehouse = registered(tmp_path / "warehouse", *drives)
     wide = {"matching": {"gate_m": 9.0}}
     summary = update(warehouse, **wide)
     assert (summary.drives_read, summary.tiles_built) == (0, 2)
@@ -132,11 +149,8 @@ def test_a_setting_of_all_drives_builds_every_tile_and_reads_no_drive(tmp_path, 
 
 
 def test_a_setting_of_one_drive_reads_every_drive_again(tmp_path, world):
-    warehouse = Warehouse(str(tmp_path / "warehouse"))
     drives = [drive(world, night) for night in range(2)]
-    for one in drives:
-        scan(warehouse, one)
-    update(warehouse)
+    warehouse = registered(tmp_path / "warehouse", *drives)
     strict = {"tracking": {"min_score": 0.5}}
     assert update(warehouse, **strict).drives_read == 2
     assert rows(warehouse) == at_once(tmp_path / "at-once", *drives, **strict)
