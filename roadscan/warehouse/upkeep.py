@@ -100,7 +100,7 @@ def vacuum(
 ) -> Vacuumed:
     """Delete what no kept release needs. Two at a time do no harm; one that dies is run again.
 
-    Releases go first; then it is looked again which files are unneeded, since an older release may have been restored.
+    Releases go first, and only then it is looked which files are unneeded: an older one may just have been restored.
 
     Args:
         warehouse: whose.
@@ -118,7 +118,6 @@ def vacuum(
     if not dry_run:
         for path in releases:
             warehouse.store.delete(path)
-        kept.append(warehouse.current())
     files = _staged(warehouse, before)
     for table in TABLES:
         files |= _unneeded(warehouse, table, kept, before)
