@@ -150,6 +150,7 @@ ASSETS = _schema(
     ("n_nights", pa.int32(), "nights on which one did"),
     ("first_seen", _UTC, "time of the first frame that detected it"),
     ("last_seen", _UTC, "time of the last frame that detected it"),
+    ("last_drive_id", pa.string(), True, "the drive of that frame"),
     ("evidence_uri", pa.string(), True, "image with the best look at it"),
     ("evidence_box_px", _BOX, True, "xyxy, pixels of that image"),
     ("model_sha256", pa.string(), True, "of the model that found it there"),
@@ -286,7 +287,18 @@ TILE_REGISTERS = _schema(
     ("key", pa.string(), "digest of all that decides it but ids: its drives in their order, settings, version"),
     ("assets", pa.binary(), "packed"),
     ("changes", pa.binary(), "packed"),
-    ("history", pa.binary(), "packed"),
+)
+
+TILE_PRIORS = _schema(
+    "One row a tile: what drives that its next build leaves out have said of its assets. Not for readers.",
+    ("tile", pa.string(), "COLUMN,ROW"),
+    ("key", pa.string(), "digest of all that decides it: those drives, settings, version"),
+    ("drive_ids", pa.list_(pa.string()), "those drives"),
+    ("points", pa.binary(), "packed: point and overhead assets"),
+    ("point_changes", pa.binary(), "packed: what those drives changed of them"),
+    ("lines", pa.binary(), "packed: line assets"),
+    ("line_segments", pa.binary(), "packed: what is seen of them from each sector of the compass"),
+    ("line_changes", pa.binary(), "packed: what those drives changed of them"),
 )
 
 ASSETS_PER_KM = _schema(
@@ -370,6 +382,7 @@ TABLES = {
     "inventory_drives": INVENTORY_DRIVES,
     "drive_estimates": DRIVE_ESTIMATES,
     "tile_registers": TILE_REGISTERS,
+    "tile_priors": TILE_PRIORS,
     "assets_per_km": ASSETS_PER_KM,
     "asset_gaps": ASSET_GAPS,
     "changes_since": CHANGES_SINCE,

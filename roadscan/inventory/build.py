@@ -4,25 +4,31 @@ frames, observations
 → drive:    DrivePass → DriveEstimates           each drive alone, in ENU metres; kept for the next night
 → fuse:     PointAssets, LineAssets              all drives together: where, and whether it stands
 → register: Rows → moves → ids → tables          degrees, times, GeoParquet
+→ fuse:     Prior                                what the drives come to that the next build leaves out
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive.passes import EPOCH
 from roadscan.inventory.drive.record import DriveAlone, read_alone
+from roadscan.inventory.fuse.fold import fold_lines, fold_points
 from roadscan.inventory.fuse.lines import fuse_lines
 from roadscan.inventory.fuse.points import fuse_points
+from roadscan.inventory.fuse.prior import Prior
+from roadscan.inventory.fuse.window import left_out
 from roadscan.inventory.register.identity import alias_table, carried_ids
 from roadscan.inventory.register.line_rows import line_rows
 from roadscan.inventory.register.moves import with_moves
 from roadscan.inventory.register.point_rows import point_rows
 from roadscan.inventory.register.rows import asset_table, empty_asset_table, event_table, join_rows
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, COVERAGE
+from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Taxonomy
 
 
@@ -42,9 +48,10 @@ class Built:
     Attributes:
         assets: `schemas.ASSETS` with GeoParquet metadata, in Hilbert order.
         changes: `schemas.ASSET_CHANGES`, in the order in which they happened.
-        history: `schemas.ASSET_HISTORY`, by drive.
+        history: `schemas.ASSET_HISTORY`, by drive: of those that were weighed together.
         aliases: `schemas.ASSET_ALIAS`.
         coverage: `schemas.COVERAGE`; empty without a linear reference.
+        stitched: of what was put together from tiles: from an id that a tile gave to the one that it has here.
     """
 
     assets: pa.Table
@@ -52,6 +59,7 @@ class Built:
     history: pa.Table
     aliases: pa.Table
     coverage: pa.Table = field(default_factory=COVERAGE.empty_table)
+    stitched: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(
@@ -78,7 +86,10 @@ def build(
         one = read_alone(tables.drive_id, tables.frames, tables.observations, taxonomy, config, enu)
         if one is not None:
             alone.append(one)
-    return build_together(alone, previous, taxonomy, config, mint, aliases)
+    if not alone:
+        aliases = ASSET_ALIAS.empty_table() if aliases is None else aliases
+        return Built(empty_asset_table(), ASSET_CHANGES.empty_table(), ASSET_HISTORY.empty_table(), aliases)
+    return build_together(alone, previous, taxonomy, config, mint, alone[0].drive.enu, aliases)[0]
 
 
 def build_together(
@@ -87,35 +98,49 @@ def build_together(
     taxonomy: Taxonomy,
     config: InventoryConfig,
     mint: Callable[[], str],
+    enu: LocalFrame,
     aliases: pa.Table | None = None,
-) -> Built:
-    """What drives say alone to the register's tables.
+    prior: Prior | None = None,
+) -> tuple[Built, Prior]:
+    """What drives say alone to the register's tables, and to the prior of the next build.
 
     Args:
-        alone: of each usable drive, in the order in which they were driven, all in the same ENU metres.
+        alone: of each usable drive, in the order in which they were driven.
         previous: as of `build`; so are the others.
         taxonomy: what is known of the classes.
         config: thresholds.
         mint: a new id.
+        enu: the metres that all drives and the prior are in.
         aliases: published before.
+        prior: what drives said that are not among these.
+
+    Returns:
+        The tables, of whose history only what these drives say, and the prior of a build without those that it names.
     """
     aliases = ASSET_ALIAS.empty_table() if aliases is None else aliases
-    if not alone:
-        return Built(empty_asset_table(), ASSET_CHANGES.empty_table(), ASSET_HISTORY.empty_table(), aliases)
+    prior = prior or Prior.none()
     passes, estimates = [one.drive for one in alone], [one.estimates for one in alone]
-    enu = passes[0].enu
 
-    points = fuse_points(passes, estimates, taxonomy, config)
-    lines = fuse_lines([seen.view for seen in points.observations], estimates, config)
+    points = fuse_points(passes, estimates, taxonomy, config, prior.points)
+    lines = fuse_lines([seen.view for seen in points.observations], estimates, taxonomy, config, prior.lines)
 
-    rows = join_rows([point_rows(points, taxonomy), line_rows(passes, lines)])
+    rows = join_rows([point_rows(points, taxonomy, enu), line_rows(passes, lines, enu)])
     rows = with_moves(rows, enu, config.matching.move_m)
 
     carried = carried_ids(rows, previous, enu, taxonomy, config)
     ids = [known or mint() for known in carried.ids]
-    return Built(
+    built = Built(
         asset_table(rows, ids),
         event_table(rows.changes, rows, ids, ASSET_CHANGES),
         event_table(rows.history, rows, ids, ASSET_HISTORY),
-        alias_table(carried, ids, previous, aliases, since=max(drive.ended_at for drive in passes)),
+        alias_table(carried, ids, previous, aliases, since=max((d.ended_at for d in passes), default=EPOCH)),
     )
+
+    out = left_out(passes, config.matching.window_drives)
+    gone = tuple(drive.drive_id for drive, left in zip(passes, out, strict=True) if left)
+    later = Prior(
+        prior.drive_ids + gone,
+        fold_points(points, out, config.existence),
+        fold_lines(lines, passes, out, config.existence),
+    )
+    return built, later

@@ -64,6 +64,12 @@ class MatchingConfig(Config):
     bias_window_m: float = Field(
         400.0, gt=0, le=5000, description="neighbourhood over which a drive's bias is one shift, at first"
     )
+    window_drives: int = Field(
+        20,
+        ge=2,
+        le=10_000,
+        description="drives of each stretch of road that are weighed together; what earlier ones came to is carried on",
+    )
     move_m: float = Field(
         25.0, ge=0, le=200, description="what went and what came within this distance is one asset that was moved"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -17,18 +17,21 @@ from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.register.differences import asset_differences
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
 from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
+from roadscan.inventory.tiles.history import TileHistory, write_history
 from roadscan.inventory.tiles.kept import KEPT, carried_files, read_drives, tile_of, write_drives, write_tile
 from roadscan.inventory.tiles.partition import Tile, tile_at, tile_name
 from roadscan.inventory.tiles.placing import Placing
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.inventory.views import STORED, stored_views
+from roadscan.schemas import ASSET_HISTORY
 from roadscan.settings import keep_time_zone
 from roadscan.storage import arrow_file, open_file
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
 TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *KEPT, *STORED)
+ONCE_STORED = "asset_timeline"  # by earlier versions
 TILES_NAMED = 10  # in the message of a wrong one
 ASSETS_NAMED = 20  # of each kind, by an audit
 
@@ -209,10 +212,14 @@ def _made(
     placing = Placing(config.reference, sources, warehouse.read(base, "coverage")) if config.reference else None
     tiles: dict[Tile, Built] = {}
     files: dict[Tile, list[DataFile]] = {}
+    said: list[TileHistory] = []
     known = Previous(with_removed(previous, reviews), aliases, config)
     for made in build_tiles(sources.parts(step, placing.add if placing else None), known, step):
-        tiles[made.tile] = made.built
-        files[made.tile] = write_tile(warehouse, made, sources.keys[made.tile]) if keep else []
+        tiles[made.tile] = replace(made.built, history=ASSET_HISTORY.empty_table())
+        if keep:
+            said.append(TileHistory.of(made))
+            prior_key = sources.prior_key(made.prior["drive_ids"])
+            files[made.tile] = write_tile(warehouse, made, sources.keys[made.tile], prior_key)
     carried = sources.carried()
     tiles |= carried
     built = merge_tiles([tiles[tile] for tile in sorted(tiles)], new_id, aliases)
@@ -225,6 +232,7 @@ def _made(
     if not keep:
         return _Made(built, reviews, [])
     kept = [file for written in files.values() for file in written] + carried_files(warehouse, base, carried)
+    kept += write_history(warehouse, base, said, built.stitched, carried)
     kept = [file for file in kept if not (file.table == "tile_registers" and tile_of(file) in anew)]
     return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])
 
@@ -309,7 +317,6 @@ def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Rel
     tables = {
         "assets": made.built.assets,
         "asset_changes": made.built.changes,
-        "asset_history": made.built.history,
         "asset_alias": made.built.aliases,
         "coverage": made.built.coverage,
         "reviews": made.reviews,
@@ -321,7 +328,8 @@ def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Rel
     def change(release: Release) -> Change | None:
         if _versions(release) != _versions(base):
             raise Conflict(f"{warehouse.store.uri}: another inventory run published meanwhile; run again")
-        replaced = warehouse.replacement(release, files, note, TABLES)
+        tables = [*TABLES, ONCE_STORED] if release.has(ONCE_STORED) else TABLES
+        replaced = warehouse.replacement(release, files, note, tables)
         return replaced if replaced.differs else None
 
     return warehouse.publish(change)

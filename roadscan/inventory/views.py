@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
-STORED = ("assets_per_km", "asset_gaps", "changes_since", "asset_timeline")
+STORED = ("assets_per_km", "asset_gaps", "changes_since")
 
 # Metres of a line that lie in its first kilometre: it is counted where it begins, and measured where it is.
 _FIRST_KM_LENGTH = """coalesce(
@@ -114,8 +114,9 @@ VIEWS = {
         FROM (
             SELECT * FROM asset_history WHERE asset_id NOT IN (SELECT alias_id FROM asset_alias)
             UNION ALL BY NAME
-            SELECT l.asset_id, h.* EXCLUDE (asset_id)
-            FROM asset_alias AS l JOIN asset_history AS h ON h.asset_id = l.alias_id) AS h
+            SELECT DISTINCT ON (l.asset_id, h.drive_id) l.asset_id, h.* EXCLUDE (asset_id)
+            FROM asset_alias AS l JOIN asset_history AS h ON h.asset_id = l.alias_id
+            ANTI JOIN asset_history AS own ON own.asset_id = l.asset_id AND own.drive_id = h.drive_id) AS h
         LEFT JOIN (
             SELECT asset_id, drive_id, list_sort(list(change)) AS changes
             FROM ({_CHANGES}) GROUP BY asset_id, drive_id) AS c USING (asset_id, drive_id)
@@ -145,7 +146,7 @@ def stored_views(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
     """The views of `STORED` over a register that is about to be published.
 
     Args:
-        tables: assets, asset_changes, asset_history, asset_alias and coverage.
+        tables: assets, asset_changes, asset_alias and coverage.
     """
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")  # never the machine's

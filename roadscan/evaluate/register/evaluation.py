@@ -136,7 +136,7 @@ def evaluate_register(
     if isinstance(truth, FileTruth):
         truth.check(assets)
     known = _known(warehouse, release, truth)
-    found = _with_drives(warehouse, release, in_state(assets, STANDING), known.standing)
+    found = _with_drives(in_state(assets, STANDING), known.standing)
     blocks = block_numbers(found, known.standing)
     at_radii = score_radii(found, known.standing, sorted(set(radii_m)), seen=known.seen)
     radii, lines = _estimated(at_radii, blocks, resamples, seed)
@@ -183,15 +183,11 @@ def _known(warehouse: Warehouse, release: Release, truth: Truth) -> Known:
     return truth.after(np.stack([frames[name].to_numpy() for name in ("camera_lon", "camera_lat")], axis=1))
 
 
-def _with_drives(warehouse: Warehouse, release: Release, found: pa.Table, standing: pa.Table) -> pa.Table:
+def _with_drives(found: pa.Table, standing: pa.Table) -> pa.Table:
     """The found assets with the drive that saw each last, where the truth is by drive."""
     if "drive_id" not in standing.column_names or standing["drive_id"].null_count:
         return found
-    history = warehouse.read(release, "asset_history", columns=["asset_id", "drive_id", "seen", "looked_at"])
-    rows = history.filter(pc.field("seen")).sort_by("looked_at").select(["asset_id", "drive_id"])
-    last = dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
-    drives = [last.get(asset_id) for asset_id in found["asset_id"].to_pylist()]
-    return found.append_column("drive_id", pa.array(drives, pa.string()))
+    return found.append_column("drive_id", found["last_drive_id"])
 
 
 def _notes(known: Known, blocks: Blocks, resamples: int, truth: Truth) -> list[str]:

@@ -75,7 +75,7 @@ def to_record(alone: DriveAlone | None) -> dict[str, Any]:
         "path": packed(pa.table(vars(drive.path))),
         "seen": packed(pa.table({**arrays, "label": estimates.label, **{n: seen[n] for n in seen.column_names}})),
         "points": packed(_points(estimates)),
-        "lines": packed(pa.Table.from_pylist([_line(one) for one in estimates.lines], _LINES)),
+        "lines": packed(pa.Table.from_pylist([segment_row(one) for one in estimates.lines], SEGMENTS)),
     }
 
 
@@ -113,7 +113,7 @@ def from_record(record: Mapping[str, Any], enu: LocalFrame, taxonomy: Taxonomy) 
         frames=[frozenset(frames) for frames in points["frames"].to_pylist()],
         label=seen["label"],
         yaw=record["yaw_rad"],
-        lines=[_segment(row, taxonomy) for row in unpacked(record["lines"]).to_pylist()],
+        lines=[read_segment(row, taxonomy) for row in unpacked(record["lines"]).to_pylist()],
     )
     return DriveAlone(drive, estimates)
 
@@ -121,7 +121,7 @@ def from_record(record: Mapping[str, Any], enu: LocalFrame, taxonomy: Taxonomy) 
 _COV = ("cov_ee", "cov_en", "cov_ne", "cov_nn")
 _SHOWN = pa.schema([OBSERVATIONS.field(name) for name in ("class", *SHOWN)])
 _FLOATS = pa.list_(pa.float64())
-_LINES = pa.schema(
+SEGMENTS = pa.schema(
     {
         "class": pa.string(),
         **dict.fromkeys(("xy", "cov", "line_xy"), _FLOATS),
@@ -148,7 +148,8 @@ def _columns(table: pa.Table) -> dict[str, Any]:
     return {name: np.array(table[name].to_numpy()) for name in numbers}
 
 
-def _line(segment: LineSegment) -> dict[str, Any]:
+def segment_row(segment: LineSegment) -> dict[str, Any]:
+    """A line's segment as a row of `SEGMENTS`."""
     names = ("offset_m", "course", "hits", "mean_score", "first_seen", "last_seen")
     arrays = {name: getattr(segment, name).ravel().tolist() for name in ("xy", "cov", "line_xy")}
     return (
@@ -156,7 +157,8 @@ def _line(segment: LineSegment) -> dict[str, Any]:
     )
 
 
-def _segment(row: dict[str, Any], taxonomy: Taxonomy) -> LineSegment:
+def read_segment(row: dict[str, Any], taxonomy: Taxonomy) -> LineSegment:
+    """The segment of a row of `SEGMENTS`."""
     best_view = BestView(*(row.pop(name) for name in ("image_uri", "box_px", "model_sha256", "weight")))
     arrays = {"xy": (2,), "cov": (2, 2), "line_xy": (-1, 2)}
     row |= {name: np.array(row[name], float).reshape(shape) for name, shape in arrays.items()}

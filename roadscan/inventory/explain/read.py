@@ -89,7 +89,10 @@ def read_records(uri: str, asset_id: str, as_of: datetime | None = None) -> Reco
         nearest = rows(f"SELECT id FROM asset_ids ORDER BY {likeness} DESC, id LIMIT {NEAREST_IDS}")  # noqa: S608
         raise WarehouseError(_unknown(uri, asset_id, [row["id"] for row in nearest]))
     names = f"SELECT {one} UNION ALL SELECT alias_id FROM asset_alias WHERE asset_id = {one}"  # noqa: S608
-    history = rows(f"FROM asset_history WHERE asset_id = {one} ORDER BY looked_at, drive_id")
+    history = rows(
+        f"FROM asset_history WHERE asset_id IN ({names}) QUALIFY row_number() OVER "
+        f"(PARTITION BY drive_id ORDER BY asset_id = {one} DESC) = 1 ORDER BY looked_at, drive_id"
+    )
     drives = [row["drive_id"] for row in history]
     missed = [row["drive_id"] for row in history if not row["seen"]]
     return Records(

@@ -14,10 +14,9 @@ import numpy as np
 
 from roadscan.arrays import Floats, Ints
 from roadscan.inventory.config import ExistenceConfig
-from roadscan.inventory.fuse.existence import State, filter_existence, log_likelihood_ratio
+from roadscan.inventory.fuse.existence import REFUTED, State, filter_existence, log_likelihood_ratio
 from roadscan.inventory.fuse.lines import LINE_OPPORTUNITIES
 from roadscan.inventory.fuse.visibility import Visibility
-from roadscan.inventory.register.point_rows import REFUTED
 
 DRIVES_AHEAD = 3  # so many of a kind are tried
 GONE = "no longer in the register"

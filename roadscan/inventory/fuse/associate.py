@@ -2,9 +2,10 @@
 
 That question and the drives' biases (`roadscan.inventory.fuse.bias`) need each other's answer, so they are asked in
 turn. Drives are taken in the order in which they were driven; each one's estimates are assigned one to one to the
-assets so far, the rest start assets of their own. Then each drive's bias is the smoothed difference between what it
-says and what all say, and with every drive moved by its bias the question is asked again. The biases of all drives over
-one asset add up to about zero: the register stands where the drives stand on average.
+assets so far, of which the prior's are the first; the rest start assets of their own. Then each drive's bias is the
+smoothed difference between what it says and what all say, and with every drive moved by its bias the question is asked
+again. The biases of all drives over one asset add up to about zero: the register stands where the drives stand on
+average, those of the prior too.
 
 Legend: K estimates of all drives, N assets, R estimates of one drive, P pairs of an asset and an estimate. ENU metres.
 """
@@ -20,7 +21,7 @@ from roadscan.arrays import Floats, Ints, group_by
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.fuse.bias import along_course, clock_shift, drive_biases, local_shift
 from roadscan.inventory.fuse.duplicates import merge_duplicates
-from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, Pool, on_opposite_sides, side_by_side
+from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, PRIOR, Pool, on_opposite_sides, side_by_side
 from roadscan.inventory.geometry.assignment import GATE_CHI2, mahalanobis2, nearby_pairs, one_to_one
 
 ROUNDS = 3
@@ -93,10 +94,10 @@ def _assign(pool: Pool, shift: Floats | None, config: InventoryConfig) -> tuple[
     cov = pool.cov + np.eye(2) * sigma**2
     xy = pool.xy.copy() if shift is None else pool.xy + shift
     asset = np.full(len(xy), -1)
-    late_m = np.zeros(int(pool.drive.max(initial=-1)) + 1)
+    late_m = np.zeros(int(pool.drive.max(initial=-1)) + 2)  # the last is the prior's, and stays 0
     assets = _Assets(len(xy))
     for rows in group_by(np.arange(len(xy)), pool.drive):
-        if shift is None:
+        if shift is None and pool.drive[rows[0]] != PRIOR:
             metres = clock_shift(pool, rows, assets.xy[: assets.size], assets.first)
             late_m[pool.drive[rows[0]]] = metres
             xy[rows] += metres * along_course(pool.course[rows])
@@ -109,7 +110,8 @@ def _assign(pool: Pool, shift: Floats | None, config: InventoryConfig) -> tuple[
         fresh = rows[(asset[rows] < 0) & pool.starts[rows]]
         asset[fresh] = assets.start(fresh)
         assets.add(asset[fresh], xy[fresh], cov[fresh])
-    late_m = late_m - np.median(late_m) if len(late_m) else late_m
+    if PRIOR not in pool.drive[:1]:  # by which clocks are told, where there is one
+        late_m -= np.median(late_m[:-1]) if len(late_m) > 1 else 0.0
     return asset, late_m[pool.drive, None] * along_course(pool.course)
 
 

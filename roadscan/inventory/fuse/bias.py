@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from roadscan.arrays import Floats, Ints, group_by
 from roadscan.inventory.config import InventoryConfig, NoiseConfig
-from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, SAME_WAY_COS, Pool, weighted_means
+from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, PRIOR, SAME_WAY_COS, Pool, weighted_means
 from roadscan.inventory.geometry.assignment import nearby_pairs
 
 SMOOTHINGS = 4
@@ -44,7 +44,7 @@ def drive_biases(pool: Pool, asset: Ints, shift: Floats, start: Floats, config: 
     for rows in group_by(np.arange(len(asset)), pool.drive):
         good = rows[(asset[rows] >= 0) & ~pool.overhead[rows]]
         good = good[often[asset[good]]]
-        if len(good) >= SHIFT_SAMPLES:
+        if len(good) >= SHIFT_SAMPLES and pool.drive[rows[0]] != PRIOR:
             good = good[np.argsort(pool.s[good], kind="stable")]
             residual = xy[asset[good]] - pool.xy[good] - start[good]
             smooth = smooth_bias(pool.s[good], residual, variance[good], config.noise)

@@ -34,6 +34,7 @@ BIRTH = -1.5  # log-odds that what one drive saw is there, before its detections
 BIRTH_UNSEEN = -3.0  # … and where an earlier drive looked and saw nothing: a second drive must see it too
 ABSENT = -1.5  # log-likelihood ratio below this: a drive looked and saw nothing
 CONFIRM_AT, MISSING_AT = 0.8, 0.1  # probabilities
+REFUTED = 0.02  # a candidate that is less likely than this to stand leaves the register
 FLOOR = -2.5  # log-odds of what was confirmed once, at least: so one drive that sees it well brings it back
 
 
@@ -57,39 +58,86 @@ class State(IntEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How assets stand after the last drive, (N,), and what changed, (C,) in the order of the drives.
+class Belief:
+    """What is known of whether assets stand once some drives are taken in, (N,): the filter goes on from here.
 
     Attributes:
-        existence: probability that each stands.
+        odds: logarithm of the odds that each stands; of one that was never seen -inf.
         state: the `State` of each.
+        missed_before: a drive looked and saw nothing before any saw it.
+        hits, opportunities: sums over the drives that saw it.
+    """
+
+    odds: Floats
+    state: Ints
+    missed_before: Bools
+    hits: Ints
+    opportunities: Ints
+
+    @staticmethod
+    def none(n: int) -> Belief:
+        """Of assets that no drive was asked about."""
+        hits, opportunities = np.zeros((2, n), np.int64)
+        return Belief(
+            np.full(n, -np.inf), np.full(n, State.CANDIDATE, np.int64), np.zeros(n, bool), hits, opportunities
+        )
+
+    @property
+    def begun(self) -> Bools:
+        """Which a drive has seen."""
+        return np.isfinite(self.odds)
+
+    @property
+    def existence(self) -> Floats:
+        """Probability that each stands."""
+        return np.asarray(1 / (1 + np.exp(-self.odds)))
+
+    def take(self, rows: Ints | Bools) -> Belief:
+        """Of some of the assets."""
+        return Belief(**{name: value[rows] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How assets stand after the last drive, and what changed, (C,) in the order of the drives.
+
+    Attributes:
+        belief: of each.
         changed, change, by: which asset changed, how, and the drive that showed it.
     """
 
-    existence: Floats
-    state: Ints
+    belief: Belief
     changed: Ints
     change: list[str]
     by: Ints
 
+    @property
+    def existence(self) -> Floats:
+        """Probability that each stands, (N,)."""
+        return self.belief.existence
 
-def log_likelihood_ratio(visibility: Visibility, class_index: Ints, config: ExistenceConfig) -> Floats:
+    @property
+    def state(self) -> Ints:
+        """The `State` of each, (N,)."""
+        return self.belief.state
+
+
+def log_likelihood_ratio(
+    visibility: Visibility, class_index: Ints, config: ExistenceConfig, before: Belief | None = None
+) -> Floats:
     """How much each entry speaks for its asset, (E,): positive where it was seen, negative where it should have been.
 
     Args:
         visibility: what was seen.
         class_index: (N,) the class of each asset.
         config: `occlusion_probability`.
+        before: what earlier drives said, if there were any.
     """
-    n = len(class_index)
-    asset, seen = visibility.asset, visibility.hits > 0
-    by_class = np.zeros((2, int(class_index.max(initial=-1)) + 1))
-    for row, values in enumerate((visibility.hits, visibility.opportunities)):
-        np.add.at(by_class[row], class_index[asset[seen]], values[seen])
+    seen = visibility.hits > 0
+    hits, total = _sums(visibility, before or Belief.none(len(class_index)))
+    by_class = [np.bincount(class_index, values) for values in (hits, total)]
     usual = (by_class[0] + USUAL[0]) / (by_class[1] + USUAL[1])
-    hits = np.bincount(asset[seen], visibility.hits[seen], n)
-    total = np.bincount(asset[seen], visibility.opportunities[seen], n)
-    rate = np.clip((hits + HIT_PRIOR * usual[class_index]) / (total + HIT_PRIOR), 0.1, 0.95)[asset]
+    rate = np.clip((hits + HIT_PRIOR * usual[class_index]) / (total + HIT_PRIOR), 0.1, 0.95)[visibility.asset]
     missed = visibility.opportunities - visibility.hits
     for_it = visibility.hits * np.log(rate / FALSE_HIT) + missed * np.log((1 - rate) / (1 - FALSE_HIT))
     hidden = config.occlusion_probability
@@ -98,7 +146,17 @@ def log_likelihood_ratio(visibility: Visibility, class_index: Ints, config: Exis
     return np.where(seen, damped, np.where(visibility.unclear, 0.0, against))
 
 
-def filter_existence(visibility: Visibility, ratio: Floats, located: Bools, config: ExistenceConfig) -> Standing:
+def _sums(visibility: Visibility, before: Belief) -> tuple[Ints, Ints]:
+    """Hits and opportunities (N,) of each asset, of all drives that saw it."""
+    n, seen = len(before.odds), visibility.hits > 0
+    values = (visibility.hits, visibility.opportunities)
+    hits, total = (np.bincount(visibility.asset[seen], value[seen], n).astype(np.int64) for value in values)
+    return before.hits + hits, before.opportunities + total
+
+
+def filter_existence(
+    visibility: Visibility, ratio: Floats, located: Bools, config: ExistenceConfig, before: Belief | None = None
+) -> Standing:
     """Follow all assets through all drives.
 
     Args:
@@ -106,11 +164,10 @@ def filter_existence(visibility: Visibility, ratio: Floats, located: Bools, conf
         ratio: (E,) log-likelihood ratio of each entry.
         located: (N,) whether the asset's position is sure enough to be confirmed.
         config: `change_probability`.
+        before: what earlier drives said, if there were any.
     """
-    n = len(located)
-    odds = np.full(n, -np.inf)  # logarithm
-    state = np.full(n, State.CANDIDATE, np.int64)
-    begun, missed_before = np.zeros(n, bool), np.zeros(n, bool)
+    start = before or Belief.none(len(located))
+    odds, state, begun, missed_before = start.odds.copy(), start.state, start.begun, start.missed_before.copy()
     changed: list[Ints] = []
     changes: list[str] = []
     by: list[int] = []
@@ -125,15 +182,14 @@ def filter_existence(visibility: Visibility, ratio: Floats, located: Bools, conf
         begun[born] = True
         odds[asset] += np.where(begun[asset], said, 0.0)
         odds = np.where(state == State.CANDIDATE, odds, np.maximum(odds, FLOOR))
-        before, state = state, _next_state(state, 1 / (1 + np.exp(-odds)), begun & located)
-        for change, who in _changes(before, state, missed_before):
+        old_state, state = state, _next_state(state, 1 / (1 + np.exp(-odds)), begun & located)
+        for change, who in _changes(old_state, state, missed_before):
             found = np.flatnonzero(who)
             changed.append(found)
             changes += [change] * len(found)
             by += [drive] * len(found)
-    return Standing(
-        1 / (1 + np.exp(-odds)), state, np.concatenate([np.zeros(0, int), *changed]), changes, np.array(by, int)
-    )
+    belief = Belief(odds, state, missed_before, *_sums(visibility, start))
+    return Standing(belief, np.concatenate([np.zeros(0, int), *changed]), changes, np.array(by, int))
 
 
 def _next_state(before: Ints, chance: Floats, confirmable: Bools) -> Ints:

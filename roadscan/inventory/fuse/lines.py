@@ -1,21 +1,27 @@
 """The line segments of all drives to line assets: the outlines that most drives agree on, and whether they stand.
 
-Legend: N lines, V vertices of a line, Q places along it, F frames of a drive. ENU metres.
+Legend: D drives, N lines, P lines of the prior, V vertices of a line, Q places along it, F frames of a drive. ENU
+metres.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import shapely
 from scipy.spatial import cKDTree
 
-from roadscan.arrays import Bools, Floats
+from roadscan.arrays import Bools, Floats, Ints
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.estimates import DriveEstimates, LineSegment
-from roadscan.inventory.fuse.existence import Standing, filter_existence, log_likelihood_ratio
+from roadscan.inventory.drive.passes import DrivePass
+from roadscan.inventory.fuse.existence import Belief, Standing, filter_existence, log_likelihood_ratio
+from roadscan.inventory.fuse.pool import PRIOR
+from roadscan.inventory.fuse.prior import LinePrior, merged
+from roadscan.inventory.fuse.tally import DAY_US, NO_DAY
 from roadscan.inventory.fuse.visibility import (
     SECTORS,
     AlignedDrive,
@@ -26,7 +32,7 @@ from roadscan.inventory.fuse.visibility import (
     sector_of,
 )
 from roadscan.inventory.geometry.polylines import SAMPLE_M, match_lines, pieces, sample, strip, union, vote
-from roadscan.taxonomy import AssetClass
+from roadscan.taxonomy import AssetClass, Taxonomy
 
 PIECE_SHARE = 0.6  # of a line beside a longer one that makes it a piece of that one …
 PIECE_M = 15.0  # … as does this length: rails of one road that overlap stand farther apart
@@ -43,14 +49,16 @@ class LineAsset:
     Attributes:
         asset_class: what it is.
         outline: (V, 2) metres, all that drives saw of it; in the end what they agree on.
-        segments: number of the drive, and what it saw.
-        lines: what each of those saw, (V, 2) metres, the drive's bias taken away.
+        segments: number of the drive, or `PRIOR`, and what it saw.
+        lines: what each of those saw, (V, 2) metres, the drive's bias taken away; the prior is one.
+        known: the rows of the prior that it is.
     """
 
     asset_class: AssetClass
     outline: Floats
     segments: list[tuple[int, LineSegment]]
     lines: list[Floats]
+    known: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,35 +98,73 @@ class LineAssets:
     Attributes:
         lines: N of them.
         cov: (N, 2, 2) square metres, of any place of each.
-        visibility: what each drive says of each.
+        visibility, ratio: what each drive says of each, and how much that speaks for it (log-likelihood ratio).
         standing: whether each stands.
+        located: which places are sure enough to be confirmed.
+        before: whether each stood, as the prior has it.
+        prior, of_prior: what that says, and the number of each of its lines among these, (P,), -1 for none.
     """
 
     lines: list[LineAsset]
     cov: Floats
     visibility: Visibility
+    ratio: Floats
     standing: Standing
+    located: Bools
+    before: Belief
+    prior: LinePrior
+    of_prior: Ints
 
 
-def fuse_lines(views: list[AlignedDrive], estimates: list[DriveEstimates], config: InventoryConfig) -> LineAssets:
+def fuse_lines(
+    views: list[AlignedDrive],
+    estimates: list[DriveEstimates],
+    taxonomy: Taxonomy,
+    config: InventoryConfig,
+    prior: LinePrior | None = None,
+) -> LineAssets:
     """The line assets that drives saw.
 
     Args:
-        views: the drives in the order in which they were driven, aligned by their points.
-        estimates: of each drive.
+        views: (D) in the order in which they were driven, all in the same ENU metres.
+        estimates: (D) of each drive.
+        taxonomy: what is known of the classes.
         config: gates, sigmas and probabilities.
+        prior: what earlier drives said, in the same metres.
     """
+    prior = prior or LinePrior.none()
     observations = [
         LineObservations(view, one.lines, [_aligned(view, s) for s in one.lines], config.lines.overlap_m)
         for view, one in zip(views, estimates, strict=True)
     ]
-    lines = find_line_assets(observations, config)
+    lines = find_line_assets(observations, config, _known_lines(prior, taxonomy))
     visibility = line_visibility(lines, observations, config)
-    ratio = log_likelihood_ratio(visibility, np.zeros(len(lines), np.int64), config.existence)
+    of_prior = np.full(len(prior.outlines), -1)
+    for n, line in enumerate(lines):
+        of_prior[line.known] = n
+    before = merged(prior.belief, of_prior, len(lines))
+    ratio = log_likelihood_ratio(visibility, np.zeros(len(lines), np.int64), config.existence, before)
     cov = np.array([np.max([s.cov for _, s in line.segments], axis=0) for line in lines]).reshape(-1, 2, 2)
     cov = cov + np.eye(2) * config.noise.gnss_sigma_m**2  # any metre of an outline lies where one drive saw it
     located = np.trace(cov, axis1=1, axis2=2) <= config.existence.confirm_sigma_m**2
-    return LineAssets(lines, cov, visibility, filter_existence(visibility, ratio, located, config.existence))
+    standing = filter_existence(visibility, ratio, located, config.existence, before)
+    return LineAssets(lines, cov, visibility, ratio, standing, located, before, prior, of_prior)
+
+
+def _known_lines(prior: LinePrior, taxonomy: Taxonomy) -> list[LineAsset]:
+    """The lines of the prior, as they are before any drive is added."""
+    return [
+        LineAsset(
+            taxonomy.get(name),
+            outline,
+            [(PRIOR, segment) for segment in segments],
+            [outline] if segments else [],
+            [number],
+        )
+        for number, (name, outline, segments) in enumerate(
+            zip(prior.class_names, prior.outlines, prior.segments, strict=True)
+        )
+    ]
 
 
 def _aligned(view: AlignedDrive, segment: LineSegment) -> Floats:
@@ -127,9 +173,11 @@ def _aligned(view: AlignedDrive, segment: LineSegment) -> Floats:
     return np.asarray(segment.line_xy + (view.camera_xy - view.drive.camera_xy)[nearest])
 
 
-def find_line_assets(observations: list[LineObservations], config: InventoryConfig) -> list[LineAsset]:
-    """The line assets that drives saw, in the order in which they were driven."""
-    assets: list[LineAsset] = []
+def find_line_assets(
+    observations: list[LineObservations], config: InventoryConfig, of_prior: Sequence[LineAsset] = ()
+) -> list[LineAsset]:
+    """The line assets that drives saw, in the order in which they were driven, after those of the prior."""
+    assets = list(of_prior)
     for number, drive in enumerate(observations):
         near = [asset for asset in assets if _near(drive, asset)]
         known = [(asset.asset_class.name, asset.outline) for asset in near]
@@ -144,6 +192,7 @@ def find_line_assets(observations: list[LineObservations], config: InventoryConf
             if k not in matched:
                 assets.append(LineAsset(segment.asset_class, xy, [(number, segment)], [xy]))
         assets = _pieces_joined(drive, assets, config)
+    assets = [asset for asset in assets if asset.segments]
     for asset in assets:
         asset.outline = vote(asset.lines, _unseen(observations, asset, config))
     return assets
@@ -194,7 +243,7 @@ def _unseen(observations: list[LineObservations], asset: LineAsset, config: Inve
     """For each drive that saw a line the places on it where the drive looked and saw nothing of it, (Q, 2)."""
     places = sample(asset.outline, SAMPLE_M)
     found = []
-    for number in sorted({number for number, _ in asset.segments}):
+    for number in sorted({number for number, _ in asset.segments} - {PRIOR}):
         drive = observations[number]
         absent = _viewed(drive, asset, places, config) & ~drive.saw(asset.asset_class, places)
         if absent.any():
@@ -210,10 +259,45 @@ def _pieces_joined(drive: LineObservations, assets: list[LineAsset], config: Inv
     for piece, whole in pieces(outlines, config.lines.overlap_m, PIECE_SHARE, PIECE_M):
         one, other = near[whole], near[piece]
         one.lines += other.lines
+        one.known += other.known
         one.segments = sorted(one.segments + other.segments, key=lambda seen: seen[0])
         one.outline = union([one.outline, other.outline])
         gone.add(other)
     return [asset for asset in assets if asset not in gone]
+
+
+@dataclass(frozen=True)
+class Nights:
+    """When a line was seen.
+
+    Attributes:
+        nights: UTC days on which a drive that saw it began.
+        last_day: the last of them, days since 1970.
+        last_drive: the id of the drive that saw it last, or None.
+    """
+
+    nights: int
+    last_day: int
+    last_drive: str | None
+
+    @staticmethod
+    def of(
+        known: list[int], segments: list[tuple[int, LineSegment]], drives: list[DrivePass], prior: LinePrior
+    ) -> Nights:
+        """Those of a line.
+
+        Args:
+            known: the rows of the prior that it is.
+            segments: number of the drive, or `PRIOR`, and what it saw.
+            drives: (D,) all.
+            prior: what earlier drives said.
+        """
+        last = max(known, key=lambda row: int(prior.last_day[row]), default=None)
+        last_day, last_drive = (NO_DAY, None) if last is None else (int(prior.last_day[last]), prior.last_drive[last])
+        later = [drives[by] for by, _ in segments if by != PRIOR]
+        days = {int(drive.poses.time_us[0] // DAY_US) for drive in later}
+        nights = sum(int(prior.nights[row]) for row in known) + sum(day > last_day for day in days)
+        return Nights(nights, max([last_day, *days]), later[-1].drive_id if later else last_drive)
 
 
 def middle_of(line: Floats) -> Floats:

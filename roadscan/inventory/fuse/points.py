@@ -5,6 +5,7 @@ Legend: D drives, K estimates of all drives, N assets, M detections of one drive
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,9 @@ from roadscan.inventory.drive.estimates import DriveEstimates
 from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.fuse.associate import Association, associate
 from roadscan.inventory.fuse.existence import Standing, filter_existence, log_likelihood_ratio
-from roadscan.inventory.fuse.pool import Pool, pool_estimates, weighted_means
+from roadscan.inventory.fuse.pool import PRIOR, Pool, pool_estimates, weighted_means
+from roadscan.inventory.fuse.prior import Before, PointPrior
+from roadscan.inventory.fuse.tally import ShownDetections, Tally
 from roadscan.inventory.fuse.visibility import (
     SECTORS,
     AlignedDrive,
@@ -25,6 +28,7 @@ from roadscan.inventory.fuse.visibility import (
     point_visibility,
     sector_of,
 )
+from roadscan.inventory.geometry.assignment import nearby_pairs
 from roadscan.taxonomy import Taxonomy
 
 SHARED_SIGMA_M = 0.3  # an axis, that all detections of an asset may be off together
@@ -41,8 +45,11 @@ class PointAssets:
         first: its first estimate, a row of the pool.
         visibility, ratio: what each drive says of each, and how much that speaks for it (log-likelihood ratio).
         standing: whether each stands.
+        located: which places are sure enough to be confirmed.
+        tally: what was detected of each.
         pool, association: the estimates behind it.
         observations: each drive, aligned, and the asset that each of its detections shows.
+        before: what the prior says of each.
     """
 
     class_names: list[str]
@@ -53,13 +60,20 @@ class PointAssets:
     visibility: Visibility
     ratio: Floats
     standing: Standing
+    located: Bools
+    tally: Tally
     pool: Pool
     association: Association
     observations: list[PointObservations]
+    before: Before
 
 
 def fuse_points(
-    drives: list[DrivePass], estimates: list[DriveEstimates], taxonomy: Taxonomy, config: InventoryConfig
+    drives: list[DrivePass],
+    estimates: list[DriveEstimates],
+    taxonomy: Taxonomy,
+    config: InventoryConfig,
+    prior: PointPrior | None = None,
 ) -> PointAssets:
     """The point and overhead assets that drives saw.
 
@@ -68,9 +82,12 @@ def fuse_points(
         estimates: (D) of each drive.
         taxonomy: what is known of the classes.
         config: gates, sigmas and probabilities.
+        prior: what earlier drives said, in the same metres.
     """
-    class_names = sorted({str(name) for one in estimates for name in one.class_name})
-    pool = pool_estimates(estimates, class_names, taxonomy, config)
+    prior = prior or PointPrior.none()
+    names = [prior.class_name, *(one.class_name for one in estimates)]
+    class_names = sorted({str(name) for one in names for name in one})
+    pool = pool_estimates(estimates, class_names, taxonomy, config, prior)
     association = associate(pool, config)
     observations = _observations(drives, estimates, pool, association, class_names)
     n = int(association.asset.max(initial=-1)) + 1
@@ -79,18 +96,49 @@ def fuse_points(
     first = np.full(n, len(pool.drive))
     np.minimum.at(first, asset, known)
     xy, cov = weighted_means(asset, pool.xy[known] + association.shift[known], pool.cov[known], n)
-    reach_m = np.zeros(n)
+    before = prior.before(_of_prior(prior, pool, association.asset, xy, first), n)
+    reach_m = before.reach_m.copy()
     np.maximum.at(reach_m, asset, np.abs(pool.offset_m[known]))
     class_index = pool.class_index[first]
-    targets = Targets(xy, class_index, reach_m, _sectors(observations, n))
+    targets = Targets(xy, class_index, reach_m, sectors_of(observations, n) | before.sectors)
     visibility = point_visibility(observations, targets, config.visibility)
-    ratio = log_likelihood_ratio(visibility, class_index, config.existence)
-    cov = _with_bias(cov, visibility, config)
+    ratio = log_likelihood_ratio(visibility, class_index, config.existence, before.belief)
+    tally = before.tally.plus(ShownDetections.of(observations), drives)
+    cov = _with_bias(cov, tally, config)
     located = np.trace(cov, axis1=1, axis2=2) <= config.existence.confirm_sigma_m**2
-    standing = filter_existence(visibility, ratio, located, config.existence)
+    standing = filter_existence(visibility, ratio, located, config.existence, before.belief)
     return PointAssets(
-        class_names, class_index, xy, cov, first, visibility, ratio, standing, pool, association, observations
+        class_names=class_names,
+        class_index=class_index,
+        xy=xy,
+        cov=cov,
+        first=first,
+        visibility=visibility,
+        ratio=ratio,
+        standing=standing,
+        located=located,
+        tally=tally,
+        pool=pool,
+        association=association,
+        observations=observations,
+        before=before,
     )
+
+
+def _of_prior(prior: PointPrior, pool: Pool, asset: Ints, xy: Floats, first: Ints) -> Ints:
+    """The number of each asset of the prior among those of the build, (P,), -1 for none.
+
+    One that the prior has only looked for is the nearest new one of its class that stands where it would be too close.
+    """
+    number = asset[: len(prior.class_name)].copy()
+    sought = np.flatnonzero(number < 0)
+    i, n, distance = nearby_pairs(prior.xy[sought], xy, float(pool.merge_m.max(initial=0.0)))
+    same = pool.class_index[sought[i]] == pool.class_index[first[n]]
+    good = same & (pool.drive[first[n]] != PRIOR) & (distance <= pool.merge_m[sought[i]])
+    i, n, distance = i[good], n[good], distance[good]
+    farthest_first = np.argsort(-distance, kind="stable")  # the nearest overwrites
+    number[sought[i[farthest_first]]] = n[farthest_first]
+    return number
 
 
 def _observations(
@@ -102,7 +150,7 @@ def _observations(
 ) -> list[PointObservations]:
     """Each drive, aligned, and the asset that each of its detections shows."""
     index_of = {name: index for index, name in enumerate(class_names)}
-    starts = np.cumsum([0, *(len(one.hits) for one in estimates)])
+    starts = np.searchsorted(pool.drive, np.arange(len(estimates) + 1))
     found = []
     for number, (drive, one) in enumerate(zip(drives, estimates, strict=True)):
         of_estimate = association.asset[starts[number] : starts[number + 1]]
@@ -122,7 +170,7 @@ def _aligned(drive: DrivePass, yaw: float, pool: Pool, association: Association,
     return AlignedDrive(drive, np.asarray(drive.camera_xy + np.stack(shift, axis=1)), yaw)
 
 
-def _sectors(observations: list[PointObservations], n: int) -> Bools:
+def sectors_of(observations: Sequence[PointObservations], n: int) -> Bools:
     """The headings (N, `SECTORS`) of cameras that saw each of n assets."""
     sectors = np.zeros((n, SECTORS), bool)
     for seen in observations:
@@ -132,8 +180,7 @@ def _sectors(observations: list[PointObservations], n: int) -> Bools:
     return sectors
 
 
-def _with_bias(cov: Floats, visibility: Visibility, config: InventoryConfig) -> Floats:
+def _with_bias(cov: Floats, tally: Tally, config: InventoryConfig) -> Floats:
     """The covariances (N, 2, 2) with the bias that the mean of so many drives has."""
-    drives = np.bincount(visibility.asset[visibility.hits > 0], minlength=len(cov))
-    variance = config.noise.gnss_sigma_m**2 / np.maximum(drives, 1) + SHARED_SIGMA_M**2
+    variance = config.noise.gnss_sigma_m**2 / np.maximum(tally.drives, 1) + SHARED_SIGMA_M**2
     return np.asarray(cov + np.eye(2) * variance[:, None, None])

@@ -1,6 +1,6 @@
 """The point estimates of all drives as one table, and what two of them have to do with each other.
 
-Legend: K estimates of all drives together, by drive. ENU metres that all drives share.
+Legend: K estimates of all drives together, by drive; P assets of the prior. ENU metres that all drives share.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import numpy.typing as npt
 from roadscan.arrays import Bools, Floats, Ints
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.estimates import DriveEstimates
+from roadscan.inventory.fuse.prior import PointPrior
 from roadscan.taxonomy import Geometry, Taxonomy
 
 SIDE_MARGIN_M = 2.0  # nearer to the path than this, left and right may be confused
 SAME_WAY_COS = 0.7
 ALIGNED_SIGMA_M = 0.7  # an axis, of a drive's position after its bias is taken away
+PRIOR = -1  # the number of the drive that the prior stands in for: it was driven first, and has no bias
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Pool:
     """The point estimates of all drives, (K,) each, by drive.
 
     Attributes:
-        drive: whose they are, 0…
+        drive: whose they are, 0…, or `PRIOR`.
         class_index: index into the names of the classes.
         xy, cov: (K, 2) position and (K, 2, 2) covariance, as the drive alone has them.
         s, offset_m, course: see `roadscan.inventory.drive.estimates.DriveEstimates`.
@@ -55,32 +57,40 @@ class Pool:
 
 
 def pool_estimates(
-    estimates: list[DriveEstimates], class_names: list[str], taxonomy: Taxonomy, config: InventoryConfig
+    estimates: list[DriveEstimates],
+    class_names: list[str],
+    taxonomy: Taxonomy,
+    config: InventoryConfig,
+    prior: PointPrior | None = None,
 ) -> Pool:
-    """The point estimates of drives, in the order of the drives."""
+    """The assets of the prior as estimates of one drive, then the point estimates of drives, in their order."""
+    before = prior or PointPrior.none()
+    p = len(before.class_name)
+    sources: list[PointPrior | DriveEstimates] = [before, *estimates]
 
-    def stacked(attribute: str, *shape: int) -> Floats:
-        parts = [np.asarray(getattr(one, attribute), float) for one in estimates]
-        return np.concatenate([np.zeros((0, *shape)), *parts])
+    def stacked(attribute: str) -> Floats:
+        return np.concatenate([np.asarray(getattr(one, attribute), float) for one in sources])
 
     classes = [taxonomy.get(name) for name in class_names]
     index_of = {name: index for index, name in enumerate(class_names)}
-    class_index = np.array([index_of[str(name)] for one in estimates for name in one.class_name], np.int64)
+    class_index = np.array([index_of[str(name)] for one in sources for name in one.class_name], np.int64)
     overhead = np.array([c.geometry is Geometry.OVERHEAD for c in classes], bool)
     gate_m = np.where(overhead, config.matching.overhead_gate_m, config.matching.gate_m)
     return Pool(
-        drive=np.repeat(np.arange(len(estimates)), [len(one.hits) for one in estimates]),
+        drive=np.repeat(np.arange(PRIOR, len(estimates)), [p, *(len(one.hits) for one in estimates)]),
         class_index=class_index,
-        xy=stacked("xy", 2),
-        cov=stacked("cov", 2, 2),
+        xy=stacked("xy"),
+        cov=stacked("cov"),
         s=stacked("s"),
         offset_m=stacked("offset_m"),
         course=stacked("course"),
-        starts=stacked("hits") >= config.tracking.candidate_hits,
+        starts=np.concatenate(
+            [before.belief.begun, *(one.hits >= config.tracking.candidate_hits for one in estimates)]
+        ),
         gate_m=gate_m[class_index],
         merge_m=np.array([c.merge_m for c in classes], float)[class_index],
         overhead=overhead[class_index],
-        frames=np.fromiter((f for one in estimates for f in one.frames), object, len(class_index)),
+        frames=np.fromiter((f for one in sources for f in one.frames), object, len(class_index)),
     )
 
 
@@ -108,9 +118,9 @@ def weighted_means(asset: Ints, xy: Floats, cov: Floats, n: int) -> tuple[Floats
     """Information-weighted mean position (N, 2) of each asset's estimates, and its covariance (N, 2, 2).
 
     Args:
-        asset: (K,) of each estimate, 0..n-1.
+        asset: (K,) of each estimate, 0..n-1, each there at least once.
         xy: (K, 2) where each stands, its drive's bias taken away.
-        cov: (K, 2, 2) of the drive's own errors.
+        cov: (K, 2, 2) of the drive's own errors; `PointPrior.cov` of the prior.
         n: how many assets.
     """
     information = np.linalg.inv(cov + np.eye(2) * ALIGNED_SIGMA_M**2)

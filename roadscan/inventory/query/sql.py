@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from roadscan.errors import WarehouseError
-from roadscan.inventory.views import VIEWS
+from roadscan.inventory.views import STORED, VIEWS
 from roadscan.schemas import TABLES
 from roadscan.settings import time_zone
 from roadscan.warehouse import Release, Warehouse
@@ -92,7 +92,7 @@ def define_views(
 ) -> None:
     """Make these tables and views, then take away every other file, the network and the settings."""
     paths: list[str] = []
-    views = {name for name in views if not release.has(name)}  # the others were computed when it was published
+    views = {name for name in views if name not in STORED or not release.has(name)}  # these were computed before
     for name in sorted(tables - views):
         if name in SURVEYED:
             connection.register(name, warehouse.dataset(release, name))

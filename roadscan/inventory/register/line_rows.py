@@ -10,7 +10,8 @@ import pyarrow as pa
 import shapely
 
 from roadscan.inventory.drive.passes import DrivePass
-from roadscan.inventory.fuse.lines import LineAsset, LineAssets, middle_of
+from roadscan.inventory.fuse.lines import LineAsset, LineAssets, Nights, middle_of
+from roadscan.inventory.fuse.prior import renumbered
 from roadscan.inventory.register.rows import (
     History,
     Rows,
@@ -20,19 +21,20 @@ from roadscan.inventory.register.rows import (
     standing_columns,
 )
 from roadscan.schemas import ASSETS
-from roadscan.survey.geodesy import WGS84
+from roadscan.survey.geodesy import WGS84, LocalFrame
 
 SIMPLIFY_DEG = 1e-6  # 0.1 m: vertices of an outline that change it by less are dropped
 
 
-def line_rows(drives: list[DrivePass], assets: LineAssets) -> Rows:
+def line_rows(drives: list[DrivePass], assets: LineAssets, enu: LocalFrame) -> Rows:
     """The rows of line assets.
 
     Args:
         drives: all, in the order in which they were driven.
         assets: of a region.
+        enu: the metres.
     """
-    enu, lines = drives[0].enu, assets.lines
+    lines = assets.lines
     degrees = [shapely.LineString(np.stack(enu.to_lonlat(*line.outline.T), 1)) for line in lines]
     shapes = [shapely.simplify(line, SIMPLIFY_DEG) for line in degrees]
     lon, lat = enu.to_lonlat(*np.array([middle_of(line.outline) for line in lines]).reshape(-1, 2).T)
@@ -45,13 +47,13 @@ def line_rows(drives: list[DrivePass], assets: LineAssets) -> Rows:
         "length_m": pa.array([float(WGS84.geometry_length(shape)) for shape in shapes], pa.float64()),
         "side": pa.array(["left" if line.segments[0][1].offset_m < 0 else "right" for line in lines], pa.string()),
         **standing_columns(assets.standing, everyone),
-        **_segment_columns(drives, lines),
+        **_segment_columns(lines, [Nights.of(line.known, line.segments, drives, assets.prior) for line in lines]),
     }
-    changes = change_columns(drives, assets.standing, everyone)
-    return Rows(columns, np.array(shapes, dtype=object), changes, history_columns(drives, _history(assets)))
+    changes = change_columns(drives, assets.standing, everyone, renumbered(assets.prior.changes, assets.of_prior))
+    return Rows(columns, np.array(shapes, dtype=object), changes, history_columns(drives, _history(assets), enu))
 
 
-def _segment_columns(drives: list[DrivePass], lines: list[LineAsset]) -> dict[str, pa.Array]:
+def _segment_columns(lines: list[LineAsset], nights: list[Nights]) -> dict[str, pa.Array]:
     """What the drives' segments say of each line."""
     seen = [[segment for _, segment in line.segments] for line in lines]
     hits = np.array([sum(s.hits for s in segments) for segments in seen], np.int64)
@@ -60,9 +62,10 @@ def _segment_columns(drives: list[DrivePass], lines: list[LineAsset]) -> dict[st
     return {
         "score": pa.array([sum(s.mean_score * s.hits for s in segments) for segments in seen] / np.maximum(hits, 1)),
         "n_observations": pa.array(hits),
-        "n_nights": pa.array([len({drives[k].started_at.date() for k, _ in line.segments}) for line in lines]),
+        "n_nights": pa.array([one.nights for one in nights], pa.int64()),
         "first_seen": pa.array([min(s.first_seen for s in segments) for segments in seen], utc),
         "last_seen": pa.array([max(s.last_seen for s in segments) for segments in seen], utc),
+        "last_drive_id": pa.array([one.last_drive for one in nights], pa.string()),
         "azimuth_deg": pa.nulls(len(lines), pa.float64()),
         "evidence_uri": pa.array([view.image_uri for view in best], pa.string()),
         "evidence_box_px": pa.array([view.box_px for view in best], ASSETS.field("evidence_box_px").type),

@@ -59,17 +59,17 @@ class Surveyed:
         table = pa.concat_tables([covered, uncovered(self.reference, covered)])
         return table.sort_by([(name, "ascending") for name in ("route_code", "section_code", "km", "drive_id")])
 
-    def unknown_drives(self, assets: pa.Table, history: pa.Table) -> list[str]:
+    def unknown_drives(self, assets: pa.Table) -> list[str]:
         """Drives that `place` asks for and that were neither added nor followed."""
-        return sorted(set(self.last_drives(assets, history).tolist()) - self._tracks.keys() - {""})
+        return sorted(set(last_drives(assets).tolist()) - self._tracks.keys() - {""})
 
-    def place(self, assets: pa.Table, history: pa.Table) -> pa.Table:
+    def place(self, assets: pa.Table) -> pa.Table:
         """The assets (`schemas.ASSETS`) with the columns of the linear reference.
 
         An asset belongs to the centreline that the last drive that saw it was on there: not to the nearest one, which
         beside a frontage road or below a bridge is another road's.
         """
-        index = self._centrelines(assets, history)
+        index = self._centrelines(assets)
         lon, lat = assets["lon"].to_numpy(), assets["lat"].to_numpy()
         found = self.reference.locate_on(index, lon, lat)
         none = index < 0
@@ -89,15 +89,9 @@ class Surveyed:
             assets = assets.set_column(ASSETS.get_field_index(name), ASSETS.field(name), column)
         return assets
 
-    def last_drives(self, assets: pa.Table, history: pa.Table) -> npt.NDArray[np.object_]:
-        """The drive that saw each asset last, (N,); empty where none did."""
-        seen = history.filter(history["seen"]).sort_by([("looked_at", "ascending"), ("drive_id", "ascending")])
-        last = dict(zip(seen["asset_id"].to_pylist(), seen["drive_id"].to_pylist(), strict=True))
-        return np.array([last.get(one, "") for one in assets["asset_id"].to_pylist()], dtype=object)
-
-    def _centrelines(self, assets: pa.Table, history: pa.Table) -> Ints:
+    def _centrelines(self, assets: pa.Table) -> Ints:
         """The number of each asset's centreline, (N,), -1 for none."""
-        drive = self.last_drives(assets, history)
+        drive = last_drives(assets)
         lonlat = np.stack([assets["lon"].to_numpy(), assets["lat"].to_numpy()], axis=1)
         index = np.full(len(drive), -1)
         for drive_id, (track, on) in self._tracks.items():
@@ -106,3 +100,8 @@ class Surveyed:
                 scale = np.array([np.cos(np.radians(track[0, 1])), 1.0])
                 index[mine] = on[cKDTree(track * scale).query(lonlat[mine] * scale)[1]]
         return index
+
+
+def last_drives(assets: pa.Table) -> npt.NDArray[np.object_]:
+    """The drive that saw each asset last, (N,); empty where none did."""
+    return np.array(pc.fill_null(assets["last_drive_id"], "").to_pylist(), dtype=object)

@@ -17,8 +17,10 @@ import shapely
 from roadscan.arrays import Floats, Ints
 from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.fuse.existence import Standing, State
+from roadscan.inventory.fuse.prior import changes_of, renumbered
 from roadscan.inventory.register.geoparquet import geo_metadata, geometry_columns, hilbert_distance
-from roadscan.schemas import ASSET_CHANGES, ASSET_HISTORY, ASSETS
+from roadscan.schemas import ASSET_HISTORY, ASSETS
+from roadscan.survey.geodesy import LocalFrame
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,22 @@ def standing_columns(standing: Standing, keep: Ints) -> dict[str, pa.Array]:
     }
 
 
-def change_columns(drives: list[DrivePass], standing: Standing, number: Ints) -> dict[str, pa.Array]:
-    """The columns of `schemas.ASSET_CHANGES`; `number` (N,) is the row of each asset, -1 for one that is not kept."""
-    at = number[standing.changed]
-    rows = np.flatnonzero(at >= 0)
-    ends = [d.ended_at for d in drives]
-    return {
-        "asset": pa.array(at[rows], pa.int64()),
-        "change": pa.array([standing.change[row] for row in rows], pa.string()),
-        "drive_id": pa.array([drives[k].drive_id for k in standing.by[rows]], pa.string()),
-        "changed_at": pa.array([ends[k] for k in standing.by[rows]], ASSET_CHANGES.field("changed_at").type),
-    }
+def change_columns(drives: list[DrivePass], standing: Standing, number: Ints, before: pa.Table) -> dict[str, pa.Array]:
+    """The columns of `schemas.ASSET_CHANGES`.
+
+    Args:
+        drives: in the order in which they were driven.
+        standing: what they changed.
+        number: (N,) the row of each asset, -1 for one that is not kept.
+        before: what earlier drives changed, `CHANGES` with the numbers of `standing`.
+    """
+    changes = renumbered(pa.concat_tables([before, changes_of(drives, standing)]), number)
+    return {name: changes[name].combine_chunks() for name in changes.column_names}
 
 
-def history_columns(drives: list[DrivePass], history: History) -> dict[str, pa.Array]:
+def history_columns(drives: list[DrivePass], history: History, enu: LocalFrame) -> dict[str, pa.Array]:
     """The columns of `schemas.ASSET_HISTORY`."""
-    lon, lat = drives[0].enu.to_lonlat(*history.xy.T)
+    lon, lat = enu.to_lonlat(*history.xy.T)
     known = np.isfinite(history.xy[:, 0])
     ends = np.array([d.poses.time_us[-1] for d in drives], np.int64)
     return {

@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import feather
 from ulid import ULID
 
@@ -22,6 +24,7 @@ from roadscan.errors import RoadscanError
 from roadscan.inventory.build import Built, DriveTables, build_together
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.record import DriveAlone, from_record, read_alone, to_record
+from roadscan.inventory.fuse.record import prior_of, prior_record
 from roadscan.inventory.tiles.partition import TILE_DEG, Tile, halo, owned, tile_frame, tile_name
 from roadscan.schemas import DRIVE_ESTIMATES
 from roadscan.survey.geodesy import LocalFrame
@@ -29,7 +32,7 @@ from roadscan.taxonomy import HIGHWAY
 
 LOG = logging.getLogger(__name__)
 WORKER_ROWS = 250_000  # observations that are worth the start of one more process
-_FILES = ("frames", "observations", "record")  # of a part, on its way to the process that builds its tile
+_FILES = ("frames", "observations", "record", "prior")  # of a part, on its way to the process that builds its tile
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,19 @@ class DrivePart:
         key: of what it says alone, see `schemas.DRIVE_ESTIMATES`.
         tables: its rows in the tile and in its halo; None where the record is given.
         record: its row of `schemas.DRIVE_ESTIMATES`, or None.
+        prior: instead of one drive all that the tile's earlier builds left out, a row of `schemas.TILE_PRIORS`.
     """
 
     order: int
     key: str
     tables: DriveTables | None = None
     record: pa.Table | None = None
+    prior: pa.Table | None = None
+
+    @staticmethod
+    def of_prior(prior: pa.Table) -> DrivePart:
+        """The part that comes before those of all drives."""
+        return DrivePart(-1, "", prior=prior)
 
     @property
     def detections(self) -> int:
@@ -82,12 +92,16 @@ class BuiltTile:
     Attributes:
         tile: which one.
         built: what it owns of the register.
-        estimates: what each of its drives says alone, `schemas.DRIVE_ESTIMATES`.
+        estimates: what each drive says alone that the next build is made of, `schemas.DRIVE_ESTIMATES`.
+        prior: what the others said: a row of `schemas.TILE_PRIORS`, its key still to be told.
+        anew: whether it was built from all its drives, without a prior.
     """
 
     tile: Tile
     built: Built
     estimates: pa.Table
+    prior: dict[str, Any]
+    anew: bool
 
 
 #: Called with how far the work is: how many are done, of how many, of what.
@@ -101,18 +115,34 @@ def build_tile(tile: Tile, parts: Iterable[DrivePart], previous: Previous) -> Bu
 
     Args:
         tile: which one.
-        parts: of the drives there, in the order in which they were driven.
+        parts: of the drives there, in the order in which they were driven; the prior, where there is one, is first.
         previous: the register as it was, and the thresholds.
 
     Raises:
         RoadscanError: it cannot be built; which tile, why, and the command that builds it alone.
     """
     try:
-        enu = tile_frame(tile)
-        rows, alone = zip(*(_alone(part, tile, enu, previous.config) for part in parts), strict=True)
-        usable = [one for one in alone if one is not None]
-        built = build_together(usable, previous.assets, HIGHWAY, previous.config, new_id, previous.aliases)
-        return BuiltTile(tile, owned(built, tile, new_id), pa.concat_tables(rows))
+        enu, prior = tile_frame(tile), None
+        rows: list[pa.Table] = []
+        usable: list[DriveAlone] = []
+        silent: list[str] = []
+        for part in parts:
+            if part.prior is not None:
+                prior = prior_of(part.prior.to_pylist()[0], HIGHWAY)
+                continue
+            row, alone = _alone(part, tile, enu, previous.config)
+            rows.append(row)
+            if alone is None:
+                silent.append(row["drive_id"][0].as_py())
+            else:
+                usable.append(alone)
+        built, later = build_together(
+            usable, previous.assets, HIGHWAY, previous.config, new_id, enu, previous.aliases, prior
+        )
+        later = replace(later, drive_ids=later.drive_ids + tuple(silent))
+        kept = pa.concat_tables([DRIVE_ESTIMATES.empty_table(), *rows])
+        kept = kept.filter(pc.invert(pc.is_in(kept["drive_id"], pa.array(later.drive_ids, pa.string()))))
+        return BuiltTile(tile, owned(built, tile, new_id), kept, prior_record(later), anew=prior is None)
     except Exception as error:
         LOG.info("tile %s cannot be built", tile_name(tile), exc_info=True)
         raise failed_tile(tile, f"{type(error).__name__}: {error}", previous.config) from error
@@ -207,7 +237,7 @@ def _spill(path: Path, part: DrivePart) -> None:
     path.mkdir()
     drive_id = "" if part.tables is None else part.tables.drive_id
     (path / "part.json").write_text(json.dumps([part.order, part.key, drive_id]))
-    tables = {"record": part.record} if part.tables is None else vars(part.tables)
+    tables = {"record": part.record, "prior": part.prior} if part.tables is None else vars(part.tables)
     for name in _FILES:
         if tables.get(name) is not None:
             feather.write_feather(tables[name], path / name, compression="lz4")
@@ -217,6 +247,6 @@ def _fetch(path: Path) -> DrivePart:
     order, key, drive_id = json.loads((path / "part.json").read_text())
     there = {name: path / name for name in _FILES if (path / name).exists()}
     tables = {name: feather.read_table(file, memory_map=False) for name, file in there.items()}
-    if "record" in tables:
-        return DrivePart(order, key, record=tables["record"])
+    if "frames" not in tables:
+        return DrivePart(order, key, **tables)
     return DrivePart(order, key, DriveTables(drive_id, **tables))

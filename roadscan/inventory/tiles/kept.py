@@ -3,6 +3,7 @@
     inventory_drives   which drives the register is made of, and where they lie
     drive_estimates    what each drive says alone in a tile, a file a tile
     tile_registers     what a tile's build came to, a file a tile
+    tile_priors        what drives said that a tile's next build leaves out, a file a tile
 
 Everything kept has a key, the digest of all that decides it, and is used only where the key is that of now. So nothing
 stale is used, whatever changed: a drive, a setting, the program.
@@ -24,14 +25,15 @@ from roadscan.inventory.drive import record
 from roadscan.inventory.tiles.execute import BuiltTile
 from roadscan.inventory.tiles.partition import MARGIN_DEG, TILE_DEG, Tile, read_tile, tile_name
 from roadscan.packing import packed, unpacked
-from roadscan.schemas import ASSET_ALIAS, INVENTORY_DRIVES, TILE_REGISTERS
+from roadscan.schemas import ASSET_ALIAS, ASSET_HISTORY, INVENTORY_DRIVES, TILE_PRIORS, TILE_REGISTERS
 from roadscan.storage import sha256_hex
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import DataFile, Release, Warehouse
 
-KEPT = ("inventory_drives", "drive_estimates", "tile_registers")
+OF_TILES = ("drive_estimates", "tile_registers", "tile_priors")
+KEPT = ("inventory_drives", *OF_TILES)
 #: Goes up with every change of `fuse/` or `register/` that changes what a tile's build comes to.
-VERSION = 1
+VERSION = 2
 ALONE = ("noise", "tracking", "lines", "visibility")  # groups of the config that what a drive says alone depends on …
 TOGETHER = ("matching", "existence")  # … and what drives say together depends on besides
 
@@ -74,7 +76,7 @@ class Settings:
         return _digest([self.alone, drive_digest])
 
     def tile_key(self, drives: Sequence[tuple[str, str]]) -> str:
-        """The key of a tile's build: of the names and digests of its drives, in the order in which they were driven."""
+        """The key of a tile's build or prior: of the names and digests of its drives, in their order."""
         return _digest([self.together, drives])
 
 
@@ -108,7 +110,7 @@ def read_drives(warehouse: Warehouse, release: Release) -> dict[str, SourceDrive
 
 def read_estimates(warehouse: Warehouse, release: Release, tile: Tile) -> pa.Table:
     """What drives say alone in a tile, `schemas.DRIVE_ESTIMATES`."""
-    return warehouse.read_files(warehouse.files(release, "drive_estimates", folder=_folder(tile)), "drive_estimates")
+    return warehouse.read_files(warehouse.files(release, "drive_estimates", folder=folder_of(tile)), "drive_estimates")
 
 
 def read_tiles(warehouse: Warehouse, release: Release) -> dict[Tile, dict[str, Any]]:
@@ -118,20 +120,33 @@ def read_tiles(warehouse: Warehouse, release: Release) -> dict[Tile, dict[str, A
 
 def built_of(row: Mapping[str, Any]) -> Built:
     """A tile's build, without aliases, from its row of `schemas.TILE_REGISTERS`."""
-    assets, changes, history = (unpacked(row[name]) for name in ("assets", "changes", "history"))
-    return Built(assets, changes, history, ASSET_ALIAS.empty_table())
+    assets, changes = (unpacked(row[name]) for name in ("assets", "changes"))
+    return Built(assets, changes, ASSET_HISTORY.empty_table(), ASSET_ALIAS.empty_table())
 
 
-def write_tile(warehouse: Warehouse, made: BuiltTile, key: str) -> list[DataFile]:
-    """Write what a tile's build came to and what its drives say alone; the files, which no release names yet."""
-    built = made.built
+def read_prior(warehouse: Warehouse, release: Release, tile: Tile) -> pa.Table:
+    """The prior of a tile's next build, a row of `schemas.TILE_PRIORS`, or none."""
+    return warehouse.read_files(warehouse.files(release, "tile_priors", folder=folder_of(tile)), "tile_priors")
+
+
+def write_tile(warehouse: Warehouse, made: BuiltTile, key: str, prior_key: str) -> list[DataFile]:
+    """Write what a tile's build came to and what the next one is made of; the files, which no release names yet.
+
+    Args:
+        warehouse: where to.
+        made: the tile.
+        key: of its build.
+        prior_key: of its prior.
+    """
     row: dict[str, Any] = {"tile": tile_name(made.tile), "key": key}
-    row |= {name: packed(table) for name, table in vars(built).items() if name in TILE_REGISTERS.names}
+    row |= {name: packed(getattr(made.built, name)) for name in ("assets", "changes")}
+    prior = {"tile": tile_name(made.tile), "key": prior_key} | made.prior
     tables = {
         "drive_estimates": made.estimates,
         "tile_registers": pa.Table.from_pylist([row], schema=TILE_REGISTERS),
+        "tile_priors": pa.Table.from_pylist([prior], schema=TILE_PRIORS),
     }
-    folder = _folder(made.tile)
+    folder = folder_of(made.tile)
     return [warehouse.write(name, rows, folder=folder) for name, rows in tables.items()]
 
 
@@ -150,17 +165,18 @@ def carried_files(warehouse: Warehouse, release: Release, tiles: Collection[Tile
     """The files of a release that are of these tiles alone."""
     return [
         file
-        for name in ("drive_estimates", "tile_registers")
+        for name in (*OF_TILES, "asset_history")
         for file in warehouse.files(release, name)
         if tile_of(file) in tiles
     ]
 
 
 def tile_of(file: DataFile) -> Tile:
-    """The tile that a file of `drive_estimates` or `tile_registers` is of."""
+    """The tile that a file of `OF_TILES` or `asset_history` is of."""
     folder = file.path.split("/")[1]
     return read_tile(folder.removeprefix("tile=").replace("_", ","))
 
 
-def _folder(tile: Tile) -> str:
+def folder_of(tile: Tile) -> str:
+    """The folder of a tile's files in their tables."""
     return f"tile={tile[0]}_{tile[1]}"

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from roadscan.arrays import Ints
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.reference import ReferenceConfig, read_reference, reference_digest
-from roadscan.inventory.register.referencing import REFERENCED, Surveyed
+from roadscan.inventory.register.referencing import REFERENCED, Surveyed, last_drives
 from roadscan.inventory.tiles.partition import Tile
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.schemas import ASSETS
@@ -57,11 +57,9 @@ class Placing:
         row = self._unchanged(built, previous, carried)
         others = np.flatnonzero(row < 0)
         table = built.assets.take(pa.array(others))
-        for drive_id in self._surveyed.unknown_drives(table, built.history):
+        for drive_id in self._surveyed.unknown_drives(table):
             self._surveyed.follow(drive_id, self._sources.frames(drive_id))
-        both = pa.concat_tables(
-            [previous.select(REFERENCED), self._surveyed.place(table, built.history).select(REFERENCED)]
-        )
+        both = pa.concat_tables([previous.select(REFERENCED), self._surveyed.place(table).select(REFERENCED)])
         row[others] = previous.num_rows + np.arange(len(others))
         assets = built.assets
         for name in REFERENCED:
@@ -89,7 +87,7 @@ class Placing:
         row = pc.fill_null(pc.index_in(built.assets["asset_id"], previous["asset_id"].combine_chunks()), -1).to_numpy()
         row = np.where(kept, row, -1).astype(np.int64)
         there = np.flatnonzero(row >= 0)
-        last = self._surveyed.last_drives(built.assets, built.history)
+        last = last_drives(built.assets)
         good = np.array([last[n] in self._same for n in there.tolist()], bool)
         for name in UNCHANGED:
             now, before = built.assets[name].take(pa.array(there)), previous[name].take(pa.array(row[there]))

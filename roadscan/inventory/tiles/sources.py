@@ -6,7 +6,7 @@ where its key is not the kept one: a drive in it is new, has changed or is gone,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from roadscan.inventory.tiles.kept import (
     drive_digests,
     read_drives,
     read_estimates,
+    read_prior,
     read_tiles,
 )
 from roadscan.inventory.tiles.partition import Tile, partition
@@ -75,8 +76,11 @@ class Sources:
             step(len(self.read), len(new), "drives read")
         lost: dict[str, set[Tile]] = {}
         for tile, drive_ids in self._choose().items():
-            records = self._records(tile)
-            for drive_id in drive_ids:
+            records, prior = self._records(tile), self._prior(tile)
+            before = set(prior["drive_ids"][0].as_py() if prior else ())
+            if prior:
+                yield tile, DrivePart.of_prior(prior)
+            for drive_id in (one for one in drive_ids if one not in before):
                 if (record := records.get(drive_id)) is not None:
                     yield tile, DrivePart(self._order[drive_id], self._key(drive_id), record=record)
                 elif drive_id not in self.read:
@@ -136,6 +140,21 @@ class Sources:
             for number, (drive_id, key) in enumerate(rows)
             if drive_id in self.drives and drive_id not in self.read and key == self._key(drive_id)
         }
+
+    def _prior(self, tile: Tile) -> pa.Table | None:
+        """What drives said that a tile's build leaves out, if those are as they were."""
+        if self._full:
+            return None
+        prior = read_prior(self._warehouse, self._release, tile)
+        if not prior.num_rows:
+            return None
+        drive_ids = prior["drive_ids"][0].as_py()
+        there = all(one in self.drives and one not in self.read for one in drive_ids)
+        return prior if drive_ids and there and prior["key"][0].as_py() == self.prior_key(drive_ids) else None
+
+    def prior_key(self, drive_ids: Sequence[str]) -> str:
+        """The key of what drives say together."""
+        return self._settings.tile_key([(one, self.drives[one].digest) for one in drive_ids])
 
     def _parts_of(
         self, drive_id: str, on_read: Callable[[DriveTables], None] | None

@@ -54,6 +54,7 @@ def merge_tiles(parts: list[Built], mint: Callable[[], str], aliases: pa.Table |
         in_time(with_ids(changes, same), "changed_at"),
         in_time(with_ids(history, same), "looked_at"),
         resolved(with_ids(aliases, same)),
+        stitched=same,
     )
 
 
@@ -168,11 +169,13 @@ def _one_row(pieces: pa.Table) -> dict[str, Any]:
     """The row of a line from those of its pieces: the longest one's, with the sums and extremes of all."""
     rows = sorted(pieces.to_pylist(), key=lambda row: -row["length_m"])
     oldest = min(rows, key=lambda row: (row["first_seen"], row["asset_id"]))
+    latest = max(rows, key=lambda row: row["last_seen"])
     row: dict[str, Any] = rows[0]
     return row | {
         "asset_id": oldest["asset_id"],
         "n_observations": max(row["n_observations"] for row in rows),
         "n_nights": max(row["n_nights"] for row in rows),
         "first_seen": oldest["first_seen"],
-        "last_seen": max(row["last_seen"] for row in rows),
+        "last_seen": latest["last_seen"],
+        "last_drive_id": latest["last_drive_id"],
     }
