@@ -96,7 +96,7 @@ class Tally:
     Attributes:
         observations: frames that detected it.
         drives: that did.
-        nights: UTC days on which such a drive began.
+        nights: UTC days on which such a drive began; a day before the last that is known counts as one of them.
         last_day: the last of them, days since 1970.
         detections, score: how many, and the sum of their scores.
         first_us, last_us: times of the first and the last, microseconds since 1970.

@@ -11,8 +11,9 @@ import pyarrow as pa
 from roadscan.arrays import Bools
 from roadscan.survey.geodesy import WGS84
 
-SAME_M = 0.001  # what differs less is rounding
-COUNTED = ("n_observations", "n_nights", "first_seen", "last_seen")
+SAME_M = 0.5  # what is nearer is the same place: a prior weighs drives in another order than all of them together
+SAME_SHARE = 0.1  # of the observations that may be another asset's nearby
+SEEN = ("first_seen", "last_seen")
 
 
 def asset_differences(before: pa.Table, after: pa.Table) -> dict[str, list[str]]:
@@ -24,7 +25,7 @@ def asset_differences(before: pa.Table, after: pa.Table) -> dict[str, list[str]]
 
     Returns:
         gone: only in `before`; added: only in `after`; of both: state; place, by more than `SAME_M`, or length;
-        evidence (`COUNTED`).
+        evidence: when it was seen first or last, or in how many frames, by more than `SAME_SHARE` of them.
     """
     old = {row: number for number, row in enumerate(before["asset_id"].to_pylist())}
     new = {row: number for number, row in enumerate(after["asset_id"].to_pylist())}
@@ -36,7 +37,7 @@ def asset_differences(before: pa.Table, after: pa.Table) -> dict[str, list[str]]
         "added": [one for one in new if one not in old],
         "state": ids[_other(was, now, "state")].tolist(),
         "place": ids[_moved(was, now)].tolist(),
-        "evidence": ids[np.any([_other(was, now, name) for name in COUNTED], axis=0)].tolist(),
+        "evidence": ids[np.any([_recounted(was, now), *(_other(was, now, name) for name in SEEN)], axis=0)].tolist(),
     }
     return {kind: sorted(names) for kind, names in found.items() if names}
 
@@ -45,6 +46,12 @@ def _other(was: pa.Table, now: pa.Table, name: str) -> Bools:
     """Of which assets (P,) a column differs."""
     pairs = zip(was[name].to_pylist(), now[name].to_pylist(), strict=True)
     return np.array([a != b for a, b in pairs], bool)
+
+
+def _recounted(was: pa.Table, now: pa.Table) -> Bools:
+    """Which assets (P,) were seen in another number of frames."""
+    before, after = (table["n_observations"].to_numpy() for table in (was, now))
+    return np.asarray(np.abs(before - after) > SAME_SHARE * np.maximum(before, after), bool)
 
 
 def _moved(was: pa.Table, now: pa.Table) -> Bools:
