@@ -197,6 +197,19 @@ ASSET_HISTORY = _schema(
     ("score", pa.float64(), True, "mean of the detections"),
 )
 
+ASSET_OBSERVATIONS = _schema(
+    "One row an asset and a detection that shows it: every dated photograph of an asset, by asset, then by time.",
+    ("asset_id", pa.string()),
+    ("class", pa.string()),
+    ("observation_id", pa.string(), "of the detection, in `observations`"),
+    ("drive_id", pa.string()),
+    ("frame_id", pa.string()),
+    ("image_uri", pa.string(), True, "full address"),
+    ("captured_at", _UTC),
+    ("box_px", _BOX, True, "xyxy, pixels of the original image"),
+    ("score", pa.float32(), "of the detection, 0 to 1"),
+)
+
 ASSET_ALIAS = _schema(
     "One row an asset id that is no longer given: the asset it is part of now.",
     ("alias_id", pa.string(), "the id that is no longer given"),
@@ -376,6 +389,7 @@ TABLES = {
     "assets": ASSETS,
     "asset_changes": ASSET_CHANGES,
     "asset_history": ASSET_HISTORY,
+    "asset_observations": ASSET_OBSERVATIONS,
     "asset_alias": ASSET_ALIAS,
     "coverage": COVERAGE,
     "reviews": REVIEWS,

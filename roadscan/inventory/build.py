@@ -10,7 +10,7 @@ frames, observations
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -26,8 +26,8 @@ from roadscan.inventory.register.identity import alias_table, carried_ids
 from roadscan.inventory.register.line_rows import line_rows
 from roadscan.inventory.register.moves import with_moves
 from roadscan.inventory.register.point_rows import point_rows
-from roadscan.inventory.register.rows import asset_table, empty_asset_table, event_table, join_rows
-from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, COVERAGE
+from roadscan.inventory.register.rows import asset_table, empty_asset_table, event_table, join_rows, observation_table
+from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSET_OBSERVATIONS, COVERAGE
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Taxonomy
 
@@ -50,6 +50,7 @@ class Built:
         changes: `schemas.ASSET_CHANGES`, in the order in which they happened.
         history: `schemas.ASSET_HISTORY`, by drive: of those that were weighed together.
         aliases: `schemas.ASSET_ALIAS`.
+        observations: `schemas.ASSET_OBSERVATIONS`, by asset, then by time: of the same drives.
         coverage: `schemas.COVERAGE`; empty without a linear reference.
         stitched: of what was put together from tiles: from an id that a tile gave to the one that it has here.
     """
@@ -58,8 +59,13 @@ class Built:
     changes: pa.Table
     history: pa.Table
     aliases: pa.Table
+    observations: pa.Table = field(default_factory=ASSET_OBSERVATIONS.empty_table)
     coverage: pa.Table = field(default_factory=COVERAGE.empty_table)
     stitched: Mapping[str, str] = field(default_factory=dict)
+
+    def without_drives(self) -> Built:
+        """The same without what single drives said."""
+        return replace(self, history=ASSET_HISTORY.empty_table(), observations=ASSET_OBSERVATIONS.empty_table())
 
 
 def build(
@@ -134,6 +140,7 @@ def build_together(
         event_table(rows.changes, rows, ids, ASSET_CHANGES),
         event_table(rows.history, rows, ids, ASSET_HISTORY),
         alias_table(carried, ids, previous, aliases, since=max((d.ended_at for d in passes), default=EPOCH)),
+        observation_table(rows, ids),
     )
 
     out = left_out(passes, config.matching.window_drives)

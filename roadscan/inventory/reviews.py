@@ -143,6 +143,7 @@ def apply_reviews(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
         aliases=register.aliases(built.aliases, reviews),
         changes=in_time(pa.concat_tables([with_ids(built.changes, same), conditions]), "changed_at"),
         history=with_ids(built.history, same),
+        observations=with_ids(built.observations, same),
         stitched={one: same.get(other, other) for one, other in built.stitched.items()} | same,
     )
 

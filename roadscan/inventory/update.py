@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roadscan.errors import ConfigError, Conflict, WarehouseError
@@ -18,19 +20,18 @@ from roadscan.inventory.register.differences import asset_differences
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
 from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
 from roadscan.inventory.tiles.history import TileHistory, write_history
-from roadscan.inventory.tiles.kept import KEPT, carried_files, read_drives, tile_of, write_drives, write_tile
+from roadscan.inventory.tiles.kept import KEPT, SAID, carried_files, read_drives, tile_of, write_drives, write_tile
 from roadscan.inventory.tiles.partition import Tile, tile_at, tile_name
 from roadscan.inventory.tiles.placing import Placing
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
 from roadscan.inventory.views import STORED, stored_views
-from roadscan.schemas import ASSET_HISTORY
 from roadscan.settings import keep_time_zone
 from roadscan.storage import arrow_file, open_file
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
-TABLES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage", "reviews", *KEPT, *STORED)
+TABLES = ("assets", "asset_changes", *SAID, "asset_alias", "coverage", "reviews", *KEPT, *STORED)
 ONCE_STORED = "asset_timeline"  # by earlier versions
 TILES_NAMED = 10  # in the message of a wrong one
 ASSETS_NAMED = 20  # of each kind, by an audit
@@ -215,7 +216,7 @@ def _made(
     said: list[TileHistory] = []
     known = Previous(with_removed(previous, reviews), aliases, config)
     for made in build_tiles(sources.parts(step, placing.add if placing else None), known, step):
-        tiles[made.tile] = replace(made.built, history=ASSET_HISTORY.empty_table())
+        tiles[made.tile] = made.built.without_drives()
         if keep:
             said.append(TileHistory.of(made))
             prior_key = sources.prior_key(made.prior["drive_ids"])
@@ -232,9 +233,17 @@ def _made(
     if not keep:
         return _Made(built, reviews, [])
     kept = [file for written in files.values() for file in written] + carried_files(warehouse, base, carried)
-    kept += write_history(warehouse, base, said, built.stitched, carried)
+    renamed = {tile_at(row["lon"], row["lat"]) for row in _ids_gone(previous, built)}
+    kept += write_history(warehouse, base, said, carried, built.stitched, renamed)
     kept = [file for file in kept if not (file.table == "tile_registers" and tile_of(file) in anew)]
     return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])
+
+
+def _ids_gone(previous: pa.Table, built: Built) -> list[dict[str, Any]]:
+    """Where the assets stood that were published before and are another one now."""
+    gone = pc.is_in(previous["asset_id"], pa.array(sorted(built.stitched), pa.string()))
+    rows: list[dict[str, Any]] = previous.filter(gone).select(["lon", "lat"]).to_pylist()
+    return rows
 
 
 def _to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:

@@ -31,6 +31,26 @@ _CHANGES = """
     SELECT coalesce(l.asset_id, c.asset_id) AS asset_id, c.class, c.change, c.drive_id, c.changed_at, c.lon, c.lat
     FROM asset_changes AS c LEFT JOIN asset_alias AS l ON l.alias_id = c.asset_id"""
 
+# The usable frames that have a change's place in view, 5 to 60 m away; whether their drive is one after the change.
+# Found by cells of 0.001 degrees, the nine about the place, so that it is linear in the frames.
+_LOOKED = """
+    SELECT n, asset_id, drive_id, frame_id, image_uri, captured_at, began, began >= since AS after, distance_m
+    FROM (
+        SELECT place.n, place.asset_id, place.since, f.*, d.began,
+            (place.lon - f.camera_lon) * 111195 * cos(radians(place.lat)) AS east_m,
+            (place.lat - f.camera_lat) * 111195 AS north_m,
+            sqrt(east_m ** 2 + north_m ** 2) AS distance_m,
+            abs((degrees(atan2(east_m, north_m)) - f.heading_deg + 900) % 360 - 180) AS off_axis_deg
+        FROM (
+            SELECT c.n, c.asset_id, c.lon, c.lat, coalesce(d.began, c.changed_at) AS since,
+                floor(c.lon * 1000)::INTEGER + i.i AS x, floor(c.lat * 1000)::INTEGER + j.i AS y
+            FROM change AS c LEFT JOIN drive AS d USING (drive_id), range(-1, 2) AS i(i), range(-1, 2) AS j(i)) AS place
+        JOIN frames AS f
+            ON floor(f.camera_lon * 1000)::INTEGER = place.x AND floor(f.camera_lat * 1000)::INTEGER = place.y
+        JOIN drive AS d ON d.drive_id = f.drive_id
+        WHERE f.status = 'ok' AND f.captured_at IS NOT NULL)
+    WHERE distance_m BETWEEN 5 AND 60 AND off_axis_deg <= fov_deg / 2"""
+
 _KILOMETRES = """
     SELECT route_code, section_code, district, km, any_value(length_m) AS length_m, any_value(lon) AS lon,
         any_value(lat) AS lat, count(drive_id) AS drives, min(first_at) AS first_at, max(last_at) AS last_at,
@@ -94,6 +114,29 @@ VIEWS = {
         FROM ({_CHANGES}) AS c LEFT JOIN assets AS a USING (asset_id)
         ORDER BY c.changed_at, c.change, c.asset_id""",
     "changes": "SELECT changed_at, change, class, asset_id, lon, lat, drive_id, state, evidence_uri FROM changes_since",
+    # Dated photographs of a change's place: of the drive that showed it, or the first after a review, and of the last
+    # drive before. A photograph in which the asset was detected has its box, and goes before one that only looks there.
+    "change_photographs": f"""
+        WITH change AS (SELECT *, row_number() OVER (ORDER BY changed_at, asset_id, change) AS n FROM ({_CHANGES})),
+        drive AS (SELECT drive_id, min(captured_at) AS began FROM frames GROUP BY drive_id),
+        looked AS ({_LOOKED}),
+        shown AS (
+            SELECT coalesce(l.asset_id, o.asset_id) AS asset_id, o.drive_id, o.frame_id, any_value(o.box_px) AS box_px
+            FROM asset_observations AS o LEFT JOIN asset_alias AS l ON l.alias_id = o.asset_id GROUP BY ALL),
+        photo AS (
+            SELECT looked.*, shown.box_px FROM looked LEFT JOIN shown USING (asset_id, drive_id, frame_id)
+            QUALIFY row_number() OVER (PARTITION BY n, after ORDER BY
+                CASE WHEN after THEN epoch_us(began) ELSE -epoch_us(began) END,
+                box_px IS NULL, abs(distance_m - 20), frame_id) = 1)
+        SELECT c.changed_at, c.change, c.class, c.asset_id, c.drive_id,
+            b.image_uri AS before_uri, b.captured_at AS before_at, b.box_px AS before_box_px,
+            b.drive_id AS before_drive,
+            a.image_uri AS after_uri, a.captured_at AS after_at, a.box_px AS after_box_px,
+            a.drive_id AS after_drive
+        FROM change AS c
+        LEFT JOIN photo AS b ON b.n = c.n AND NOT b.after
+        LEFT JOIN photo AS a ON a.n = c.n AND a.after
+        ORDER BY c.changed_at, c.asset_id, c.change""",
     # Looked for, and not found.
     "missing_assets": f"""
         SELECT a.asset_id, a.class, a.route_code, a.section_code, a.district, a.km_m, a.side, a.lon, a.lat,

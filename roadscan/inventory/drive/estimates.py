@@ -53,6 +53,7 @@ class LineSegment:
         mean_score: 0..1.
         first_seen, last_seen: times of its detections.
         best_view: where to see it.
+        rows: of the drive's observations that show it.
     """
 
     asset_class: AssetClass
@@ -66,6 +67,7 @@ class LineSegment:
     first_seen: datetime
     last_seen: datetime
     best_view: BestView
+    rows: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ def _segment(drive: DrivePass, asset_class: AssetClass, line: PathLine, seen: De
         first_seen=moment(times.min()),
         last_seen=moment(times.max()),
         best_view=_best_view(drive, seen),
+        rows=seen.row,
     )
 
 

@@ -6,7 +6,7 @@ Legend: F usable frames, M detections, K point estimates. ENU metres of the fram
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Taxonomy
 
 #: Goes up with every change of `drive/` that changes what a drive says: kept records are then of no use.
-VERSION = 1
-SHOWN = ("image_uri", "box_px", "model_sha256")  # of observations, as the register shows them
+VERSION = 2
+VIEW = ("image_uri", "box_px", "model_sha256")  # of the observation that shows an asset best
+SHOWN = (*VIEW, "observation_id", "drive_id", "frame_id", "captured_at", "score")  # of every one that shows it
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -68,14 +69,15 @@ def to_record(alone: DriveAlone | None) -> dict[str, Any]:
     drive, estimates = alone.drive, alone.estimates
     arrays = {name: values for name, values in vars(drive.detections).items() if name not in ("row", "class_name")}
     seen = drive.observations.select(["class", *SHOWN]).take(drive.detections.row)
+    arrays |= {"label": estimates.label} | {name: seen[name] for name in seen.column_names if name not in arrays}
     return {
         "detections": seen.num_rows,
         "yaw_rad": estimates.yaw,
         "poses": packed(pa.table(vars(drive.poses))),
         "path": packed(pa.table(vars(drive.path))),
-        "seen": packed(pa.table({**arrays, "label": estimates.label, **{n: seen[n] for n in seen.column_names}})),
+        "seen": packed(pa.table(arrays)),
         "points": packed(_points(estimates)),
-        "lines": packed(pa.Table.from_pylist([segment_row(one) for one in estimates.lines], SEGMENTS)),
+        "lines": packed(pa.Table.from_pylist([_line(one, drive) for one in estimates.lines], SEGMENTS)),
     }
 
 
@@ -128,7 +130,8 @@ SEGMENTS = pa.schema(
         **dict.fromkeys(("offset_m", "course", "mean_score", "weight"), pa.float64()),
         "hits": pa.int64(),
         **dict.fromkeys(("first_seen", "last_seen"), _TIME),
-        **{name: _SHOWN.field(name).type for name in SHOWN},
+        **{name: _SHOWN.field(name).type for name in VIEW},
+        "rows": pa.list_(pa.int64()),
     }
 )
 
@@ -148,10 +151,17 @@ def _columns(table: pa.Table) -> dict[str, Any]:
     return {name: np.array(table[name].to_numpy()) for name in numbers}
 
 
+def _line(segment: LineSegment, drive: DrivePass) -> dict[str, Any]:
+    """A line's segment as a row of `SEGMENTS`, its `rows` being those of the detections."""
+    order = np.argsort(drive.detections.row)
+    place = order[np.searchsorted(drive.detections.row, segment.rows, sorter=order)]
+    return segment_row(replace(segment, rows=place))
+
+
 def segment_row(segment: LineSegment) -> dict[str, Any]:
     """A line's segment as a row of `SEGMENTS`."""
     names = ("offset_m", "course", "hits", "mean_score", "first_seen", "last_seen")
-    arrays = {name: getattr(segment, name).ravel().tolist() for name in ("xy", "cov", "line_xy")}
+    arrays = {name: getattr(segment, name).ravel().tolist() for name in ("xy", "cov", "line_xy", "rows")}
     return (
         {"class": segment.asset_class.name} | arrays | {n: getattr(segment, n) for n in names} | vars(segment.best_view)
     )
@@ -159,7 +169,8 @@ def segment_row(segment: LineSegment) -> dict[str, Any]:
 
 def read_segment(row: dict[str, Any], taxonomy: Taxonomy) -> LineSegment:
     """The segment of a row of `SEGMENTS`."""
-    best_view = BestView(*(row.pop(name) for name in ("image_uri", "box_px", "model_sha256", "weight")))
+    best_view = BestView(*(row.pop(name) for name in (*VIEW, "weight")))
     arrays = {"xy": (2,), "cov": (2, 2), "line_xy": (-1, 2)}
     row |= {name: np.array(row[name], float).reshape(shape) for name, shape in arrays.items()}
+    row["rows"] = np.array(row["rows"], np.int64)
     return LineSegment(asset_class=taxonomy.get(row.pop("class")), best_view=best_view, **row)

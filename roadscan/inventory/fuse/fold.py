@@ -147,6 +147,7 @@ def _one(segments: list[LineSegment]) -> LineSegment:
     farthest = max(abs(segment.offset_m) for segment in segments)
     return replace(
         segments[0],
+        rows=np.zeros(0, np.int64),
         cov=np.max([segment.cov for segment in segments], axis=0),
         offset_m=float(np.copysign(farthest, segments[0].offset_m)),
         hits=hits,

@@ -180,7 +180,9 @@ def with_ids(table: pa.Table, same: dict[str, str]) -> pa.Table:
         table = table.set_column(index, table.schema.field(index), ids)
     if "alias_id" in table.column_names:
         return _first_of(table, ["alias_id"])
-    return _first_of(table, ["asset_id", *(name for name in ("drive_id", "change") if name in table.column_names)])
+    return _first_of(
+        table, ["asset_id", *(name for name in ("drive_id", "change", "observation_id") if name in table.column_names)]
+    )
 
 
 def _first_of(table: pa.Table, columns: list[str]) -> pa.Table:

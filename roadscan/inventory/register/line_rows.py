@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from roadscan.arrays import Ints
 from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.fuse.lines import LineAsset, LineAssets, Nights, middle_of
+from roadscan.inventory.fuse.pool import PRIOR
 from roadscan.inventory.fuse.prior import renumbered
 from roadscan.inventory.register.rows import (
     History,
@@ -18,6 +20,7 @@ from roadscan.inventory.register.rows import (
     change_columns,
     covariance_columns,
     history_columns,
+    observation_columns,
     standing_columns,
 )
 from roadscan.schemas import ASSETS
@@ -50,7 +53,26 @@ def line_rows(drives: list[DrivePass], assets: LineAssets, enu: LocalFrame) -> R
         **_segment_columns(lines, [Nights.of(line.known, line.segments, drives, assets.prior) for line in lines]),
     }
     changes = change_columns(drives, assets.standing, everyone, renumbered(assets.prior.changes, assets.of_prior))
-    return Rows(columns, np.array(shapes, dtype=object), changes, history_columns(drives, _history(assets), enu))
+    history = history_columns(drives, _history(assets), enu)
+    observations = observation_columns(drives, _observations(drives, lines))
+    return Rows(columns, np.array(shapes, dtype=object), changes, history, observations)
+
+
+def _observations(drives: list[DrivePass], lines: list[LineAsset]) -> list[tuple[Ints, Ints]]:
+    """Of each drive the numbers of lines, and the rows of its observations that show them."""
+    found: list[list[tuple[int, Ints]]] = [[] for _ in drives]
+    for number, line in enumerate(lines):
+        for drive, segment in line.segments:
+            if drive != PRIOR:
+                found[drive].append((number, segment.rows))
+    nothing = np.zeros(0, np.int64)
+    return [
+        (
+            np.repeat([number for number, _ in one], [len(rows) for _, rows in one]).astype(np.int64),
+            np.concatenate([nothing, *(rows for _, rows in one)]),
+        )
+        for one in found
+    ]
 
 
 def _segment_columns(lines: list[LineAsset], nights: list[Nights]) -> dict[str, pa.Array]:

@@ -41,13 +41,17 @@ def with_moves(rows: Rows, enu: LocalFrame, move_m: float) -> Rows:
         first[new] = first[old]
     assets = rows.assets | {"first_seen": pa.array(first, rows.assets["first_seen"].type)}
     places = {int(number[new]): _place(rows, int(old)) for old, new in zip(went, came, strict=True)}
-    history = rows.history | {"asset": pa.array(number[rows.history["asset"].to_numpy()], pa.int64())}
+    history, observations = (
+        events | {"asset": pa.array(number[events["asset"].to_numpy()], pa.int64())}
+        for events in (rows.history, rows.observations)
+    )
     return replace(
         rows,
         assets={name: column.take(pa.array(kept)) for name, column in assets.items()},
         shapes=rows.shapes[kept],
         changes=_merged_changes(rows.changes, went, came, number),
         history=history,
+        observations=observations,
         moved_from=places,
     )
 

@@ -21,6 +21,7 @@ from roadscan.inventory.register.rows import (
     change_columns,
     covariance_columns,
     history_columns,
+    observation_columns,
     standing_columns,
 )
 from roadscan.schemas import ASSETS
@@ -59,6 +60,7 @@ def point_rows(assets: PointAssets, taxonomy: Taxonomy, enu: LocalFrame) -> Rows
         np.asarray(shapely.points(lon, lat), object).reshape(-1),
         change_columns(drives, standing, number, assets.before.changes),
         history_columns(drives, _history(assets, number), enu),
+        observation_columns(drives, _observations(assets, number)),
     )
 
 
@@ -69,6 +71,16 @@ def _side(assets: PointAssets, taxonomy: Taxonomy) -> npt.NDArray[np.str_]:
         return side
     overhead = np.array([taxonomy.get(name).geometry is Geometry.OVERHEAD for name in assets.class_names], bool)
     return np.where(overhead[assets.class_index], "overhead", side)
+
+
+def _observations(assets: PointAssets, number: Ints) -> list[tuple[Ints, Ints]]:
+    """Of each drive the numbers (N,) of assets kept, and the rows of its observations that show them."""
+    found = []
+    for seen in assets.observations:
+        shown = np.flatnonzero(seen.asset >= 0)
+        kept = shown[number[seen.asset[shown]] >= 0]
+        found.append((number[seen.asset[kept]], seen.view.drive.detections.row[kept]))
+    return found
 
 
 def _tally_columns(tally: Tally) -> dict[str, pa.Array]:

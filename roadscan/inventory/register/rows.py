@@ -19,7 +19,7 @@ from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.fuse.existence import Standing, State
 from roadscan.inventory.fuse.prior import changes_of, renumbered
 from roadscan.inventory.register.geoparquet import geo_metadata, geometry_columns, hilbert_distance
-from roadscan.schemas import ASSET_HISTORY, ASSETS
+from roadscan.schemas import ASSET_HISTORY, ASSET_OBSERVATIONS, ASSETS
 from roadscan.survey.geodesy import LocalFrame
 
 
@@ -32,6 +32,7 @@ class Rows:
         shapes: (N,) in degrees.
         changes: columns of `schemas.ASSET_CHANGES`; `asset` is the number of the row instead of an id.
         history: the same of `schemas.ASSET_HISTORY`.
+        observations: the same of `schemas.ASSET_OBSERVATIONS`, without `class`.
         moved_from: of rows whose asset was moved: longitude and latitude of where it stood before.
     """
 
@@ -39,6 +40,7 @@ class Rows:
     shapes: npt.NDArray[np.object_]
     changes: dict[str, pa.Array]
     history: dict[str, pa.Array]
+    observations: dict[str, pa.Array] = field(default_factory=lambda: observation_columns([], []))
     moved_from: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -115,6 +117,23 @@ def history_columns(drives: list[DrivePass], history: History, enu: LocalFrame) 
     }
 
 
+def observation_columns(drives: list[DrivePass], shown: Sequence[tuple[Ints, Ints]]) -> dict[str, pa.Array]:
+    """The columns of `schemas.ASSET_OBSERVATIONS`.
+
+    Args:
+        drives: in the order in which they were driven.
+        shown: of each drive the numbers of assets, and the rows of its observations that show them.
+    """
+    names = [name for name in ASSET_OBSERVATIONS.names if name not in ("asset_id", "class")]
+    empty = pa.schema([ASSET_OBSERVATIONS.field(name) for name in names]).empty_table()
+    parts = [
+        drive.observations.select(names).take(pa.array(rows)) for drive, (_, rows) in zip(drives, shown, strict=True)
+    ]
+    table = pa.concat_tables([empty, *(part.cast(empty.schema) for part in parts)])
+    asset = np.concatenate([np.zeros(0, np.int64), *(number for number, _ in shown)])
+    return {"asset": pa.array(asset), **{name: table[name].combine_chunks() for name in names}}
+
+
 def join_rows(parts: Sequence[Rows]) -> Rows:
     """The rows of several, in the Hilbert order of their places; numbers of assets follow."""
     starts = np.cumsum([0, *(len(part.shapes) for part in parts)])
@@ -129,13 +148,13 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
     order = np.argsort(hilbert_distance(assets["lon"].to_numpy(), assets["lat"].to_numpy()), kind="stable")
     place = np.argsort(order)
     events = {}
-    for name in ("changes", "history"):
+    for name in ("changes", "history", "observations"):
         columns = stacked(name)
         sizes = [len(getattr(part, name)["asset"]) for part in parts]
         old = columns["asset"].to_numpy() + np.repeat(starts[:-1], sizes)
         events[name] = columns | {"asset": pa.array(place[old], pa.int64())}
     taken = {name: column.take(pa.array(order)) for name, column in assets.items()}
-    return Rows(taken, shapes[order], events["changes"], events["history"])
+    return Rows(taken, shapes[order], events["changes"], events["history"], events["observations"])
 
 
 def asset_table(rows: Rows, ids: list[str]) -> pa.Table:
@@ -159,6 +178,15 @@ def event_table(events: dict[str, pa.Array], rows: Rows, ids: list[str], schema:
     return in_time(table, "changed_at" if "changed_at" in schema.names else "looked_at")
 
 
+def observation_table(rows: Rows, ids: list[str]) -> pa.Table:
+    """`schemas.ASSET_OBSERVATIONS` with ids, by asset, then by time."""
+    asset = rows.observations["asset"]
+    known = {"asset_id": pa.array(ids, pa.string()).take(asset), "class": rows.assets["class"].take(asset)}
+    columns = rows.observations | known
+    arrays = [columns[name] for name in ASSET_OBSERVATIONS.names]
+    return by_asset(pa.Table.from_arrays(arrays, schema=ASSET_OBSERVATIONS))
+
+
 def empty_asset_table() -> pa.Table:
     """`schemas.ASSETS` without rows, with GeoParquet metadata."""
     return ASSETS.empty_table().replace_schema_metadata({**ASSETS.metadata, **geo_metadata(np.zeros(0, object))})
@@ -175,4 +203,14 @@ def in_time(table: pa.Table, time: str) -> pa.Table:
     """The rows of changes or of history in the order of their time."""
     return table.take(
         pc.sort_indices(table, [(time, "ascending"), ("drive_id", "ascending"), ("asset_id", "ascending")])
+    )
+
+
+def by_asset(observations: pa.Table) -> pa.Table:
+    """The rows of `schemas.ASSET_OBSERVATIONS` by asset, then by time."""
+    return observations.take(
+        pc.sort_indices(
+            observations,
+            [("asset_id", "ascending"), ("captured_at", "ascending"), ("observation_id", "ascending")],
+        )
     )

@@ -32,6 +32,7 @@ from roadscan.warehouse import DataFile, Release, Warehouse
 
 OF_TILES = ("drive_estimates", "tile_registers", "tile_priors")
 KEPT = ("inventory_drives", *OF_TILES)
+SAID = ("asset_history", "asset_observations")  # of the register, what drives said, a folder a tile
 #: Goes up with every change of `fuse/` or `register/` that changes what a tile's build comes to.
 VERSION = 2
 ALONE = ("noise", "tracking", "lines", "visibility")  # groups of the config that what a drive says alone depends on …
@@ -162,17 +163,12 @@ def write_drives(warehouse: Warehouse, drives: Mapping[str, SourceDrive]) -> Dat
 
 
 def carried_files(warehouse: Warehouse, release: Release, tiles: Collection[Tile]) -> list[DataFile]:
-    """The files of a release that are of these tiles alone."""
-    return [
-        file
-        for name in (*OF_TILES, "asset_history")
-        for file in warehouse.files(release, name)
-        if tile_of(file) in tiles
-    ]
+    """The files of `OF_TILES` that a release has of these tiles."""
+    return [file for name in OF_TILES for file in warehouse.files(release, name) if tile_of(file) in tiles]
 
 
 def tile_of(file: DataFile) -> Tile:
-    """The tile that a file of `OF_TILES` or `asset_history` is of."""
+    """The tile that a file of `OF_TILES` or `SAID` is of."""
     folder = file.path.split("/")[1]
     return read_tile(folder.removeprefix("tile=").replace("_", ","))
 

@@ -126,10 +126,11 @@ def owned(built: Built, tile: Tile, mint: Callable[[], str]) -> Built:
             ids.append(mint() if number else built.assets["asset_id"][row].as_py())
     lines = reshaped(built.assets.take(pa.array(rows, pa.int64())), shapes, ids)
     assets = pa.concat_tables([points, lines])
-    changes, history = (
-        table.filter(pc.is_in(table["asset_id"], assets["asset_id"])) for table in (built.changes, built.history)
+    changes, history, observations = (
+        table.filter(pc.is_in(table["asset_id"], assets["asset_id"]))
+        for table in (built.changes, built.history, built.observations)
     )
-    return Built(assets, changes, history, built.aliases)
+    return Built(assets, changes, history, built.aliases, observations)
 
 
 def reshaped(table: pa.Table, shapes: list[shapely.Geometry], ids: list[str]) -> pa.Table:

@@ -22,7 +22,7 @@ from roadscan.inventory.geometry.assignment import nearby_pairs
 from roadscan.inventory.register.identity import resolved, with_ids
 from roadscan.inventory.register.rows import in_order, in_time
 from roadscan.inventory.tiles.partition import STRIP_DEG, TILE_DEG, reshaped
-from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS
+from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSET_OBSERVATIONS, ASSETS
 
 SAME_M = 3.0  # between what two tiles make of one asset
 SEAM_M = 10.0  # between the ends of two pieces of a line that was cut at a border
@@ -47,6 +47,7 @@ def merge_tiles(parts: list[Built], mint: Callable[[], str], aliases: pa.Table |
     assets = in_order(_distinct(assets, mint))
     changes = pa.concat_tables([ASSET_CHANGES.empty_table(), *(part.changes for part in parts)])
     history = pa.concat_tables([ASSET_HISTORY.empty_table(), *(part.history for part in parts)])
+    observations = pa.concat_tables([ASSET_OBSERVATIONS.empty_table(), *(part.observations for part in parts)])
     aliases = pa.concat_tables([before, *(part.aliases for part in parts)])
     aliases = aliases.filter(pc.invert(pc.is_in(aliases["alias_id"], assets["asset_id"]))).sort_by("since")
     return Built(
@@ -54,6 +55,7 @@ def merge_tiles(parts: list[Built], mint: Callable[[], str], aliases: pa.Table |
         in_time(with_ids(changes, same), "changed_at"),
         in_time(with_ids(history, same), "looked_at"),
         resolved(with_ids(aliases, same)),
+        with_ids(observations, same),
         stitched=same,
     )
 
