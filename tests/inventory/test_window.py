@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 
 import numpy as np
@@ -12,7 +13,7 @@ from support.world import HOME, LINE, Known, World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, run_audit, update_inventory
 from roadscan.inventory.build import build_together
-from roadscan.inventory.drive.record import read_alone
+from roadscan.inventory.drive.record import DriveAlone, read_alone
 from roadscan.inventory.fuse.prior import Prior
 from roadscan.inventory.fuse.record import prior_of, prior_record
 from roadscan.inventory.query import query
@@ -172,12 +173,31 @@ def test_a_drive_that_arrives_late_is_weighed_although_later_ones_are_settled(tm
     assert pc.equal(history["drive_id"], late.drive_id).to_pylist().count(True) > 10
 
 
+def test_drives_almost_without_a_bias_are_matched_to_a_prior_too(world):
+    """Its covariance by itself is none, so that nothing may be taken from it."""
+    config = InventoryConfig(warehouse="unused", matching={"window_drives": 2}, noise={"gnss_sigma_m": 0.1})
+    alone = [one_alone(world, night, config, bias_m=0.0) for night in range(7)]
+    built, prior = together(alone[:6], config)
+    built, _ = together(alone[4:], config, built.assets, prior)
+    stands = pc.is_in(built.assets["state"], pa.array(["confirmed", "suspect"]))
+    assert max(built.assets.filter(stands)["n_nights"].to_pylist()) == 7
+    assert np.isfinite(built.assets["lon"].to_numpy()).all()
+
+
+def one_alone(world: World, night: int, config: InventoryConfig, **settings: float) -> DriveAlone:
+    tables = drive(world, night, **settings)
+    return read_alone(tables.drive_id, tables.frames, tables.observations, HIGHWAY, config, HOME)
+
+
+def together(alone: list[DriveAlone], config: InventoryConfig, previous: pa.Table | None = None, prior=None):
+    ids = itertools.count()
+    previous = ASSETS.empty_table() if previous is None else previous
+    return build_together(alone, previous, HIGHWAY, config, lambda: f"a{next(ids)}", HOME, prior=prior)
+
+
 def test_the_prior_is_the_same_once_it_was_written_and_read(world):
     config = InventoryConfig(warehouse="unused", matching={"window_drives": WINDOW})
-    tables = [drive(world, night) for night in range(NIGHTS)]
-    alone = [read_alone(one.drive_id, one.frames, one.observations, HIGHWAY, config, HOME) for one in tables]
-    ids = iter(range(10_000))
-    _, prior = build_together(alone, ASSETS.empty_table(), HIGHWAY, config, lambda: f"a{next(ids)}", HOME)
+    _, prior = together([one_alone(world, night, config) for night in range(NIGHTS)], config)
     assert len(prior.drive_ids) == NIGHTS - WINDOW
     assert len(prior.points.class_name) > 20
     assert prior.lines.class_names.count(LINE) >= 1

@@ -91,7 +91,8 @@ def _assign(pool: Pool, shift: Floats | None, config: InventoryConfig) -> tuple[
         config: gates and sigmas.
     """
     sigma = config.noise.gnss_sigma_m if shift is None else ALIGNED_SIGMA_M
-    cov = pool.cov + np.eye(2) * sigma**2
+    sigma_of = np.where(pool.drive == PRIOR, max(sigma, ALIGNED_SIGMA_M), sigma)  # see `PointPrior.cov`
+    cov = pool.cov + np.eye(2) * sigma_of[:, None, None] ** 2
     xy = pool.xy.copy() if shift is None else pool.xy + shift
     asset = np.full(len(xy), -1)
     late_m = np.zeros(int(pool.drive.max(initial=-1)) + 2)  # the last is the prior's, and stays 0

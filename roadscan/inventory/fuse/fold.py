@@ -25,8 +25,6 @@ from roadscan.inventory.fuse.prior import LinePrior, PointPrior, changes_of, ren
 from roadscan.inventory.fuse.tally import ShownDetections
 from roadscan.inventory.fuse.visibility import Visibility, sector_of
 
-WAITING_SIGMA_M = 3.0  # an axis, of an asset that the prior has only looked for
-
 
 def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> PointPrior:
     """What the drives that are left out, and those before them, say of point and overhead assets.
@@ -45,7 +43,7 @@ def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> Poi
     keep = keep[np.argsort(assets.first[keep], kind="stable")]
     said = np.flatnonzero(gone & (asset >= 0))
     met, number = np.unique(asset[said], return_inverse=True)
-    xy, cov = assets.xy.copy(), np.tile(np.eye(2) * WAITING_SIGMA_M**2, (n, 1, 1))
+    xy, cov = assets.xy.copy(), assets.cov.copy()
     xy[met], cov[met] = weighted_means(number, pool.xy[said] + assets.association.shift[said], pool.cov[said], len(met))
     reach_m = before.reach_m.copy()
     np.maximum.at(reach_m, asset[said], np.abs(pool.offset_m[said]))
