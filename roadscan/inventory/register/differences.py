@@ -11,7 +11,6 @@ import pyarrow as pa
 from roadscan.arrays import Bools
 from roadscan.survey.geodesy import WGS84
 
-SAME_M = 0.5  # what is nearer is the same place: a prior weighs drives in another order than all of them together
 SAME_SHARE = 0.1  # of the observations that may be another asset's nearby
 SEEN = ("first_seen", "last_seen")
 
@@ -24,7 +23,8 @@ def asset_differences(before: pa.Table, after: pa.Table) -> dict[str, list[str]]
         after: the same, as it should be.
 
     Returns:
-        gone: only in `before`; added: only in `after`; of both: state; place, by more than `SAME_M`, or length;
+        gone: only in `before`; added: only in `after`; of both: state; place, by more than its standard deviation (a
+        prior weighs drives in another order than all of them together), or in length by more than twice that;
         evidence: when it was seen first or last, or in how many frames, by more than `SAME_SHARE` of them.
     """
     old = {row: number for number, row in enumerate(before["asset_id"].to_pylist())}
@@ -61,4 +61,5 @@ def _moved(was: pa.Table, now: pa.Table) -> Bools:
     places = [table[name].to_numpy() for table in (was, now) for name in ("lon", "lat")]
     off_m = WGS84.inv(*places)[2]
     length = [np.nan_to_num(table["length_m"].to_numpy().astype(float)) for table in (was, now)]
-    return np.asarray((off_m > SAME_M) | (np.abs(length[0] - length[1]) > SAME_M), bool)
+    sigma_m = now["pos_sigma_m"].to_numpy()
+    return np.asarray((off_m > sigma_m) | (np.abs(length[0] - length[1]) > 2 * sigma_m), bool)
