@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
+from support.once import made_once
+from support.wheel import Installed, install
 
 from roadscan.demo.server import S3Server, s3_server
 from roadscan.model import yolo
@@ -74,3 +76,9 @@ def detect_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def segment_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return _untrained(tmp_path_factory.mktemp("model"), "segment", SEGMENTABLE)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """This repository's wheel in an environment of its own."""
+    return Installed(made_once(tmp_path_factory, "installed", install))

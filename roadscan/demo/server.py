@@ -132,4 +132,4 @@ def _make_buckets(process: subprocess.Popen[bytes], buckets: tuple[str, ...], lo
                 create_bucket(bucket)
             return
         except StorageError:
-            time.sleep(0.5)
+            time.sleep(0.1)

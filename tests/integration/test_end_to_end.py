@@ -1,4 +1,4 @@
-"""The demonstration, small; and what a user does around it."""
+"""The demonstration, small, as the wheel runs it where there is no repository; and what a user does around it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from support.commands import roadscan, sets
+from support.wheel import Installed
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "out"
-    done = roadscan("demo", str(out), *sets(**{"roads.length_km": 0.6, "roads.seed": 9, "roads.conditions": "[day]"}))
+def demo(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    out, roads = folder / "out", {"roads.length_km": 0.6, "roads.seed": 9, "roads.conditions": "[day]"}
+    done = installed.run(folder, "roadscan", "demo", "out", *sets(**roads))
     assert done.returncode == 0, done.stdout + done.stderr
     (out / "told.txt").write_text(done.stdout)
     return out
@@ -32,9 +34,16 @@ def test_the_demo_ends_with_an_inventory_and_a_report(demo: Path) -> None:
     (counts,) = [line for line in told.splitlines() if line.startswith("frames in")]
     frames_in, frames_out = (int(part.split()[-1]) for part in counts.split(","))
     assert frames_in == frames_out > 100
-    assert "precision" in told
+    assert "point assets, one to one within 5 m (overhead 10 m): precision" in told
     assert (demo / "inventory.png").read_bytes().startswith(b"\x89PNG")
     assert "data:image/png" in (demo / "report.html").read_text()
+
+
+def test_the_wheels_own_python_reads_what_its_demo_left(installed: Installed, demo: Path) -> None:
+    told = (demo / "told.txt").read_text()
+    program = "import roadscan; print(len(roadscan.open_warehouse('out/warehouse').table('frames')))"
+    asked = installed.run(demo.parent, "python", "-c", program)
+    assert f"frames out {asked.stdout.strip()}\n" in told, asked.stderr
 
 
 def test_the_copied_warehouse_answers_after_the_server_is_gone(demo: Path) -> None:

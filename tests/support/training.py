@@ -94,15 +94,17 @@ class Training:
 
     def wait_for_workers(self) -> None:
         """Wait until workers are there."""
-        wait_until(lambda: bool(self.workers()), lambda: f"no workers: {self.out}{self.err}")
+        self._wait(lambda: bool(self.workers()), "no workers")
 
     def wait_for_checkpoint(self, run: Path) -> None:
         """Wait until Ray has taken down a checkpoint of the run in that folder, from which it would go on."""
         taken = run / "checkpoint_manager_snapshot.json"
-        wait_until(
-            lambda: taken.exists() and '"checkpoint_dir_name"' in taken.read_text(),
-            lambda: f"no checkpoint: {self.out}{self.err}",
-        )
+        self._wait(lambda: taken.exists() and '"checkpoint_dir_name"' in taken.read_text(), "no checkpoint")
+
+    def _wait(self, holds: Callable[[], bool], otherwise: str) -> None:
+        """Wait for what the command brings about, as long as it runs."""
+        wait_until(lambda: holds() or self.process.poll() is not None, lambda: otherwise)
+        assert holds(), f"{otherwise}: {self.out}{self.err}"
 
     def running(self) -> list[psutil.Process]:
         """All its processes that live."""
