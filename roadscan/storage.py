@@ -37,6 +37,7 @@ from urllib.parse import unquote
 from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
 LOG = logging.getLogger(__name__)
@@ -386,16 +387,25 @@ class _Busy(Conflict):
 
 def _client(*, patient: bool = True) -> S3Client:
     """The client for the AWS settings of the environment; boto3's clients are thread-safe."""
-    settings = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
-    return _client_for(settings, patient)
+    return _client_for(_settings(), patient)
+
+
+def _settings() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
 @lru_cache(maxsize=4)
-def _client_for(environment: tuple[tuple[str, str], ...], patient: bool) -> S3Client:  # noqa: ARG001 - the cache's key
+def _session_for(environment: tuple[tuple[str, str], ...]) -> Session:  # noqa: ARG001 - the cache's key
     from boto3.session import Session  # boto3.client() would keep the first credentials it saw
+
+    return Session()
+
+
+@lru_cache(maxsize=4)
+def _client_for(environment: tuple[tuple[str, str], ...], patient: bool) -> S3Client:
     from botocore.config import Config
 
-    return Session().client(
+    return _session_for(environment).client(
         "s3",
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -527,10 +537,8 @@ def engine_options(uri: str) -> dict[str, str] | None:
     """
     if not isinstance(open_store(uri), S3Store):
         return None
-    from boto3.session import Session
-
     with _s3_errors(uri):
-        client, found = _client(), Session().get_credentials()
+        client, found = _client(), _session_for(_settings()).get_credentials()
         endpoint = client.meta.endpoint_url
         options = {
             "AWS_ENDPOINT_URL": endpoint,

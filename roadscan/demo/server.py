@@ -21,6 +21,7 @@ from roadscan.storage import create_bucket
 READY_TIMEOUT_S = 60
 OTHER_CREDENTIALS = ("AWS_SESSION_TOKEN", "AWS_PROFILE")  # the user's own, which the server does not know
 SERVICES = ("s3", "master", "volume", "filer")
+_given: set[int] = set()  # ports, by `free_ports`
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,10 @@ def _program() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports above those of Ray's workers (10002 to 19999) and below those of outgoing connections (32768)."""
+    """Free ports above those of Ray's workers (10002 to 19999) and below those of outgoing connections (32768).
+
+    None is given twice in a process: between here and a program that listens on it, it looks free to the next call.
+    """
     found: list[int] = []
     with contextlib.ExitStack() as stack:
         while len(found) < count:
@@ -118,7 +122,9 @@ def free_ports(count: int) -> list[int]:
             probe = stack.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
-                found.append(port)
+                if port not in _given:
+                    found.append(port)
+                    _given.add(port)
     return found
 
 

@@ -62,7 +62,6 @@ def scan_of(folder: Path, model: str, **fields: object) -> list[str]:
     [
         ({}, 4),  # two a GPU: each has four of its eight cores
         ({"gpus_per_actor": 1}, 2),
-        ({"gpus_per_actor": 0.25, "actors": 3}, 3),
         ({"gpus_per_actor": 0}, 4),
     ],
 )

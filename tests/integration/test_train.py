@@ -160,7 +160,8 @@ def test_a_run_from_s3_to_s3_that_starts_from_the_demo_model(s3: S3Server, tmp_p
     house = f"s3://warehouse/{tmp_path.name}"
     addresses = {"data": raw.uri_of("data"), "runs": f"{house}/runs", "out": f"{house}/model.zip"}
     write_config(tmp_path, epochs=1, initial="demo", **addresses)
-    with Training(tmp_path, *sets(**{"execution.cache_dir": tmp_path / "cache"})) as training:
+    # By one worker; two that share nothing but S3: `test_train_faults`.
+    with Training(tmp_path, *sets(**{"execution.cache_dir": tmp_path / "cache", "execution.workers": 1})) as training:
         assert training.end() == 0, training.err
     bundle = load(addresses["out"])
     assert bundle.card.classes == labelled.NAMES  # not the demo model's

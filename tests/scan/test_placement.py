@@ -29,6 +29,7 @@ def config(**fields: object) -> ScanConfig:
         ([Node(16, 1)], {"gpus_per_actor": 1}, Placement(1, 16, 1)),
         ([Node(16, 1)], {"gpus_per_actor": 0.5}, Placement(2, 8, 0.5)),
         ([Node(16, 1)], {"gpus_per_actor": 0}, Placement(4, 4, 0)),
+        ([Node(0), Node(8, 1), Node(8, 1)], {"gpus_per_actor": 0.25, "actors": 3}, Placement(3, 2, 0.25)),
         ([Node(16, 1)], {"cpus_per_actor": 8}, Placement(2, 8, 0.5)),
         ([Node(16, 1)], {"actors": 2}, Placement(2, 4, 0.25)),
         ([Node(16, 2)], {"gpus_per_actor": 0.6}, Placement(2, 4, 0.6)),  # one a card, not three on two
