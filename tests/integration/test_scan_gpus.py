@@ -62,7 +62,7 @@ def scan_of(folder: Path, model: str, **fields: object) -> list[str]:
     [
         ({}, 4),  # two a GPU: each has four of its eight cores
         ({"gpus_per_actor": 1}, 2),
-        ({"gpus_per_actor": 0}, 4),
+        ({"gpus_per_actor": 0, "actors": 1}, 1),
     ],
 )
 def test_a_scan_runs_on_the_gpus_of_a_cluster(

@@ -109,6 +109,7 @@ def test_an_inventory_that_dies_at_any_write(places, world, monkeypatch):
     assert len(seen) >= 2 * 5 + 2 + 4
 
 
+@pytest.mark.parametrize("places", ["disk"], indirect=True)  # on S3: the first scan, and an inventory after others
 def test_the_first_inventory_that_dies_at_any_write(places, world, monkeypatch):
     """Nothing was published before but a scan: readers see an empty register or the whole one."""
     start, calm = places("start"), places("calm")

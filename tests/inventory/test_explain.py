@@ -67,6 +67,7 @@ def outlook(made: Explanation, *, seen: bool) -> list[tuple[int, str]]:
     return [(one.drives, one.state) for one in made.outlooks if one.seen is seen]
 
 
+@pytest.mark.slow
 def test_the_replayed_drives_end_where_the_register_is(uri):
     """The oracle is the build itself: it made `existence` and `state` from all assets and all looks at once.
 

@@ -65,9 +65,10 @@ def deaths(
     start: str, places: Callable[[str], str], run: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
     """What the run leaves from the same start when it dies at its first write, then at its second …, until it lives."""
+    files = _files(start)
     for writes in itertools.count():
         uri = places(f"after-{writes}")
-        copy(start, uri)
+        _write(files, uri)
         dying = Dying(open_store(uri), writes)
         with monkeypatch.context() as patched:
             patched.setattr(module, "open_store", lambda at, uri=uri, dying=dying: _same(at, uri, dying))
@@ -88,6 +89,15 @@ def _same(at: str, uri: str, store: Store) -> Store:
 
 def copy(start: str, uri: str) -> None:
     """All that lies at one address to another."""
-    old, new = open_store(start), open_store(uri)
-    for key in old.keys():  # noqa: SIM118 - a store is no dictionary
-        new.write(key, old.read(key))
+    _write(_files(start), uri)
+
+
+def _files(uri: str) -> dict[str, bytes]:
+    store = open_store(uri)
+    return {key: store.read(key) for key in store.keys()}  # noqa: SIM118 - a store is no dictionary
+
+
+def _write(files: dict[str, bytes], uri: str) -> None:
+    store = open_store(uri)
+    for key, data in files.items():
+        store.write(key, data)

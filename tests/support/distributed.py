@@ -49,7 +49,9 @@ def gradient(state: State) -> torch.Tensor:
 def train_together(world_size: int, config: TrainConfig, images: dict[str, int], folder: Path) -> list[dict[str, Any]]:
     """Train in so many processes; what each rank saw: digests after each step, and the history."""
     (port,) = free_ports(1)
-    mp.spawn(_rank, (world_size, port, config.model_dump_json(), images, str(folder)), nprocs=world_size)
+    mp.set_forkserver_preload(["roadscan.train.loop"])  # seconds a process, paid once
+    arguments = (world_size, port, config.model_dump_json(), images, str(folder))
+    mp.start_processes(_rank, arguments, nprocs=world_size, start_method="forkserver")
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(world_size)]
 
 
