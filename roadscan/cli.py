@@ -206,6 +206,11 @@ def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
     if not summary.complete:
         errors.print(f"{summary.frames_failed} frames failed; run the same command again to retry them")
         return FAILED_FRAMES
+    if summary.useless:
+        raise RoadscanError(
+            f"all {summary.frames} frames are in quarantine; repair what the reasons say, and run the same command "
+            "again with --set retry_quarantined=true"
+        )
     return 0
 
 

@@ -79,6 +79,9 @@ class ScanConfig(Config):
     grows_to: GrowthConfig | None = Field(
         None, description="nodes, cpus and gpus of a cluster that grows on demand; empty: it stays as it is"
     )
+    retry_quarantined: bool = Field(
+        False, description="scan shards with frames in quarantine again, as after their images were repaired"
+    )
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 
     def fingerprint(self) -> str:

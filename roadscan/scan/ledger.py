@@ -60,6 +60,15 @@ class Commit:
     detections: int
     files: tuple[DataFile, ...]
 
+    @property
+    def unusable(self) -> tuple[int, int]:
+        """Frames that failed, and those in quarantine: of two commits of one shard the lesser stands."""
+        return self.failed, self.quarantined
+
+    def is_final(self, *, retry_quarantined: bool) -> bool:
+        """Whether there is no reason to scan the shard again."""
+        return not (any(self.unusable) if retry_quarantined else self.failed)
+
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
@@ -116,7 +125,7 @@ def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: p
     """Write a shard's files and commit them.
 
     Of two runs of one shard the first wins, and the other takes over its result. A commit with failed frames gives way
-    to one with fewer, never to one with more.
+    to one with fewer, never to one with more; and where as many failed, so does one with frames in quarantine.
 
     Returns:
         The commit that stands.
@@ -129,13 +138,13 @@ def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: p
     counts = {name: status.count(name) for name in ("ok", "quarantined", "failed")}
     made = Commit(detections=observations.num_rows, files=files, **counts)
     data, store = json.dumps(asdict(made)).encode(), warehouse.store
-    while True:  # ends: each turn that another run wins has fewer failed frames than the one before
+    while True:  # ends: each turn that another run wins has fewer unusable frames than the one before
         with suppress(Conflict):
             store.create(shard.commit_key, data)
             return made
         text, tag = store.read_tagged(shard.commit_key)
         standing = _decode(text)
-        if standing.failed <= made.failed:
+        if standing.unusable <= made.unusable:
             return standing
         with suppress(Conflict):
             store.swap(shard.commit_key, data, tag=tag)
@@ -187,8 +196,14 @@ def publish(warehouse: Warehouse, drives: Sequence[StagedDrive]) -> Release:
     return publish_drives(warehouse, drives, wanted, f"scan of {what}")
 
 
-def is_done(runs: Sequence[dict[str, Any]], drive: Drive, key: str) -> bool:
-    """Whether the released runs hold this very run of the drive, with no failed frame.
+def is_done(runs: Sequence[dict[str, Any]], drive: Drive, key: str, *, retry_quarantined: bool = False) -> bool:
+    """Whether the released runs hold this very run of the drive, with no frame to try again.
+
+    Args:
+        runs: rows of the released `runs`.
+        drive: the drive.
+        key: of the run.
+        retry_quarantined: frames in quarantine are to be tried again, besides those that failed.
 
     Raises:
         SurveyError: another drive was scanned under the same id.
@@ -202,7 +217,7 @@ def is_done(runs: Sequence[dict[str, Any]], drive: Drive, key: str) -> bool:
                 "give every drive an id of its own and ingest it again"
             )
         if row["run_key"] == key and not row["frames_failed"]:
-            return True
+            return not (retry_quarantined and row["frames_quarantined"])
     return False
 
 

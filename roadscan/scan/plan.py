@@ -22,7 +22,7 @@ class ScanPlan:
     Attributes:
         drives: all drives, by drive_id.
         shards: all shards of each drive that is not done.
-        todo: the shards without a commit, or with failed frames.
+        todo: the shards without a commit, or with frames to try again.
         done: drives that the warehouse already holds as this run would make them.
         model: the model to scan with.
     """
@@ -62,9 +62,13 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
                 )
             drives[drive.drive_id] = drive
             key = ledger.run_key(drive, model.sha256, config.fingerprint())
-            if ledger.is_done(runs, drive, key):
+            if ledger.is_done(runs, drive, key, retry_quarantined=config.retry_quarantined):
                 continue
             shards[drive.drive_id] = ledger.plan(drive, key, config.shard_frames)
-            finished = {index for index, commit in ledger.commits(warehouse, key).items() if not commit.failed}
+            finished = {
+                index
+                for index, commit in ledger.commits(warehouse, key).items()
+                if commit.is_final(retry_quarantined=config.retry_quarantined)
+            }
             todo += [shard for shard in shards[drive.drive_id] if shard.index not in finished]
     return ScanPlan(drives, shards, todo, tuple(name for name in drives if name not in shards), model)

@@ -57,6 +57,11 @@ class ScanSummary:
         """Whether no frame failed."""
         return self.frames_failed == 0
 
+    @property
+    def useless(self) -> bool:
+        """Whether there were frames, and every one of them is in quarantine."""
+        return 0 < self.frames == self.frames_quarantined
+
 
 def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: ScanPlan | None = None) -> ScanSummary:
     """A scan's config -> its summary; scans what is to do, and publishes it.

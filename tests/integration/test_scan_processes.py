@@ -29,6 +29,24 @@ def frames_of(folder: Path) -> list[str]:
     return sorted(house.read(house.current(), "frames")["frame_id"].to_pylist())
 
 
+def test_frames_that_are_all_in_quarantine_are_an_error_until_their_images_are_there(
+    tmp_path: Path, detect_model: str
+) -> None:
+    make_drive(str(tmp_path / "drive"), n=3, images=dict.fromkeys(range(3)))
+    scan = scan_of(tmp_path, detect_model, actors=1, backend="torch")
+    done = roadscan(*scan)
+    assert done.returncode == 1
+    assert "all 3 frames are in quarantine" in done.stderr
+    assert "retry_quarantined=true" in done.stderr
+    assert len(frames_of(tmp_path)) == 3  # nothing is lost
+    make_drive(str(tmp_path / "drive"), n=3)
+    assert "0 drives to scan, 1 already done" in roadscan(*scan).stdout
+    done = roadscan(*scan, "--set", "retry_quarantined=true")
+    assert done.returncode == 0, done.stderr
+    house = Warehouse(str(tmp_path / "warehouse"))
+    assert house.read(house.current(), "frames")["status"].to_pylist() == ["ok"] * 3
+
+
 def test_a_process_that_is_killed_is_replaced_and_its_shards_are_scanned(tmp_path: Path, detect_model: str) -> None:
     make_drive(str(tmp_path / "drive"), n=60)
     command = [PROGRAM, *scan_of(tmp_path, detect_model, shard_frames=2, actors=1, confidence=0.4, backend="torch")]

@@ -60,6 +60,7 @@ def visible(warehouse: Warehouse) -> list[str]:
 
 
 OK, ONE_FAILED, ALL_FAILED = ["ok"] * 4, ["ok", "ok", "ok", "failed"], ["failed"] * 4
+ONE_QUARANTINED, ALL_QUARANTINED = ["ok", "ok", "ok", "quarantined"], ["quarantined"] * 4
 
 
 def test_a_retry_replaces_failed_frames(warehouse: Warehouse, drive: Drive) -> None:
@@ -70,6 +71,25 @@ def test_a_retry_replaces_failed_frames(warehouse: Warehouse, drive: Drive) -> N
 def test_a_worse_retry_takes_nothing_away(warehouse: Warehouse, drive: Drive) -> None:
     scan(warehouse, drive, ONE_FAILED)
     assert scan(warehouse, drive, ALL_FAILED) == ONE_FAILED
+
+
+def test_repaired_frames_replace_those_in_quarantine(warehouse: Warehouse, drive: Drive) -> None:
+    assert scan(warehouse, drive, ALL_QUARANTINED) == ALL_QUARANTINED
+    assert scan(warehouse, drive, ONE_QUARANTINED) == ONE_QUARANTINED
+    assert scan(warehouse, drive, ALL_QUARANTINED) == ONE_QUARANTINED
+    assert scan(warehouse, drive, ALL_FAILED) == ONE_QUARANTINED
+    assert scan(warehouse, drive, OK) == OK
+
+
+def test_a_drive_with_frames_in_quarantine_is_done_unless_they_are_to_be_tried_again(
+    warehouse: Warehouse, drive: Drive
+) -> None:
+    key = ledger.run_key(drive, "m", "config")
+    for statuses, done_again in ((ONE_QUARANTINED, False), (OK, True)):
+        scan(warehouse, drive, statuses)
+        runs = warehouse.read(warehouse.current(), "runs").to_pylist()
+        assert ledger.is_done(runs, drive, key)
+        assert ledger.is_done(runs, drive, key, retry_quarantined=True) is done_again
 
 
 def test_a_failed_scan_with_another_model_takes_nothing_away(warehouse: Warehouse, drive: Drive) -> None:
