@@ -1,7 +1,8 @@
 """The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
 
-Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed: run it again; 4
-another nightly run is under way; 5 a nightly run made no progress and was ended; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, or a night has too
+many in quarantine: run it again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended;
+130 stopped by Ctrl-C.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """

@@ -12,11 +12,19 @@ from roadscan.scan.plan import ScanPlan
 from roadscan.warehouse import Release, Warehouse
 
 
-def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) -> FrameCounts:
-    """Drives -> counts of their frames in a release, from its tables and not from what a scan said of itself."""
+def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive], max_quarantined: float) -> FrameCounts:
+    """Drives -> counts of their frames in a release, from its tables and not from what a scan said of itself.
+
+    Args:
+        warehouse: theirs.
+        release: which state.
+        drives: of a night.
+        max_quarantined: share of a drive's frames in quarantine above which the drive is named.
+    """
     status: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     missing: dict[str, int] = {}
+    unusable: dict[str, int] = {}
     frames = twice = 0
     for drive in drives:
         rows = warehouse.read(release, "frames", drive_id=drive.drive_id, columns=["frame_id", "status", "reason"])
@@ -24,6 +32,8 @@ def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) 
         failed = sum(row["status"] == "failed" for row in once.values())
         gone = drive.frames - len(once) + failed
         missing |= {drive.drive_id: gone} if gone > 0 else {}
+        quarantined = sum(row["status"] == "quarantined" for row in once.values())
+        unusable |= {drive.drive_id: quarantined} if quarantined > max_quarantined * drive.frames else {}
         frames, twice = frames + drive.frames, twice + rows.num_rows - len(once)
         status.update(row["status"] for row in once.values())
         reasons.update(row["reason"].partition(":")[0] for row in once.values() if row["reason"])
@@ -36,6 +46,7 @@ def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive]) 
         frames_twice=twice,
         reasons=dict(reasons.most_common()),
         missing=missing,
+        unusable=unusable,
     )
 
 

@@ -21,6 +21,16 @@ class LeaseConfig(Config):
     )
 
 
+class HealthConfig(Config):
+    """What a night has to be like to be complete."""
+
+    # One frame in twenty is more than a few damaged files and short tunnels take from a night, and less than one of ten
+    # drives whose camera or receiver was dead: of that one somebody should hear in the morning.
+    max_quarantined: float = Field(
+        0.05, ge=0, le=1, description="largest share of a night's frames in quarantine with which it is complete"
+    )
+
+
 class NightlyConfig(Config):
     """A night: which drives, with which scan, into which register."""
 
@@ -34,6 +44,7 @@ class NightlyConfig(Config):
     no_progress_s: float = Field(
         1800.0, ge=1, le=86400, description="without a shard committed, a drive read or a tile built: the run is ended"
     )
+    health: HealthConfig = Field(HealthConfig(), description="what a night has to be like to be complete")
 
     @model_validator(mode="before")
     @classmethod

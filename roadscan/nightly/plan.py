@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
@@ -25,12 +25,14 @@ class PlannedNight:
         tag: of the record that is in the warehouse; None if there is none yet.
         to_scan: those that no release holds with all their frames.
         is_due: whether anything of it is left to do.
+        retry_quarantined: whether its frames in quarantine are to be scanned again, since they are too many.
     """
 
     record: NightRecord
     tag: str | None
     to_scan: tuple[NightDrive, ...]
     is_due: bool
+    retry_quarantined: bool = False
 
     @property
     def late(self) -> int:
@@ -64,22 +66,34 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
     for night in nights.dates:
         new, standing = taken.get(night, []), read_record(warehouse.store, night)
         if new or standing or not nights.back_fill:
-            planned.append(_planned(night, standing, new, {drive.sha256 for drive in found.drives}))
+            old, tag = standing or (NightRecord(night.isoformat()), None)
+            record, unscanned = old.with_drives(new), {drive.sha256 for drive in found.drives}
+            again = _to_repeat(old, runs, config.health.max_quarantined)
+            to_scan = tuple(drive for drive in record.drives if drive.sha256 in unscanned | again)
+            is_due = not record.complete or bool(to_scan)
+            planned.append(PlannedNight(record, tag, to_scan, is_due, retry_quarantined=bool(again)))
     return NightlyPlan(tuple(planned), found.left_out)
 
 
-def _planned(
-    night: date, standing: tuple[NightRecord, str] | None, new: Sequence[NightDrive], unscanned: set[str]
-) -> PlannedNight:
-    old, tag = standing or (NightRecord(night.isoformat()), None)
-    record = old.with_drives(new)
-    to_scan = tuple(drive for drive in record.drives if drive.sha256 in unscanned)
-    return PlannedNight(record, tag, to_scan, is_due=not record.complete or bool(to_scan))
+def _to_repeat(record: NightRecord, runs: Sequence[dict[str, Any]], max_quarantined: float) -> set[str]:
+    """The drives of a night that is not complete as too many of its frames are in quarantine: by now repaired, perhaps.
+
+    Returns:
+        Digests of those with frames in quarantine; of any other night none.
+    """
+    digests = {drive.sha256 for drive in record.drives}
+    scanned = [row for row in runs if row["drive_sha256"] in digests]
+    quarantined = sum(row["frames_quarantined"] for row in scanned)
+    if record.complete or quarantined <= max_quarantined * sum(row["frames"] for row in scanned):
+        return set()
+    return {row["drive_sha256"] for row in scanned if row["frames_quarantined"]}
 
 
-def scan_config(config: NightlyConfig, drives: Sequence[NightDrive]) -> ScanConfig:
-    """The job's config -> that of a scan of these drives alone."""
-    return config.scan.model_copy(update={"drives": tuple(drive.uri for drive in drives)})
+def scan_config(config: NightlyConfig, night: PlannedNight) -> ScanConfig:
+    """The job's config -> that of a scan of what a night has to scan."""
+    drives = tuple(drive.uri for drive in night.to_scan)
+    retry = config.scan.retry_quarantined or night.retry_quarantined
+    return config.scan.model_copy(update={"drives": drives, "retry_quarantined": retry})
 
 
 def frames_left(config: NightlyConfig, plan: NightlyPlan) -> list[int]:
@@ -88,11 +102,8 @@ def frames_left(config: NightlyConfig, plan: NightlyPlan) -> list[int]:
     Raises:
         ModelError: the model cannot be used.
     """
-    left: Counter[str] = Counter()
-    drives = [drive for night in plan.nights for drive in night.to_scan]
-    if drives:
-        scan = plan_scan(scan_config(config, drives))
-        drive_of = {shards[0].run_key: drive_id for drive_id, shards in scan.shards.items()}
-        for shard in scan.todo:
-            left[drive_of[shard.run_key]] += shard.stop - shard.start
-    return [sum(left[drive.drive_id] for drive in night.to_scan) for night in plan.nights]
+    left = []
+    for night in plan.nights:
+        todo = plan_scan(scan_config(config, night)).todo if night.to_scan else []
+        left.append(sum(shard.stop - shard.start for shard in todo))
+    return left

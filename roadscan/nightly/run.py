@@ -34,6 +34,7 @@ from roadscan.nightly.lease import Lease
 from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
 from roadscan.nightly.record import write_record
 from roadscan.nightly.summary import EXIT_CODES, NightlySummary, NightSummary, Outcome
+from roadscan.nightly.verdict import judge
 from roadscan.nightly.webhook import post, webhook_url
 from roadscan.progress import OnProgress, Progress, silent
 from roadscan.scan.config import ScanConfig
@@ -166,17 +167,18 @@ class _NightlyRun:
         """A planned night -> its summary, after scan, register, count and release."""
         store, record, tag = self.warehouse.store, planned.record, planned.tag
         tag = write_record(store, record, tag)
-        scanned = self._scan_drives(now, planned.to_scan) if planned.to_scan else None
+        scanned = self._scan_drives(now, planned) if planned.to_scan else None
         register = self._register() if self.warehouse.current().has("runs") else None
         release = self.warehouse.current()
-        counted = audit(self.warehouse, release, record.drives)
-        if counted.clean:
+        counted = audit(self.warehouse, release, record.drives, self.config.health.max_quarantined)
+        verdict = judge(counted, self.config.health.max_quarantined)
+        if verdict.outcome == "complete":
             release = self._publish(record.night) if record.drives else release
             record = record.released(release)
             write_record(store, record, tag)
         return self._summary(
             now,
-            "complete" if counted.clean else "incomplete",
+            **asdict(verdict),
             **asdict(counted),
             **_of_drives(self.warehouse, release, record.drives),
             assets=register.assets if register else {},
@@ -192,14 +194,14 @@ class _NightlyRun:
         return self._summary(
             now,
             "complete already",
-            **asdict(audit(self.warehouse, release, record.drives)),
+            **asdict(audit(self.warehouse, release, record.drives, self.config.health.max_quarantined)),
             **_of_drives(self.warehouse, release, record.drives),
             release=record.release,
             as_of=record.as_of,
         )
 
-    def _scan_drives(self, now: _CurrentNight, drives: Sequence[NightDrive]) -> ScanSummary:
-        config = scan_config(self.config, drives)
+    def _scan_drives(self, now: _CurrentNight, planned: PlannedNight) -> ScanSummary:
+        config = scan_config(self.config, planned)
         now.plan = plan_scan(config)
         with self.watchdog.watching("no shard was committed"):
             return self._scan(config, self._watched, plan=now.plan)

@@ -25,6 +25,7 @@ class FrameCounts:
         frames_twice: rows that repeat another one.
         reasons: of those in quarantine or failed, how many.
         missing: by drive, frames that failed or are lost.
+        unusable: by drive, frames in quarantine; those of which more are than the limit allows.
     """
 
     frames: int = 0
@@ -35,11 +36,22 @@ class FrameCounts:
     frames_twice: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
+    unusable: dict[str, int] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
         """Whether every frame is there once and none failed."""
         return not (self.frames_failed or self.frames_lost or self.frames_twice)
+
+    @property
+    def quarantined_share(self) -> float:
+        """Part of the frames that is in quarantine; 0 where there are no frames."""
+        return self.frames_quarantined / self.frames if self.frames else 0.0
+
+    @property
+    def useless(self) -> bool:
+        """Whether there are frames, and every one of them is in quarantine."""
+        return 0 < self.frames == self.frames_quarantined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +71,7 @@ class NightSummary(FrameCounts):
         images_per_second: of this run's scan.
         devices: what the processes of this run's scan computed on, and how many on each.
         left_out: by address, why a drive could not be scanned.
+        withheld: why there is no release of the night, though all of its frames are there.
         warnings: what did not change the result.
         error: what stopped the run.
     """
@@ -79,12 +92,13 @@ class NightSummary(FrameCounts):
     images_per_second: float = 0.0
     devices: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
     @property
     def exit_code(self) -> int:
-        """0 complete, 1 error, 3 frames lost or failed, 4 lease lost, 5 no progress."""
+        """0 complete, 1 error, 3 frames lost, failed or too many in quarantine, 4 lease lost, 5 no progress."""
         return EXIT_CODES[self.outcome] or (LEFT_OUT if self.left_out else 0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +112,9 @@ class NightSummary(FrameCounts):
         if self.release is not None:
             lines.append(f"release {self.release}" + (f", --as-of {self.as_of}" if self.as_of else ""))
         lines += [f"missing: {count} frames of {drive}" for drive, count in self.missing.items()]
+        lines += [f"quarantine: {count} frames of {drive}" for drive, count in self.unusable.items()]
         lines += [f"left out: {uri}: {reason}" for uri, reason in self.left_out.items()]
+        lines += [f"no release: {reason}" for reason in self.withheld]
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += [f"error: {self.error}"] if self.error else []
         if self.seconds:

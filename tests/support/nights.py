@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,23 @@ def config_of(folder: Path, model: str, **fields: Any) -> NightlyConfig:
 
 
 class Scan:
-    """Commits every shard; `failing` names frames that fail, `hook` is called before each shard."""
+    """Commits every shard; `failing` and `quarantined` name frames, `hook` is called before each shard."""
 
-    def __init__(self, failing: set[str] = frozenset(), hook: Callable[[int], None] = lambda shard: None) -> None:  # type: ignore[assignment]
-        self.failing, self.hook = failing, hook
+    def __init__(
+        self,
+        failing: Collection[str] = (),
+        hook: Callable[[int], None] = lambda shard: None,
+        quarantined: Collection[str] = (),
+    ) -> None:
+        self.failing, self.hook, self.quarantined = failing, hook, quarantined
         self.scanned: list[str] = []
+
+    def _fate(self, name: str) -> dict[str, str | None]:
+        if name in self.failing:
+            return {"status": "failed", "reason": "unreachable: x"}
+        if name in self.quarantined:
+            return {"status": "quarantined", "reason": "truncated: y"}
+        return {"status": "ok", "reason": None}
 
     def __call__(self, config: ScanConfig, on_progress: OnProgress, *, plan: ScanPlan) -> ScanSummary:
         warehouse = Warehouse(config.warehouse)
@@ -59,8 +71,7 @@ class Scan:
             self.scanned += ids
             rows = [{**dict.fromkeys(FRAMES.names), "drive_id": drive.drive_id, "frame_id": name, "image_uri": "x",
                      "camera_id": "front", "camera_lat": 13.9, "camera_lon": 100.6, "fov_deg": 70.0, "n_detections": 0,
-                     "run_key": shard.run_key, "status": "failed" if name in self.failing else "ok",
-                     "reason": "unreachable: x" if name in self.failing else None} for name in ids]  # fmt: skip
+                     "run_key": shard.run_key, **self._fate(name)} for name in ids]  # fmt: skip
             frames = pa.Table.from_pylist(rows, FRAMES)
             ledger.commit(warehouse, shard, OBSERVATIONS.empty_table(), frames)
             on_progress(Progress("scan", shard.stop, len(ids), "frames"))
