@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from roadscan.errors import ClusterError, ConfigError
@@ -20,6 +21,8 @@ LOCAL = "local"
 DASHBOARD = ("http://", "https://")
 PORTS = {"http": 80, "https": 443, "ray": 10001}
 CONNECT_S = 5
+HEAD = "node:__internal_head__"  # the resource that Ray gives to the head alone
+GROUP = "ray.io/node-group"  # the label
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # the name itself, which Ray gives to the driver of a submitted job
 
 
@@ -91,6 +94,43 @@ def _without_log_level_line() -> Iterator[None]:
 def nodes() -> list[Node]:
     """The nodes that are alive, once `connect` has joined them."""
     return [Node(offer.get("CPU", 0), offer.get("GPU", 0)) for offer in offers()]
+
+
+class NodeKind(NamedTuple):
+    """What a node is, for who pays for it.
+
+    Attributes:
+        kind: ``head``, or the name of its group of workers.
+        works: whether it lends cores or GPUs to jobs.
+    """
+
+    kind: str
+    works: bool
+
+
+def node_kinds() -> list[NodeKind] | None:
+    """The kind of each node that is alive; of this machine alone, where there is no cluster, ``head``.
+
+    Groups are those that KubeRay or ``ray up`` starts nodes by; a worker that was started by hand is of the group
+    ``worker``. None where a cluster is named and not joined yet, or does not answer.
+    """
+    if is_local():
+        return [NodeKind("head", works=True)]
+    import ray
+
+    if not ray.is_initialized():
+        return None
+    try:
+        alive = [node for node in ray.nodes() if node["Alive"]]
+    except (RuntimeError, ConnectionError, ray.exceptions.RayError):
+        return None
+    return [
+        NodeKind(
+            "head" if HEAD in node["Resources"] else node["Labels"].get(GROUP) or "worker",
+            works=any(node["Resources"].get(name) for name in ("CPU", "GPU")),
+        )
+        for node in alive
+    ]
 
 
 def offers() -> list[dict[str, float]]:

@@ -16,6 +16,7 @@ SCHEMA_VERSION = b"1"
 
 _UTC = pa.timestamp("us", tz="UTC")
 _BOX = pa.list_(pa.float32(), 4)
+_COUNTS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int64())]))
 _BOUNDS = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 
 
@@ -269,6 +270,8 @@ RUNS = _schema(
     ("started_at", _UTC, True, "time of its first frame that has one"),
     ("ended_at", _UTC, True, "time of its last frame that has one"),
     ("bbox", _BOUNDS, True, "of its frames that have a place; WGS 84 degrees"),
+    ("length_m", pa.float64(), True, "along its frames, times the share of them that was scanned"),
+    ("detections", _COUNTS, True, "those of `observations`, by class; null as length_m of another detector's drives"),
 )
 
 INVENTORY_DRIVES = _schema(

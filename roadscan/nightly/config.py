@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from datetime import datetime, time
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from roadscan.config import Config, ZoneName
 from roadscan.inventory import InventoryConfig
@@ -21,6 +22,23 @@ class LeaseConfig(Config):
     )
 
 
+def _as_written(value: object) -> object:
+    """YAML 1.1 reads 10:30 as a number to the base of 60; here it is that time again."""
+    return f"{value // 60:02d}:{value % 60:02d}" if type(value) is int else value
+
+
+def _known_time(text: str) -> str:
+    try:
+        return f"{datetime.strptime(text, CLOCK):{CLOCK}}"
+    except ValueError:
+        raise ValueError("expected a time of day in hours and minutes, such as 06:00") from None
+
+
+CLOCK = "%H:%M"
+#: A time on the department's clocks, in hours and minutes.
+ClockTime = Annotated[str, BeforeValidator(_as_written), AfterValidator(_known_time)]
+
+
 class HealthConfig(Config):
     """What a night has to be like to be complete."""
 
@@ -29,6 +47,14 @@ class HealthConfig(Config):
     max_quarantined: float = Field(
         0.05, ge=0, le=1, description="largest share of a night's frames in quarantine with which it is complete"
     )
+    done_by: ClockTime | None = Field(
+        None, description="time of day by which a night is to be done, else it is late; such as 06:00, empty for none"
+    )
+
+    @property
+    def due(self) -> time | None:
+        """`done_by` as a time."""
+        return time.fromisoformat(self.done_by) if self.done_by else None
 
 
 class NightlyConfig(Config):

@@ -29,12 +29,14 @@ class NightRecord:
         drives: in the order of their ids.
         release: number of the release that holds all of them and their register; None until then.
         as_of: for ``roadscan query --as-of``: the first whole second at which that release was there; UTC.
+        begun_at: ISO 8601, UTC: when the first run of it began; None of what an earlier version wrote.
     """
 
     night: str
     drives: tuple[NightDrive, ...] = ()
     release: int | None = None
     as_of: str | None = None
+    begun_at: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -48,7 +50,13 @@ class NightRecord:
         """
         drives = {drive.drive_id: drive for drive in (*self.drives, *new)}
         taken = tuple(drives[name] for name in sorted(drives))
-        return self if taken == self.drives else NightRecord(self.night, taken)
+        if taken == self.drives:
+            return self
+        return NightRecord(self.night, taken, begun_at=None if self.complete else self.begun_at)
+
+    def begun(self, now: datetime) -> NightRecord:
+        """The record, begun now, unless an earlier run began it."""
+        return self if self.begun_at else replace(self, begun_at=now.astimezone(UTC).isoformat())
 
     def released(self, release: Release) -> NightRecord:
         """The record, complete, with this release."""

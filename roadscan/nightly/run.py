@@ -12,14 +12,10 @@ import logging
 import os
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from roadscan import __version__
 from roadscan.cluster import refuse_lost_outputs
@@ -27,12 +23,14 @@ from roadscan.errors import RoadscanError
 from roadscan.inventory import InventorySummary, run_inventory
 from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
+from roadscan.nightly.cost import NodeMeter
 from roadscan.nightly.dates import Nights
-from roadscan.nightly.drives import NightDrive
+from roadscan.nightly.deadline import deadline, kept
+from roadscan.nightly.facts import of_drives, of_scan
 from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
 from roadscan.nightly.lease import Lease
 from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
-from roadscan.nightly.record import write_record
+from roadscan.nightly.record import NightRecord, write_record
 from roadscan.nightly.summary import EXIT_CODES, NightlySummary, NightSummary, Outcome
 from roadscan.nightly.verdict import judge
 from roadscan.nightly.webhook import post, webhook_url
@@ -104,10 +102,11 @@ def run_nightly(
 class _CurrentNight:
     """What is known of the night under way, for a summary of it."""
 
-    night: str
-    drives: tuple[NightDrive, ...]
+    record: NightRecord
     started_at: datetime
     clock_s: float
+    meter: NodeMeter
+    scan_node_s: float = 0.0
     plan: ScanPlan | None = None
 
 
@@ -130,11 +129,12 @@ class _NightlyRun:
 
     def night(self, planned: PlannedNight) -> NightSummary:
         """A planned night -> its summary, after it is done and the summary delivered."""
-        now = self._now = _CurrentNight(
-            planned.record.night, planned.record.drives, datetime.now(UTC), time.monotonic()
-        )
+        started_at, meter = datetime.now(UTC), NodeMeter()
+        record = planned.record.begun(started_at)
+        now = self._now = _CurrentNight(record, started_at, time.monotonic(), meter)
         try:
-            summary = self._process(now, planned) if planned.is_due else self._summarise_complete(now, planned)
+            with meter:
+                summary = self._process(now, planned) if planned.is_due else self._summarise_complete(now)
         except Exception as error:
             self._deliver(self._summary(now, "error", error=str(error) or type(error).__name__))
             raise
@@ -165,7 +165,7 @@ class _NightlyRun:
 
     def _process(self, now: _CurrentNight, planned: PlannedNight) -> NightSummary:
         """A planned night -> its summary, after scan, register, count and release."""
-        store, record, tag = self.warehouse.store, planned.record, planned.tag
+        store, record, tag = self.warehouse.store, now.record, planned.tag
         tag = write_record(store, record, tag)
         scanned = self._scan_drives(now, planned) if planned.to_scan else None
         register = self._register() if self.warehouse.current().has("runs") else None
@@ -174,37 +174,35 @@ class _NightlyRun:
         verdict = judge(counted, self.config.health.max_quarantined)
         if verdict.outcome == "complete":
             release = self._publish(record.night) if record.drives else release
-            record = record.released(release)
+            record = now.record = record.released(release)
             write_record(store, record, tag)
         return self._summary(
             now,
             **asdict(verdict),
             **asdict(counted),
-            **_of_drives(self.warehouse, release, record.drives),
+            **of_drives(self.warehouse, release, record, self.config.zone),
             assets=register.assets if register else {},
-            images_per_second=scanned.images_per_second if scanned else 0.0,
-            devices=scanned.devices if scanned else {},
-            release=record.release,
-            as_of=record.as_of,
+            **of_scan(scanned, now.scan_node_s),
         )
 
-    def _summarise_complete(self, now: _CurrentNight, planned: PlannedNight) -> NightSummary:
+    def _summarise_complete(self, now: _CurrentNight) -> NightSummary:
         """A complete night -> its summary; changes nothing."""
-        record, release = planned.record, self.warehouse.current()
+        record, release = now.record, self.warehouse.current()
         return self._summary(
             now,
             "complete already",
             **asdict(audit(self.warehouse, release, record.drives, self.config.health.max_quarantined)),
-            **_of_drives(self.warehouse, release, record.drives),
-            release=record.release,
-            as_of=record.as_of,
+            **of_drives(self.warehouse, release, record, self.config.zone),
         )
 
     def _scan_drives(self, now: _CurrentNight, planned: PlannedNight) -> ScanSummary:
         config = scan_config(self.config, planned)
         now.plan = plan_scan(config)
         with self.watchdog.watching("no shard was committed"):
-            return self._scan(config, self._watched, plan=now.plan)
+            before_s = now.meter.working_s()
+            scanned = self._scan(config, self._watched, plan=now.plan)
+            now.scan_node_s = now.meter.working_s() - before_s
+            return scanned
 
     def _register(self) -> InventorySummary:
         with self.watchdog.watching("no drive was read and no tile built"):
@@ -221,21 +219,35 @@ class _NightlyRun:
         return self.warehouse.publish(lambda found: None if found.note == note else Change(note))
 
     def _summary(self, now: _CurrentNight, outcome: Outcome, **facts: Any) -> NightSummary:
+        record = now.record
         base: dict[str, Any] = {
-            "frames": sum(drive.frames for drive in now.drives),
+            "frames": sum(drive.frames for drive in record.drives),
             "model_sha256": now.plan.model.sha256 if now.plan else None,
+            **self._on_time(record),
         }
         return NightSummary(
-            night=now.night,
+            night=record.night,
             outcome=outcome,
             started_at=now.started_at.isoformat(),
             seconds=round(time.monotonic() - now.clock_s, 3),
             host=socket.gethostname(),
             code_version=__version__,
-            drives=tuple(drive.drive_id for drive in now.drives),
+            drives=tuple(drive.drive_id for drive in record.drives),
+            release=record.release,
+            as_of=record.as_of,
+            node_seconds=now.meter.seconds(),
             left_out=self.left_out,
             **{**base, **facts},
         )
+
+    def _on_time(self, record: NightRecord) -> dict[str, Any]:
+        """A night's record -> when it was to be done, and whether it was."""
+        if self.config.health.due is None or record.begun_at is None:
+            return {}
+        due = deadline(datetime.fromisoformat(record.begun_at), self.config.health.due, self.config.zone)
+        now = datetime.now(UTC)
+        done = datetime.fromisoformat(record.as_of).replace(tzinfo=UTC) if record.as_of else now
+        return {"done_by": due.isoformat(), "on_time": kept(due, now, done if record.complete else None)}
 
     def _deliver(self, summary: NightSummary) -> None:
         """Write, post and show a summary; what fails of it is told by the rest."""
@@ -253,16 +265,3 @@ class _NightlyRun:
         except RoadscanError as error:
             return replace(summary, warnings=(*summary.warnings, f"this summary was not written: {error}"))
         return summary
-
-
-def _of_drives(warehouse: Warehouse, release: Release, drives: Sequence[NightDrive]) -> dict[str, Any]:
-    """Drives -> their detections, changes and model in a release."""
-    names = [drive.drive_id for drive in drives]
-    runs = [row for row in warehouse.read(release, "runs").to_pylist() if row["drive_id"] in names]
-    changes = warehouse.read(release, "asset_changes", columns=["drive_id", "change"])
-    shown = changes.filter(pc.is_in(changes["drive_id"], value_set=pa.array(names, pa.string())))
-    return {
-        "detections": sum(row["observations"] for row in runs),
-        "changes": dict(Counter(shown["change"].to_pylist()).most_common()),
-        "model_sha256": max(runs, key=lambda row: row["finished_at"])["model_sha256"] if runs else None,
-    }

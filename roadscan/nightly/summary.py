@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from roadscan.nightly.drift import Rate
+
 Outcome = Literal["complete", "complete already", "incomplete", "no progress", "lease lost", "error"]
 
 EXIT_CODES: dict[Outcome, int] = {
@@ -68,9 +70,15 @@ class NightSummary(FrameCounts):
         assets: of the whole register, by class and state.
         changes: of the register, by kind, that this night's drives showed.
         release, as_of: the night's release, and the moment to ask for it.
+        km: surveyed by the released drives.
+        rates: detections a kilometre, by class; see `roadscan.nightly.drift`.
         images_per_second: of this run's scan.
+        images_per_node_second: of this run's scan, by node that lends cores or GPUs to jobs.
+        node_seconds: of this run, by kind of node.
         devices: what the processes of this run's scan computed on, and how many on each.
         left_out: by address, why a drive could not be scanned.
+        done_by: ISO 8601: when the night was to be done; None where the config does not say.
+        on_time: whether it was; None where nobody asked, or where it is not done and still may be.
         withheld: why there is no release of the night, though all of its frames are there.
         warnings: what did not change the result.
         error: what stopped the run.
@@ -89,9 +97,15 @@ class NightSummary(FrameCounts):
     changes: dict[str, int] = field(default_factory=dict)
     release: int | None = None
     as_of: str | None = None
+    km: float = 0.0
+    rates: dict[str, Rate] = field(default_factory=dict)
     images_per_second: float = 0.0
+    images_per_node_second: float = 0.0
+    node_seconds: dict[str, float] = field(default_factory=dict)
     devices: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    done_by: str | None = None
+    on_time: bool | None = None
     withheld: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
@@ -115,11 +129,15 @@ class NightSummary(FrameCounts):
         lines += [f"quarantine: {count} frames of {drive}" for drive, count in self.unusable.items()]
         lines += [f"left out: {uri}: {reason}" for uri, reason in self.left_out.items()]
         lines += [f"no release: {reason}" for reason in self.withheld]
+        lines += [f"late: it was to be done by {self.done_by}"] if self.on_time is False else []
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += [f"error: {self.error}"] if self.error else []
         if self.seconds:
             by = f" by {_listed(self.devices)}" if self.devices else ""
-            lines.append(f"{self.seconds:.0f} s, {self.images_per_second:g} images/s{by}, on {self.host}")
+            a_node = f", {self.images_per_node_second:g} a node" if self.images_per_node_second else ""
+            lines.append(f"{self.seconds:.0f} s, {self.images_per_second:g} images/s{by}{a_node}, on {self.host}")
+        if self.node_seconds:
+            lines.append(f"node-seconds: {_listed({kind: round(s) for kind, s in self.node_seconds.items()})}")
         return "\n".join(lines)
 
     def _frames(self) -> list[str]:
@@ -130,8 +148,14 @@ class NightSummary(FrameCounts):
             "lost": self.frames_lost, "twice": self.frames_twice,
         }  # fmt: skip
         said = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "ok")
-        lines = [f"{len(self.drives)} drives, {self.frames} frames: {said}; {self.detections} detections"]
-        return lines + ([f"reasons: {_listed(self.reasons)}"] if self.reasons else [])
+        length = f" on {self.km:.1f} km" if self.km else ""
+        lines = [f"{len(self.drives)} drives, {self.frames} frames: {said}; {self.detections} detections{length}"]
+        lines += [f"reasons: {_listed(self.reasons)}"] if self.reasons else []
+        return lines + [
+            f"drift: {name}: {rate.per_km:g} detections/km; {rate.low:g} to {rate.high:g} by the nights before"
+            for name, rate in self.rates.items()
+            if rate.drifted
+        ]
 
     def _register(self) -> list[str]:
         lines = [f"{name}: {_listed(states)}" for name, states in self.assets.items()]

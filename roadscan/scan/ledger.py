@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from roadscan.errors import Conflict, ModelError, SurveyError, WarehouseError
 from roadscan.model.bundle import Bundle, read_bytes, unpack
 from roadscan.storage import sha256_hex
 from roadscan.survey.drive import Drive
+from roadscan.survey.path import path_length_m
 from roadscan.warehouse import DataFile, Release, Warehouse
 from roadscan.warehouse.drives import StagedDrive, publish_drives
 from roadscan.warehouse.warehouse import STAGING
@@ -52,6 +54,7 @@ class Commit:
         ok, quarantined, failed: frames; their sum is the shard's frames.
         detections: rows of observations.
         files: staged data files.
+        classes: the detections by class; None in commits of earlier versions.
     """
 
     ok: int
@@ -59,6 +62,7 @@ class Commit:
     failed: int
     detections: int
     files: tuple[DataFile, ...]
+    classes: dict[str, int] | None = None
 
     @property
     def unusable(self) -> tuple[int, int]:
@@ -136,7 +140,8 @@ def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: p
     )
     status = frames["status"].to_pylist()
     counts = {name: status.count(name) for name in ("ok", "quarantined", "failed")}
-    made = Commit(detections=observations.num_rows, files=files, **counts)
+    classes = dict(Counter(observations["class"].to_pylist()))
+    made = Commit(detections=observations.num_rows, files=files, classes=classes, **counts)
     data, store = json.dumps(asdict(made)).encode(), warehouse.store
     while True:  # ends: each turn that another run wins has fewer unusable frames than the one before
         with suppress(Conflict):
@@ -176,6 +181,8 @@ def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_s
         "model_sha256": model_sha256,
         "code_version": __version__,
         "finished_at": datetime.now(UTC),
+        "length_m": path_length_m(drive.frames) * sum(part.ok for part in parts) / max(frames, 1),
+        "detections": _by_class(parts),
     }
     return StagedDrive(row, tuple(file for part in parts for file in part.files))
 
@@ -239,6 +246,16 @@ def read_model(warehouse: Warehouse, sha256: str) -> Bundle:
     return unpack(
         warehouse.store.read(_model_key(sha256), sha256=sha256), where=warehouse.store.uri_of(_model_key(sha256))
     )
+
+
+def _by_class(parts: Sequence[Commit]) -> list[dict[str, Any]] | None:
+    """Detections by class, as `RUNS` has them; None where a commit does not tell."""
+    counts = Counter[str]()
+    for part in parts:
+        if part.classes is None:
+            return None
+        counts.update(part.classes)
+    return [{"class": name, "count": count} for name, count in sorted(counts.items())]
 
 
 def _model_key(sha256: str) -> str:

@@ -55,3 +55,8 @@ def test_images_that_come_late_are_an_error_first_and_a_complete_night_then(conf
     log = last_log(config)
     assert (log["outcome"], log["frames_ok"], log["reasons"], log["withheld"]) == ("complete", 6, {}, [])
     assert warehouse.current().note == "night 2026-11-01"
+    assert log["km"] == pytest.approx(0.05, abs=0.001)  # six frames, ten metres apart
+    assert list(log["node_seconds"]) == ["head"]
+    assert 0 < log["node_seconds"]["head"] <= log["seconds"] + 0.1
+    assert log["images_per_node_second"] == pytest.approx(log["images_per_second"], rel=0.2)  # of one node
+    assert f"{log['images_per_node_second']:g} a node" in done.stdout

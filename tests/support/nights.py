@@ -23,6 +23,14 @@ from roadscan.warehouse import Warehouse
 from support.drives import START, make_drive
 
 FIRST = START.date()
+SHARED = (
+    "drive_id",
+    "frame_id",
+    "captured_at",
+    "camera_lon",
+    "camera_lat",
+    "run_key",
+)  # columns of frames and of observations
 NOW = START + timedelta(days=20)
 
 
@@ -44,15 +52,19 @@ def config_of(folder: Path, model: str, **fields: Any) -> NightlyConfig:
 
 
 class Scan:
-    """Commits every shard; `failing` and `quarantined` name frames, `hook` is called before each shard."""
+    """Commits every shard; `failing` and `quarantined` name frames, `hook` is called before each shard.
+
+    Every frame shows one detection of each of `classes`.
+    """
 
     def __init__(
         self,
         failing: Collection[str] = (),
         hook: Callable[[int], None] = lambda shard: None,
         quarantined: Collection[str] = (),
+        classes: Collection[str] = (),
     ) -> None:
-        self.failing, self.hook, self.quarantined = failing, hook, quarantined
+        self.failing, self.hook, self.quarantined, self.classes = failing, hook, quarantined, classes
         self.scanned: list[str] = []
 
     def _fate(self, name: str) -> dict[str, str | None]:
@@ -67,13 +79,18 @@ class Scan:
         for number, shard in enumerate(plan.todo):
             self.hook(number)
             drive = next(drive for drive in plan.drives.values() if drive.uri == shard.drive_uri)
-            ids = drive.frames["frame_id"].to_pylist()[shard.start : shard.stop]
+            part = drive.frames.slice(shard.start, shard.stop - shard.start)
+            ids, times = part["frame_id"].to_pylist(), part["captured_at"].to_pylist()
             self.scanned += ids
             rows = [{**dict.fromkeys(FRAMES.names), "drive_id": drive.drive_id, "frame_id": name, "image_uri": "x",
                      "camera_id": "front", "camera_lat": 13.9, "camera_lon": 100.6, "fov_deg": 70.0, "n_detections": 0,
-                     "run_key": shard.run_key, **self._fate(name)} for name in ids]  # fmt: skip
+                     "captured_at": time, "run_key": shard.run_key, **self._fate(name)}
+                    for name, time in zip(ids, times, strict=True)]  # fmt: skip
             frames = pa.Table.from_pylist(rows, FRAMES)
-            ledger.commit(warehouse, shard, OBSERVATIONS.empty_table(), frames)
+            seen = [{**dict.fromkeys(OBSERVATIONS.names), **{name: row[name] for name in SHARED}, "class": name_,
+                     "observation_id": f"{drive.drive_id}/{row['frame_id']}/{name_}", "score": 0.9, "model_sha256": "m",
+                     "code_version": "v"} for row in rows for name_ in self.classes]  # fmt: skip
+            ledger.commit(warehouse, shard, pa.Table.from_pylist(seen, OBSERVATIONS), frames)
             on_progress(Progress("scan", shard.stop, len(ids), "frames"))
         for name, shards in plan.shards.items():
             ledger.publish(warehouse, [ledger.collect(warehouse, plan.drives[name], shards, plan.model.sha256)])

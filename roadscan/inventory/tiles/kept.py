@@ -93,11 +93,13 @@ def drive_digests(warehouse: Warehouse, release: Release) -> dict[str, str]:
     """The drives of a release in the order in which they were driven, and a digest of what `runs` tells of each.
 
     A drive's rows are others where its run is another one, or finished at another time. One without any time is last.
+    What `runs` does not tell of it is not in the digest, so that a column that is added makes no drive another one.
     """
     runs = warehouse.read(release, "runs").sort_by([("started_at", "ascending"), ("drive_id", "ascending")])
     grid = [TILE_DEG, MARGIN_DEG]  # which tiles a drive lies in
     return {
-        row["drive_id"]: _digest([grid, {name: str(value) for name, value in row.items()}]) for row in runs.to_pylist()
+        row["drive_id"]: _digest([grid, {name: str(value) for name, value in row.items() if value is not None}])
+        for row in runs.to_pylist()
     }
 
 
