@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, or a night has too
 many in quarantine: run it again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended;
-130 stopped by Ctrl-C.
+6 a night's model or register is worse than the current one; 130 stopped by Ctrl-C.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """
@@ -331,6 +331,14 @@ def nightly(
     to: Annotated[
         datetime | None, typer.Option(formats=[DAY], help="Its last date; empty for today.", show_default=False)
     ] = None,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            help="Why closed gates are passed, in words; stands in the release's note.",
+            metavar="REASON",
+            show_default=False,
+        ),
+    ] = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
@@ -350,7 +358,7 @@ def nightly(
         return print_config(settings)
     try:
         with progress("drives") as bar:
-            return run_nightly(settings, nights, bar, now=now, on_night=print_night).exit_code
+            return run_nightly(settings, nights, bar, now=now, on_night=print_night, force=force).exit_code
     except LeaseHeld as error:
         errors.print("error:", str(error), markup=False)
         return LEASE_HELD

@@ -9,9 +9,11 @@ from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.tiles.execute import BuildTiles, Step, on_this_machine
 from roadscan.inventory.tiles.partition import read_tile
 from roadscan.inventory.update import (
+    Accept,
     InventoryAudit,
     InventorySummary,
     TileSummary,
+    always,
     audit_inventory,
     build_alone,
     update_inventory,
@@ -19,7 +21,9 @@ from roadscan.inventory.update import (
 from roadscan.progress import OnProgress, Progress, silent
 
 
-def run_inventory(config: InventoryConfig, on_progress: OnProgress = silent) -> InventorySummary:
+def run_inventory(
+    config: InventoryConfig, on_progress: OnProgress = silent, *, accept: Accept = always
+) -> InventorySummary:
     """`update_inventory` on this machine or, with `execution.on_ray`, on the Ray cluster; both give the same register.
 
     Raises:
@@ -27,7 +31,7 @@ def run_inventory(config: InventoryConfig, on_progress: OnProgress = silent) -> 
         RoadscanError: what `update_inventory` raises, or Ray ended a task more often than it tries again.
     """
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
-    return update_inventory(config, _stepper(on_progress), _where(config))
+    return update_inventory(config, _stepper(on_progress), _where(config), accept)
 
 
 def run_audit(config: InventoryConfig, on_progress: OnProgress = silent, *, publish: bool = False) -> InventoryAudit:

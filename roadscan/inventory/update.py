@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,7 +43,7 @@ class InventorySummary:
 
     Attributes:
         release: the release that is current now.
-        published: False when the register was already what these drives make it.
+        published: False when the register was already what these drives make it, or was not accepted.
         drives: how many it was built from.
         assets: by class, then by state, how many.
         changes: by kind, how many in the register's history.
@@ -104,8 +104,17 @@ def silent(done: int, total: int, unit: str) -> None:
     """Ignore the step."""
 
 
+#: The current release and the rows of a new `ASSETS` -> whether they may take the place of the release's.
+Accept: TypeAlias = Callable[[Release, pa.Table], bool]
+
+
+def always(current: Release, assets: pa.Table) -> bool:  # noqa: ARG001 - as `Accept` has it
+    """Accept any register."""
+    return True
+
+
 def update_inventory(
-    config: InventoryConfig, step: Step = silent, build_tiles: BuildTiles = on_this_machine
+    config: InventoryConfig, step: Step = silent, build_tiles: BuildTiles = on_this_machine, accept: Accept = always
 ) -> InventorySummary:
     """Bring the warehouse's register up to date with all its committed drives.
 
@@ -117,6 +126,8 @@ def update_inventory(
         config: the warehouse and the thresholds.
         step: called for each drive that is read and each tile that is built, for a progress bar.
         build_tiles: where the work is done.
+        accept: asked with the current release and the new assets before they are published; if it says no, nothing
+            is, and the next run builds the same again.
 
     Raises:
         Conflict: another inventory run published in the meantime; run again.
@@ -132,6 +143,8 @@ def update_inventory(
     if config.time_zone:
         keep_time_zone(warehouse.store, config.time_zone)
     made = _made(warehouse, base, config, sources, step, build_tiles)
+    if not accept(base, made.built.assets):
+        return _summary(made, base, base, sources)
     return _published(warehouse, base, made, sources)
 
 
@@ -178,6 +191,10 @@ def _published(warehouse: Warehouse, base: Release, made: _Made, sources: Source
     """What was made, published, and in numbers."""
     release = _publish(warehouse, base, made, f"inventory of {len(sources.drives)} drives")
     LOG.info("release %d: %d assets from %d drives", release.number, made.built.assets.num_rows, len(sources.drives))
+    return _summary(made, base, release, sources)
+
+
+def _summary(made: _Made, base: Release, release: Release, sources: Sources) -> InventorySummary:
     return InventorySummary(
         release=release.number,
         published=release.number != base.number,

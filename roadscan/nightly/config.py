@@ -50,6 +50,16 @@ class HealthConfig(Config):
     done_by: ClockTime | None = Field(
         None, description="time of day by which a night is to be done, else it is late; such as 06:00, empty for none"
     )
+    labelled: str | None = Field(
+        None,
+        description="labelled dataset, a folder or s3://, on which a new model must not be worse than the one before; "
+        "empty for no gate",
+    )
+    known_assets: str | None = Field(
+        None,
+        description="every asset of its classes on some stretches of road, .geojson, .parquet or .csv: a night's "
+        "register that is worse there than the current one is not released; empty for no gate",
+    )
 
     @property
     def due(self) -> time | None:

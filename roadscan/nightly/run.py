@@ -13,9 +13,11 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
+
+import pyarrow as pa
 
 from roadscan import __version__
 from roadscan.cluster import refuse_lost_outputs
@@ -27,6 +29,7 @@ from roadscan.nightly.cost import NodeMeter
 from roadscan.nightly.dates import Nights
 from roadscan.nightly.deadline import deadline, kept
 from roadscan.nightly.facts import of_drives, of_scan
+from roadscan.nightly.gate import Gates, GatesOfNight
 from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
 from roadscan.nightly.lease import Lease
 from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
@@ -64,6 +67,7 @@ def run_nightly(
     *,
     now: datetime,
     on_night: Callable[[NightSummary], None] = lambda _: None,
+    force: str | None = None,
     scan: Scan = run_scan,
 ) -> NightlySummary:
     """The job's config -> the summary of each night, after what is left of these nights is done.
@@ -76,16 +80,19 @@ def run_nightly(
         on_progress: called with the events of each night's scan and register.
         now: a drive that begins later is left out.
         on_night: called with the summary of each night, as soon as there is one.
+        force: why closed gates are passed, for the release's note.
         scan: scans a night's drives.
 
     Raises:
+        ConfigError, DatasetError: the known assets cannot be read, or `force` is of no use.
         LeaseHeld: another run is under way.
         RoadscanError: what stopped a night; its summary says the same.
     """
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     url = webhook_url(os.environ)
+    gates = Gates.open(config.health, force)
     with nightly_lease(config) as lease:
-        run = _NightlyRun(config, url, on_progress, on_night, scan)
+        run = _NightlyRun(config, url, on_progress, on_night, scan, gates)
 
         def lost() -> StopReason | None:
             reason = lease.lost()
@@ -106,6 +113,7 @@ class _CurrentNight:
     started_at: datetime
     clock_s: float
     meter: NodeMeter
+    gates: GatesOfNight = field(default_factory=GatesOfNight)
     scan_node_s: float = 0.0
     plan: ScanPlan | None = None
 
@@ -120,11 +128,13 @@ class _NightlyRun:
         on_progress: OnProgress,
         on_night: Callable[[NightSummary], None],
         scan: Scan,
+        gates: Gates,
     ) -> None:
         self.config, self.warehouse = config, Warehouse(config.warehouse)
         self.watchdog = Watchdog(config.no_progress_s)
         self.left_out: dict[str, str] = {}
         self._url, self._on_progress, self._on_night, self._scan = url, on_progress, on_night, scan
+        self._gates = gates
         self._now: _CurrentNight | None = None
 
     def night(self, planned: PlannedNight) -> NightSummary:
@@ -167,13 +177,19 @@ class _NightlyRun:
         """A planned night -> its summary, after scan, register, count and release."""
         store, record, tag = self.warehouse.store, now.record, planned.tag
         tag = write_record(store, record, tag)
-        scanned = self._scan_drives(now, planned) if planned.to_scan else None
-        register = self._register() if self.warehouse.current().has("runs") else None
+        scanned = None
+        if planned.to_scan:
+            config = scan_config(self.config, planned)
+            now.plan = plan_scan(config)
+            if not self._model_passes(now, now.plan):
+                return self._summary(now, "gate closed", withheld=tuple(now.gates.stopped))
+            scanned = self._scan_drives(now, config, now.plan)
+        register = self._register(now) if self.warehouse.current().has("runs") else None
         release = self.warehouse.current()
         counted = audit(self.warehouse, release, record.drives, self.config.health.max_quarantined)
-        verdict = judge(counted, self.config.health.max_quarantined)
+        verdict = judge(counted, self.config.health.max_quarantined, now.gates.stopped)
         if verdict.outcome == "complete":
-            release = self._publish(record.night) if record.drives else release
+            release = self._publish(record.night, now.gates.forced) if record.drives else release
             record = now.record = record.released(release)
             write_record(store, record, tag)
         return self._summary(
@@ -181,7 +197,7 @@ class _NightlyRun:
             **asdict(verdict),
             **asdict(counted),
             **of_drives(self.warehouse, release, record, self.config.zone),
-            assets=register.assets if register else {},
+            assets=register.assets if register and not now.gates.stopped else {},
             **of_scan(scanned, now.scan_node_s),
         )
 
@@ -195,27 +211,36 @@ class _NightlyRun:
             **of_drives(self.warehouse, release, record, self.config.zone),
         )
 
-    def _scan_drives(self, now: _CurrentNight, planned: PlannedNight) -> ScanSummary:
-        config = scan_config(self.config, planned)
-        now.plan = plan_scan(config)
+    def _model_passes(self, now: _CurrentNight, plan: ScanPlan) -> bool:
+        runs = self.warehouse.read(self.warehouse.current(), "runs").to_pylist()
+        with self.watchdog.watching("no labelled image was looked at"):
+            report = self._gates.judge_model(self.warehouse, runs, self.config.scan.model, plan.model, self._watched)
+        return now.gates.passes("model", report, self._gates.force)
+
+    def _scan_drives(self, now: _CurrentNight, config: ScanConfig, plan: ScanPlan) -> ScanSummary:
         with self.watchdog.watching("no shard was committed"):
             before_s = now.meter.working_s()
-            scanned = self._scan(config, self._watched, plan=now.plan)
+            scanned = self._scan(config, self._watched, plan=plan)
             now.scan_node_s = now.meter.working_s() - before_s
             return scanned
 
-    def _register(self) -> InventorySummary:
+    def _register(self, now: _CurrentNight) -> InventorySummary:
+        def accept(release: Release, assets: pa.Table) -> bool:
+            current = self.warehouse.read(release, "assets")
+            report = self._gates.judge_register(self.warehouse, release, current, assets)
+            return now.gates.passes("register", report, self._gates.force)
+
         with self.watchdog.watching("no drive was read and no tile built"):
-            return run_inventory(self.config.inventory, self._watched)
+            return run_inventory(self.config.inventory, self._watched, accept=accept)
 
     def _watched(self, progress: Progress) -> None:
         """Send an event on, and have the watchdog see it."""
         self.watchdog.progress()
         self._on_progress(progress)
 
-    def _publish(self, night: str) -> Release:
+    def _publish(self, night: str, forced: str | None) -> Release:
         """Publish what the scan and the register published as the night's release, under its name."""
-        note = f"night {night}"
+        note = f"night {night}" + (f", forced: {forced}" if forced else "")
         return self.warehouse.publish(lambda found: None if found.note == note else Change(note))
 
     def _summary(self, now: _CurrentNight, outcome: Outcome, **facts: Any) -> NightSummary:
@@ -236,7 +261,10 @@ class _NightlyRun:
             release=record.release,
             as_of=record.as_of,
             node_seconds=now.meter.seconds(),
+            gates=now.gates.reports,
+            forced=now.gates.forced,
             left_out=self.left_out,
+            warnings=now.gates.warnings(),
             **{**base, **facts},
         )
 

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from roadscan.nightly.drift import Rate
 
-Outcome = Literal["complete", "complete already", "incomplete", "no progress", "lease lost", "error"]
+Outcome = Literal["complete", "complete already", "incomplete", "gate closed", "no progress", "lease lost", "error"]
 
 EXIT_CODES: dict[Outcome, int] = {
     "complete": 0, "complete already": 0, "error": 1, "incomplete": 3, "lease lost": 4, "no progress": 5,
+    "gate closed": 6,
 }  # fmt: skip
 LEFT_OUT = EXIT_CODES["incomplete"]  # a drive that cannot be read is frames that are lost
 
@@ -56,6 +57,25 @@ class FrameCounts:
         return 0 < self.frames == self.frames_quarantined
 
 
+@dataclass(frozen=True)
+class GateReport:
+    """What a gate found; see `roadscan.nightly.gate`.
+
+    Attributes:
+        closed: whether something is worse.
+        differences: in words, each that was looked at, new minus old.
+        unsaid: whether it could not be judged.
+    """
+
+    closed: bool
+    differences: tuple[str, ...]
+    unsaid: bool = False
+
+    def __str__(self) -> str:
+        """In words."""
+        return ("worse: " if self.closed else "not worse: " if not self.unsaid else "") + "; ".join(self.differences)
+
+
 @dataclass(frozen=True, kw_only=True)
 class NightSummary(FrameCounts):
     """A night, as far as it came, with its frames; of a scan that was stopped the missing are those in no commit.
@@ -79,6 +99,8 @@ class NightSummary(FrameCounts):
         left_out: by address, why a drive could not be scanned.
         done_by: ISO 8601: when the night was to be done; None where the config does not say.
         on_time: whether it was; None where nobody asked, or where it is not done and still may be.
+        gates: what each gate found, by its name; those that had something to judge.
+        forced: why closed gates were passed; None where none was.
         withheld: why there is no release of the night, though all of its frames are there.
         warnings: what did not change the result.
         error: what stopped the run.
@@ -106,13 +128,15 @@ class NightSummary(FrameCounts):
     left_out: dict[str, str] = field(default_factory=dict)
     done_by: str | None = None
     on_time: bool | None = None
+    gates: dict[str, GateReport] = field(default_factory=dict)
+    forced: str | None = None
     withheld: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
     @property
     def exit_code(self) -> int:
-        """0 complete, 1 error, 3 frames lost, failed or too many in quarantine, 4 lease lost, 5 no progress."""
+        """0 complete, 1 error, 3 frames lost or too many unusable, 4 lease lost, 5 no progress, 6 gate closed."""
         return EXIT_CODES[self.outcome] or (LEFT_OUT if self.left_out else 0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,6 +152,8 @@ class NightSummary(FrameCounts):
         lines += [f"missing: {count} frames of {drive}" for drive, count in self.missing.items()]
         lines += [f"quarantine: {count} frames of {drive}" for drive, count in self.unusable.items()]
         lines += [f"left out: {uri}: {reason}" for uri, reason in self.left_out.items()]
+        lines += [f"gate: {name}: {report}" for name, report in self.gates.items() if not report.closed or self.forced]
+        lines += [f"forced: {self.forced}"] if self.forced else []
         lines += [f"no release: {reason}" for reason in self.withheld]
         lines += [f"late: it was to be done by {self.done_by}"] if self.on_time is False else []
         lines += [f"warning: {warning}" for warning in self.warnings]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roadscan.nightly.summary import FrameCounts, Outcome
@@ -21,12 +22,13 @@ class Verdict:
     error: str | None = None
 
 
-def judge(counted: FrameCounts, max_quarantined: float) -> Verdict:
+def judge(counted: FrameCounts, max_quarantined: float, stopped: Sequence[str] = ()) -> Verdict:
     """Counts of a night's frames -> whether it gets a release.
 
     Args:
         counted: from `audit`.
         max_quarantined: largest share of the frames in quarantine with which a night is complete.
+        stopped: closed gates, in words.
 
     >>> judge(FrameCounts(frames=20, frames_ok=19, frames_quarantined=1), 0.05).outcome
     'complete'
@@ -41,8 +43,8 @@ def judge(counted: FrameCounts, max_quarantined: float) -> Verdict:
             f"{counted.quarantined_share:.1%}; health.max_quarantined allows {max_quarantined:.1%}; {_ADVICE}, or "
             "again with a limit that allows it"
         )
-        return Verdict("incomplete", withheld=(reason,))
-    return Verdict("complete")
+        return Verdict("incomplete", withheld=(reason, *stopped))
+    return Verdict("gate closed", withheld=tuple(stopped)) if stopped else Verdict("complete")
 
 
 _ADVICE = "repair what the reasons say, and run the night again"

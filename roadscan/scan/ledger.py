@@ -234,17 +234,17 @@ def keep_model(warehouse: Warehouse, uri: str, sha256: str) -> None:
     Raises:
         ModelError: the file at `uri` is no longer the one that was planned with.
     """
-    if not warehouse.store.exists(_model_key(sha256)):
+    if not warehouse.store.exists(model_key(sha256)):
         data = read_bytes(uri)
         if sha256_hex(data) != sha256:
             raise ModelError(f"model {uri}: the file changed since the run was planned; run again")
-        warehouse.store.write(_model_key(sha256), data)
+        warehouse.store.write(model_key(sha256), data)
 
 
 def read_model(warehouse: Warehouse, sha256: str) -> Bundle:
     """A model that `keep_model` kept, verified."""
     return unpack(
-        warehouse.store.read(_model_key(sha256), sha256=sha256), where=warehouse.store.uri_of(_model_key(sha256))
+        warehouse.store.read(model_key(sha256), sha256=sha256), where=warehouse.store.uri_of(model_key(sha256))
     )
 
 
@@ -258,7 +258,8 @@ def _by_class(parts: Sequence[Commit]) -> list[dict[str, Any]] | None:
     return [{"class": name, "count": count} for name, count in sorted(counts.items())]
 
 
-def _model_key(sha256: str) -> str:
+def model_key(sha256: str) -> str:
+    """Where `keep_model` keeps the model with a digest."""
     return f"models/{sha256}.zip"
 
 

@@ -14,6 +14,7 @@ def summary(outcome: Outcome, **fields: object) -> NightSummary:
 def test_the_exit_code_says_how_it_went() -> None:
     outcomes: dict[Outcome, int] = {
         "complete": 0, "complete already": 0, "error": 1, "incomplete": 3, "lease lost": 4, "no progress": 5,
+        "gate closed": 6,
     }  # fmt: skip
     assert {outcome: summary(outcome).exit_code for outcome in outcomes} == outcomes
     assert summary("complete", left_out={"s3://raw/x": "no manifest"}).exit_code == 3

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from roadscan.inventory.build import DriveTables
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
@@ -18,9 +20,11 @@ from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import ScanPlan
 from roadscan.scan.run import ScanSummary
-from roadscan.schemas import FRAMES, OBSERVATIONS
+from roadscan.schemas import DRIVE_FRAMES, FRAMES, OBSERVATIONS
+from roadscan.storage import open_store
+from roadscan.survey.drive import write_drive
 from roadscan.warehouse import Warehouse
-from support.drives import START, make_drive
+from support.drives import CAMERA, START, frame, make_drive
 
 FIRST = START.date()
 SHARED = (
@@ -49,6 +53,19 @@ def config_of(folder: Path, model: str, **fields: Any) -> NightlyConfig:
         "time_zone": "Asia/Bangkok",
     }
     return NightlyConfig.model_validate(tree | fields)
+
+
+def drive_of_world(folder: Path, tables: DriveTables) -> str:
+    """A drive whose frames are those of a drive in a world of known assets; `ScanOfWorld` finds what it saw."""
+    columns = {"frame_id": "frame_id", "captured_at": "captured_at", "lon": "camera_lon", "lat": "camera_lat"}
+    rows = [
+        {**frame(index), **{ours: row[theirs] for ours, theirs in columns.items()}}
+        for index, row in enumerate(tables.frames.to_pylist())
+    ]
+    uri = str(folder / "drives" / tables.drive_id)
+    write_drive(open_store(uri), drive_id=tables.drive_id, cameras=[CAMERA],
+                frames=pa.Table.from_pylist(rows, DRIVE_FRAMES), source="test")  # fmt: skip
+    return uri
 
 
 class Scan:
@@ -80,28 +97,44 @@ class Scan:
             self.hook(number)
             drive = next(drive for drive in plan.drives.values() if drive.uri == shard.drive_uri)
             part = drive.frames.slice(shard.start, shard.stop - shard.start)
-            ids, times = part["frame_id"].to_pylist(), part["captured_at"].to_pylist()
-            self.scanned += ids
-            rows = [{**dict.fromkeys(FRAMES.names), "drive_id": drive.drive_id, "frame_id": name, "image_uri": "x",
-                     "camera_id": "front", "camera_lat": 13.9, "camera_lon": 100.6, "fov_deg": 70.0, "n_detections": 0,
-                     "captured_at": time, "run_key": shard.run_key, **self._fate(name)}
-                    for name, time in zip(ids, times, strict=True)]  # fmt: skip
-            frames = pa.Table.from_pylist(rows, FRAMES)
-            seen = [{**dict.fromkeys(OBSERVATIONS.names), **{name: row[name] for name in SHARED}, "class": name_,
-                     "observation_id": f"{drive.drive_id}/{row['frame_id']}/{name_}", "score": 0.9, "model_sha256": "m",
-                     "code_version": "v"} for row in rows for name_ in self.classes]  # fmt: skip
-            ledger.commit(warehouse, shard, pa.Table.from_pylist(seen, OBSERVATIONS), frames)
-            on_progress(Progress("scan", shard.stop, len(ids), "frames"))
+            self.scanned += part["frame_id"].to_pylist()
+            ledger.commit(warehouse, shard, *self._found(drive.drive_id, shard, part))
+            on_progress(Progress("scan", shard.stop, part.num_rows, "frames"))
         for name, shards in plan.shards.items():
             ledger.publish(warehouse, [ledger.collect(warehouse, plan.drives[name], shards, plan.model.sha256)])
         return ScanSummary(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 1.0, 5.0, {}, 0, plan.model.sha256, "v")
 
+    def _found(self, drive_id: str, shard: ledger.Shard, part: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """(observations, frames) of a shard's rows of the drive's table."""
+        times = zip(part["frame_id"].to_pylist(), part["captured_at"].to_pylist(), strict=True)
+        rows = [{**dict.fromkeys(FRAMES.names), "drive_id": drive_id, "frame_id": name, "image_uri": "x",
+                 "camera_id": "front", "camera_lat": 13.9, "camera_lon": 100.6, "fov_deg": 70.0, "n_detections": 0,
+                 "captured_at": time, "run_key": shard.run_key, **self._fate(name)}
+                for name, time in times]  # fmt: skip
+        seen = [{**dict.fromkeys(OBSERVATIONS.names), **{name: row[name] for name in SHARED}, "class": class_name,
+                 "observation_id": f"{drive_id}/{row['frame_id']}/{class_name}", "score": 0.9, "model_sha256": "m",
+                 "code_version": "v"} for row in rows for class_name in self.classes]  # fmt: skip
+        return pa.Table.from_pylist(seen, OBSERVATIONS), pa.Table.from_pylist(rows, FRAMES)
+
+
+class ScanOfWorld(Scan):
+    """Finds what drives in a world of known assets saw."""
+
+    def __init__(self, *drives: DriveTables) -> None:
+        super().__init__()
+        self.drives = {one.drive_id: one for one in drives}
+
+    def _found(self, drive_id: str, shard: ledger.Shard, part: pa.Table) -> tuple[pa.Table, pa.Table]:
+        tables = (self.drives[drive_id].observations, self.drives[drive_id].frames)
+        observations, frames = (rows.filter(pc.is_in(rows["frame_id"], part["frame_id"])) for rows in tables)
+        return observations, frames
+
 
 def run(config: NightlyConfig, scan: Scan, *, one: int | None = None, first: int | None = None,
-        last: int | None = None) -> tuple[int, list[NightSummary]]:  # fmt: skip
+        last: int | None = None, force: str | None = None) -> tuple[int, list[NightSummary]]:  # fmt: skip
     """Run nights by their number; the exit code and the summaries."""
     dates = [FIRST + timedelta(days=number - 1) if number else None for number in (one, first, last)]
     told: list[NightSummary] = []
     nights = nights_of(*dates, today=NOW.date())
-    summary = run_nightly(config, nights, now=NOW, on_night=told.append, scan=scan)
+    summary = run_nightly(config, nights, now=NOW, on_night=told.append, scan=scan, force=force)
     return summary.exit_code, told

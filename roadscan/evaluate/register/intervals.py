@@ -107,6 +107,34 @@ def estimates(tallies: Sequence[Sequence[Tally]], blocks: Blocks, resamples: int
     return [row.estimate(one) for row, one in zip(rows, joined, strict=True)]
 
 
+def differences(
+    baseline: Sequence[Tally], candidate: Sequence[Tally], blocks: tuple[Blocks, Blocks], resamples: int, seed: int = 0
+) -> dict[str, Estimate]:
+    """How much better or worse one register is than another, on the same resamples of the same blocks.
+
+    Args:
+        baseline: tallies of the one, of some classes together.
+        candidate: of the other; of the same known assets.
+        blocks: of the tables that either's tallies are of, numbered alike.
+        resamples: 0 for none; with fewer than 2 blocks there are none either.
+        seed: of the draw.
+
+    Returns:
+        Candidate minus baseline of ``precision`` and ``recall``, with their intervals; NaN where it cannot be said.
+    """
+    rows = [_Row(tallies, own) for tallies, own in zip((baseline, candidate), blocks, strict=True)]
+    count = blocks[0].count
+    drawn = [np.zeros((2, 0))]
+    for weights in draws(count, resamples, seed, max(1, CELLS_AT_ONCE // max(count, 1))):
+        old, new = (row.scores(weights.astype(float))[:2] for row in rows)
+        drawn.append(new - old)
+    values = [(row.score.precision, row.score.recall) for row in rows]
+    return {
+        name: Estimate(new - old, *percentile_interval(drawn_n))
+        for name, old, new, drawn_n in zip(("precision", "recall"), *values, np.concatenate(drawn, axis=1), strict=True)
+    }
+
+
 class _Row:
     """Counts and distances of some classes by block, for any weighting of the blocks."""
 
