@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -34,6 +35,14 @@ def _known_time(text: str) -> str:
         raise ValueError("expected a time of day in hours and minutes, such as 06:00") from None
 
 
+def _without_secrets(address: str) -> str:
+    if address.startswith(("http://", "https://")) and ("@" in urlsplit(address).netloc or urlsplit(address).query):
+        raise ValueError("expected an address without a user, a password or a query: no secret stands in a config")
+    return address
+
+
+#: A file, or the http(s) address of a service; an error message may repeat it.
+ToldAddress = Annotated[str, AfterValidator(_without_secrets)]
 CLOCK = "%H:%M"
 #: A time on the department's clocks, in hours and minutes.
 ClockTime = Annotated[str, BeforeValidator(_as_written), AfterValidator(_known_time)]
@@ -59,6 +68,11 @@ class HealthConfig(Config):
         None,
         description="every asset of its classes on some stretches of road, .geojson, .parquet or .csv: a night's "
         "register that is worse there than the current one is not released; empty for no gate",
+    )
+    metrics: ToldAddress | None = Field(
+        None,
+        description="where metrics of each night are left for Prometheus: a file that ends in .prom, for the textfile "
+        "collector of node_exporter, or http(s)://, a Pushgateway; empty for none",
     )
 
     @property

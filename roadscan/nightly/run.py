@@ -32,6 +32,7 @@ from roadscan.nightly.facts import of_drives, of_scan
 from roadscan.nightly.gate import Gates, GatesOfNight
 from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
 from roadscan.nightly.lease import Lease
+from roadscan.nightly.metrics import leave_metrics
 from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
 from roadscan.nightly.record import NightRecord, write_record
 from roadscan.nightly.summary import EXIT_CODES, NightlySummary, NightSummary, Outcome
@@ -88,7 +89,8 @@ def run_nightly(
         LeaseHeld: another run is under way.
         RoadscanError: what stopped a night; its summary says the same.
     """
-    refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
+    files = {"warehouse": config.warehouse, "health.metrics": config.health.metrics}
+    refuse_lost_outputs({field: address for field, address in files.items() if address}, os.environ)
     url = webhook_url(os.environ)
     gates = Gates.open(config.health, force)
     with nightly_lease(config) as lease:
@@ -261,6 +263,7 @@ class _NightlyRun:
             release=record.release,
             as_of=record.as_of,
             node_seconds=now.meter.seconds(),
+            max_quarantined=self.config.health.max_quarantined,
             gates=now.gates.reports,
             forced=now.gates.forced,
             left_out=self.left_out,
@@ -281,10 +284,11 @@ class _NightlyRun:
         """Write, post and show a summary; what fails of it is told by the rest."""
         key = f"logs/nightly-{summary.night}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
         summary = self._write(key, summary)
-        if self._url:
-            refused = post(self._url, {**summary.to_dict(), "text": summary.text()})
-            if refused:
-                summary = self._write(key, replace(summary, warnings=(*summary.warnings, refused)))
+        metrics = self.config.health.metrics
+        told = [leave_metrics(metrics, summary, self.warehouse.store.uri)] if metrics else []
+        told += [post(self._url, {**summary.to_dict(), "text": summary.text()})] if self._url else []
+        if refused := tuple(filter(None, told)):
+            summary = self._write(key, replace(summary, warnings=(*summary.warnings, *refused)))
         self._on_night(summary)
 
     def _write(self, key: str, summary: NightSummary) -> NightSummary:

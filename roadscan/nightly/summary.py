@@ -101,6 +101,7 @@ class NightSummary(FrameCounts):
         on_time: whether it was; None where nobody asked, or where it is not done and still may be.
         gates: what each gate found, by its name; those that had something to judge.
         forced: why closed gates were passed; None where none was.
+        max_quarantined: the largest share of frames in quarantine with which it is complete.
         withheld: why there is no release of the night, though all of its frames are there.
         warnings: what did not change the result.
         error: what stopped the run.
@@ -128,6 +129,7 @@ class NightSummary(FrameCounts):
     left_out: dict[str, str] = field(default_factory=dict)
     done_by: str | None = None
     on_time: bool | None = None
+    max_quarantined: float = 1.0
     gates: dict[str, GateReport] = field(default_factory=dict)
     forced: str | None = None
     withheld: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ import pyarrow as pa
 import ray
 import ray.data
 from ray.util.annotations import RayDeprecationWarning
+from ray.util.metrics import Counter
 
 from roadscan.cluster import free, last_line, offers
 from roadscan.errors import RoadscanError
@@ -39,6 +40,8 @@ PATIENCE_S = 300  # until the first shard
 ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an error's text: how to try again
 #: Of a process that died: for ever by default, so an image that kills it would keep the cluster busy.
 RESTARTS = 3
+#: Counters, which Ray exports as ray_roadscan_scan_frames_total and the like, by field of `Scanned`.
+LIVE = {"frames": "Frames that are scanned and committed.", "detections": "Detections in them."}
 
 
 def scan_on_cluster(config: ScanConfig, plan: ScanPlan, placement: Placement) -> Iterator[Scanned]:
@@ -67,11 +70,19 @@ def scan_on_cluster(config: ScanConfig, plan: ScanPlan, placement: Placement) ->
     try:
         for row in results.iter_rows():
             told.cancel()
+            _count(row)
             yield Scanned(**row)
     except ray.exceptions.RayError as error:
         raise _cause(error) from error
     finally:
         told.cancel()
+
+
+def _count(row: dict[str, Any]) -> None:
+    """Have Ray's metrics of this node count what a shard gave, so that Prometheus sees a scan under way."""
+    for name, meaning in LIVE.items():
+        if row[name]:
+            Counter(f"roadscan_scan_{name}", meaning).inc(row[name])
 
 
 def through_stages(

@@ -1,50 +1,24 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.nights import Scan, config_of, drive_of_night, run
+from support.services import Service
 
 from roadscan.errors import ConfigError
 from roadscan.nightly.webhook import post, webhook_url
 from roadscan.storage import open_store
 
 
-class Service:
-    """A web service that answers with the given codes in turn, then 204."""
-
-    def __init__(self) -> None:
-        self.answers: list[int] = []
-        self.got: list[dict[str, Any]] = []
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                service.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(service.answers.pop(0) if service.answers else 204)
-                self.send_header("Location", "/elsewhere")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/secret"
+def url_of(service: Service) -> str:
+    return f"{service.address}/secret"
 
 
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    made = Service()
-    threading.Thread(target=made.server.serve_forever, daemon=True).start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+def got(service: Service) -> list[dict[str, Any]]:
+    return [json.loads(one.body) for one in service.requests]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +36,8 @@ def test_a_busy_service_is_asked_again_and_a_refusal_is_told(
 ) -> None:
     service.answers = answers
     pauses: list[float] = []
-    refused = post(service.url, {"night": "2026-11-01"}, pauses.append)
-    assert service.got == [{"night": "2026-11-01"}] * asked
+    refused = post(url_of(service), {"night": "2026-11-01"}, pauses.append)
+    assert got(service) == [{"night": "2026-11-01"}] * asked
     assert len(pauses) == asked - 1
     assert (refused is None) if said is None else (refused is not None and said in refused and "secret" not in refused)
 
@@ -91,18 +65,18 @@ def test_none_is_told_where_none_is_set() -> None:
 def test_the_service_gets_the_summary_and_a_text(
     service: Service, tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", service.url)
+    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", url_of(service))
     drive_of_night(tmp_path, 1)
     _, (told,) = run(config_of(tmp_path, detect_model), Scan(), one=1)
-    (got,) = service.got
-    assert got.pop("text") == told.text()
-    assert got == json.loads(json.dumps(told.to_dict()))
+    (posted,) = got(service)
+    assert posted.pop("text") == told.text()
+    assert posted == json.loads(json.dumps(told.to_dict()))
 
 
 def test_a_service_that_refuses_is_a_warning_and_no_failure(
     service: Service, tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", service.url)
+    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", url_of(service))
     service.answers = [403]
     drive_of_night(tmp_path, 1)
     config = config_of(tmp_path, detect_model)
