@@ -49,7 +49,7 @@ ClockTime = Annotated[str, BeforeValidator(_as_written), AfterValidator(_known_t
 
 
 class HealthConfig(Config):
-    """What a night has to be like to be complete."""
+    """What a night has to be like to be released, and who is told of it."""
 
     # One frame in twenty is more than a few damaged files and short tunnels take from a night, and less than one of ten
     # drives whose camera or receiver was dead: of that one somebody should hear in the morning.
@@ -74,6 +74,11 @@ class HealthConfig(Config):
         description="where metrics of each night are left for Prometheus: a file that ends in .prom, for the textfile "
         "collector of node_exporter, or http(s)://, a Pushgateway; empty for none",
     )
+    lineage: ToldAddress | None = Field(
+        None,
+        description="where OpenLineage events of each night go: http(s)://, to which they are posted, or a folder or "
+        "s3://, where each is an object; empty for none",
+    )
 
     @property
     def due(self) -> time | None:
@@ -94,7 +99,9 @@ class NightlyConfig(Config):
     no_progress_s: float = Field(
         1800.0, ge=1, le=86400, description="without a shard committed, a drive read or a tile built: the run is ended"
     )
-    health: HealthConfig = Field(HealthConfig(), description="what a night has to be like to be complete")
+    health: HealthConfig = Field(
+        HealthConfig(), description="what a night has to be like to be released, and who is told of it"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+HTTP = ("http://", "https://")
 TRIES = 3
 TIMEOUT_S = 10
 

@@ -16,12 +16,11 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from roadscan.errors import RoadscanError
-from roadscan.nightly.http import send
+from roadscan.nightly.http import HTTP, send
 from roadscan.nightly.summary import NightSummary
 from roadscan.storage import open_file
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-HTTP = ("http://", "https://")
 JOB = "roadscan"
 
 Sample: TypeAlias = tuple[Mapping[str, str], float]

@@ -7,7 +7,6 @@ What happens of a night, each step safe to die after:
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -28,16 +27,17 @@ from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.cost import NodeMeter
 from roadscan.nightly.dates import Nights
 from roadscan.nightly.deadline import deadline, kept
+from roadscan.nightly.delivery import Delivery
 from roadscan.nightly.facts import of_drives, of_scan
 from roadscan.nightly.gate import Gates, GatesOfNight
 from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
 from roadscan.nightly.lease import Lease
-from roadscan.nightly.metrics import leave_metrics
+from roadscan.nightly.lineage import LineageRun
 from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
 from roadscan.nightly.record import NightRecord, write_record
 from roadscan.nightly.summary import EXIT_CODES, NightlySummary, NightSummary, Outcome
 from roadscan.nightly.verdict import judge
-from roadscan.nightly.webhook import post, webhook_url
+from roadscan.nightly.webhook import webhook_url
 from roadscan.progress import OnProgress, Progress, silent
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import ScanPlan, plan_scan
@@ -89,7 +89,8 @@ def run_nightly(
         LeaseHeld: another run is under way.
         RoadscanError: what stopped a night; its summary says the same.
     """
-    files = {"warehouse": config.warehouse, "health.metrics": config.health.metrics}
+    health = config.health
+    files = {"warehouse": config.warehouse, "health.metrics": health.metrics, "health.lineage": health.lineage}
     refuse_lost_outputs({field: address for field, address in files.items() if address}, os.environ)
     url = webhook_url(os.environ)
     gates = Gates.open(config.health, force)
@@ -116,6 +117,8 @@ class _CurrentNight:
     clock_s: float
     meter: NodeMeter
     gates: GatesOfNight = field(default_factory=GatesOfNight)
+    lineage: LineageRun | None = None
+    untold: list[str] = field(default_factory=list)
     scan_node_s: float = 0.0
     plan: ScanPlan | None = None
 
@@ -135,7 +138,8 @@ class _NightlyRun:
         self.config, self.warehouse = config, Warehouse(config.warehouse)
         self.watchdog = Watchdog(config.no_progress_s)
         self.left_out: dict[str, str] = {}
-        self._url, self._on_progress, self._on_night, self._scan = url, on_progress, on_night, scan
+        self._on_progress, self._on_night, self._scan = on_progress, on_night, scan
+        self._delivery = Delivery(self.warehouse, config.health.metrics, url)
         self._gates = gates
         self._now: _CurrentNight | None = None
 
@@ -144,15 +148,18 @@ class _NightlyRun:
         started_at, meter = datetime.now(UTC), NodeMeter()
         record = planned.record.begun(started_at)
         now = self._now = _CurrentNight(record, started_at, time.monotonic(), meter)
+        if self.config.health.lineage and planned.is_due:
+            now.lineage = self._lineage(self.config.health.lineage)
+            now.untold += filter(None, [now.lineage.start(record)])
         try:
             with meter:
                 summary = self._process(now, planned) if planned.is_due else self._summarise_complete(now)
         except Exception as error:
-            self._deliver(self._summary(now, "error", error=str(error) or type(error).__name__))
+            self._deliver(now, self._summary(now, "error", error=str(error) or type(error).__name__))
             raise
         self._now = None
         if planned.is_due:
-            self._deliver(summary)
+            self._deliver(now, summary)
         else:
             self._on_night(summary)
         return summary
@@ -171,7 +178,7 @@ class _NightlyRun:
                 summary = replace(summary, missing=missing, frames_lost=sum(missing.values()))
             except RoadscanError as error:
                 summary = replace(summary, warnings=(f"what is missing is not known: {error}",))
-            self._deliver(summary)
+            self._deliver(now, summary)
 
         end_process(EXIT_CODES[stop.outcome], deliver_summary)
 
@@ -267,7 +274,7 @@ class _NightlyRun:
             gates=now.gates.reports,
             forced=now.gates.forced,
             left_out=self.left_out,
-            warnings=now.gates.warnings(),
+            warnings=(*now.gates.warnings(), *now.untold),
             **{**base, **facts},
         )
 
@@ -280,20 +287,9 @@ class _NightlyRun:
         done = datetime.fromisoformat(record.as_of).replace(tzinfo=UTC) if record.as_of else now
         return {"done_by": due.isoformat(), "on_time": kept(due, now, done if record.complete else None)}
 
-    def _deliver(self, summary: NightSummary) -> None:
-        """Write, post and show a summary; what fails of it is told by the rest."""
-        key = f"logs/nightly-{summary.night}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
-        summary = self._write(key, summary)
-        metrics = self.config.health.metrics
-        told = [leave_metrics(metrics, summary, self.warehouse.store.uri)] if metrics else []
-        told += [post(self._url, {**summary.to_dict(), "text": summary.text()})] if self._url else []
-        if refused := tuple(filter(None, told)):
-            summary = self._write(key, replace(summary, warnings=(*summary.warnings, *refused)))
-        self._on_night(summary)
+    def _lineage(self, to: str) -> LineageRun:
+        return LineageRun(to, self.warehouse.store.uri, self.config.scan.model, self.config.zone)
 
-    def _write(self, key: str, summary: NightSummary) -> NightSummary:
-        try:
-            self.warehouse.store.write(key, json.dumps(summary.to_dict(), indent=1).encode())
-        except RoadscanError as error:
-            return replace(summary, warnings=(*summary.warnings, f"this summary was not written: {error}"))
-        return summary
+    def _deliver(self, now: _CurrentNight, summary: NightSummary) -> None:
+        """Tell and show a summary."""
+        self._on_night(self._delivery.deliver(summary, now.record, now.lineage))
