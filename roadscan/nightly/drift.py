@@ -6,6 +6,11 @@ Poisson count, since roads differ and one asset is seen in many frames, so the s
 multiplied with the spread that the nights before really had. Centre and spread are median and median absolute
 deviation, which bad nights among them do not move.
 
+In a simulation of nights of 60 to 140 km with eight frames an asset and rates that differ by 10% from night to night, a
+class that did not change was outside on 1.4% of 3,000 nights after thirty nights and on 5.3% after ten, and half of the
+detections were found missing on 96% and 92%; where rates differ by 20%, on 32% and 44%, a quarter left on 83% and 80%.
+So of many classes one is outside now and then, by chance: an alert waits for the second night.
+
 Source: Laney, Improved control charts for attributes, Quality Engineering 14(4), 2002
 (https://doi.org/10.1081/QEN-120003555); deviation: median and MAD in place of the mean and the moving range, as in
 Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
