@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -97,6 +97,19 @@ def statistics(rows: int, ranges: Mapping[str, tuple[Any, Any]], nulls: Mapping[
     return json.dumps({"numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": known})
 
 
+def digest_of(paths: Iterable[str], gone: Iterable[str] = (), *, base: str = "0") -> str:
+    """Paths -> the digest of the set that `base` is of, with these paths added and those in `gone` taken away.
+
+    It is a sum of SHA-256, so a commit to a table of any size costs what it changes (the multiset hash MSet-Add-Hash of
+    Clarke et al., "Incremental Multiset Hash Functions", 2003, without a key: it is against accidents).
+
+    >>> digest_of(["b"], gone=["a"], base=digest_of(["a", "c"])) == digest_of(["c", "b"])
+    True
+    """
+    total = int(base, 16) + sum(map(_number, paths)) - sum(map(_number, gone))
+    return f"{total % (1 << 256):064x}"
+
+
 def read_verified(store: Store, file: DataFile, schema: pa.Schema) -> pa.Table:
     """All rows of a file with exactly these columns; the ones that an older file lacks are null.
 
@@ -144,6 +157,10 @@ def _stored(schema: pa.Schema) -> pa.Schema:
         for field in schema
     ]
     return pa.schema(fields, metadata=schema.metadata)
+
+
+def _number(path: str) -> int:
+    return int(sha256_hex(path.encode()), 16)
 
 
 def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
 from roadscan.storage import Store, engine_options, sha256_hex
-from roadscan.warehouse.files import NARROWED, DataFile, statistics
+from roadscan.warehouse.files import NARROWED, DataFile, digest_of, statistics
 
 COMMIT_TRIES = 100  # each lost one means that another writer went on
 CHECKPOINT_EVERY = 20  # commits: to open a table takes one checkpoint and at most so many small files
@@ -43,6 +43,7 @@ class TableVersion:
         version: in its log.
         rows, files, bytes: of all its data files.
         columns: digest of its schema, to tell when the log must be told a newer one.
+        digest: of the paths of its files (`digest_of`); empty in a release that was made before there was one.
     """
 
     version: int
@@ -50,6 +51,7 @@ class TableVersion:
     files: int = 0
     bytes: int = 0
     columns: str = ""
+    digest: str = ""
 
 
 class TableLog:
@@ -63,16 +65,24 @@ class TableLog:
     def __init__(self, store: Store, table: str) -> None:
         self.store, self.table = store, table
         self._known: dict[int, pa.Table] = {}  # a version never changes
+        self._checked: set[int] = set()
 
-    def files(self, version: int) -> pa.Table:
+    def files(self, standing: TableVersion) -> pa.Table:
         """All files of a version: path, rows, bytes; ``min.``, ``max.`` and ``null_count.`` of each of `NARROWED`.
 
         Raises:
-            WarehouseError: the log does not have this version.
+            WarehouseError: the log does not have this version, or other files at it than those that were released.
         """
-        if version not in self._known:
-            self._known[version] = self._read(version)
-        return self._known[version]
+        files = self._at(standing.version)
+        if standing.version not in self._checked:
+            if standing.digest not in ("", digest_of(files["path"].to_pylist())):
+                raise WarehouseError(
+                    f"{self.store.uri_of(self.table)}: version {standing.version} of its log names "
+                    f"{files.num_rows} files, expected the {standing.files} that were released; something below "
+                    "_delta_log was cut short or replaced: restore it from the bucket's versions or a backup"
+                )
+            self._checked.add(standing.version)
+        return files
 
     def commit(
         self, standing: TableVersion | None, add: Sequence[DataFile], remove: Sequence[DataFile], note: str
@@ -80,6 +90,12 @@ class TableLog:
         """Write the version that follows `standing`.
 
         A commit on top of it that no release names was left by a writer that died or lost; it is undone.
+
+        Args:
+            standing: the version that readers see; None where the table was never written.
+            add: files that it does not have.
+            remove: files that it has.
+            note: for people.
 
         Returns:
             The new version; only a release makes it the one that readers see.
@@ -94,28 +110,30 @@ class TableLog:
         try:
             self._write(version, [*head, *map(_remove, remove), *map(_add, add)], note)
         except Conflict:
-            kept = self.data_files(standing.version) if standing else []
+            kept = self.data_files(standing) if standing else []
             gone = {file.path for file in remove}
             wanted = [*(file for file in kept if file.path not in gone), *add]
             version = self._write_over(version, wanted, note)
-        old = standing or TableVersion(-1)
+        old = standing or TableVersion(-1, digest=digest_of(()))
+        digest = old.digest or digest_of(self.files(old)["path"].to_pylist())
         return TableVersion(
             version,
             old.rows + sum(file.rows for file in add) - sum(file.rows for file in remove),
             old.files + len(add) - len(remove),
             old.bytes + sum(file.bytes for file in add) - sum(file.bytes for file in remove),
             columns,
+            digest_of((file.path for file in add), (file.path for file in remove), base=digest),
         )
 
     def align(self, standing: TableVersion) -> None:
         """Make the newest version have the files of `standing`, for those who open the table without a release."""
         if self.store.exists(_key(self.table, standing.version + 1)):
             with suppress(Conflict):  # then others are at it
-                self._write_over(standing.version + 1, self.data_files(standing.version), "as released")
+                self._write_over(standing.version + 1, self.data_files(standing), "as released")
 
-    def data_files(self, version: int) -> list[DataFile]:
+    def data_files(self, standing: TableVersion) -> list[DataFile]:
         """All files of a version, one by one; of a large table `files` is much faster."""
-        return to_data_files(self.table, self.files(version))
+        return to_data_files(self.table, self.files(standing))
 
     def history(self) -> Iterator[tuple[set[str], set[str]]]:
         """Version after version, the paths that it added and those that it removed."""
@@ -149,7 +167,7 @@ class TableLog:
         for _ in range(COMMIT_TRIES):
             while self.store.exists(_key(self.table, version + 1)):
                 version += 1
-            live = {file.path: file for file in self.data_files(version)}
+            live = {file.path: file for file in to_data_files(self.table, self._at(version))}
             add = [_add(file) for path, file in by_path.items() if path not in live]
             remove = [_remove(file) for path, file in live.items() if path not in by_path]
             if not add and not remove:
@@ -183,6 +201,11 @@ class TableLog:
                 "createdTime": _now_ms(),
             }
         }
+
+    def _at(self, version: int) -> pa.Table:
+        if version not in self._known:
+            self._known[version] = self._read(version)
+        return self._known[version]
 
     def _read(self, version: int) -> pa.Table:
         actions = pa.table(self._open(version).get_add_actions(flatten=True))

@@ -144,7 +144,7 @@ def _migrated(
             wanted = [runs]
         standing = tables.get(table)
         log = TableLog(warehouse.store, table)
-        known = {file.path: file for file in log.data_files(standing.version)} if standing else {}
+        known = {file.path: file for file in log.data_files(standing)} if standing else {}
         add = [file for file in wanted if file.path not in known]
         remove = [file for path, file in known.items() if path not in {file.path for file in wanted}]
         if add or remove:

@@ -172,10 +172,9 @@ class Warehouse:
             drive_id: only those that may have rows of this drive.
             folder: only those in this sub-folder, as of `write`.
         """
-        version = release.version(table)
-        if version is None:
+        files = self._listed(release, table)
+        if files is None:
             return []
-        files = self._logs[table].files(version)
         if folder:
             files = files.filter(pc.starts_with(files["path"], f"{table}/{folder}/"))
         if drive_id is not None:
@@ -246,10 +245,10 @@ class Warehouse:
         Unlike `read` it checks no digests, since it does not read files whole.
         """
         system, root = arrow_filesystem(self.store.uri)
-        version, format_ = release.version(table), ds.ParquetFileFormat()
+        files, format_ = self._listed(release, table), ds.ParquetFileFormat()
         fragments = [
             format_.make_fragment(f"{root}/{path}", filesystem=system, partition_expression=guarantee)
-            for path, guarantee in ([] if version is None else guarantees(self._logs[table].files(version)))
+            for path, guarantee in ([] if files is None else guarantees(files))
         ]
         return ds.FileSystemDataset(fragments, TABLES[table], format_, system)
 
@@ -268,6 +267,10 @@ class Warehouse:
                 self._checked.add(file.path)
             paths.append(self.store.path(file.path))
         return paths
+
+    def _listed(self, release: Release, table: str) -> pa.Table | None:
+        """The files of a table, as of `TableLog.files`; None where it was never written."""
+        return self._logs[table].files(release.tables[table]) if release.has(table) else None
 
     def _extent(self, release: Release, drive_id: str) -> list[tuple[str, Any, Any]]:
         """When and where a drive has rows, as far as `runs` tells: columns, and their least and greatest value."""

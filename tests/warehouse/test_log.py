@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -126,7 +128,43 @@ def test_only_files_that_may_have_a_drive_are_opened(warehouse: Warehouse) -> No
     assert warehouse.files(release, "runs", drive_id="bb") == []
 
 
-def test_a_log_whose_files_are_gone_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def cut_short(log: Path, commit: Path) -> None:
+    commit.write_text(commit.read_text().rpartition("\n")[0])
+
+
+def emptied(log: Path, commit: Path) -> None:
+    commit.write_text("")
+
+
+def of_another_table(log: Path, commit: Path) -> None:
+    commit.write_text(commit.read_text().replace(".parquet", "0.parquet"))
+
+
+@pytest.mark.parametrize("damage", [cut_short, emptied, of_another_table])
+def test_a_log_that_no_longer_says_what_was_released_is_an_error(
+    tmp_path: Path, damage: Callable[[Path, Path], None]
+) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    before, *_, release = [add(warehouse, f"{number}a", f"{number}b") for number in range(3)]
+    log = tmp_path / "runs" / "_delta_log"
+    damage(log, log / f"{1:020d}.json")
+    reader = Warehouse(str(tmp_path))
+    with pytest.raises(WarehouseError, match=r"runs: version 2 .* expected the 6 that were released.*restore it"):
+        reader.read(release, "runs")
+    assert names(reader, before) == ["0a", "0b"]
+
+
+def test_a_release_of_before_there_were_digests_stays_readable_and_the_next_one_has_one(warehouse: Warehouse) -> None:
+    release = add(warehouse, "a", "b")
+    older = replace(release, tables={"runs": replace(release.tables["runs"], digest="")})
+    assert names(Warehouse(warehouse.store.uri), older) == ["a", "b"]
+    more = [warehouse.write("runs", named_runs("c"))]
+    made = warehouse.log("runs").commit(older.tables["runs"], more, [], "more")
+    assert made == warehouse.log("runs").commit(release.tables["runs"], more, [], "more")
+    assert made.digest
+
+
+def test_a_log_whose_files_are_gone_is_named(tmp_path: Path) -> None:
     warehouse = Warehouse(str(tmp_path))
     release = add(warehouse, "a")
     (tmp_path / "runs" / "_delta_log" / f"{0:020d}.json").unlink()
