@@ -8,12 +8,14 @@ Lake protocol, reader version 1 and writer version 2, without partition columns:
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -21,8 +23,13 @@ import pyarrow.compute as pc
 
 from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
-from roadscan.storage import Store, engine_options, sha256_hex
+from roadscan.storage import Store, engine_options, reach, sha256_hex
 from roadscan.warehouse.files import NARROWED, DataFile, digest_of, statistics
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+T = TypeVar("T")
 
 COMMIT_TRIES = 100  # each lost one means that another writer went on
 CHECKPOINT_EVERY = 20  # commits: to open a table takes one checkpoint and at most so many small files
@@ -153,12 +160,7 @@ class TableLog:
     def checkpoint(self, version: int) -> None:
         """Write a checkpoint of a version, now and then; opening the table is faster with it, never different."""
         if version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1:
-            from deltalake.exceptions import DeltaError
-
-            try:
-                self._open(version).create_checkpoint()
-            except (DeltaError, OSError) as error:
-                raise WarehouseError(f"{self.store.uri_of(self.table)}: no checkpoint of its log: {error}") from None
+            self._ask(version, lambda table: table.create_checkpoint())
 
     def _write_over(self, start: int, wanted: Sequence[DataFile], note: str) -> int:
         """Commit on top of the newest version, which is `start` or later, so that `wanted` are the files."""
@@ -208,7 +210,7 @@ class TableLog:
         return self._known[version]
 
     def _read(self, version: int) -> pa.Table:
-        actions = pa.table(self._open(version).get_add_actions(flatten=True))
+        actions = self._ask(version, lambda table: pa.table(table.get_add_actions(flatten=True)))
         names = [name for name in NARROWED if name in TABLES[self.table].names]
         told = [f"{what}.{name}" for name in names for what in ("min", "max", "null_count")]
         columns = {
@@ -222,18 +224,29 @@ class TableLog:
         """A path of the log as a key of the warehouse."""
         return f"{self.table}/{unquote(relative)}"
 
-    def _open(self, version: int) -> Any:
+    def _ask(self, version: int, question: Callable[[DeltaTable], T]) -> T:
+        """Ask delta-rs about a version.
+
+        Raises:
+            AccessDenied, Unreachable, StorageError: the store refuses or does not answer; what to do.
+            WarehouseError: it does, and still the log cannot be read.
+        """
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         address = self.store.uri_of(self.table)
-        try:
-            return DeltaTable(address, version=version, storage_options=engine_options(address))
-        except (DeltaError, OSError) as error:
-            raise WarehouseError(
-                f"{address}: version {version} of its log cannot be read ({error}); it was moved, or files below "
-                "_delta_log were deleted"
-            ) from None
+        for is_last in (False, True):
+            try:
+                return question(DeltaTable(address, version=version, storage_options=engine_options(address)))
+            except (DeltaError, OSError) as error:
+                reach(self.store)  # delta-rs has one error for all; the store's own says which one it is
+                if is_last:
+                    raise WarehouseError(
+                        f"{address}: version {version} of its log cannot be read, though the store answers: "
+                        f"{_first_words(error)}; expected all files below _delta_log: restore those that were moved "
+                        "or deleted, from the bucket's versions or a backup"
+                    ) from None
+        raise AssertionError("unreachable")
 
 
 def to_data_files(table: str, files: pa.Table) -> list[DataFile]:
@@ -327,6 +340,12 @@ def _schema(table: str) -> str:
 
 def _columns(table: str) -> str:
     return sha256_hex(TABLES[table].to_string(show_schema_metadata=False).encode())[:8]
+
+
+def _first_words(error: Exception) -> str:
+    """What an error of delta-rs begins with: it colours its causes, and goes on with whole structures."""
+    plain = re.sub(r"\x1b\[\d+m|↳", "", str(error))
+    return textwrap.shorten(plain, 200, placeholder=" …")
 
 
 def _now_ms() -> int:

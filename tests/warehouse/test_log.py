@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from support.tables import named_runs
 from support.world import commit, drive, make_world
 
-from roadscan.errors import WarehouseError
+from roadscan.demo.server import s3_server
+from roadscan.errors import AccessDenied, Unreachable, WarehouseError
 from roadscan.storage import Store, engine_options
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 from roadscan.warehouse.log import CHECKPOINT_EVERY
@@ -168,5 +169,35 @@ def test_a_log_whose_files_are_gone_is_named(tmp_path: Path) -> None:
     warehouse = Warehouse(str(tmp_path))
     release = add(warehouse, "a")
     (tmp_path / "runs" / "_delta_log" / f"{0:020d}.json").unlink()
-    with pytest.raises(WarehouseError, match="version 0 of its log cannot be read"):
+    with pytest.raises(WarehouseError, match=r"version 0 of its log cannot be read.*restore"):
         Warehouse(str(tmp_path)).read(release, "runs")
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_credentials_that_end_before_a_log_is_read_are_called_by_their_name(
+    s3: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    warehouse = Warehouse(f"s3://warehouse/{tmp_path.name}")
+    release = add(warehouse, "a")
+    reader = Warehouse(warehouse.store.uri)
+    assert reader.current() == release
+    with monkeypatch.context() as patched:
+        patched.setenv(name, "no longer valid")
+        with pytest.raises(AccessDenied, match=r"refused the credentials.*check AWS_ACCESS_KEY_ID"):
+            reader.files(release, "runs")
+    assert names(reader, release) == ["a"]
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+def test_a_store_that_is_gone_before_a_log_is_read_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_server(tmp_path, ("warehouse",)) as server:
+        warehouse = Warehouse("s3://warehouse/gone")
+        release = add(warehouse, "a")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Unreachable, match=r"does not answer.*check AWS_ENDPOINT_URL_S3 and the network"):
+        Warehouse(warehouse.store.uri).files(release, "runs")
