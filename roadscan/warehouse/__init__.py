@@ -13,8 +13,8 @@
 
 A file that no release's version names does not exist for a reader, so a run may die at any point: readers see the
 previous release or the next one, never a mixture. Nobody lists folders. Older releases stay readable: that is time
-travel. Data files are named by their content's digest, so writing one again changes nothing. Each table is also one
-for engines that know nothing of roadscan: the newest version of its log is the current release's.
+travel. The name of a data file ends in its content's digest, and is never given again. Each table is also one for
+engines that know nothing of roadscan: the newest version of its log is the current release's.
 """
 
 from roadscan.warehouse.files import DataFile

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +35,8 @@ class DataFile:
 
     Attributes:
         table: name in `roadscan.schemas.TABLES`.
-        path: key in the warehouse; its name ends in the first `DIGITS` digits of the content's SHA-256.
+        path: key in the warehouse, which is never written again; its name ends in the first `DIGITS` digits of the
+            content's SHA-256.
         rows, bytes: how many.
         stats: least and greatest value and number of nulls by column, as JSON; see `statistics`.
     """
@@ -49,6 +51,11 @@ class DataFile:
     def digest(self) -> str:
         """What the content's SHA-256 begins with."""
         return self.path.removesuffix(".parquet")[-DIGITS:]
+
+    @property
+    def content(self) -> tuple[str, str]:
+        """Folder and digest: equal where files of a table have equal rows."""
+        return self.path.rpartition("/")[0], self.digest
 
 
 def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
@@ -76,10 +83,13 @@ def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
 
 
 def data_file(table: str, start: str, data: bytes, rows: pa.Table) -> DataFile:
-    """The entry of a file: under which key it belongs, which begins with `start`, and what is in it."""
+    """The entry of a file: under which key it belongs, which begins with `start`, and what is in it.
+
+    Every call gives another key, for equal bytes too: who deletes old files that nobody needs cannot meet a new one.
+    """
     names = [column for column in NARROWED if column in rows.column_names]
     ranges, nulls = {name: _range(rows[name]) for name in names}, {name: rows[name].null_count for name in names}
-    path = f"{start}-{sha256_hex(data)[:DIGITS]}.parquet"
+    path = f"{start}-{secrets.token_hex(4)}-{sha256_hex(data)[:DIGITS]}.parquet"
     return DataFile(table, path, rows.num_rows, len(data), statistics(rows.num_rows, ranges, nulls))
 
 

@@ -81,11 +81,13 @@ class Change:
     Attributes:
         note: what it brings, for people.
         add, remove: data files, of any tables.
+        source: the release that `add` takes older files from; None where all of them were just written.
     """
 
     note: str
     add: tuple[DataFile, ...] = ()
     remove: tuple[DataFile, ...] = ()
+    source: Entry | None = None
 
     @property
     def tables(self) -> list[str]:
@@ -94,16 +96,19 @@ class Change:
 
     @property
     def differs(self) -> bool:
-        """Whether any table gets other files: equal ones have equal names."""
+        """Whether any table gets other rows."""
         return any(any(self.of(table)) for table in self.tables)
 
     def of(self, table: str) -> tuple[list[DataFile], list[DataFile]]:
-        """What is added to a table and what removed, without files that are both: those stay."""
-        add, remove = ({file.path: file for file in files if file.table == table} for files in (self.add, self.remove))
-        return (
-            [file for path, file in add.items() if path not in remove],
-            [file for path, file in remove.items() if path not in add],
-        )
+        """What is added to a table and what removed, without pairs of equal rows: of these the older file stays."""
+        remove = {file.path: file for file in self.remove if file.table == table}
+        standing = {file.content: file.path for file in remove.values()}
+        add = []
+        for file in {file.path: file for file in self.add if file.table == table}.values():
+            same = file.path if file.path in remove else standing.get(file.content, "")
+            if remove.pop(same, None) is None:
+                add.append(file)
+        return add, list(remove.values())
 
 
 def successor(base: Release, base_entry: Entry | None, now: datetime) -> Release:

@@ -1,6 +1,14 @@
 """Releases kept and let go of: what changed between two, an older one restored, and files that no kept one needs.
 
 Kept are the current release, every release of the last `days`, and the last one of each month for ever.
+
+A vacuum needs no lock, on any store that shows a write to whoever asks afterwards (S3, a local disk):
+
+- A key is written once. So an old file that no kept release has is not one that a publisher is about to name: that one
+  is new, and new files are spared.
+- Only `restore` names old files again. It does so in the logs first, then asks whether the release that has them still
+  stands, and only then moves the pointer. A vacuum deletes releases first, and then reads the logs. So either it reads
+  there what the restore needs, or the restore finds its release gone.
 """
 
 from __future__ import annotations
@@ -50,13 +58,7 @@ def find_release(warehouse: Warehouse, number: int) -> Release:
     Raises:
         WarehouseError: there is none, or it was let go of.
     """
-    current = warehouse.published()
-    if number == current.number:
-        return current
-    for entry in warehouse.entries(current):
-        if entry.number == number:
-            return warehouse.at(entry)
-    raise WarehouseError(f"release: got {number}; {warehouse.store.uri} has 1 to {current.number}")
+    return warehouse.at(_find(warehouse, number))
 
 
 def difference(warehouse: Warehouse, old: Release, new: Release) -> list[Difference]:
@@ -78,13 +80,14 @@ def restore(warehouse: Warehouse, number: int) -> Release:
     Raises:
         WarehouseError: there is no such release, or it was let go of.
     """
-    wanted = find_release(warehouse, number)
+    entry = _find(warehouse, number)
+    wanted = warehouse.at(entry)
 
     def change(release: Release) -> Change | None:
         tables = [table for table in TABLES if table not in DECIDED and release.has(table)]
         add = [file for table in tables for file in warehouse.files(wanted, table)]
         remove = [file for table in tables for file in warehouse.files(release, table)]
-        made = Change(f"restored {number}", tuple(add), tuple(remove))
+        made = Change(f"restored {number}", tuple(add), tuple(remove), entry)
         return made if made.differs else None
 
     return warehouse.publish(change)
@@ -99,8 +102,6 @@ def vacuum(
     now: datetime | None = None,
 ) -> Vacuumed:
     """Delete what no kept release needs. Two at a time do no harm; one that dies is run again.
-
-    Releases go first, and only then it is looked which files are unneeded: an older one may just have been restored.
 
     Args:
         warehouse: whose.
@@ -125,6 +126,14 @@ def vacuum(
         for path in files:
             warehouse.store.delete(path)
     return Vacuumed(len(releases), len(files), sum(files.values()))
+
+
+def _find(warehouse: Warehouse, number: int) -> Entry:
+    current = warehouse.published()
+    for entry in filter(None, (warehouse.current_entry(), *warehouse.entries(current))):
+        if entry.number == number:
+            return entry
+    raise WarehouseError(f"release: got {number}; {warehouse.store.uri} has 1 to {current.number}")
 
 
 def _staged(warehouse: Warehouse, before: datetime) -> dict[str, int]:

@@ -51,6 +51,10 @@ class Warehouse:
         """The current release; an empty one where nothing was ever published."""
         return self._current()[0]
 
+    def current_entry(self) -> Entry | None:
+        """Where the current release stands; None where nothing was ever published."""
+        return self._current()[1]
+
     def published(self) -> Release:
         """The current release, for those who only read.
 
@@ -115,9 +119,7 @@ class Warehouse:
         try:
             tree: dict[str, Any] = json.loads(self.store.read(entry.path, sha256=entry.sha256))
         except NotFound:
-            raise WarehouseError(
-                f"{self.store.uri}: release {entry.number} was let go of; the last one of each month is kept"
-            ) from None
+            raise self._let_go(entry) from None
         if tree["format"] == releases.OLD_FORMAT:
             raise WarehouseError(
                 f"{self.store.uri}: a warehouse of roadscan 0.1; run: roadscan migrate {self.store.uri}"
@@ -138,6 +140,7 @@ class Warehouse:
 
         Raises:
             Conflict: others won every round.
+            WarehouseError: the release that files come from was let go of meanwhile.
         """
         for _ in range(PUBLISH_TRIES):
             base, entry, tag = self._current()
@@ -146,6 +149,8 @@ class Warehouse:
                 self._settle()
                 return base
             new = self._next(base, entry, wanted)
+            if wanted.source and not self.store.exists(wanted.source.path):  # see `upkeep`
+                raise self._let_go(wanted.source)
             data, place = releases.encode(new)
             self.store.create(place.path, data)
             pointer = json.dumps({"release": new.number, "path": place.path, "sha256": place.sha256}).encode()
@@ -322,6 +327,11 @@ class Warehouse:
                 settled = release
         except RoadscanError as error:
             LOG.warning("%s: other programs may not see the newest release yet: %s", self.store.uri, error)
+
+    def _let_go(self, entry: Entry) -> WarehouseError:
+        return WarehouseError(
+            f"{self.store.uri}: release {entry.number} was let go of; the last one of each month is kept"
+        )
 
     def _current(self) -> tuple[Release, Entry | None, str | None]:
         """The current release, where its manifest is, and the pointer's tag; None where there is no pointer yet."""

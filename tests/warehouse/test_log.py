@@ -112,6 +112,14 @@ def test_a_change_without_a_difference_is_no_commit(warehouse: Warehouse) -> Non
     assert (again.number, again.version("runs")) == (release.number + 1, release.version("runs"))
 
 
+def test_rows_that_are_written_again_are_no_commit(warehouse: Warehouse) -> None:
+    release = add(warehouse, "a", "b")
+    again = [warehouse.write("runs", named_runs(name)) for name in "ab"]
+    change = warehouse.replacement(release, again, "the same")
+    assert not change.differs
+    assert warehouse.publish(lambda _: change).version("runs") == release.version("runs")
+
+
 def test_every_version_stays_readable_over_checkpoints(warehouse: Warehouse) -> None:
     releases = [add(warehouse, f"{number:03d}") for number in range(CHECKPOINT_EVERY + 3)]
     logs = list(warehouse.store.keys("runs/_delta_log/"))

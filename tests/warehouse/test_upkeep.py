@@ -119,6 +119,47 @@ def test_a_release_that_is_restored_while_a_vacuum_runs_keeps_its_files(
     assert runs(Warehouse(warehouse.store.uri), warehouse.current()) == ["a"]
 
 
+def test_a_release_that_goes_while_it_is_restored_is_not_restored(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole vacuum passes after the restore has read its release and before it names its files in a log."""
+    old, current = put(warehouse, "a"), put(warehouse, "b")
+    create = type(warehouse.store).create
+
+    def late(store: Store, key: str, data: bytes) -> str:
+        if "_delta_log" in key:
+            monkeypatch.setattr(type(warehouse.store), "create", create)
+            vacuum(Warehouse(warehouse.store.uri), now=LATER)
+        return create(store, key, data)
+
+    monkeypatch.setattr(type(warehouse.store), "create", late)
+    with pytest.raises(WarehouseError, match="release 1 was let go of"):
+        restore(warehouse, old.number)
+    reader = Warehouse(warehouse.store.uri)
+    assert reader.current() == current
+    assert runs(reader, current) == ["b"]
+    assert runs(reader, put(reader, "c")) == ["c"]
+
+
+def test_rows_that_are_published_again_while_a_vacuum_takes_their_old_file_stay(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written after the vacuum has decided which files go, with the very bytes of one of these."""
+    gone = warehouse.write("runs", named_runs("a", "b"))
+    put(warehouse, "c")
+    delete = type(warehouse.store).delete
+
+    def late(store: Store, key: str) -> None:
+        if key == gone.path:
+            put(Warehouse(store.uri), "a", "b")
+        delete(store, key)
+
+    monkeypatch.setattr(type(warehouse.store), "delete", late)
+    vacuum(warehouse, now=LATER)
+    assert not warehouse.store.exists(gone.path)
+    assert runs(Warehouse(warehouse.store.uri), warehouse.current()) == ["a", "b"]
+
+
 def test_the_history_goes_on_past_releases_that_were_let_go_of(warehouse: Warehouse) -> None:
     for name in "abc":
         put(warehouse, name)

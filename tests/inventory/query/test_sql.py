@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from roadscan.errors import WarehouseError
 from roadscan.inventory import InventoryConfig, query, render, update_inventory
 from roadscan.inventory.views import VIEWS
 from roadscan.schemas import TABLES
-from roadscan.warehouse import Warehouse
+from roadscan.warehouse import Change, Warehouse
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def test_every_table_and_view_can_be_read(uri, name):
 
 @pytest.mark.parametrize("name", [*TABLES, *VIEWS])
 def test_in_an_empty_release_they_are_empty(tmp_path, name):
-    Warehouse(str(tmp_path)).publish(lambda release: replace(release, note="nothing yet"))
+    Warehouse(str(tmp_path)).publish(lambda _: Change("nothing yet"))
     assert query(str(tmp_path), f"SELECT * FROM {name}").num_rows == 0
 
 
