@@ -18,11 +18,10 @@ from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned
 from roadscan.scan.placement import place
 from roadscan.scan.plan import ScanPlan, plan_scan
+from roadscan.scan.publishing import Publisher
 from roadscan.storage import open_store
 from roadscan.warehouse import Warehouse
-from roadscan.warehouse.drives import FILE_BYTES, StagedDrive
-
-PUBLISH_BYTES = 8 * FILE_BYTES  # of finished drives: a long back-fill is seen before it ends
+from roadscan.warehouse.drives import StagedDrive
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,8 @@ class ScanSummary:
 def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: ScanPlan | None = None) -> ScanSummary:
     """A scan's config -> its summary; scans what is to do, and publishes it.
 
-    All drives are one release, as long as they are not more than fills some large files: a year's log stays short.
+    The drives of a night are one release, so a year's log stays short; those of a long back-fill are one at least each
+    day.
 
     Args:
         config: the scan.
@@ -82,10 +82,11 @@ def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: Scan
     config = config.model_copy(update={"warehouse": warehouse.store.uri})  # absolute: actors have their own folder
     drive_of = {shards[0].run_key: drive_id for drive_id, shards in plan.shards.items()}
     left = Counter(drive_of[shard.run_key] for shard in plan.todo)
-    drives = _Publisher(warehouse, plan)
+    drives = Publisher(warehouse, plan)
     for name in plan.shards:
         if not left[name]:
             drives.finish(name)
+    drives.publish()  # an earlier run finished them, who knows when
     total = sum(shard.stop - shard.start for shard in plan.todo)
     frames = detections = 0
     runs_on: dict[str, str] = {}  # by process
@@ -98,6 +99,7 @@ def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: Scan
         left[done.drive_id] -= 1
         if not left[done.drive_id]:
             drives.finish(done.drive_id)
+        drives.publish_if_due()
     drives.publish()
     devices = dict(Counter(runs_on.values()))
     summary = _summarise(
@@ -128,35 +130,6 @@ def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
         connect()
         placement = place(config, nodes(), len(plan.todo), grows=grows())
         yield from scan_on_cluster(config, plan, placement)
-
-
-class _Publisher:
-    """Publishes the drives of a plan, many at a time.
-
-    Attributes:
-        finished: all drives whose shards are committed.
-    """
-
-    def __init__(self, warehouse: Warehouse, plan: ScanPlan) -> None:
-        self.finished: list[StagedDrive] = []
-        self._warehouse, self._plan = warehouse, plan
-        self._waiting: list[StagedDrive] = []
-
-    def finish(self, drive_id: str) -> None:
-        """Take a drive whose shards are all committed."""
-        drive = ledger.collect(
-            self._warehouse, self._plan.drives[drive_id], self._plan.shards[drive_id], self._plan.model.sha256
-        )
-        self.finished.append(drive)
-        self._waiting.append(drive)
-        if sum(file.bytes for waiting in self._waiting for file in waiting.files) >= PUBLISH_BYTES:
-            self.publish()
-
-    def publish(self) -> None:
-        """Publish those that wait."""
-        if self._waiting:
-            ledger.publish(self._warehouse, self._waiting)
-            self._waiting.clear()
 
 
 def _summarise(
