@@ -3,7 +3,12 @@
     latest/assets.parquet, latest/points.parquet, latest/lines.parquet    GeoParquet
     latest/release.json                                                   which release they are of
 
-They follow the pointer, a moment later. Who needs all tables of one moment asks for a release.
+They follow the pointer, a moment later; each has in its metadata which version of the table it is of. Who needs all
+tables of one moment asks for a release.
+
+Several processes may bring releases at a time, and die: an older file never takes the place of a newer one, and once
+``release.json`` names a release, no file is of an older one. For each file is swapped against the tag that it had
+before the pointer was asked: had a newer release been brought meanwhile, its tag would be another one.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from roadscan.errors import NotFound
-from roadscan.storage import arrow_file
+from roadscan.storage import Store, arrow_file
 from roadscan.warehouse.files import DataFile, encode, verified
 from roadscan.warehouse.release import Release
 
@@ -25,25 +30,63 @@ if TYPE_CHECKING:
     from roadscan.warehouse.warehouse import Warehouse
 
 TOLD = "latest/release.json"
+NAMES = ("assets", "points", "lines")
+VERSION = b"assets_version"  # in a file's metadata
 
 
 def bring_latest(warehouse: Warehouse, release: Release) -> None:
-    """Write a release's assets to ``latest/``, unless they are there."""
-    told = json.dumps({"release": release.number, "assets": release.version("assets")}).encode()
-    try:
-        if json.loads(warehouse.store.read(TOLD))["assets"] == release.version("assets"):
-            return
-    except (NotFound, ValueError, KeyError):
-        pass  # not there yet, or by a program that died
+    """Write a release's assets to ``latest/``, unless they are there or the release is no longer the current one.
+
+    Raises:
+        Conflict: another process is at it.
+    """
+    version = release.version("assets")
+    told, tag = _told(warehouse.store)
+    if told == version:
+        return
+    tags = {name: _tag(warehouse.store, _key(name)) for name in NAMES}
+    if warehouse.current() != release:
+        return
     files = warehouse.files(release, "assets")
     rows = warehouse.read_files(files, "assets")
+    metadata = {VERSION: str(version).encode()}
     geo = json.loads(_footer(warehouse, files[0]).get(b"geo", b"null")) if files else None
     is_point = pc.is_null(rows["length_m"])
-    parts = {"assets": rows, "points": rows.filter(is_point), "lines": rows.filter(pc.invert(is_point))}
-    for name, part in parts.items():
-        data, _ = encode("assets", part.replace_schema_metadata(_metadata(geo, part) if geo else None))
-        warehouse.store.write(f"latest/{name}.parquet", data)
-    warehouse.store.write(TOLD, told)
+    for name, part in zip(NAMES, (rows, rows.filter(is_point), rows.filter(pc.invert(is_point))), strict=True):
+        data, _ = encode("assets", part.replace_schema_metadata(metadata | (_metadata(geo, part) if geo else {})))
+        _swap(warehouse.store, _key(name), data, tags[name])
+    _swap(warehouse.store, TOLD, json.dumps({"release": release.number, "assets": version}).encode(), tag)
+
+
+def _key(name: str) -> str:
+    return f"latest/{name}.parquet"
+
+
+def _told(store: Store) -> tuple[int | None, str | None]:
+    """Which version of the table was brought, and the tag of the file that says so; None where none does."""
+    try:
+        data, tag = store.read_tagged(TOLD)
+    except NotFound:
+        return None, None
+    try:
+        return json.loads(data)["assets"], tag
+    except (ValueError, KeyError, TypeError):
+        return None, tag
+
+
+def _tag(store: Store, key: str) -> str | None:
+    try:
+        return store.stat(key).tag
+    except NotFound:
+        return None
+
+
+def _swap(store: Store, key: str, data: bytes, tag: str | None) -> None:
+    """Write what nobody else has written since it had that tag, or did not exist."""
+    if tag is None:
+        store.create(key, data)
+    else:
+        store.swap(key, data, tag=tag)
 
 
 def _footer(warehouse: Warehouse, file: DataFile) -> dict[bytes, bytes]:

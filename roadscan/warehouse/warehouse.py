@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -318,13 +319,17 @@ class Warehouse:
         """
         try:
             settled = None
-            while (release := self.current()) != settled:
+            for _ in range(PUBLISH_TRIES):
+                release = self.current()
+                if release == settled:
+                    return
                 for table, version in release.tables.items():
                     self._logs[table].align(version)
                     self._logs[table].checkpoint(version.version)
-                if release.has("assets"):
-                    bring_latest(self, release)
-                settled = release
+                with suppress(Conflict):  # another one settles, too
+                    if release.has("assets"):
+                        bring_latest(self, release)
+                    settled = release
         except RoadscanError as error:
             LOG.warning("%s: other programs may not see the newest release yet: %s", self.store.uri, error)
 
