@@ -78,6 +78,7 @@ def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
         row_group_size=ROW_GROUP,
         use_dictionary=words,
         bloom_filter_options=looked_up,
+        write_page_checksum=True,
     )
     return buffer.getvalue(), cast
 

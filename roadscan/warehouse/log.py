@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from roadscan.errors import Conflict, NotFound, WarehouseError
 from roadscan.schemas import TABLES
@@ -249,6 +248,12 @@ class TableLog:
         raise AssertionError("unreachable")
 
 
+#: `TableLog.files` of a table that was never written.
+NO_FILES = pa.table(
+    {"path": pa.array([], pa.string()), "rows": pa.array([], pa.int64()), "bytes": pa.array([], pa.int64())}
+)
+
+
 def to_data_files(table: str, files: pa.Table) -> list[DataFile]:
     """Rows of `TableLog.files` -> data files."""
     names = [name for name in NARROWED if f"min.{name}" in files.column_names]
@@ -266,32 +271,6 @@ def to_data_files(table: str, files: pa.Table) -> list[DataFile]:
         )
         for row in files.to_pylist()
     ]
-
-
-def guarantees(files: pa.Table) -> Iterator[tuple[str, pc.Expression]]:
-    """Rows of `TableLog.files` -> each path, and what holds for all rows of the file, for pyarrow's datasets."""
-    names = [name for name in NARROWED if f"min.{name}" in files.column_names]
-    known: dict[tuple[str, Any, Any], pc.Expression] = {}  # of a night's files most are the same, and dear to make
-    for row in files.to_pylist():
-        holds = pc.scalar(True)
-        for name in names:
-            least, greatest, column = row[f"min.{name}"], row[f"max.{name}"], pc.field(name)
-            if least is not None and greatest is not None:
-                key = (name, least, greatest)
-                if key not in known:
-                    known[key] = column.is_null() | ((column >= least) & (column <= greatest))
-                holds &= known[key]
-        yield row["path"], holds
-
-
-def overlapping(files: pa.Table, column: str, least: Any, greatest: Any) -> pa.Table:
-    """Rows of `TableLog.files` -> those whose file may have values of a column from `least` to `greatest`, or nulls."""
-    if not {f"min.{column}", f"null_count.{column}"} <= set(files.column_names):
-        return files
-    begins_before = pc.less_equal(files[f"min.{column}"], pa.scalar(greatest, files[f"min.{column}"].type))
-    ends_after = pc.greater_equal(files[f"max.{column}"], pa.scalar(least, files[f"max.{column}"].type))
-    has_nulls = pc.fill_null(pc.greater(files[f"null_count.{column}"], 0), True)
-    return files.filter(pc.or_(has_nulls, pc.fill_null(pc.and_(begins_before, ends_after), True)))
 
 
 _PROTOCOL = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,15 +16,16 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from roadscan.errors import Conflict, NotFound, RoadscanError, WarehouseError
+from roadscan.errors import Conflict, NotFound, RoadscanError, StorageError, WarehouseError
 from roadscan.schemas import TABLES
-from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store
+from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store, reach
 from roadscan.warehouse import release as releases
 from roadscan.warehouse.cache import local_copies
 from roadscan.warehouse.files import DataFile, conform, data_file, encode, read_verified, schema_of, verified
 from roadscan.warehouse.latest import bring_latest
-from roadscan.warehouse.log import TableLog, guarantees, overlapping, to_data_files
+from roadscan.warehouse.log import NO_FILES, TableLog, to_data_files
 from roadscan.warehouse.release import Change, Entry, Release
+from roadscan.warehouse.scanning import DriveExtents, PrunedDataset, overlapping
 
 LOG = logging.getLogger(__name__)
 POINTER = "current.json"
@@ -43,7 +44,7 @@ class Warehouse:
     def __init__(self, uri: str) -> None:
         self.store: Store = open_store(uri)
         self._logs = {table: TableLog(self.store, table) for table in TABLES}
-        self._runs: tuple[int | None, pa.Table] | None = None
+        self._extents: tuple[int | None, DriveExtents] | None = None
         self._checked: set[str] = set()  # paths of this machine's own warehouse whose digests were looked at
 
     # Releases
@@ -179,14 +180,12 @@ class Warehouse:
             folder: only those in this sub-folder, as of `write`.
         """
         files = self._listed(release, table)
-        if files is None:
-            return []
         if folder:
             files = files.filter(pc.starts_with(files["path"], f"{table}/{folder}/"))
-        if drive_id is not None:
+        if drive_id is not None and table in SURVEYED:
+            files = self._drives(release).files_of(files, drive_id)
+        elif drive_id is not None:
             files = overlapping(files, "drive_id", drive_id, drive_id)
-            for column, least, greatest in self._extent(release, drive_id) if table in SURVEYED else ():
-                files = overlapping(files, column, least, greatest)
         return to_data_files(table, files)
 
     def read(
@@ -197,16 +196,19 @@ class Warehouse:
         Args:
             release: which state.
             table: name in `TABLES`.
-            drive_id: only that drive's rows.
+            drive_id: only that drive's rows; of an object store only their row groups are fetched.
             columns: only these columns.
         """
         schema = schema_of(table, columns)
-        files = self.files(release, table, drive_id=drive_id)
         if drive_id is None:
-            return self.read_files(files, table, columns)
+            return self.read_files(self.files(release, table), table, columns)
+        of_drive = pc.field("drive_id") == drive_id
+        if not isinstance(self.store, DiskStore):
+            with self._scan_errors(table):
+                return conform(self.dataset(release, table).to_table(schema.names, filter=of_drive), schema)
         parts = [
-            conform(pq.read_table(path, columns=_there(path, schema), filters=[("drive_id", "=", drive_id)]), schema)
-            for path in self.local_files(files)
+            conform(pq.read_table(path, columns=_there(path, schema), filters=of_drive), schema)
+            for path in self.local_files(self.files(release, table, drive_id=drive_id))
         ]
         return pa.concat_tables([schema.empty_table(), *parts])
 
@@ -248,15 +250,17 @@ class Warehouse:
     def dataset(self, release: Release, table: str) -> ds.Dataset:
         """A table for engines that read only what a question needs: files by the log's statistics, then row groups.
 
-        Unlike `read` it checks no digests, since it does not read files whole.
+        Unlike `read` it checks no file's digest, since it does not read files whole, but the checksum of each page.
         """
         system, root = arrow_filesystem(self.store.uri)
-        files, format_ = self._listed(release, table), ds.ParquetFileFormat()
-        fragments = [
-            format_.make_fragment(f"{root}/{path}", filesystem=system, partition_expression=guarantee)
-            for path, guarantee in ([] if files is None else guarantees(files))
-        ]
-        return ds.FileSystemDataset(fragments, TABLES[table], format_, system)
+
+        def choose(question: pc.Expression | None) -> pa.Table:
+            files = self._listed(release, table)
+            if question is None or table not in SURVEYED:
+                return files
+            return self._drives(release).files_for(files, question, TABLES[table])
+
+        return PrunedDataset(choose, TABLES[table], system, root)
 
     def local_files(self, files: Iterable[DataFile]) -> list[Path]:
         """Verified paths on this machine for data files, for engines that open files themselves.
@@ -274,24 +278,28 @@ class Warehouse:
             paths.append(self.store.path(file.path))
         return paths
 
-    def _listed(self, release: Release, table: str) -> pa.Table | None:
-        """The files of a table, as of `TableLog.files`; None where it was never written."""
-        return self._logs[table].files(release.tables[table]) if release.has(table) else None
+    def _listed(self, release: Release, table: str) -> pa.Table:
+        """The files of a table, as of `TableLog.files`."""
+        return self._logs[table].files(release.tables[table]) if release.has(table) else NO_FILES
 
-    def _extent(self, release: Release, drive_id: str) -> list[tuple[str, Any, Any]]:
-        """When and where a drive has rows, as far as `runs` tells: columns, and their least and greatest value."""
+    def _drives(self, release: Release) -> DriveExtents:
+        """When and where the drives of a release have rows."""
         version = release.version("runs")
-        if self._runs is None or self._runs[0] != version:
-            self._runs = version, self.read(release, "runs", columns=["drive_id", "started_at", "ended_at", "bbox"])
-        found = self._runs[1].filter(pc.equal(self._runs[1]["drive_id"], drive_id)).to_pylist()
-        if len(found) != 1 or None in found[0].values():
-            return []
-        run, box = found[0], found[0]["bbox"]
-        return [
-            ("captured_at", run["started_at"], run["ended_at"]),
-            ("camera_lon", box["xmin"], box["xmax"]),
-            ("camera_lat", box["ymin"], box["ymax"]),
-        ]
+        if self._extents is None or self._extents[0] != version:
+            schema = schema_of("runs", ["drive_id", "started_at", "ended_at", "bbox"])
+            files = self.local_files(self.files(release, "runs"))
+            parts = [conform(pq.read_table(path, columns=_there(path, schema)), schema) for path in files]
+            self._extents = version, DriveExtents(pa.concat_tables([schema.empty_table(), *parts]))
+        return self._extents[1]
+
+    @contextmanager
+    def _scan_errors(self, table: str) -> Iterator[None]:
+        """Arrow's errors as roadscan's: it has one for all, so the store is asked."""
+        try:
+            yield
+        except OSError as error:
+            reach(self.store)
+            raise StorageError(f"{self.store.uri_of(table)}: a file cannot be read: {error}") from None
 
     def _write(self, table: str, rows: pa.Table, start: str) -> DataFile:
         data, cast = encode(table, rows)

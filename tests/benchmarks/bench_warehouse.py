@@ -86,14 +86,17 @@ def _after_years(drives: int, nights: int, cars: int, asked: Asked) -> Table:
     files = {table: version.files for table, version in release.tables.items()}
     table = _costs(f"{drives:,} drives, {nights} nights, {sum(files.values()):,} files")
     back = timedelta(days=min(365, nights // 2))
-    drive = Night(LAST - back, cars).drive_id(cars // 2)
+    drive, next_night = Night(LAST - back, cars).drive_id(cars // 2), Night(LAST + timedelta(days=1 + NIGHTS), cars)
     for what, operation, arguments in (
         ("current", _current, ()),
         (f"as_of {back.days} days back", _as_of, (LAST + timedelta(hours=10) - back,)),
         ("files of one drive", _files, (drive,)),
         ("dataset, narrowed", _dataset, (drive,)),
         ("publish, mean of 20", _publish, (cars,)),
-        ("publish_drives", _publish_drives, (staged(Warehouse(uri), Night(LAST + timedelta(days=1 + NIGHTS), cars)),)),
+        ("publish_drives", _publish_drives, (staged(Warehouse(uri), next_night),)),
+        ("query of a drive in it", _by_query, (next_night.drive_id(cars // 2),)),
+        ("once more", _by_query, (next_night.drive_id(cars // 3),)),
+        ("read of a drive in it", _by_read, (next_night.drive_id(cars // 2),)),
     ):
         asked.forget()
         cost = _alone(operation, uri, *arguments, ready=asked.forget)

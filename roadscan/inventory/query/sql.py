@@ -16,6 +16,7 @@ from roadscan.errors import WarehouseError
 from roadscan.inventory.views import STORED, VIEWS
 from roadscan.schemas import TABLES
 from roadscan.settings import time_zone
+from roadscan.storage import reach
 from roadscan.warehouse import Release, Warehouse
 from roadscan.warehouse.warehouse import SURVEYED
 
@@ -56,7 +57,8 @@ def query_release(warehouse: Warehouse, release: Release, sql: str) -> pa.Table:
             connection.execute(f"SET TimeZone = {quoted(time_zone(warehouse.store))}")
             define_views(connection, warehouse, release, *named(sql))
             return connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
+            reach(warehouse.store)  # what a store refuses reaches here in DuckDB's words
             raise WarehouseError(f"query: {error}\n{_names()}") from None
 
 
