@@ -13,6 +13,7 @@ A vacuum needs no lock, on any store that shows a write to whoever asks afterwar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,7 @@ from roadscan.warehouse.warehouse import STAGING, Warehouse
 
 KEPT_DAYS = 90
 STAGING_DAYS = 7
+OLD_COMMITS = "commits"  # of scans of roadscan 0.1, whose place `STAGING` took
 DECIDED = ("reviews",)  # what people decided, which no restore takes back
 
 
@@ -43,7 +45,8 @@ class Vacuumed:
 
     Attributes:
         releases: manifests.
-        files: data files that no kept release needs, and what no release ever named.
+        files: data files that no kept release needs, and what no release ever named: staged files, manifests of
+            publishers that lost, commits of roadscan 0.1.
         bytes: of those files.
     """
 
@@ -119,7 +122,7 @@ def vacuum(
     if not dry_run:
         for path in releases:
             warehouse.store.delete(path)
-    files = _staged(warehouse, before)
+    files = _staged(warehouse, before) | _forsaken(warehouse, before)
     for table in TABLES:
         files |= _unneeded(warehouse, table, kept, before)
     if not dry_run:
@@ -130,10 +133,16 @@ def vacuum(
 
 def _find(warehouse: Warehouse, number: int) -> Entry:
     current = warehouse.published()
-    for entry in filter(None, (warehouse.current_entry(), *warehouse.entries(current))):
+    for entry in _chain(warehouse):
         if entry.number == number:
             return entry
     raise WarehouseError(f"release: got {number}; {warehouse.store.uri} has 1 to {current.number}")
+
+
+def _chain(warehouse: Warehouse) -> Iterator[Entry]:
+    """Where every release stands, from the current one back; also those that were let go of."""
+    current, entry = warehouse.pointed()
+    yield from filter(None, (entry, *warehouse.entries(current)))
 
 
 def _staged(warehouse: Warehouse, before: datetime) -> dict[str, int]:
@@ -143,6 +152,18 @@ def _staged(warehouse: Warehouse, before: datetime) -> dict[str, int]:
         scans.setdefault(entry.key.split("/")[1], []).append(entry)
     old = [entry for files in scans.values() if max(one.written_at for one in files) < before for entry in files]
     return {entry.key: entry.size for entry in sorted(old, key=lambda entry: not entry.key.endswith(".json"))}
+
+
+def _forsaken(warehouse: Warehouse, before: datetime) -> dict[str, int]:
+    """Manifests that lost the pointer to another one, and commits of roadscan 0.1, with sizes."""
+    old = {
+        entry.key: entry.size
+        for folder in ("releases", OLD_COMMITS)
+        for entry in warehouse.store.entries(f"{folder}/")
+        if entry.written_at < before
+    }
+    named = {entry.path for entry in _chain(warehouse)}  # after the listing: what was just published is known, too
+    return {key: size for key, size in old.items() if key not in named}
 
 
 def _sorted_out(warehouse: Warehouse, current: Release, since: datetime) -> tuple[list[Release], list[Entry]]:

@@ -53,9 +53,10 @@ class Warehouse:
         """The current release; an empty one where nothing was ever published."""
         return self._current()[0]
 
-    def current_entry(self) -> Entry | None:
-        """Where the current release stands; None where nothing was ever published."""
-        return self._current()[1]
+    def pointed(self) -> tuple[Release, Entry | None]:
+        """The current release, and where it stands; an empty one and None where nothing was ever published."""
+        release, entry, _ = self._current()
+        return release, entry
 
     def published(self) -> Release:
         """The current release, for those who only read.

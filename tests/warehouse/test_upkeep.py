@@ -160,6 +160,30 @@ def test_rows_that_are_published_again_while_a_vacuum_takes_their_old_file_stay(
     assert runs(Warehouse(warehouse.store.uri), warehouse.current()) == ["a", "b"]
 
 
+def test_manifests_of_publishers_that_lost_and_commits_of_0_1_go_when_they_are_old(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(warehouse, "a")
+    other, swap = Warehouse(warehouse.store.uri), type(warehouse.store).swap
+
+    def late(store: Store, key: str, data: bytes, *, tag: str) -> str:
+        monkeypatch.setattr(type(warehouse.store), "swap", swap)
+        put(other, "b")
+        return swap(store, key, data, tag=tag)
+
+    monkeypatch.setattr(type(warehouse.store), "swap", late)
+    put(warehouse, "c")
+    warehouse.store.write("commits/key/000000.json", b"{}")
+    manifests = set(warehouse.store.keys("releases/"))
+    assert len(manifests) == 4  # one of them lost
+    assert vacuum(warehouse).files == 0
+    assert set(warehouse.store.keys("releases/")) == manifests
+    vacuum(warehouse, now=LATER, days=1000)
+    assert [one.number for one in warehouse.history()] == [3, 2, 1]
+    assert len(list(warehouse.store.keys("releases/"))) == 3
+    assert not warehouse.store.exists("commits/key/000000.json")
+
+
 def test_the_history_goes_on_past_releases_that_were_let_go_of(warehouse: Warehouse) -> None:
     for name in "abc":
         put(warehouse, name)
