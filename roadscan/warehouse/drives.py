@@ -66,8 +66,8 @@ def publish_drives(
         if not ids:
             return None
         chosen = [drive for drive in drives if drive.drive_id in ids]
-        known = warehouse.read(release, "runs", columns=["drive_id"])["drive_id"].to_pylist()
-        again = sorted(ids.intersection(known))
+        known = warehouse.read(release, "runs", columns=["drive_id"])["drive_id"]
+        again = sorted(known.filter(pc.is_in(known, pa.array(sorted(ids)))).to_pylist())
         add, remove = _runs(warehouse, release, chosen, again)
         for table in SURVEYED:
             parts = [file for drive in chosen for file in drive.files if file.table == table]

@@ -248,10 +248,9 @@ class TableLog:
         raise AssertionError("unreachable")
 
 
-#: `TableLog.files` of a table that was never written.
-NO_FILES = pa.table(
-    {"path": pa.array([], pa.string()), "rows": pa.array([], pa.int64()), "bytes": pa.array([], pa.int64())}
-)
+def no_files() -> pa.Table:
+    """`TableLog.files` of a table that was never written."""
+    return pa.schema({"path": pa.string(), "rows": pa.int64(), "bytes": pa.int64()}).empty_table()
 
 
 def to_data_files(table: str, files: pa.Table) -> list[DataFile]:

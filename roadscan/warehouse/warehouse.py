@@ -9,11 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from roadscan.errors import Conflict, NotFound, RoadscanError, StorageError, WarehouseError
@@ -21,11 +20,14 @@ from roadscan.schemas import TABLES
 from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store, reach
 from roadscan.warehouse import release as releases
 from roadscan.warehouse.cache import local_copies
+from roadscan.warehouse.extents import DriveExtents, overlapping
 from roadscan.warehouse.files import DataFile, conform, data_file, encode, read_verified, schema_of, verified
 from roadscan.warehouse.latest import bring_latest
-from roadscan.warehouse.log import NO_FILES, TableLog, to_data_files
+from roadscan.warehouse.log import TableLog, no_files, to_data_files
 from roadscan.warehouse.release import Change, Entry, Release
-from roadscan.warehouse.scanning import DriveExtents, PrunedDataset, overlapping
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 LOG = logging.getLogger(__name__)
 POINTER = "current.json"
@@ -253,13 +255,20 @@ class Warehouse:
 
         Unlike `read` it checks no file's digest, since it does not read files whole, but the checksum of each page.
         """
+        from roadscan.warehouse.scanning import PrunedDataset, let_through
+
         system, root = arrow_filesystem(self.store.uri)
 
         def choose(question: pc.Expression | None) -> pa.Table:
             files = self._listed(release, table)
             if question is None or table not in SURVEYED:
                 return files
-            return self._drives(release).files_for(files, question, TABLES[table])
+            drives = self._drives(release)
+            chosen = let_through(question, drives.ids, TABLES[table])
+            if chosen is None:
+                return files
+            paths = {path for drive_id in chosen for path in drives.files_of(files, drive_id)["path"].to_pylist()}
+            return files.filter(pc.is_in(files["path"], pa.array(sorted(paths), pa.string())))
 
         return PrunedDataset(choose, TABLES[table], system, root)
 
@@ -281,7 +290,7 @@ class Warehouse:
 
     def _listed(self, release: Release, table: str) -> pa.Table:
         """The files of a table, as of `TableLog.files`."""
-        return self._logs[table].files(release.tables[table]) if release.has(table) else NO_FILES
+        return self._logs[table].files(release.tables[table]) if release.has(table) else no_files()
 
     def _drives(self, release: Release) -> DriveExtents:
         """When and where the drives of a release have rows."""
@@ -289,7 +298,7 @@ class Warehouse:
         if self._extents is None or self._extents[0] != version:
             schema = schema_of("runs", ["drive_id", "started_at", "ended_at", "bbox"])
             files = self.local_files(self.files(release, "runs"))
-            parts = [conform(pq.read_table(path, columns=_there(path, schema)), schema) for path in files]
+            parts = [conform(pq.ParquetFile(path).read(_there(path, schema)), schema) for path in files]
             self._extents = version, DriveExtents(pa.concat_tables([schema.empty_table(), *parts]))
         return self._extents[1]
 

@@ -25,21 +25,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset as ds
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support import world
 from support.requests_counted import Asked, counted_requests
 from support.years import CARS, LAST, Night, staged, write_years
 
 from roadscan.demo.server import s3_server
-from roadscan.inventory.query import query
 from roadscan.storage import arrow_filesystem, engine_options, sha256_hex
 from roadscan.warehouse import Change, Warehouse
 from roadscan.warehouse.drives import StagedDrive, publish_drives
@@ -119,6 +117,8 @@ def _files(uri: str, drive_id: str) -> str:
 
 def _dataset(uri: str, drive_id: str) -> str:
     warehouse = Warehouse(uri)
+    import pyarrow.dataset as ds
+
     dataset = warehouse.dataset(warehouse.published(), "observations")
     return f"{len(list(dataset.get_fragments(filter=ds.field('drive_id') == drive_id)))} files"
 
@@ -142,6 +142,8 @@ def _publish_drives(uri: str, drives: list[StagedDrive]) -> str:
 
 def _engines(drives: int, asked: Asked) -> Table:
     """One drive's observations, by each engine, from a warehouse of real files."""
+    from support import world
+
     uri, per_night = "s3://warehouse/real", 6
     warehouse = Warehouse(uri)
     for night in range(drives // per_night):
@@ -166,6 +168,8 @@ def _engines(drives: int, asked: Asked) -> Table:
 
 
 def _by_query(uri: str, drive_id: str) -> str:
+    from roadscan.inventory.query import query
+
     found = query(uri, f"SELECT * FROM observations WHERE drive_id = '{drive_id}'")
     return f"{found.num_rows} rows"
 
@@ -184,6 +188,7 @@ def _by_polars(uri: str, drive_id: str) -> str:
 
 
 def _by_delta(uri: str, drive_id: str) -> str:
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
     address = f"{uri}/observations"
@@ -192,6 +197,8 @@ def _by_delta(uri: str, drive_id: str) -> str:
 
 
 def _by_files(uri: str, drive_id: str) -> str:
+    import pyarrow.dataset as ds
+
     warehouse = Warehouse(uri)
     system, root = arrow_filesystem(uri)
     files = [f"{root}/{file.path}" for file in warehouse.files(warehouse.published(), "observations")]
@@ -251,15 +258,26 @@ def _publish_manifest(path: str) -> int:
 def _alone(operation: Callable[..., Any], *arguments: Any, ready: Callable[[], None] = lambda: None) -> Cost:
     """Run an operation in a process of its own; `ready` is called when that has its imports."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        imports = pool.submit(_imported).result()
+        imports = pool.submit(_imported, IMPORTS.get(operation.__name__, ())).result()
         ready()
         answer, cpu, peak = pool.submit(_measured, operation, arguments).result()
     return Cost(answer, cpu, peak, imports)
 
 
-def _imported() -> float:
-    import deltalake  # noqa: F401
+#: What an operation imports late, beside what every one does.
+IMPORTS = {
+    "_by_query": ("roadscan.inventory.query", "pyarrow.dataset"),
+    "_by_read": ("pyarrow.dataset",),
+    "_dataset": ("pyarrow.dataset",),
+    "_by_polars": ("polars",),
+    "_by_delta": ("pyarrow.dataset",),
+    "_by_files": ("pyarrow.dataset",),
+}
 
+
+def _imported(modules: tuple[str, ...]) -> float:
+    for name in ("deltalake", "pandas", *modules):  # pandas: pyarrow does, for its first array
+        import_module(name)
     Warehouse(f"s3://warehouse/{os.getpid()}").store.exists("nothing")  # the client, of a second's CPU
     return _peak_mb()
 
