@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.errors import AccessDenied, StorageError, SurveyError, Unreachable
 from roadscan.storage import open_store, sha256_hex
 from roadscan.survey.drive import MANIFEST, Drive, find_drives, read_drive
+
+LOOKED_AGAIN = timedelta(days=7)  # since a drive was scanned
+ASKED = ("drive_id", "drive_uri", "drive_sha256", "frames_failed", "finished_at")  # of `runs`
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,17 @@ class NewDrives:
     left_out: dict[str, str]
 
 
-def find_new(addresses: Iterable[str], runs: Sequence[dict[str, Any]], *, zone: ZoneInfo, now: datetime) -> NewDrives:
+def find_new(addresses: Iterable[str], runs: pa.Table, *, zone: ZoneInfo, now: datetime) -> NewDrives:
     """Addresses -> the drives there of which no release holds every frame.
 
-    Of a drive that is known only its manifest is read. Which model it was scanned with does not matter: a new one is
-    for new drives, and `roadscan scan` scans the old ones again. A drive that cannot be used keeps no other one back.
+    Of a drive that was scanned whole within `LOOKED_AGAIN` its manifest is read, as it may have been ingested anew; of
+    one scanned before, nothing, so that a night costs the same after years: whoever ingests that one anew names the
+    drive itself, or runs `roadscan scan`. Which model it was scanned with does not matter: a new one is for new drives,
+    and `roadscan scan` scans the old ones again. A drive that cannot be used keeps no other one back.
 
     Args:
         addresses: drives, or folders of drives.
-        runs: rows of the released `runs`.
+        runs: the released `runs`, with the columns of `ASKED`.
         zone: the department's time zone.
         now: a drive that begins later has a wrong clock.
 
@@ -63,15 +68,21 @@ def find_new(addresses: Iterable[str], runs: Sequence[dict[str, Any]], *, zone: 
         SurveyError: nothing at an address.
         AccessDenied, Unreachable: the store did not answer for what is there.
     """
-    done = {row["drive_sha256"] for row in runs if not row["frames_failed"]}
-    owner = {row["drive_id"]: row["drive_uri"] for row in runs}
+    whole = runs.filter(pc.equal(runs["frames_failed"], 0))
+    done = set(whole["drive_sha256"].to_pylist())
+    settled = set(whole.filter(pc.less(whole["finished_at"], pa.scalar(now - LOOKED_AGAIN)))["drive_uri"].to_pylist())
+    owner = dict(zip(runs["drive_id"].to_pylist(), runs["drive_uri"].to_pylist(), strict=True))
+    known = set(owner.values())
     new: dict[str, NightDrive] = {}
     left_out: dict[str, str] = {}
     for address in addresses:
-        found = find_drives(address)
+        found = find_drives(address, known=known)
         if not found:
             raise SurveyError(f"scan.drives: no drive at {address}; expected drives, or a folder of drives")
+        is_named = found == [open_store(address).uri]
         for uri in found:
+            if uri in settled and not is_named:
+                continue
             try:
                 if sha256_hex(open_store(uri).read(MANIFEST)) in done:
                     continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
-from roadscan.nightly.drives import NightDrive, began, find_new
+from roadscan.nightly.drives import ASKED, NightDrive, began, find_new
 from roadscan.nightly.record import NightRecord, read_record
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import plan_scan
@@ -57,7 +57,7 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
         SurveyError, StorageError, WarehouseError: as `find_new` and `read_record`.
     """
     warehouse = Warehouse(config.warehouse)
-    runs = warehouse.read(warehouse.current(), "runs").to_pylist()
+    runs = warehouse.read(warehouse.current(), "runs", columns=ASKED)
     found = find_new(config.scan.drives, runs, zone=config.zone, now=now)
     taken: dict[date | None, list[NightDrive]] = {}
     for drive in found.drives:

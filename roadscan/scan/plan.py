@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
+
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.errors import SurveyError
 from roadscan.model.bundle import ModelFile, inspect
@@ -45,7 +47,7 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     model = inspect(config.model, task=config.task)
     warehouse = Warehouse(config.warehouse)
-    runs = warehouse.read(warehouse.current(), "runs").to_pylist()
+    released = warehouse.read(warehouse.current(), "runs")
     drives: dict[str, Drive] = {}
     shards: dict[str, list[Shard]] = {}
     todo: list[Shard] = []
@@ -60,6 +62,7 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
                 raise SurveyError(
                     f"drives: {drive.uri} and {drives[drive.drive_id].uri} have the same drive_id {drive.drive_id!r}"
                 )
+            runs = released.filter(pc.equal(released["drive_id"], drive.drive_id)).to_pylist()
             drives[drive.drive_id] = drive
             key = ledger.run_key(drive, model.sha256, config.fingerprint())
             if ledger.is_done(runs, drive, key, retry_quarantined=config.retry_quarantined):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -140,12 +140,18 @@ def read_drive(uri: str) -> Drive:
     return Drive(check_name("drive_id", drive_id), uri.rstrip("/"), root, cameras, frames, sha256_hex(text))
 
 
-def find_drives(uri: str) -> list[str]:
-    """Addresses of the drives at an address: itself, or the folders directly below it that hold a drive, in order."""
+def find_drives(uri: str, *, known: Container[str] = ()) -> list[str]:
+    """Addresses of the drives at an address: itself, or the folders directly below it that hold a drive, in order.
+
+    Args:
+        uri: the address.
+        known: addresses of drives. A folder among them holds one, and its store is not asked.
+    """
     store = open_store(uri)
     if store.exists(MANIFEST):
         return [store.uri]
-    return [store.uri_of(name) for name in store.folders() if store.exists(f"{name}/{MANIFEST}")]
+    folders = ((name, store.uri_of(name)) for name in store.folders())
+    return [address for name, address in folders if address in known or store.exists(f"{name}/{MANIFEST}")]
 
 
 def _conform(table: pa.Table, *, where: str) -> pa.Table:

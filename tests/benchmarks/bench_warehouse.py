@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -30,15 +30,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.requests_counted import Asked, counted_requests
-from support.years import CARS, LAST, Night, staged, write_years
+from support.years import CARS, DRIVES, LAST, Night, staged, write_years
+from support.years import nights as years
 
 from roadscan.demo.server import s3_server
-from roadscan.storage import arrow_filesystem, engine_options, sha256_hex
+from roadscan.schemas import DRIVE_FRAMES
+from roadscan.storage import arrow_filesystem, engine_options, open_store, sha256_hex
 from roadscan.warehouse import Change, Warehouse
 from roadscan.warehouse.drives import StagedDrive, publish_drives
 
@@ -67,7 +70,7 @@ def main() -> None:
     console = Console(width=140)
     with tempfile.TemporaryDirectory(prefix="bench-warehouse-") as folder:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
-        with s3_server(Path(folder), ("warehouse",)), counted_requests() as asked:
+        with s3_server(Path(folder), ("raw", "warehouse")), counted_requests() as asked:
             for drives, nights, cars in SIZES:
                 if drives <= arguments.drives:
                     console.print(_after_years(drives, nights, cars, asked))
@@ -91,6 +94,7 @@ def _after_years(drives: int, nights: int, cars: int, asked: Asked) -> Table:
         ("files of one drive", _files, (drive,)),
         ("dataset, narrowed", _dataset, (drive,)),
         ("publish, mean of 20", _publish, (cars,)),
+        ("plan of a night", _plan, (_write_drives(nights, cars), Night(LAST + timedelta(days=1), cars))),
         ("publish_drives", _publish_drives, (staged(Warehouse(uri), next_night),)),
         ("query of a drive in it", _by_query, (next_night.drive_id(cars // 2),)),
         ("once more", _by_query, (next_night.drive_id(cars // 3),)),
@@ -135,6 +139,37 @@ def _publish(uri: str, cars: int) -> str:
 def _publish_drives(uri: str, drives: list[StagedDrive]) -> str:
     release = publish_drives(Warehouse(uri), drives, lambda _: [drive.drive_id for drive in drives], "a night")
     return f"{release.tables['runs'].files} of runs"
+
+
+def _write_drives(nights: int, cars: int) -> str:
+    """A folder with a manifest for each drive of these nights, and with the drives of the next one."""
+    from support.drives import CAMERA, frame
+
+    from roadscan.survey.drive import write_drive
+
+    raw = open_store(DRIVES)
+    ids = [night.drive_id(car) for night in years(nights, cars) for car in range(cars)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda name: raw.write(f"{name}/drive.json", name.encode()), ids))
+    night = Night(LAST + timedelta(days=1), cars)
+    frames = pa.Table.from_pylist([frame(index, captured_at=night.begin) for index in range(10)], DRIVE_FRAMES)
+    for car in range(cars):
+        name = night.drive_id(car)
+        write_drive(raw.child(name), drive_id=name, cameras=[CAMERA], frames=frames, source="bench")
+    return raw.uri
+
+
+def _plan(uri: str, drives: str, night: Night) -> str:
+    from roadscan.nightly.config import NightlyConfig
+    from roadscan.nightly.dates import nights_of
+    from roadscan.nightly.plan import plan_nights
+
+    tree = {"warehouse": uri, "time_zone": "UTC", "scan": {"drives": [drives], "model": "demo"}, "inventory": {}}
+    now = night.begin + timedelta(hours=12)
+    plan = plan_nights(
+        NightlyConfig.model_validate(tree), nights_of(night.begin.date(), None, None, today=now.date()), now
+    )
+    return f"{sum(len(one.to_scan) for one in plan.nights)} new, {len(plan.left_out)} left out"
 
 
 # Engines
@@ -266,6 +301,7 @@ def _alone(operation: Callable[..., Any], *arguments: Any, ready: Callable[[], N
 
 #: What an operation imports late, beside what every one does.
 IMPORTS = {
+    "_plan": ("roadscan.nightly.plan",),
     "_by_query": ("roadscan.inventory.query", "pyarrow.dataset"),
     "_by_read": ("pyarrow.dataset",),
     "_dataset": ("pyarrow.dataset",),

@@ -15,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from roadscan.schemas import RUNS, TABLES
+from roadscan.storage import sha256_hex
 from roadscan.warehouse import DataFile, Release, Warehouse
 from roadscan.warehouse import release as releases
 from roadscan.warehouse.drives import SMALL_BYTES, StagedDrive
 from roadscan.warehouse.files import data_file, encode, statistics
 from roadscan.warehouse.warehouse import POINTER
 
+DRIVES = "s3://raw/drives"
 CARS = 200
 FRAMES = 25_000  # a drive
 FILES = {"frames": 6, "observations": 14}  # a night
@@ -51,10 +53,12 @@ class Night:
         ids = [self.drive_id(car) for car in range(n)]
         columns = {
             "drive_id": ids,
-            "drive_uri": [f"s3://raw/drives/{name}" for name in ids],
-            "drive_sha256": [rng.bytes(32).hex() for _ in ids],
+            "drive_uri": [f"{DRIVES}/{name}" for name in ids],
+            "drive_sha256": [sha256_hex(name.encode()) for name in ids],
             "run_key": [rng.bytes(12).hex() for _ in ids],
-            **{name: np.full(n, FRAMES if name != "observations" else 3 * FRAMES) for name in RUNS.names[4:9]},
+            **{name: np.full(n, FRAMES) for name in ("frames", "frames_ok")},
+            **{name: np.zeros(n) for name in ("frames_quarantined", "frames_failed")},
+            "observations": np.full(n, 3 * FRAMES),
             **{name: ["5f" * 32] * n for name in ("model_sha256", "code_version")},
             "finished_at": [self.begin + NIGHT] * n,
             "started_at": [self.begin + timedelta(minutes=car) for car in range(n)],

@@ -1,0 +1,66 @@
+"""Which drives are new, and which of those that are known are looked at."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from support.drives import START, make_drive
+
+from roadscan.nightly.drives import LOOKED_AGAIN, find_new
+from roadscan.storage import DiskStore
+from roadscan.survey.drive import read_drive
+
+NOW = START + timedelta(days=100)
+JUST_NOW, LONG_AGO = NOW - timedelta(hours=1), NOW - LOOKED_AGAIN - timedelta(hours=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("old", "young", "new"):
+        make_drive(str(tmp_path / name), n=1, drive_id=name)
+    return tmp_path
+
+
+def runs_of(folder: Path, *, failed: int = 0, **finished: datetime) -> pa.Table:
+    """Released runs of drives, by when they were finished."""
+    drives = [read_drive(str(folder / name)) for name in finished]
+    return pa.table(
+        {
+            "drive_id": [drive.drive_id for drive in drives],
+            "drive_uri": [drive.uri for drive in drives],
+            "drive_sha256": [drive.sha256 for drive in drives],
+            "frames_failed": [failed for _ in drives],
+            "finished_at": pa.array(finished.values(), pa.timestamp("us", "UTC")),
+        }
+    )
+
+
+def found(address: Path, runs: pa.Table) -> list[str]:
+    return [drive.drive_id for drive in find_new([str(address)], runs, zone=ZoneInfo("UTC"), now=NOW).drives]
+
+
+def test_of_drives_that_were_scanned_long_ago_nothing_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = runs_of(folder, old=LONG_AGO, young=JUST_NOW)
+    asked: list[Path] = []
+    path = DiskStore.path
+    monkeypatch.setattr(DiskStore, "path", lambda store, key: (asked.append(path(store, key)), path(store, key))[1])
+    assert found(folder, runs) == ["new"]
+    assert {one.parent.name for one in asked} - {folder.name} == {"young", "new"}
+
+
+@pytest.mark.parametrize(("finished", "expected"), [(JUST_NOW, ["young"]), (LONG_AGO, [])])
+def test_a_drive_that_is_ingested_anew_is_noticed_for_a_while(
+    folder: Path, finished: datetime, expected: list[str]
+) -> None:
+    runs = runs_of(folder, old=LONG_AGO, new=LONG_AGO, young=finished)
+    make_drive(str(folder / "young"), n=2, drive_id="young")
+    assert found(folder, runs) == expected
+    assert found(folder / "young", runs) == ["young"]  # who names the drive itself has it looked at
+
+
+def test_a_drive_with_failed_frames_stays_new(folder: Path) -> None:
+    assert found(folder, runs_of(folder, failed=1, old=LONG_AGO, young=JUST_NOW)) == ["new", "old", "young"]
