@@ -128,7 +128,11 @@ def read_verified(store: Store, file: DataFile, schema: pa.Schema) -> pa.Table:
         StorageError: its content is not what its name says.
     """
     parquet = pq.ParquetFile(arrow_file(verified(store, file)))
-    return conform(parquet.read(columns=[name for name in schema.names if name in parquet.schema_arrow.names]), schema)
+    names = [name for name in schema.names if name in parquet.schema_arrow.names]
+    rows = conform(parquet.read(columns=names), schema)
+    del parquet
+    pa.default_memory_pool().release_unused()  # else Arrow keeps for itself what each of many files took
+    return rows
 
 
 def verified(store: Store, file: DataFile) -> bytes:
