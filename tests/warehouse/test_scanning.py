@@ -88,7 +88,12 @@ def test_a_time_finds_its_night(nights: Warehouse) -> None:
 @pytest.mark.parametrize("rest", ["", " AND score > 0.5", f" OR drive_id = '{TWO}'", " AND class IS NOT NULL"])
 def test_sql_of_a_drive_says_what_it_says_of_all_rows(nights: Warehouse, rest: str) -> None:
     """`concat` keeps the second question from being pushed down to the files."""
-    ask = "SELECT count(*), sum(range_m) FROM observations WHERE {} = '" + ONE + "'" + rest
+    ask = (
+        "SELECT count(*), min(range_m), max(range_m), count(DISTINCT frame_id) FROM observations WHERE {} = '"
+        + ONE
+        + "'"
+        + rest
+    )
     found, expected = (query(nights.store.uri, ask.format(name)) for name in ("drive_id", "concat(drive_id, '')"))
     assert found.equals(expected)
     assert found.column(0).to_pylist() > [0]
