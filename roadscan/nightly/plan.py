@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
@@ -57,7 +58,7 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
         SurveyError, StorageError, WarehouseError: as `find_new` and `read_record`.
     """
     warehouse = Warehouse(config.warehouse)
-    runs = warehouse.read(warehouse.current(), "runs", columns=ASKED)
+    runs = warehouse.read(warehouse.current(), "runs", columns=[*ASKED, "frames", "frames_quarantined"])
     found = find_new(config.scan.drives, runs, zone=config.zone, now=now)
     taken: dict[date | None, list[NightDrive]] = {}
     for drive in found.drives:
@@ -75,16 +76,17 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
     return NightlyPlan(tuple(planned), found.left_out)
 
 
-def _to_repeat(record: NightRecord, runs: Sequence[dict[str, Any]], max_quarantined: float) -> set[str]:
+def _to_repeat(record: NightRecord, runs: pa.Table, max_quarantined: float) -> set[str]:
     """The drives of a night that is not complete as too many of its frames are in quarantine: by now repaired, perhaps.
 
     Returns:
         Digests of those with frames in quarantine; of any other night none.
     """
-    digests = {drive.sha256 for drive in record.drives}
-    scanned = [row for row in runs if row["drive_sha256"] in digests]
-    quarantined = sum(row["frames_quarantined"] for row in scanned)
-    if record.complete or quarantined <= max_quarantined * sum(row["frames"] for row in scanned):
+    if record.complete:
+        return set()
+    digests = pa.array([drive.sha256 for drive in record.drives], pa.string())
+    scanned = runs.filter(pc.is_in(runs["drive_sha256"], digests)).to_pylist()
+    if sum(row["frames_quarantined"] for row in scanned) <= max_quarantined * sum(row["frames"] for row in scanned):
         return set()
     return {row["drive_sha256"] for row in scanned if row["frames_quarantined"]}
 

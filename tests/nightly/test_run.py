@@ -302,7 +302,7 @@ from support.nights import FIRST, NOW, Scan, config_of
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
 
-ray.init(num_cpus=0, include_dashboard=False)
+ray.init("local", num_cpus=0, include_dashboard=False)
 folder, model = sys.argv[1:]
 config = config_of(Path(folder), model, no_progress_s=3, inventory={"execution": {"on_ray": True}})
 nights = nights_of(FIRST, None, None, today=NOW.date())

@@ -8,14 +8,14 @@ import pyarrow as pa
 
 from roadscan.errors import WarehouseError
 from roadscan.inventory.query.sql import query
-from roadscan.inventory.views import STORED, VIEWS
+from roadscan.inventory.views import VIEWS
 from roadscan.schemas import TABLES, described
 from roadscan.units import unit_of
 
 
 def describe_all() -> pa.Table:
     """Every table and view: its name, and what a row is."""
-    names = [*TABLES, *(name for name in VIEWS if name not in STORED)]
+    names = [*TABLES, *(name for name in VIEWS if name not in TABLES)]
     said = {name: (schema.metadata or {})[b"description"].decode() for name, schema in TABLES.items()}
     return pa.table(
         {"name": names, "meaning": [said.get(name, f"a view; its SQL: --describe {name}") for name in names]}

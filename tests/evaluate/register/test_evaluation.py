@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 import pyarrow as pa
 import pytest
@@ -12,11 +11,11 @@ from roadscan.errors import ConfigError, WarehouseError
 from roadscan.evaluate.register.changes import score_register
 from roadscan.evaluate.register.evaluation import evaluate_register
 from roadscan.evaluate.register.scores import Score
-from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, FRAMES, RUNS
+from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSETS, FRAMES, RUNS
 from roadscan.warehouse import Warehouse
 
 
-def publish(uri, rows, drives=("d1",), aliases=(), changes=(), history=(), reach_m=3000):
+def publish(uri, rows, drives=("d1",), aliases=(), changes=(), reach_m=3000):
     """A release whose drives went from home eastwards, with a frame every 10 m."""
     warehouse = Warehouse(str(uri))
     counts = dict.fromkeys(["frames", "frames_ok", "frames_quarantined", "frames_failed", "observations"], 0)
@@ -32,7 +31,6 @@ def publish(uri, rows, drives=("d1",), aliases=(), changes=(), history=(), reach
     ]  # fmt: skip
     tables = {"assets": (rows, ASSETS), "runs": (runs, RUNS), "frames": (frames, FRAMES)}
     tables |= {"asset_alias": (aliases, ASSET_ALIAS), "asset_changes": (changes, ASSET_CHANGES)}
-    tables |= {"asset_history": (history, ASSET_HISTORY)}
     files = [
         warehouse.write(name, pa.Table.from_pylist(list(rows), schema=schema))
         for name, (rows, schema) in tables.items()
@@ -100,19 +98,8 @@ def test_what_no_camera_passed_does_not_count_for_recall(tmp_path):
 
 
 def test_drives_are_the_blocks_where_the_truth_has_them(tmp_path):
-    history = [
-        {
-            "asset_id": a,
-            "class": SIGN,
-            "drive_id": d,
-            "seen": s,
-            "looked_at": START + timedelta(days=n),
-            "hits": 1,
-            "covering": 1,
-        }
-        for n, (a, d, s) in enumerate([("A", "d1", True), ("A", "d2", True), ("A", "d3", False), ("B", "d1", True)])
-    ]
-    uri = publish(tmp_path / "w", [row("A", SIGN, 0), row("B", SIGN, 100)], history=history)
+    seen = [row("A", SIGN, 0) | {"last_drive_id": "d2"}, row("B", SIGN, 100) | {"last_drive_id": "d1"}]
+    uri = publish(tmp_path / "w", seen)
     features = [feature(SIGN, at(0), drive_id="d2"), feature(SIGN, at(150), drive_id="d1")]
     made = evaluate_register(uri, write(tmp_path / "t.geojson", *features))
     assert (made.resampling.blocks, made.resampling.block_of) == (2, "drive")
