@@ -18,17 +18,20 @@ Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from roadscan.arrays import Floats
 
+ASKED = ("drive_id", "started_at", "length_m", "detections")  # of `runs`
 NIGHTS = 30  # before it, at most
 FEWEST = 10  # with fewer nothing is said: the median absolute deviation of a handful is anything
 SIGMAS = 3.0  # the limits of a control chart
@@ -74,24 +77,20 @@ def tally(runs: Iterable[Mapping[str, Any]]) -> Tally:
     return Tally(sum(row["length_m"] for row in known) / 1000, detections)
 
 
-def nights_before(
-    runs: Iterable[Mapping[str, Any]], night: date, drive_ids: Collection[str], zone: ZoneInfo
-) -> list[Tally]:
+def nights_before(runs: pa.Table, night: date, drive_ids: Collection[str], zone: ZoneInfo) -> list[Tally]:
     """Rows of `RUNS` -> a tally of each of the last `NIGHTS` dates with drives up to a night, without its own drives.
 
     Args:
-        runs: of all drives.
+        runs: of all drives, with the columns of `ASKED`.
         night: the night.
         drive_ids: its own drives.
         zone: in which a date begins and ends.
     """
-    of_date: dict[date, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in runs:
-        began: datetime | None = row["started_at"]
-        if began is not None and row["drive_id"] not in drive_ids:
-            of_date[began.astimezone(zone).date()].append(row)
-    tallies = (tally(of_date[day]) for day in sorted(of_date, reverse=True) if day <= night)
-    return [one for one in tallies if one.km > 0][:NIGHTS]
+    known = runs.filter(pc.and_(pc.is_valid(runs["started_at"]), pc.greater(runs["length_m"], 0)))
+    known = known.filter(pc.invert(pc.is_in(known["drive_id"], pa.array(list(drive_ids), pa.string()))))
+    began = pc.local_timestamp(known["started_at"].cast(pa.timestamp("us", tz=zone.key))).cast(pa.date32())
+    days = sorted((day for day in pc.unique(began).to_pylist() if day <= night), reverse=True)[:NIGHTS]
+    return [tally(known.filter(pc.equal(began, pa.scalar(day))).to_pylist()) for day in days]
 
 
 def rates(night: Tally, before: Sequence[Tally]) -> dict[str, Rate]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roadscan.nightly.drift import nights_before, rates, tally
+from roadscan.nightly.drift import ASKED, nights_before, rates, tally
 from roadscan.nightly.record import NightRecord
 from roadscan.scan.run import ScanSummary
 from roadscan.warehouse import Release, Warehouse
@@ -31,8 +31,8 @@ def of_scan(scanned: ScanSummary | None, node_s: float) -> dict[str, Any]:
 def of_drives(warehouse: Warehouse, release: Release, record: NightRecord, zone: ZoneInfo) -> dict[str, Any]:
     """A night's drives -> their detections, rates, changes and model in a release."""
     names = [drive.drive_id for drive in record.drives]
-    every = warehouse.read(release, "runs").to_pylist()
-    runs = [row for row in every if row["drive_id"] in names]
+    every = warehouse.read(release, "runs", columns=[*ASKED, "observations", "finished_at", "model_sha256"])
+    runs = every.filter(pc.is_in(every["drive_id"], pa.array(names, pa.string()))).to_pylist()
     changes = warehouse.read(release, "asset_changes", columns=["drive_id", "change"])
     shown = changes.filter(pc.is_in(changes["drive_id"], value_set=pa.array(names, pa.string())))
     tonight = tally(runs)

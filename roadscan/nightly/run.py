@@ -221,7 +221,10 @@ class _NightlyRun:
         )
 
     def _model_passes(self, now: _CurrentNight, plan: ScanPlan) -> bool:
-        runs = self.warehouse.read(self.warehouse.current(), "runs").to_pylist()
+        if self._gates.labelled is None:
+            return True
+        columns = ["drive_id", "model_sha256", "finished_at"]
+        runs = self.warehouse.read(self.warehouse.current(), "runs", columns=columns).to_pylist()
         with self.watchdog.watching("no labelled image was looked at"):
             report = self._gates.judge_model(self.warehouse, runs, self.config.scan.model, plan.model, self._watched)
         return now.gates.passes("model", report, self._gates.force)

@@ -6,11 +6,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from support.nights import Scan, config_of, drive_of_night, run
 
 from roadscan.inventory import query
-from roadscan.nightly.drift import FEWEST, NIGHTS, Tally, nights_before, rates, tally
+from roadscan.nightly.drift import ASKED, FEWEST, NIGHTS, Tally, nights_before, rates, tally
+from roadscan.schemas import RUNS
 
 BANGKOK = ZoneInfo("Asia/Bangkok")
 
@@ -81,6 +83,10 @@ def run_row(drive_id: str, began: datetime | None, **changes: Any) -> dict[str, 
     return {"drive_id": drive_id, "started_at": began, "length_m": 500.0, "detections": detections, **changes}
 
 
+def table(rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, pa.schema([RUNS.field(name) for name in ASKED]))
+
+
 def test_nights_are_dates_in_the_time_zone_with_the_drives_of_each_together() -> None:
     rows = [
         run_row("a", datetime(2026, 11, 1, 12, tzinfo=UTC)),
@@ -91,7 +97,7 @@ def test_nights_are_dates_in_the_time_zone_with_the_drives_of_each_together() ->
         run_row("timeless", None),
         run_row("of an earlier version", datetime(2026, 10, 31, 9, tzinfo=UTC), length_m=None, detections=None),
     ]
-    before = nights_before(rows, date(2026, 11, 3), {"tonight"}, BANGKOK)
+    before = nights_before(table(rows), date(2026, 11, 3), {"tonight"}, BANGKOK)
     assert before == [Tally(1.0, {"Pole": 6}), Tally(0.5, {"Pole": 3})]
 
 
@@ -100,7 +106,7 @@ def test_only_the_last_nights_are_held_against_it() -> None:
         run_row(f"d{day}", datetime(2026, 1, 1, tzinfo=UTC).replace(month=1 + day // 28, day=1 + day % 28))
         for day in range(56)
     ]
-    assert len(nights_before(rows, date(2026, 11, 3), set(), BANGKOK)) == NIGHTS
+    assert len(nights_before(table(rows), date(2026, 11, 3), set(), BANGKOK)) == NIGHTS
 
 
 def test_drives_of_an_earlier_version_are_left_out_of_a_night() -> None:
