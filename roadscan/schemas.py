@@ -196,6 +196,7 @@ ASSET_HISTORY = _schema(
     ("hits", pa.int32(), "frames that detected it"),
     ("covering", pa.int32(), "frames that should have shown it"),
     ("score", pa.float64(), True, "mean of the detections"),
+    ("tile", pa.string(), True, "in which the asset was built, COLUMN,ROW"),
 )
 
 ASSET_OBSERVATIONS = _schema(
@@ -209,6 +210,7 @@ ASSET_OBSERVATIONS = _schema(
     ("captured_at", _UTC),
     ("box_px", _BOX, True, "xyxy, pixels of the original image"),
     ("score", pa.float32(), "of the detection, 0 to 1"),
+    ("tile", pa.string(), True, "in which the asset was built, COLUMN,ROW"),
 )
 
 ASSET_ALIAS = _schema(

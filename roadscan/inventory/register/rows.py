@@ -124,7 +124,7 @@ def observation_columns(drives: list[DrivePass], shown: Sequence[tuple[Ints, Int
         drives: in the order in which they were driven.
         shown: of each drive the numbers of assets, and the rows of its observations that show them.
     """
-    names = [name for name in ASSET_OBSERVATIONS.names if name not in ("asset_id", "class")]
+    names = [name for name in ASSET_OBSERVATIONS.names if name not in ("asset_id", "class", "tile")]
     empty = pa.schema([ASSET_OBSERVATIONS.field(name) for name in names]).empty_table()
     parts = [
         drive.observations.select(names).take(pa.array(rows)) for drive, (_, rows) in zip(drives, shown, strict=True)
@@ -160,12 +160,8 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
 def asset_table(rows: Rows, ids: list[str]) -> pa.Table:
     """`schemas.ASSETS` with GeoParquet metadata."""
     columns = rows.assets | geometry_columns(rows.shapes) | {"asset_id": pa.array(ids, pa.string())}
-    arrays = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(len(ids), field.type)
-        for field in ASSETS
-    ]
-    table = pa.Table.from_arrays(arrays, schema=ASSETS)
-    return table.replace_schema_metadata({**ASSETS.metadata, **geo_metadata(rows.shapes)})
+    metadata = {**ASSETS.metadata, **geo_metadata(rows.shapes)}
+    return _of_schema(columns, ASSETS, len(ids)).replace_schema_metadata(metadata)
 
 
 def event_table(events: dict[str, pa.Array], rows: Rows, ids: list[str], schema: pa.Schema) -> pa.Table:
@@ -173,8 +169,7 @@ def event_table(events: dict[str, pa.Array], rows: Rows, ids: list[str], schema:
     asset = events["asset"]
     known = {"asset_id": pa.array(ids, pa.string()).take(asset), "class": rows.assets["class"].take(asset)}
     place = {name: rows.assets[name].take(asset) for name in ("lon", "lat")}
-    columns = place | events | known
-    table = pa.Table.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
+    table = _of_schema(place | events | known, schema, len(asset))
     return in_time(table, "changed_at" if "changed_at" in schema.names else "looked_at")
 
 
@@ -183,8 +178,16 @@ def observation_table(rows: Rows, ids: list[str]) -> pa.Table:
     asset = rows.observations["asset"]
     known = {"asset_id": pa.array(ids, pa.string()).take(asset), "class": rows.assets["class"].take(asset)}
     columns = rows.observations | known
-    arrays = [columns[name] for name in ASSET_OBSERVATIONS.names]
-    return by_asset(pa.Table.from_arrays(arrays, schema=ASSET_OBSERVATIONS))
+    return by_asset(_of_schema(columns, ASSET_OBSERVATIONS, len(asset)))
+
+
+def _of_schema(columns: dict[str, pa.Array], schema: pa.Schema, rows: int) -> pa.Table:
+    """The columns as a table of a schema; those that there are none of are null."""
+    arrays = [
+        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def empty_asset_table() -> pa.Table:

@@ -1,32 +1,30 @@
-"""What drives said of assets to the files of `asset_history` and `asset_observations`, tile by tile.
+"""What drives said of assets to the files of `asset_history` and `asset_observations`, cell by cell of half a degree.
 
-A tile's folder holds the rows of the drives that its builds still weigh together, written with every build, and those
-of the drives that they leave out: these are settled, are not written again, and only added to. A line over a border is
-in several tiles; what a drive says of it is kept by the tile that has it already, or else by the first that does.
+A cell's folder holds the rows of the drives that its tiles' builds still weigh together, written whenever one of these
+is built, and those of the drives that they leave out: these are settled, and only added to. A line over a border is in
+several tiles; what a drive says of it is kept by the tile that has it already, or else by the first that does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.inventory.register.identity import with_ids
-from roadscan.inventory.register.rows import by_asset, in_time
 from roadscan.inventory.tiles.execute import BuiltTile
-from roadscan.inventory.tiles.kept import SAID, folder_of
-from roadscan.inventory.tiles.partition import Tile
+from roadscan.inventory.tiles.kept import SAID, tile_of
+from roadscan.inventory.tiles.partition import Tile, tile_name
+from roadscan.schemas import TABLES
 from roadscan.warehouse import DataFile, Release, Warehouse
 
+CELL_TILES = 5  # on a side: so a country is some hundred files, and not some for each of its thousands of tiles
 OPEN, SETTLED = "open", "settled"  # folders
-SMALL_ROWS = 20_000  # a file of settled rows with fewer is written again with the next ones
-#: By what a row of an asset is told from others, and the order of the rows.
-_OF_ASSET: Mapping[str, tuple[str, Callable[[pa.Table], pa.Table]]] = {
-    "asset_history": ("drive_id", lambda rows: in_time(rows, "looked_at")),
-    "asset_observations": ("observation_id", by_asset),
-}
+SMALL_ROWS = 200_000  # a file of settled rows with fewer is written again with the next ones
+#: By what a row of an asset is told from others, and the time of it.
+_OF_ASSET = {"asset_history": ("drive_id", "looked_at"), "asset_observations": ("observation_id", "captured_at")}
 
 
 @dataclass(frozen=True)
@@ -70,61 +68,97 @@ def write_history(
         stitched: from ids that tiles gave, or that were published before, to those that are published now.
         renamed: tiles with an asset that was published before under another id.
     """
-    over_borders = set(stitched.values())
-    beside = {tile for one in made for tile in _beside(one.tile)} & set(carried)
+    before = {tile_of(file) for file in warehouse.files(release, "tile_priors")}
+    gone = before - {one.tile for one in made} - set(carried)
+    touched = {cell_of(tile) for tile in (*(one.tile for one in made), *renamed, *gone)}
+    by_cell: dict[Tile, list[TileHistory]] = {}
+    for one in sorted(made, key=lambda one: one.tile):
+        by_cell.setdefault(cell_of(one.tile), []).append(one)
     files = []
     for table in SAID:
-        taken = _said_there(warehouse, release, table, beside, over_borders)
-        for one in sorted(made, key=lambda one: one.tile):
-            rows = with_ids(one.rows[table], dict(stitched))
-            said = _said(rows, table)
-            rows = rows.filter(pa.array([pair not in taken for pair in said], pa.bool_()))
-            taken |= {pair for pair in said if pair[0] in over_borders}
-            same = stitched if one.tile in renamed else {}
-            settled = [] if one.anew else _again(warehouse, release, table, _folder(one.tile, SETTLED), same)
-            files += _files(warehouse, table, one, rows, settled)
-        for tile in sorted(carried):
-            same = stitched if tile in renamed else {}
-            for part in (SETTLED, OPEN):
-                files += _again(warehouse, release, table, _folder(tile, part), same)
+        taken = _said_beside(warehouse, release, table, made, carried, set(stitched.values()))
+        for cell in sorted({cell_of(tile) for tile in before} | touched):
+            if cell not in touched:
+                files += warehouse.files(release, table, folder=_folder(cell))
+                continue
+            fresh = [_own_rows(one, table, stitched, taken) for one in by_cell.get(cell, [])]
+            one_cell = _Cell(warehouse, release, table, cell, stitched if cell in _cells(renamed) else {})
+            files += one_cell.files(fresh, by_cell.get(cell, []), set(carried))
     return files
 
 
-def _again(warehouse: Warehouse, release: Release, table: str, folder: str, same: Mapping[str, str]) -> list[DataFile]:
-    """The files of a folder as they were, but for ids that are other ones now."""
-    files = warehouse.files(release, table, folder=folder)
-    if not (files and same):
-        return files
-    rows = with_ids(warehouse.read_files(files, table), dict(same))
-    return [warehouse.write(table, _OF_ASSET[table][1](rows), folder=folder)]
+def cell_of(tile: Tile) -> Tile:
+    """The cell of a tile.
 
-
-def _files(
-    warehouse: Warehouse, table: str, made: TileHistory, rows: pa.Table, settled: list[DataFile]
-) -> list[DataFile]:
-    """The files of a table and a tile.
-
-    Args:
-        warehouse: where to.
-        table: which.
-        made: the tile.
-        rows: what those drives said that it was built from.
-        settled: files of what others said.
+    >>> cell_of((1004, -1))
+    (200, -1)
     """
-    in_order = _OF_ASSET[table][1]
-    left_out = pc.is_in(rows["drive_id"], pa.array(sorted(made.left_out), pa.string()))
-    fresh = rows.filter(left_out)
-    small = [file for file in settled if file.rows < SMALL_ROWS] if fresh.num_rows else []
-    files = [file for file in settled if file not in small]
-    if fresh.num_rows:
-        fresh = pa.concat_tables([warehouse.read_files(small, table), fresh])
-        files.append(warehouse.write(table, in_order(fresh), folder=_folder(made.tile, SETTLED)))
-    still_open = in_order(rows.filter(pc.invert(left_out)))
-    return [*files, warehouse.write(table, still_open, folder=_folder(made.tile, OPEN))]
+    return tile[0] // CELL_TILES, tile[1] // CELL_TILES
 
 
-def _folder(tile: Tile, part: str) -> str:
-    return f"{folder_of(tile)}/{part}"
+@dataclass(frozen=True)
+class _Cell:
+    """The files of one table and cell; `same` as of `with_ids`, for rows that were published before."""
+
+    warehouse: Warehouse
+    release: Release
+    table: str
+    cell: Tile
+    same: Mapping[str, str]
+
+    def files(self, fresh: list[pa.Table], made: list[TileHistory], carried: set[Tile]) -> list[DataFile]:
+        """The files of now: `fresh` has the rows of each tile that was built."""
+        settled = [one.filter(_by(one, tile.left_out)) for one, tile in zip(fresh, made, strict=True)]
+        still_open = [one.filter(pc.invert(_by(one, tile.left_out))) for one, tile in zip(fresh, made, strict=True)]
+        old = self._of_tiles(self._old(OPEN), carried)
+        return [
+            *self._settled(settled, carried | {one.tile for one in made if not one.anew}),
+            self._write(OPEN, [self._renamed(old), *still_open]),
+        ]
+
+    def _settled(self, added: list[pa.Table], still: set[Tile]) -> list[DataFile]:
+        """The settled files, with rows added; those of tiles that are not `still` as they were go."""
+        files = self._old(SETTLED)
+        old = self.warehouse.read_files(files, self.table, ["tile"])["tile"]
+        if self.same or not set(pc.unique(old).to_pylist()) <= {tile_name(tile) for tile in still}:
+            rows = [self._renamed(self._of_tiles(files, still)), *added]
+            return [self._write(SETTLED, rows)] if any(one.num_rows for one in rows) else []
+        if not any(one.num_rows for one in added):
+            return files
+        small = [file for file in files if file.rows < SMALL_ROWS]
+        rows = [self.warehouse.read_files(small, self.table), *added]
+        return [*(file for file in files if file not in small), self._write(SETTLED, rows)]
+
+    def _old(self, part: str) -> list[DataFile]:
+        return self.warehouse.files(self.release, self.table, folder=f"{_folder(self.cell)}/{part}")
+
+    def _of_tiles(self, files: list[DataFile], tiles: Iterable[Tile]) -> pa.Table:
+        rows = self.warehouse.read_files(files, self.table)
+        return rows.filter(pc.is_in(rows["tile"], pa.array(sorted(map(tile_name, tiles)), pa.string())))
+
+    def _renamed(self, rows: pa.Table) -> pa.Table:
+        return with_ids(rows, dict(self.same)) if self.same else rows
+
+    def _write(self, part: str, rows: list[pa.Table]) -> DataFile:
+        order = [(name, "ascending") for name in ("asset_id", _OF_ASSET[self.table][1], _OF_ASSET[self.table][0])]
+        together = pa.concat_tables([TABLES[self.table].empty_table(), *(one.cast(TABLES[self.table]) for one in rows)])
+        return self.warehouse.write(self.table, together.sort_by(order), folder=f"{_folder(self.cell)}/{part}")
+
+
+def _own_rows(made: TileHistory, table: str, stitched: Mapping[str, str], taken: set[tuple[str, str]]) -> pa.Table:
+    """The rows of a tile under the ids of now, without those in `taken`, to which those of lines over borders go."""
+    rows = with_ids(made.rows[table], dict(stitched))
+    said = _said(rows, table)
+    rows = rows.filter(pa.array([pair not in taken for pair in said], pa.bool_()))
+    over_borders = set(stitched.values())
+    taken |= {pair for pair in said if pair[0] in over_borders}
+    tile = pa.array([tile_name(made.tile)] * rows.num_rows, pa.string())
+    return rows.set_column(rows.schema.get_field_index("tile"), "tile", tile)
+
+
+def _by(rows: pa.Table, drive_ids: Collection[str]) -> pa.ChunkedArray:
+    """Which rows are of these drives."""
+    return pc.is_in(rows["drive_id"], pa.array(sorted(drive_ids), pa.string()))
 
 
 def _said(rows: pa.Table, table: str) -> list[tuple[str, str]]:
@@ -132,17 +166,27 @@ def _said(rows: pa.Table, table: str) -> list[tuple[str, str]]:
     return list(zip(rows["asset_id"].to_pylist(), rows[_OF_ASSET[table][0]].to_pylist(), strict=True))
 
 
-def _said_there(
-    warehouse: Warehouse, release: Release, table: str, tiles: Collection[Tile], asset_ids: Collection[str]
+def _said_beside(
+    warehouse: Warehouse,
+    release: Release,
+    table: str,
+    made: Collection[TileHistory],
+    carried: Collection[Tile],
+    asset_ids: Collection[str],
 ) -> set[tuple[str, str]]:
-    """What tiles have already of some assets."""
-    if not asset_ids:
+    """What carried tiles beside those that were built have already of some assets."""
+    around = {(one.tile[0] + i, one.tile[1] + j) for one in made for i in (-1, 0, 1) for j in (-1, 0, 1)} & set(carried)
+    if not (asset_ids and around):
         return set()
-    files = [file for tile in tiles for file in warehouse.files(release, table, folder=folder_of(tile))]
-    rows = warehouse.read_files(files, table, ["asset_id", _OF_ASSET[table][0]])
+    files = [file for cell in _cells(around) for file in warehouse.files(release, table, folder=_folder(cell))]
+    rows = warehouse.read_files(files, table, ["asset_id", "tile", _OF_ASSET[table][0]])
+    rows = rows.filter(pc.is_in(rows["tile"], pa.array(sorted(map(tile_name, around)), pa.string())))
     return set(_said(rows.filter(pc.is_in(rows["asset_id"], pa.array(sorted(asset_ids), pa.string()))), table))
 
 
-def _beside(tile: Tile) -> set[Tile]:
-    """The tiles around one."""
-    return {(tile[0] + i, tile[1] + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} - {tile}
+def _cells(tiles: Iterable[Tile]) -> set[Tile]:
+    return {cell_of(tile) for tile in tiles}
+
+
+def _folder(cell: Tile) -> str:
+    return f"cell={cell[0]}_{cell[1]}"

@@ -32,7 +32,7 @@ from roadscan.warehouse import DataFile, Release, Warehouse
 
 OF_TILES = ("drive_estimates", "tile_registers", "tile_priors")
 KEPT = ("inventory_drives", *OF_TILES)
-SAID = ("asset_history", "asset_observations")  # of the register, what drives said, a folder a tile
+SAID = ("asset_history", "asset_observations")  # of the register, what drives said
 #: Goes up with every change of `fuse/` or `register/` that changes what a tile's build comes to.
 VERSION = 2
 ALONE = ("noise", "tracking", "lines", "visibility")  # groups of the config that what a drive says alone depends on …
@@ -170,7 +170,7 @@ def carried_files(warehouse: Warehouse, release: Release, tiles: Collection[Tile
 
 
 def tile_of(file: DataFile) -> Tile:
-    """The tile that a file of `OF_TILES` or `SAID` is of."""
+    """The tile that a file of `OF_TILES` is of."""
     folder = file.path.split("/")[1]
     return read_tile(folder.removeprefix("tile=").replace("_", ","))
 
