@@ -25,9 +25,10 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.highway import Highway, drive
+from support.world import commit
 
 from roadscan.inventory import InventoryConfig, update_inventory
-from roadscan.warehouse import DataFile, Warehouse
+from roadscan.warehouse import Warehouse
 
 NIGHTS = 10
 ROAD_M = 100_000.0
@@ -58,17 +59,13 @@ def _commit(folder: str, observations: float) -> int:
     warehouse = Warehouse(folder)
     roads = max(1, round(observations / PER_ROAD))
     length = ROAD_M * min(1.0, observations / PER_ROAD)
-    files: list[DataFile] = []
     rows = 0
     for road in range(roads):
         highway = Highway(road, length, lon=98.0 + 1.5 * (road % 5), lat=8.0 + 1.5 * (road // 5), nights=NIGHTS)
         for night in range(1, NIGHTS + 1):
             tables = drive(highway, night)
             rows += tables.observations.num_rows
-            for name, part in (("frames", tables.frames), ("observations", tables.observations)):
-                where = {"folder": "survey_month=2026-03", "name": tables.drive_id, "drive_id": tables.drive_id}
-                files.append(warehouse.write(name, part, **where))
-    warehouse.publish(lambda release: release.replaced(lambda file: False, files, "scans"))
+            commit(warehouse, tables)
     return rows
 
 

@@ -26,6 +26,7 @@ from statistics import median
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +36,7 @@ from roadscan.inventory.register.geoparquet import geo_metadata, geometry_column
 from roadscan.inventory.views import VIEWS, stored_views
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, COVERAGE, FRAMES
 from roadscan.taxonomy import HIGHWAY, Geometry
-from roadscan.warehouse import DataFile, Release, Warehouse
+from roadscan.warehouse import DataFile, Warehouse
 
 PER_KM, SECTION_KM, SECTIONS_A_ROUTE, SECTIONS_A_DRIVE = 40, 30, 10, 3
 CHUNK = 1_000_000  # rows in memory at once
@@ -45,7 +46,7 @@ STATES, SHARES = ("confirmed", "candidate", "suspect", "missing", "rejected"), (
 CROCKFORD = np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", np.uint8)
 PEER = "SELECT count(class), count(route_code), count(section_code), sum(km_m), count(state) FROM assets"
 LIMIT_MS = 200
-SOURCES = ("assets", "asset_changes", "asset_history", "asset_alias", "coverage")
+SOURCES = ("assets", "asset_changes", "asset_alias", "coverage")
 
 ROUTE = "route_code = '0007'"
 SECTION = f"{ROUTE} AND section_code = '0102'"
@@ -167,12 +168,12 @@ def write_warehouse(uri: str, count: int) -> None:
     warehouse = Warehouse(uri)
     network = _network(count, rng)
     files = list(_all_files(warehouse, network, rng))
-    tables = {name: warehouse.read(Release(files=tuple(files)), name) for name in SOURCES}
+    tables = {name: warehouse.read_files([file for file in files if file.table == name], name) for name in SOURCES}
     started = time.perf_counter()
     for name, table in stored_views(tables).items():
-        files.append(warehouse.write(name, table, folder="", name=name.replace("_", "-")))
+        files.append(warehouse.write(name, table))
     print(f"{time.perf_counter() - started:.1f} s for what is computed when publishing", file=sys.stderr)
-    warehouse.publish(lambda release: release.replaced(lambda _: False, files, f"{count} assets"))
+    warehouse.publish(lambda release: warehouse.replacement(release, files, f"{count} assets"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{count:,} assets written; the peak of memory was {peak:.1f} GB", file=sys.stderr)
 
@@ -234,16 +235,18 @@ def _all_files(warehouse: Warehouse, network: Network, rng: np.random.Generator)
     for table, parts in (
         ("assets", _assets(network, rng)),
         ("asset_changes", _changes(network, rng)),
-        ("asset_history", _history(network, rng)),
         ("asset_alias", _aliases(network, rng)),
         ("coverage", _coverage(network)),
     ):
         for part in parts:
-            yield warehouse.write(table, part, folder="", name=table.replace("_", "-"))
+            yield warehouse.write(table, part)
+    history = pa.concat_tables(list(_history(network, rng)))
+    for tile in pc.unique(history["tile"]).to_pylist():  # of a cell, as the register has it
+        rows = history.filter(pc.equal(history["tile"], tile))
+        rows = rows.sort_by([("asset_id", "ascending"), ("looked_at", "ascending")])
+        yield warehouse.write("asset_history", rows, folder=f"cell={tile.replace(',', '_')}/settled")
     for number in range(100):
-        frames = _frames(network, number, rng)
-        drive_id = frames["drive_id"][0].as_py()
-        yield warehouse.write("frames", frames, folder="survey_month=2026-01", name=drive_id, drive_id=drive_id)
+        yield warehouse.write("frames", _frames(network, number, rng), folder="survey_date=2026-01-01")
 
 
 def _assets(network: Network, rng: np.random.Generator) -> Iterator[pa.Table]:
@@ -278,6 +281,7 @@ def _assets(network: Network, rng: np.random.Generator) -> Iterator[pa.Table]:
             "n_nights": rng.integers(1, 6, n, dtype=np.int32),
             "first_seen": seen - 24 * HOUR_US,
             "last_seen": seen,
+            "last_drive_id": _numbered("drive-{:05d}", rng.integers(0, len(network.drives), n)),
             "evidence_uri": _numbered("images/2026/drive-{:07d}.jpg", rng.integers(0, 10**7, n)),
             "evidence_box_px": _boxes(n, rng),
             "model_sha256": _chosen([model], np.zeros(n, int)),
@@ -342,8 +346,15 @@ def _told(network: Network, asset: np.ndarray, drive: np.ndarray, rng: np.random
         "hits": np.where(seen, rng.integers(1, 9, n), 0).astype(np.int32),
         "covering": rng.integers(1, 9, n, dtype=np.int32),
         "score": pa.array(rng.uniform(0.3, 1, n), mask=~seen),
+        "tile": _cells(network.place[asset]),
     }
     return _table(columns, ASSET_HISTORY)
+
+
+def _cells(place: np.ndarray) -> pa.Array:
+    """The cell of half a degree that each place lies in, as a tile is written."""
+    cell = np.floor(place / 0.5).astype(int)
+    return pc.binary_join_element_wise(*(pa.array(part).cast(pa.string()) for part in cell.T), ",")
 
 
 def _aliases(network: Network, rng: np.random.Generator) -> Iterator[pa.Table]:
