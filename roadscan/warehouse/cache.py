@@ -46,5 +46,7 @@ def _let_go(folder: Path) -> None:
     for used_at, size, path in sorted(known):
         if total <= CACHE_BYTES or used_at > time.time() - IN_USE_S:
             return
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime == used_at:  # or it came into use meanwhile
+                path.unlink()
         total -= size
