@@ -172,6 +172,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FaultyStore]]:
     server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faults", [["truncated"], ["truncated", "truncated"], ["slow_down", "slow_down"]])
 def test_a_read_survives_what_stores_do(faulty: type[FaultyStore], faults: list[str]) -> None:
     faulty.faults = list(faults)

@@ -42,6 +42,7 @@ def test_it_is_a_notebook_that_keeps_no_outputs(notebook: dict) -> None:
             assert (cell["outputs"], cell["execution_count"]) == ([], None)
 
 
+@pytest.mark.slow
 def test_every_cell_runs_and_the_map_is_drawn(surveyed: Path, tmp_path: Path) -> None:
     (tmp_path / "jobs").mkdir()
     (tmp_path / "demo-out").mkdir()

@@ -54,6 +54,7 @@ def test_a_misspelt_name_is_an_attribute_error() -> None:
         from roadscan import open_warehose  # noqa: F401
 
 
+@pytest.mark.slow
 def test_no_public_name_is_a_package_below_too() -> None:
     """``import roadscan.scan.run`` sets the attribute `scan`: a function of that name would be gone."""
     found = modules_after("import roadscan\nfor name in roadscan.__all__: getattr(roadscan, name)")

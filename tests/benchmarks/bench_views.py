@@ -82,6 +82,7 @@ QUESTIONS = (
     ("missing_assets", "all, by class", f"{SUMMARY}, max(missing_since) FROM missing_assets GROUP BY class"),
     ("asset_ids", "one old id", "SELECT asset_id FROM asset_ids WHERE id = '{old}'"),
     ("asset_ids", "all, by reason", "SELECT reason, count(*) FROM asset_ids GROUP BY reason"),
+    ("change_photographs", "one id", "SELECT * FROM change_photographs WHERE asset_id = '{id}'"),
     ("asset_timeline", "one id", "SELECT * FROM asset_timeline WHERE asset_id = '{id}'"),
     ("asset_timeline", "one route", f"SELECT * FROM asset_timeline WHERE {ROUTE}"),
     ("asset_timeline", "all, by class", "SELECT class, seen, count(*), avg(score) FROM asset_timeline GROUP BY ALL"),
@@ -111,7 +112,8 @@ def main() -> None:
             write_warehouse(uri, int(arguments.assets))
         warehouse, console = Warehouse(uri), Console(width=120)
         sizes: dict[str, tuple[int, int]] = {}
-        for file in warehouse.current().files:
+        release = warehouse.current()
+        for file in (file for table in release.tables for file in warehouse.files(release, table)):
             rows, size = sizes.get(file.table, (0, 0))
             sizes[file.table] = rows + file.rows, size + file.bytes
         for table, (rows, size) in sizes.items():

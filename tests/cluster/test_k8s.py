@@ -230,6 +230,7 @@ def test_development_starts_from_no_gpu_and_survives_its_head(rendered: dict[str
     assert spec["gcsFaultToleranceOptions"] == {"backend": "rocksdb", "storage": {"size": "1Gi"}}
 
 
+@pytest.mark.slow
 def test_checkov_finds_nothing(
     all_pods: dict[str, Manifest], rendered: dict[str, list[Manifest]], tmp_path: Path
 ) -> None:

@@ -232,6 +232,7 @@ def test_a_training_may_not_publish() -> None:
         training()
 
 
+@pytest.mark.slow
 def test_only_the_head_may_start_machines() -> None:
     """Ray's own calls, by the head; moto knows no addresses and conditions in EC2, so here each action stands alone."""
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider

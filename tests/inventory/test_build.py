@@ -35,6 +35,7 @@ def test_two_nights_give_the_assets_that_stand_there(seed):
     assert scores.position_p50_m <= 2.5
 
 
+@pytest.mark.slow
 def test_changes_between_nights_are_found_once_a_second_night_shows_them():
     reported: list[tuple[str, str]] = []
     known: list[tuple[str, str]] = []
@@ -177,6 +178,7 @@ def test_frames_without_a_heading_cover_nothing():
     assert built.changes.num_rows == 0
 
 
+@pytest.mark.slow
 def test_nights_on_which_nothing_changed_report_little():
     """Five nights over each of three worlds: about 240 assets, four times looked at again."""
     changes = []

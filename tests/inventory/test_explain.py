@@ -144,6 +144,7 @@ def test_what_would_change_it(uri, roads, index, if_missed, if_seen):
     assert outlook(made, seen=True) == if_seen
 
 
+@pytest.mark.slow
 def test_what_was_said_would_come_comes(tmp_path, roads):
     """An outlook of three nights against the register of four: the asset that goes is missed once, then again."""
     files = Warehouse(str(tmp_path / "warehouse"))
@@ -359,6 +360,7 @@ def test_the_command_prints_the_whole_way(uri, roads):
     assert "with existence.occlusion_probability 0.03, existence.change_probability 0.01" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_gives_json_and_takes_the_inventorys_config(uri, roads, tmp_path):
     file = tmp_path / "inventory.yaml"
     file.write_text("existence: {change_probability: 0.2}\n")

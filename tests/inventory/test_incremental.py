@@ -94,6 +94,7 @@ def test_drives_that_come_one_a_night_in_any_order_give_what_they_give_at_once(t
     assert rows(warehouse) == at_once(tmp_path / "at-once", *drives)
 
 
+@pytest.mark.slow
 def test_a_night_reads_new_drives_and_builds_only_the_tiles_they_lie_in(tmp_path, world):
     warehouse = Warehouse(str(tmp_path / "warehouse"))
     drives = [elsewhere(drive(world, night), degrees) for degrees in (0.0, 0.5) for night in (0, 1)]

@@ -23,6 +23,7 @@ from roadscan.survey.geodesy import WGS84
 from roadscan.taxonomy import HIGHWAY
 from roadscan.warehouse import Warehouse
 
+pytestmark = pytest.mark.slow
 NIGHTS, WINDOW = 9, 3
 GONE, CAME = "Bus Stop", "Warning Sign"
 

@@ -18,6 +18,7 @@ def _write(folder: Path, name: str, pixels: np.ndarray) -> None:
     cv2.imwrite(str(folder / name), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
+@pytest.mark.slow
 def test_the_images_with_most_to_find_are_kept_at_the_networks_size(tmp_path: Path) -> None:
     """Eight frames of the demo's roads among ten empty ones."""
     bundle = load("demo")

@@ -35,6 +35,7 @@ def test_an_empty_result_has_its_shapes(detect_model: str) -> None:
     assert found.classes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decode", "precision", "limit_px"), [("full", "full", 0.5), ("full", "half", 6.0), ("scaled", "full", 6.0)]
 )

@@ -22,6 +22,7 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "w.safetensors"
 
 
+@pytest.mark.slow
 def test_imported_weights_may_bring_calibration_images(weights: Path, tmp_path: Path) -> None:
     classes = ",".join(load("demo").card.classes)
     arguments = "--classes", classes, "--calibrate", str(tmp_path / "images")

@@ -159,6 +159,7 @@ def test_nothing_above_the_confidence_gives_no_rows() -> None:
     assert [rows.shape for rows in suppress(output, 3, confidence=1.0, iou=0.5)] == [(0, 8), (0, 8)]
 
 
+@pytest.mark.slow
 def test_it_starts_without_ultralytics_and_without_torchvisions_python() -> None:
     code = "import sys, roadscan.model.nms; print({'ultralytics', 'torchvision', 'torch._dynamo'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

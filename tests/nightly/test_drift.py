@@ -114,6 +114,7 @@ def test_drives_of_an_earlier_version_are_left_out_of_a_night() -> None:
     assert tally([run_row("new", None), old]) == Tally(0.5, {"Pole": 3})
 
 
+@pytest.mark.slow
 def test_a_night_that_finds_nothing_is_told_after_ten_that_found_something(tmp_path: Path, detect_model: str) -> None:
     """Twelve nights by the job itself: kilometres and counts come from the drives' own rows."""
     config = config_of(tmp_path, detect_model)

@@ -65,6 +65,7 @@ def current(tmp_path: Path) -> tuple[Warehouse, Release]:
     return warehouse, warehouse.current()
 
 
+@pytest.mark.slow
 def test_a_register_that_is_worse_is_not_released_and_the_next_night_tries_again(
     road: world.World, tmp_path: Path, detect_model: str
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_register_that_is_worse_is_not_released_and_the_next_night_tries_again
     assert (code, told.outcome) == (0, "complete")
 
 
+@pytest.mark.slow
 def test_a_reason_opens_a_gate_and_stands_in_the_releases_note(
     road: world.World, tmp_path: Path, detect_model: str
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_file_that_cannot_be_written_is_a_warning(tmp_path: Path, detect_model
     assert told.warnings[0].startswith("the metrics of this night were not written: ")
 
 
+@pytest.mark.slow
 def test_a_pushgateway_gets_the_metrics_of_each_warehouse_under_its_name(
     service: Service, tmp_path: Path, detect_model: str
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_complete_night_run_again_changes_nothing(tmp_path: Path, detect_model
     assert len(scan.scanned) == 3
 
 
+@pytest.mark.slow
 def test_a_back_fill_makes_a_release_of_each_date(tmp_path: Path, detect_model: str) -> None:
     for night in (1, 2, 4):
         drive_of_night(tmp_path, night)
@@ -283,6 +284,7 @@ def hanging(folder: Path, model: str, *, no_progress_s: float, length_s: float) 
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_scan_that_hangs_is_ended_and_says_what_is_missing(tmp_path: Path, detect_model: str) -> None:
     process = hanging(tmp_path, detect_model, no_progress_s=1, length_s=60)
     out, _ = process.communicate()
@@ -323,6 +325,7 @@ def test_a_register_that_waits_for_cores_that_never_come_is_ended(tmp_path: Path
     assert log["error"] == "no drive was read and no tile built for 3 s"
 
 
+@pytest.mark.slow
 def test_a_run_that_loses_its_lease_is_ended(tmp_path: Path, detect_model: str) -> None:
     process = hanging(tmp_path, detect_model, no_progress_s=600, length_s=3)
     store = open_store(tmp_path / "warehouse")

@@ -143,6 +143,7 @@ def test_a_drive_id_belongs_to_one_drive(warehouse: Warehouse, drive: Drive, tmp
         ledger.is_done(runs, stranger, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frames", "per_shard", "slices"),
     [

@@ -16,6 +16,7 @@ from .conftest import Stage, asset, wall
 POINTS = [c.name for c in HIGHWAY.classes if c.geometry is Geometry.POINT]
 
 
+@pytest.mark.slow
 def test_nothing_to_see_gives_no_label(flat_road: Road) -> None:
     assert Stage(flat_road, asset("Warning Sign", 300.0)).film().labels == []
 

@@ -80,6 +80,7 @@ def test_images_that_are_not_larger_are_read_as_they_are(tmp_path: Path) -> None
     assert images_to_shrink(drawn(tmp_path), 330) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["detect", "segment"])
 def test_training_and_validation_are_the_same_bits_with_and_without_small_copies(task: str, tmp_path: Path) -> None:
     dataset = drawn(tmp_path, task=task)

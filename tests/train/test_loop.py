@@ -40,6 +40,7 @@ def test_it_learns(tmp_path: Path) -> None:
     assert 0 <= last["fitness"] == last["map50_95"] <= last["map50"] <= 1
 
 
+@pytest.mark.slow
 def test_segmentation_trains_masks(tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path, {"train": 8, "val": 2}, task="segment")
     state = loop.train(config_of(tmp_path, epochs=3), dataset, None, SingleProcess(tmp_path / "run", CPU))

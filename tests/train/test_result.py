@@ -33,6 +33,7 @@ HISTORY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["detect", "segment"])
 def test_a_finished_run_leaves_a_model_that_detects_and_pictures(task: str, tmp_path: Path) -> None:
     dataset = labelled.draw_dataset(tmp_path / "data", {"train": 6, "val": 3, "test": 2}, task=task)
@@ -65,6 +66,7 @@ def _is_picture(data: bytes) -> bool:
     return pixels is not None and pixels.std() > 1
 
 
+@pytest.mark.slow
 def test_the_same_run_leaves_the_same_bytes(tmp_path: Path) -> None:
     digests = []
     for number in (1, 2):

@@ -71,6 +71,7 @@ def test_a_migration_that_died_is_run_again(old: Path, monkeypatch: pytest.Monke
     assert [len(warehouse.read(one, "frames")) for one in warehouse.history()] == [75, 50, 25]
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_to_do_and_does_it(old: Path) -> None:
     refused = roadscan("query", str(old), "FROM runs")
     assert refused.returncode == 1

@@ -73,6 +73,7 @@ def test_a_line_too_far_to_the_side_is_wrong():
     assert scores.lines["rail"].recall == 0
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_assets_are_scored_without_a_matrix_of_all_pairs():
     rng = np.random.default_rng(0)
     n = 100_000

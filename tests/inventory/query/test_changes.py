@@ -119,6 +119,7 @@ def test_what_is_no_date_is_refused(text):
         read_days("since", text)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_that_fits_and_writes_all_of_it(uri, tmp_path):
     out = tmp_path / "new folder" / "changes.csv"
     words = ["changes", uri, "--route", "2", "--km", "10-11.5", "--since", "2026-03", "--out", str(out)]

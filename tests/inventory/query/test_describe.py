@@ -50,6 +50,7 @@ def test_a_name_that_there_is_not_is_refused(config):
         describe_columns(config.warehouse, "asets")
 
 
+@pytest.mark.slow
 def test_the_command_describes_all_or_one_or_says_what_is_missing(config, warehouse):
     listed = roadscan("query", config.warehouse, "--describe", COLUMNS="80")
     assert (listed.returncode, listed.stderr) == (0, "")

@@ -91,6 +91,7 @@ def placed(warehouse: Warehouse) -> tuple[list[tuple], list[dict]]:
     return sorted(tuple(row[name] for name in names) for row in rows), warehouse.read(release, "coverage").to_pylist()
 
 
+@pytest.mark.slow
 def test_kilometres_and_coverage_of_night_after_night_are_those_of_all_drives_at_once(tmp_path, world, config):
     def surveyed(night: int) -> DriveTables:
         """A drive; the third covers only the beginning of the road."""

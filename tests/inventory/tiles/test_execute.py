@@ -63,6 +63,7 @@ def drives(warehouse: Warehouse) -> list[str]:
     return sorted(warehouse.read(warehouse.current(), "runs")["drive_id"].to_pylist())
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_gives(roads, tmp_path, monkeypatch):
     monkeypatch.setattr(execute, "WORKER_ROWS", 1)
     update_inventory(InventoryConfig(warehouse=roads.store.uri, execution={"workers": 2}))
@@ -97,6 +98,7 @@ def printed_command(message: str) -> list[str]:
     return arguments
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the infinite heading
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_tile_that_fails_is_named_with_its_cause_and_the_command_that_builds_it_alone(poisoned, monkeypatch, workers):
