@@ -157,9 +157,8 @@ VIEWS = {
         FROM (
             SELECT * FROM asset_history WHERE asset_id NOT IN (SELECT alias_id FROM asset_alias)
             UNION ALL BY NAME
-            SELECT DISTINCT ON (l.asset_id, h.drive_id) l.asset_id, h.* EXCLUDE (asset_id)
-            FROM asset_alias AS l JOIN asset_history AS h ON h.asset_id = l.alias_id
-            ANTI JOIN asset_history AS own ON own.asset_id = l.asset_id AND own.drive_id = h.drive_id) AS h
+            SELECT l.asset_id, h.* EXCLUDE (asset_id)
+            FROM asset_alias AS l JOIN asset_history AS h ON h.asset_id = l.alias_id) AS h
         LEFT JOIN (
             SELECT asset_id, drive_id, list_sort(list(change)) AS changes
             FROM ({_CHANGES}) GROUP BY asset_id, drive_id) AS c USING (asset_id, drive_id)
