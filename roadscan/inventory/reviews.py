@@ -144,8 +144,15 @@ def apply_reviews(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
         changes=in_time(pa.concat_tables([with_ids(built.changes, same), conditions]), "changed_at"),
         history=with_ids(built.history, same),
         observations=with_ids(built.observations, same),
-        stitched={one: same.get(other, other) for one, other in built.stitched.items()} | same,
+        stitched={one: _end(same, other) for one, other in (dict(built.stitched) | same).items()},
     )
+
+
+def _end(same: dict[str, str], one: str) -> str:
+    """The id that an id comes to through merges, one after the other."""
+    for _ in same:
+        one = same.get(one, one)
+    return one
 
 
 class _Reviewed:

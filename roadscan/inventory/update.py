@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -250,17 +250,31 @@ def _made(
     if not keep:
         return _Made(built, reviews, [])
     kept = [file for written in files.values() for file in written] + carried_files(warehouse, base, carried)
-    renamed = {tile_at(row["lon"], row["lat"]) for row in _ids_gone(previous, built)}
-    kept += write_history(warehouse, base, said, carried, built.stitched, renamed)
+    shared = _in_several_tiles(tiles.values(), built.stitched)
+    kept += write_history(warehouse, base, said, carried, built.stitched, shared, _tiles_of_gone(previous, built))
     kept = [file for file in kept if not (file.table == "tile_registers" and tile_of(file) in anew)]
     return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])
 
 
-def _ids_gone(previous: pa.Table, built: Built) -> list[dict[str, Any]]:
-    """Where the assets stood that were published before and are another one now."""
+def _in_several_tiles(parts: Iterable[Built], stitched: Mapping[str, str]) -> set[str]:
+    """The ids of assets of which more than one tile has a part."""
+    counts = Counter[str]()
+    for part in parts:
+        counts.update({stitched.get(one, one) for one in part.assets["asset_id"].to_pylist()})
+    return {one for one, tiles in counts.items() if tiles > 1}
+
+
+def _tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
+    """The tiles that the assets lay in which were published before and are another one now."""
     gone = pc.is_in(previous["asset_id"], pa.array(sorted(built.stitched), pa.string()))
-    rows: list[dict[str, Any]] = previous.filter(gone).select(["lon", "lat"]).to_pylist()
-    return rows
+    boxes: list[dict[str, float]] = previous.filter(gone)["bbox"].to_pylist()
+    corners = [(tile_at(box["xmin"], box["ymin"]), tile_at(box["xmax"], box["ymax"])) for box in boxes]
+    return {
+        (column, row)
+        for (west, south), (east, north) in corners
+        for column in range(west, east + 1)
+        for row in range(south, north + 1)
+    }
 
 
 def _to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:

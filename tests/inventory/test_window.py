@@ -13,9 +13,11 @@ from support.world import HOME, LINE, Known, World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, run_audit, update_inventory
 from roadscan.inventory.build import build_together
+from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.drive.record import DriveAlone, read_alone
 from roadscan.inventory.fuse.prior import Prior
 from roadscan.inventory.fuse.record import prior_of, prior_record
+from roadscan.inventory.fuse.window import left_out
 from roadscan.inventory.query import query
 from roadscan.inventory.tiles.kept import read_prior, tile_of
 from roadscan.schemas import ASSETS
@@ -172,6 +174,43 @@ def test_a_drive_that_arrives_late_is_weighed_although_later_ones_are_settled(tm
     assert update(warehouse).drives_read == 1
     history = read(warehouse, "asset_history")
     assert pc.equal(history["drive_id"], late.drive_id).to_pylist().count(True) > 10
+
+
+def test_what_is_said_of_assets_on_a_border_is_said_once(tmp_path):
+    """A rail over the border of two tiles and a stop on it, which both have under one id from the second night on."""
+    world = make_world(seed=3, length_m=700.0)
+    world.take(np.full(len(world.s), np.pi / 2))  # due east …
+    world.move(-450.0)  # … over the border at 100.5 degrees, 350 m from its start
+    world.assets = [one for one in world.assets if one.end_s is None]
+    world.assets += [Known("rail", LINE, 250.0, -4.0, 450.0), Known("stop", GONE, s=350.0, offset_m=6.0)]
+    nightly, whole = Warehouse(str(tmp_path / "nightly")), Warehouse(str(tmp_path / "whole"))
+    for night in range(6):
+        commit(nightly, drive(world, night))
+        update(nightly)
+    commit(whole, *(drive(world, night) for night in range(6)))
+    update(whole, window=9)
+    for table, key in (("asset_history", "drive_id"), ("asset_observations", "observation_id")):
+        rows, theirs = read(nightly, table), read(whole, table)
+        said = set(zip(rows["asset_id"].to_pylist(), rows[key].to_pylist(), strict=True))
+        assert len(said) == rows.num_rows == theirs.num_rows > 100
+
+
+@pytest.mark.parametrize("window", [2, 3])
+def test_no_drive_is_weighed_after_later_ones_of_its_road_are_left_out(window):
+    """The first two went on along a road that nobody else took, and the road runs along the border of two cells."""
+    world = make_world(seed=3, length_m=2200.0)
+    world.take(np.full(len(world.s), np.pi / 2))
+    config = InventoryConfig(warehouse="unused")
+    drives = [one_alone(world, night, config, end_s=2100.0 if night < 2 else 700.0).drive for night in range(8)]
+    weighed: list[DrivePass] = []
+    settled: list[str] = []
+    for one in drives:
+        weighed.append(one)
+        out = left_out(weighed, window)
+        settled += [drive.drive_id for drive, gone in zip(weighed, out, strict=True) if gone]
+        weighed = [drive for drive, gone in zip(weighed, out, strict=True) if not gone]
+        assert max(settled, default="") < min(drive.drive_id for drive in weighed)
+    assert len(settled) >= 3
 
 
 def test_drives_almost_without_a_bias_are_matched_to_a_prior_too(world):

@@ -57,6 +57,10 @@ class World:
         """Let the road run in these directions, in radians, at each metre of `s`."""
         self._x, self._y, self._course = np.cumsum(np.sin(course)), np.cumsum(np.cos(course)), course
 
+    def move(self, east_m: float):
+        """Let the road begin so far further east."""
+        self._x = self._x + east_m
+
     def xy(self, s, offset_m):
         course = np.interp(s, self.s, self._course)
         x, y = np.interp(s, self.s, self._x), np.interp(s, self.s, self._y)

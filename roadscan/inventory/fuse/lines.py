@@ -296,8 +296,11 @@ class Nights:
         last_day, last_drive = (NO_DAY, None) if last is None else (int(prior.last_day[last]), prior.last_drive[last])
         later = [drives[by] for by, _ in segments if by != PRIOR]
         days = {int(drive.poses.time_us[0] // DAY_US) for drive in later}
-        nights = sum(int(prior.nights[row]) for row in known) + sum(day > last_day for day in days)
-        return Nights(nights, max([last_day, *days]), later[-1].drive_id if later else last_drive)
+        nights = max((int(prior.nights[row]) for row in known), default=0) + sum(day > last_day for day in days)
+        newest = max(later, key=lambda drive: int(drive.poses.time_us[0]), default=None)
+        if newest is not None and int(newest.poses.time_us[0] // DAY_US) >= last_day:
+            last_drive = newest.drive_id
+        return Nights(nights, max([last_day, *days]), last_drive)
 
 
 def middle_of(line: Floats) -> Floats:

@@ -132,17 +132,21 @@ class Tally:
     def of_assets(self, asset: Ints, n: int) -> Tally:
         """The same of the n assets that these have become, of which one may be several of these."""
         first, last_day, last = (np.full(n, edge) for edge in (_NO_TIME_YET, NO_DAY, NO_DAY))
+        drives, nights = np.zeros((2, n), np.int64)  # those of two parts may be the same
+        np.maximum.at(drives, asset, self.drives)
+        np.maximum.at(nights, asset, self.nights)
         np.minimum.at(first, asset, self.first_us)
         np.maximum.at(last_day, asset, self.last_day)
         np.maximum.at(last, asset, self.last_us)
-        whole = ("observations", "drives", "nights", "detections")
+        whole = ("observations", "detections")
         sums: dict[str, Any] = {
             name: np.bincount(asset, getattr(self, name), n).astype(np.int64 if name in whole else np.float64)
             for name in (*whole, "score", "east", "north")
         }
         latest, order = np.full(n, None, object), np.argsort(self.last_us, kind="stable")
         latest[asset[order]] = self.last_drive[order]
-        summed = replace(Tally.none(n), **sums, first_us=first, last_day=last_day, last_us=last, last_drive=latest)
+        times = {"first_us": first, "last_day": last_day, "last_us": last}
+        summed = replace(Tally.none(n), **sums, **times, drives=drives, nights=nights, last_drive=latest)
         return summed.with_better_views(asset, self.weight, self.view)
 
     def plus(self, shown: ShownDetections, drives: Sequence[DrivePass]) -> Tally:
@@ -153,8 +157,9 @@ class Tally:
             drives: (D,) all drives.
         """
         n, asset = len(self.drives), shown.asset
-        last_drive, ids = self.last_drive.copy(), np.array([drive.drive_id for drive in drives], object)
-        last_drive[asset] = ids[shown.drive]  # of several the last stays
+        newest, ids = self.last_drive.copy(), np.array([drive.drive_id for drive in drives], object)
+        in_time = np.argsort(shown.time_us, kind="stable")
+        newest[asset[in_time]] = ids[shown.drive[in_time]]  # of several the last stays
         first, last, last_day = self.first_us.copy(), self.last_us.copy(), self.last_day.copy()
         np.minimum.at(first, asset, shown.time_us)
         np.maximum.at(last, asset, shown.time_us)
@@ -175,7 +180,7 @@ class Tally:
             last_us=last,
             east=self.east + np.bincount(asset, np.sin(shown.bearing), n),
             north=self.north + np.bincount(asset, np.cos(shown.bearing), n),
-            last_drive=last_drive,
+            last_drive=np.where(last > self.last_us, newest, self.last_drive),
         )
         best = _best(asset, shown.weight)
         return added.with_better_views(asset[best], shown.weight[best], _views(shown.take(best), drives))

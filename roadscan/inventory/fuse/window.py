@@ -21,16 +21,21 @@ SHARE = 0.9  # of a drive's frames that must be in such cells: the others may be
 def left_out(drives: Sequence[DrivePass], window: int) -> Bools:
     """Which drives (D,) have, almost wherever they were, at least `window` later ones on the same way.
 
+    So have those that were driven before one of them in the same places: what a prior says must be of earlier drives.
+
     Args:
         drives: in the order in which they were driven, all in the same ENU metres.
         window: how many passes of each stretch of road are weighed together.
     """
     later: Counter[tuple[int, ...]] = Counter()
+    settled: set[tuple[int, ...]] = set()
     out = np.zeros(len(drives), bool)
     for number in range(len(drives) - 1, -1, -1):
         cells, frames = _cells(drives[number])
         enough = sum(n for cell, n in zip(cells, frames, strict=True) if later[cell] >= window)
-        out[number] = enough >= SHARE * sum(frames)
+        out[number] = enough >= SHARE * sum(frames) or not settled.isdisjoint(cells)
+        if out[number]:
+            settled.update(cells)
         later.update(cells)
     return out
 

@@ -56,6 +56,7 @@ def write_history(
     made: Collection[TileHistory],
     carried: Collection[Tile],
     stitched: Mapping[str, str],
+    shared: Collection[str],
     renamed: Collection[Tile],
 ) -> list[DataFile]:
     """Write what drives said of the assets of tiles that were built; all files of both tables, also of other tiles.
@@ -66,6 +67,7 @@ def write_history(
         made: the tiles that were built.
         carried: those that are as they were.
         stitched: from ids that tiles gave, or that were published before, to those that are published now.
+        shared: the ids of now that more than one tile has.
         renamed: tiles with an asset that was published before under another id.
     """
     before = {tile_of(file) for file in warehouse.files(release, "tile_priors")}
@@ -76,12 +78,12 @@ def write_history(
         by_cell.setdefault(cell_of(one.tile), []).append(one)
     files = []
     for table in SAID:
-        taken = _said_beside(warehouse, release, table, made, carried, set(stitched.values()))
+        taken = _said_before(warehouse, release, table, made, carried, shared)
         for cell in sorted({cell_of(tile) for tile in before} | touched):
             if cell not in touched:
                 files += warehouse.files(release, table, folder=_folder(cell))
                 continue
-            fresh = [_own_rows(one, table, stitched, taken) for one in by_cell.get(cell, [])]
+            fresh = [_own_rows(one, table, stitched, shared, taken) for one in by_cell.get(cell, [])]
             one_cell = _Cell(warehouse, release, table, cell, stitched if cell in _cells(renamed) else {})
             files += one_cell.files(fresh, by_cell.get(cell, []), set(carried))
     return files
@@ -145,13 +147,18 @@ class _Cell:
         return self.warehouse.write(self.table, together.sort_by(order), folder=f"{_folder(self.cell)}/{part}")
 
 
-def _own_rows(made: TileHistory, table: str, stitched: Mapping[str, str], taken: set[tuple[str, str]]) -> pa.Table:
-    """The rows of a tile under the ids of now, without those in `taken`, to which those of lines over borders go."""
+def _own_rows(
+    made: TileHistory,
+    table: str,
+    stitched: Mapping[str, str],
+    shared: Collection[str],
+    taken: set[tuple[str, str]],
+) -> pa.Table:
+    """The rows of a tile under the ids of now, without those in `taken`, to which those of `shared` assets go."""
     rows = with_ids(made.rows[table], dict(stitched))
     said = _said(rows, table)
     rows = rows.filter(pa.array([pair not in taken for pair in said], pa.bool_()))
-    over_borders = set(stitched.values())
-    taken |= {pair for pair in said if pair[0] in over_borders}
+    taken |= {pair for pair in said if pair[0] in shared}
     tile = pa.array([tile_name(made.tile)] * rows.num_rows, pa.string())
     return rows.set_column(rows.schema.get_field_index("tile"), "tile", tile)
 
@@ -166,7 +173,7 @@ def _said(rows: pa.Table, table: str) -> list[tuple[str, str]]:
     return list(zip(rows["asset_id"].to_pylist(), rows[_OF_ASSET[table][0]].to_pylist(), strict=True))
 
 
-def _said_beside(
+def _said_before(
     warehouse: Warehouse,
     release: Release,
     table: str,
@@ -174,14 +181,16 @@ def _said_beside(
     carried: Collection[Tile],
     asset_ids: Collection[str],
 ) -> set[tuple[str, str]]:
-    """What carried tiles beside those that were built have already of some assets."""
-    around = {(one.tile[0] + i, one.tile[1] + j) for one in made for i in (-1, 0, 1) for j in (-1, 0, 1)} & set(carried)
-    if not (asset_ids and around):
-        return set()
-    files = [file for cell in _cells(around) for file in warehouse.files(release, table, folder=_folder(cell))]
-    rows = warehouse.read_files(files, table, ["asset_id", "tile", _OF_ASSET[table][0]])
-    rows = rows.filter(pc.is_in(rows["tile"], pa.array(sorted(map(tile_name, around)), pa.string())))
-    return set(_said(rows.filter(pc.is_in(rows["asset_id"], pa.array(sorted(asset_ids), pa.string()))), table))
+    """What is there already of some assets: all that carried tiles have beside those made, and what these settled."""
+    around = {(one.tile[0] + i, one.tile[1] + j) for one in made for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    found: set[tuple[str, str]] = set()
+    for part, tiles in (("", around & set(carried)), (f"/{SETTLED}", {one.tile for one in made if not one.anew})):
+        folders = [_folder(cell) + part for cell in _cells(tiles)] if asset_ids else []
+        files = [file for folder in folders for file in warehouse.files(release, table, folder=folder)]
+        rows = warehouse.read_files(files, table, ["asset_id", "tile", _OF_ASSET[table][0]])
+        rows = rows.filter(pc.is_in(rows["tile"], pa.array(sorted(map(tile_name, tiles)), pa.string())))
+        found |= set(_said(rows.filter(pc.is_in(rows["asset_id"], pa.array(sorted(asset_ids), pa.string()))), table))
+    return found
 
 
 def _cells(tiles: Iterable[Tile]) -> set[Tile]:
