@@ -188,6 +188,7 @@ class Fleet:
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "GLOO_SOCKET_IFNAME": "eth0",
             "RAY_num_prestart_python_workers": "0",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "300",  # a raylet gives its head up after that; by itself 60
         }
         del environment["RAY_ADDRESS"]  # Ray tells each job
         if name == HEAD:

@@ -178,7 +178,7 @@ def test_head_and_store_come_back_with_what_they_had(fleet: Fleet) -> None:
     open_store("s3://raw").write("kept", b"kept")
     for name in (HEAD, STORE):
         fleet.hosts[name].kill()
-    for name in (HEAD, STORE):  # a worker gives its head up after a minute, and S3 may need half of that
+    for name in (HEAD, STORE):
         fleet.start(name)
     assert open_store("s3://raw").read("kept") == b"kept"
     assert raylets(fleet.hosts["worker-1"]), "the worker has given the head up"
