@@ -21,7 +21,7 @@ from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
 from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
 from roadscan.inventory.tiles.history import TileHistory, write_history
 from roadscan.inventory.tiles.kept import KEPT, SAID, carried_files, read_drives, tile_of, write_drives, write_tile
-from roadscan.inventory.tiles.partition import Tile, tile_at, tile_name
+from roadscan.inventory.tiles.partition import Tile, tile_name, tiles_of
 from roadscan.inventory.tiles.placing import Placing
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
@@ -267,28 +267,14 @@ def _in_several_tiles(parts: Iterable[Built], stitched: Mapping[str, str]) -> se
 def _tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
     """The tiles that the assets lay in which were published before and are another one now."""
     gone = pc.is_in(previous["asset_id"], pa.array(sorted(built.stitched), pa.string()))
-    boxes: list[dict[str, float]] = previous.filter(gone)["bbox"].to_pylist()
-    corners = [(tile_at(box["xmin"], box["ymin"]), tile_at(box["xmax"], box["ymax"])) for box in boxes]
-    return {
-        (column, row)
-        for (west, south), (east, north) in corners
-        for column in range(west, east + 1)
-        for row in range(south, north + 1)
-    }
+    return tiles_of(previous.filter(gone)["bbox"].to_pylist())
 
 
 def _to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
     """Tiles with a piece of a line that got its id when tiles were put together; they are not kept, and built next."""
     known = set[str]().union(*(part.assets["asset_id"].to_pylist() for part in tiles.values()))
     rows = built.assets.select(["asset_id", "bbox"]).to_pylist()
-    anew = [row["bbox"] for row in rows if row["asset_id"] not in known]
-    corners = [(tile_at(box["xmin"], box["ymin"]), tile_at(box["xmax"], box["ymax"])) for box in anew]
-    return {
-        tile
-        for tile in tiles
-        for (west, south), (east, north) in corners
-        if west <= tile[0] <= east and south <= tile[1] <= north
-    }
+    return tiles.keys() & tiles_of(row["bbox"] for row in rows if row["asset_id"] not in known)
 
 
 def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> TileSummary:

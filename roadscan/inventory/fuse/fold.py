@@ -22,7 +22,6 @@ from roadscan.inventory.fuse.lines import LineAssets, Nights
 from roadscan.inventory.fuse.points import PointAssets, sectors_of
 from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, weighted_means
 from roadscan.inventory.fuse.prior import LinePrior, PointPrior, changes_of, renumbered
-from roadscan.inventory.fuse.tally import ShownDetections
 from roadscan.inventory.fuse.visibility import Visibility, sector_of
 
 
@@ -48,8 +47,7 @@ def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> Poi
     reach_m = before.reach_m.copy()
     np.maximum.at(reach_m, asset[said], np.abs(pool.offset_m[said]))
     witnesses = [seen for seen, left in zip(assets.observations, out, strict=True) if left]
-    shown = ShownDetections.of(assets.observations)
-    shown = shown.take(out[shown.drive])
+    shown = assets.shown.take(out[assets.shown.drive])
     return PointPrior(
         class_name=np.asarray(assets.class_names, dtype=np.str_)[assets.class_index[keep]],
         xy=xy[keep],

@@ -46,7 +46,8 @@ class PointAssets:
         visibility, ratio: what each drive says of each, and how much that speaks for it (log-likelihood ratio).
         standing: whether each stands.
         located: which places are sure enough to be confirmed.
-        tally: what was detected of each.
+        shown: the detections that show them.
+        tally: what these and those before them come to.
         pool, association: the estimates behind it.
         observations: each drive, aligned, and the asset that each of its detections shows.
         before: what the prior says of each.
@@ -61,6 +62,7 @@ class PointAssets:
     ratio: Floats
     standing: Standing
     located: Bools
+    shown: ShownDetections
     tally: Tally
     pool: Pool
     association: Association
@@ -103,7 +105,8 @@ def fuse_points(
     targets = Targets(xy, class_index, reach_m, sectors_of(observations, n) | before.sectors)
     visibility = point_visibility(observations, targets, config.visibility)
     ratio = log_likelihood_ratio(visibility, class_index, config.existence, before.belief)
-    tally = before.tally.plus(ShownDetections.of(observations), drives)
+    shown = ShownDetections.of(observations)
+    tally = before.tally.plus(shown, drives)
     cov = _with_bias(cov, tally, config)
     located = np.trace(cov, axis1=1, axis2=2) <= config.existence.confirm_sigma_m**2
     standing = filter_existence(visibility, ratio, located, config.existence, before.belief)
@@ -117,6 +120,7 @@ def fuse_points(
         ratio=ratio,
         standing=standing,
         located=located,
+        shown=shown,
         tally=tally,
         pool=pool,
         association=association,

@@ -14,7 +14,7 @@ from roadscan.arrays import Ints
 from roadscan.inventory.fuse.existence import ABSENT, REFUTED, State
 from roadscan.inventory.fuse.points import PointAssets
 from roadscan.inventory.fuse.pool import PRIOR
-from roadscan.inventory.fuse.tally import ShownDetections, Tally
+from roadscan.inventory.fuse.tally import Tally
 from roadscan.inventory.register.rows import (
     History,
     Rows,
@@ -104,7 +104,7 @@ def _history(assets: PointAssets, number: Ints) -> History:
         assets: of a region.
         number: (N,) the row of each, -1 for one that is not kept.
     """
-    score = ShownDetections.of(assets.observations).mean_score(len(assets.observations), len(number))
+    score = assets.shown.mean_score(len(assets.observations), len(number))
     visibility, pool, asset = assets.visibility, assets.pool, assets.association.asset
     told = np.flatnonzero((number[visibility.asset] >= 0) & ((visibility.hits > 0) | (assets.ratio <= ABSENT)))
     key = visibility.drive * len(number) + visibility.asset

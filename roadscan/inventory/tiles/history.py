@@ -135,8 +135,7 @@ class _Cell:
         return self.warehouse.files(self.release, self.table, folder=f"{_folder(self.cell)}/{part}")
 
     def _of_tiles(self, files: list[DataFile], tiles: Iterable[Tile]) -> pa.Table:
-        rows = self.warehouse.read_files(files, self.table)
-        return rows.filter(pc.is_in(rows["tile"], pa.array(sorted(map(tile_name, tiles)), pa.string())))
+        return _in_tiles(self.warehouse.read_files(files, self.table), tiles)
 
     def _renamed(self, rows: pa.Table) -> pa.Table:
         return with_ids(rows, dict(self.same)) if self.same else rows
@@ -163,6 +162,10 @@ def _own_rows(
     return rows.set_column(rows.schema.get_field_index("tile"), "tile", tile)
 
 
+def _in_tiles(rows: pa.Table, tiles: Iterable[Tile]) -> pa.Table:
+    return rows.filter(pc.is_in(rows["tile"], pa.array(sorted(map(tile_name, tiles)), pa.string())))
+
+
 def _by(rows: pa.Table, drive_ids: Collection[str]) -> pa.ChunkedArray:
     """Which rows are of these drives."""
     return pc.is_in(rows["drive_id"], pa.array(sorted(drive_ids), pa.string()))
@@ -187,8 +190,7 @@ def _said_before(
     for part, tiles in (("", around & set(carried)), (f"/{SETTLED}", {one.tile for one in made if not one.anew})):
         folders = [_folder(cell) + part for cell in _cells(tiles)] if asset_ids else []
         files = [file for folder in folders for file in warehouse.files(release, table, folder=folder)]
-        rows = warehouse.read_files(files, table, ["asset_id", "tile", _OF_ASSET[table][0]])
-        rows = rows.filter(pc.is_in(rows["tile"], pa.array(sorted(map(tile_name, tiles)), pa.string())))
+        rows = _in_tiles(warehouse.read_files(files, table, ["asset_id", "tile", _OF_ASSET[table][0]]), tiles)
         found |= set(_said(rows.filter(pc.is_in(rows["asset_id"], pa.array(sorted(asset_ids), pa.string()))), table))
     return found
 

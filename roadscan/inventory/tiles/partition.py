@@ -9,7 +9,7 @@ Legend: n places, m pairs of a place and a tile. Degrees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -66,6 +66,21 @@ def tile_at(lon: float, lat: float) -> Tile:
     (1005, 137)
     """
     return int(np.floor(lon / TILE_DEG)), int(np.floor(lat / TILE_DEG))
+
+
+def tiles_of(boxes: Iterable[Mapping[str, float]]) -> set[Tile]:
+    """The tiles that boxes (`bbox` of `schemas.ASSETS`) lie in.
+
+    >>> sorted(tiles_of([{"xmin": 100.55, "ymin": 13.72, "xmax": 100.61, "ymax": 13.73}]))
+    [(1005, 137), (1006, 137)]
+    """
+    corners = [(tile_at(box["xmin"], box["ymin"]), tile_at(box["xmax"], box["ymax"])) for box in boxes]
+    return {
+        (column, row)
+        for (west, south), (east, north) in corners
+        for column in range(west, east + 1)
+        for row in range(south, north + 1)
+    }
 
 
 def tile_frame(tile: Tile) -> LocalFrame:
