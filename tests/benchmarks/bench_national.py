@@ -7,9 +7,11 @@
 One cell of half a degree is built for real: roads of 20 km that drives of `support.highway` survey on 21 nights, the
 last one brought in by itself, with a linear reference. The country is that cell again and again, half a degree further
 east each time, under ids, drives and routes of its own: the tables of the register, what is kept from night to night,
-`runs` and `frames` (nothing reads the rows of `observations` again). Metres of a tile are about its own middle, and
-those further east are as wide, so what is kept holds there. Then drives are committed and `update_inventory` runs in a
-process of its own: wall and processor time to each step's end, and the largest sum of what it and its workers held.
+`runs` and `frames`. Metres of a tile are about its own middle, and those further east are as wide, so what is kept
+holds there. What the night cannot read is left out, as the disk is small: the rows of `observations`, what drives said
+alone in tiles where it does not drive, and `asset_observations` of such cells. Then its drives are committed, and
+`update_inventory` runs in a process of its own: wall and processor time up to the end of each step, and the largest sum
+of what it and its workers held.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -66,24 +69,48 @@ def main() -> None:
     parser.add_argument("--drives", type=int, default=200, help="of the night that is measured")
     parser.add_argument("--scattered", action="store_true", help="they are all over the country, not cell by cell")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--folder", help="keep the cell and the country here, and use what is there")
+    parser.add_argument("--folder", help="keep the cell and the country here; a cell that is there is used again")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-national-") as scratch:
         folder = Path(arguments.folder or scratch)
         _cell(folder / "cell", arguments.roads)
-        _country(folder, arguments.cells, arguments.roads)
-        shutil.copytree(folder / "country", Path(scratch) / "night", symlinks=True, copy_function=_linked)
-        _commit_night(f"{scratch}/night", arguments)
+        every = range(arguments.cells * arguments.roads)
+        step = len(every) // arguments.drives if arguments.scattered else 1
+        night = Night([divmod(one, arguments.roads) for one in every[::step][: arguments.drives]])
+        _country(folder, arguments.cells, arguments.roads, night)
+        _commit_night(str(folder / "country"), arguments.roads, night)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            pool.submit(_measure, f"{scratch}/night", str(folder / "country.geojson"), arguments.workers).result()
+            pool.submit(_measure, str(folder / "country"), str(folder / "country.geojson"), arguments.workers).result()
 
 
-def _linked(source: str, target: str) -> None:
-    """A file under another name: the warehouse never writes into one that is there but for its pointer."""
-    if Path(source).name == "current.json":
-        shutil.copy(source, target)
-    else:
-        Path(target).hardlink_to(source)
+@dataclass(frozen=True)
+class Night:
+    """The night that is measured.
+
+    Attributes:
+        drives: the cell and the number there of each road that is driven.
+    """
+
+    drives: list[tuple[int, int]]
+
+    @property
+    def cells(self) -> set[int]:
+        return {cell for cell, _ in self.drives}
+
+    def tiles(self, roads: list[Highway], registered: pa.Table) -> dict[int, set[str]]:
+        """By cell, the tiles that the night's drives lie in, under their names in the first cell.
+
+        Args:
+            roads: of a cell.
+            registered: `schemas.INVENTORY_DRIVES` of the cell.
+        """
+        of_road: dict[str, set[str]] = {}
+        for row in registered.to_pylist():
+            of_road.setdefault(row["drive_id"].split("-")[0], set()).update(row["tiles"])
+        found: dict[int, set[str]] = {}
+        for cell, road in self.drives:
+            found.setdefault(cell, set()).update(of_road[f"r{roads[road].seed:04d}"])
+        return found
 
 
 # One cell
@@ -119,11 +146,15 @@ def _cell(folder: Path, count: int) -> None:
         started = time.process_time()
         summary = update_inventory(config)
         assets = sum(sum(states.values()) for states in summary.assets.values())
-        print(f"cell: {summary.drives} drives, {assets} assets, {time.process_time() - started:.0f} CPU s without workers")
+        print(
+            f"cell: {summary.drives} drives, {assets} assets, {time.process_time() - started:.0f} CPU s without workers"
+        )
 
 
 def _config(warehouse: str, reference: str, workers: int = 2) -> InventoryConfig:
-    return InventoryConfig(warehouse=warehouse, reference={"uri": reference, "code_digits": 0}, execution={"workers": workers})
+    return InventoryConfig(
+        warehouse=warehouse, reference={"uri": reference, "code_digits": 0}, execution={"workers": workers}
+    )
 
 
 def _centreline(line: np.ndarray, route: str) -> dict:
@@ -140,16 +171,16 @@ def _write_reference(path: Path, features: list[dict]) -> None:
 # The country of such cells
 
 
-def _country(folder: Path, cells: int, roads: int) -> None:
+def _country(folder: Path, cells: int, roads: int, night: Night) -> None:
     """Leave in a warehouse what nights of a whole country leave."""
-    if (folder / "country" / "current.json").exists():
-        return
+    shutil.rmtree(folder / "country", ignore_errors=True)
     reference = folder / "country.geojson"
-    lines = [_line(road) for road in _roads(roads)]
+    highways = _roads(roads)
+    lines = [_line(road) for road in highways]
     _write_reference(
         reference,
         [
-            _centreline(line + [cell * CELL_DEG, 0], f"{cell:03d}{n:04d}")
+            _centreline(line + np.array([cell * CELL_DEG, 0.0]), f"{cell:03d}{n:04d}")
             for cell in range(cells)
             for n, line in enumerate(lines)
         ],
@@ -161,17 +192,19 @@ def _country(folder: Path, cells: int, roads: int) -> None:
     warehouse.publish(lambda base: warehouse.replacement(base, files, "runs"))
     config = _config(str(folder / "country"), str(reference))
     keys = Keys(config, drive_digests(warehouse, warehouse.current()))
-    files += _kept(warehouse, source, release, copies, keys, reference_digest(config.reference))
-    for name in (*VIEWED, "asset_history", "asset_observations", "frames"):
-        if name in VIEWED:
-            files.append(_whole(warehouse, source, release, name, copies))
-        else:
-            files += _file_by_file(warehouse, source, release, name, copies)
+    registered = source.read(release, "inventory_drives")
+    files.append(_drives(warehouse, registered, copies, keys, reference_digest(config.reference)))
+    files += _kept(warehouse, source, release, copies, keys, night.tiles(highways, registered))
+    files += [_whole(warehouse, source, release, name, copies) for name in VIEWED]
+    files += _file_by_file(warehouse, source, release, "asset_history", copies)
+    files += _file_by_file(warehouse, source, release, "frames", copies)
+    driven = [copy for copy in copies if copy.number in night.cells]
+    files += _file_by_file(warehouse, source, release, "asset_observations", driven)
     tables = {name: warehouse.read_files([file for file in files if file.table == name], name) for name in VIEWED}
     files += [warehouse.write(name, table) for name, table in stored_views(tables).items()]
     warehouse.publish(lambda base: warehouse.replacement(base, files, "the country"))
     sizes = {name: sum(file.bytes for file in files if file.table == name) / 1e6 for name in TABLES}
-    print(f"country: {tables['assets'].num_rows:,} assets; MB {({k: round(v) for k, v in sizes.items() if v > 1})}")
+    print(f"country: {tables['assets'].num_rows:,} assets; MB { ({k: round(v) for k, v in sizes.items() if v > 1}) }")
 
 
 class Copy:
@@ -221,7 +254,9 @@ class Copy:
 
     def _shapes(self, column: pa.ChunkedArray) -> pa.Array:
         shapes = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
-        return pa.array(shapely.to_wkb(shapely.transform(shapes, lambda xy: xy + [self.east, 0])), pa.binary())
+        return pa.array(
+            shapely.to_wkb(shapely.transform(shapes, lambda xy: xy + np.array([self.east, 0.0]))), pa.binary()
+        )
 
     def _boxes(self, column: pa.ChunkedArray) -> pa.Array:
         column = column.combine_chunks()
@@ -250,40 +285,53 @@ class Keys:
 
     def __init__(self, config: InventoryConfig, digests: dict[str, str]) -> None:
         self.settings, self.digests = Settings.of(config), digests
+        self.drives_in: dict[str, list[str]] = {}
         self._order = {name: number for number, name in enumerate(digests)}
 
-    def together(self, drive_ids: list[str], *, sort: bool) -> str:
-        names = sorted(drive_ids, key=self._order.__getitem__) if sort else drive_ids
+    def of(self, table: str, tile: str, rows: pa.Table) -> list[str]:
+        """The key of each row of one of `OF_TILES`."""
+        if table == "drive_estimates":
+            return [self.settings.estimates_key(self.digests[one]) for one in rows["drive_id"].to_pylist()]
+        if table == "tile_priors":
+            return [self._together(names) for names in rows["drive_ids"].to_pylist()]
+        return [self._together(sorted(self.drives_in[tile], key=self._order.__getitem__))]
+
+    def _together(self, names: list[str]) -> str:
         return self.settings.tile_key([(name, self.digests[name]) for name in names])
 
 
-def _kept(
-    warehouse: Warehouse, source: Warehouse, release: Release, copies: list[Copy], keys: Keys, reference: str
-) -> Iterator[DataFile]:
-    """What is kept from night to night, with the keys of now."""
-    drives = source.read(release, "inventory_drives")
-    rows, drives_in = [], {}
+def _drives(warehouse: Warehouse, registered: pa.Table, copies: list[Copy], keys: Keys, reference: str) -> DataFile:
+    """Which drives the register is made of; notes in the keys which lie in each tile."""
+    rows = []
     for copy in copies:
-        for row in drives.to_pylist():
+        for row in registered.to_pylist():
             name, tiles = copy.drive_id(row["drive_id"]), [copy.tile(tile) for tile in row["tiles"]]
             rows.append({"drive_id": name, "digest": keys.digests[name], "tiles": tiles, "reference": reference})
             for tile in tiles:
-                drives_in.setdefault(tile, []).append(name)
-    yield warehouse.write("inventory_drives", pa.Table.from_pylist(rows, schema=TABLES["inventory_drives"]))
+                keys.drives_in.setdefault(tile, []).append(name)
+    return warehouse.write("inventory_drives", pa.Table.from_pylist(rows, schema=TABLES["inventory_drives"]))
+
+
+def _kept(
+    warehouse: Warehouse,
+    source: Warehouse,
+    release: Release,
+    copies: list[Copy],
+    keys: Keys,
+    driven: dict[int, set[str]],
+) -> Iterator[DataFile]:
+    """What is kept of each tile from night to night, with the keys of now; of some what drives said alone."""
     for table in OF_TILES:
         for file in source.files(release, table):
             rows = source.read_files([file], table)
+            name = rows["tile"][0].as_py()
             for copy in copies:
-                moved = copy.table(rows)
-                tile = moved["tile"][0].as_py()
-                if table == "drive_estimates":
-                    new = [keys.settings.estimates_key(keys.digests[one]) for one in moved["drive_id"].to_pylist()]
-                elif table == "tile_priors":
-                    new = [keys.together(one, sort=False) for one in moved["drive_ids"].to_pylist()]
-                else:
-                    new = [keys.together(drives_in[tile], sort=True)]
-                moved = moved.set_column(moved.column_names.index("key"), "key", pa.array(new))
-                yield warehouse.write(table, moved, folder=f"tile={tile.replace(',', '_')}")
+                if table != "drive_estimates" or name in driven.get(copy.number, ()):
+                    tile = copy.tile(name)
+                    moved = copy.table(rows)
+                    new = pa.array(keys.of(table, tile, moved))
+                    moved = moved.set_column(moved.column_names.index("key"), "key", new)
+                    yield warehouse.write(table, moved, folder=f"tile={tile.replace(',', '_')}")
 
 
 def _whole(warehouse: Warehouse, source: Warehouse, release: Release, name: str, copies: list[Copy]) -> DataFile:
@@ -313,18 +361,12 @@ def _file_by_file(
 # The night
 
 
-def _commit_night(folder: str, arguments: argparse.Namespace) -> None:
-    """Commit one more night's drives: whole cells one after the other, or all over the country."""
-    every = arguments.cells * arguments.roads
-    chosen = np.linspace(0, every - 1, arguments.drives).astype(int) if arguments.scattered else range(arguments.drives)
-    warehouse, drives = Warehouse(folder), []
-    for cell in sorted({number // arguments.roads for number in chosen}):
-        roads = _roads(arguments.roads, cell)
-        for number in (number for number in chosen if number // arguments.roads == cell):
-            drives.append(_renamed(drive(roads[number % arguments.roads], NIGHTS + 1), Copy(cell)))
-    commit(warehouse, *drives)
-    frames = sum(len(one.frames) for one in drives)
-    print(f"night: {len(drives)} drives of {len({one.drive_id[:4] for one in drives})} cells, {frames:,} frames")
+def _commit_night(folder: str, roads: int, night: Night) -> None:
+    """Commit the drives of the night."""
+    highways = {cell: _roads(roads, cell) for cell in night.cells}
+    drives = [_renamed(drive(highways[cell][road], NIGHTS + 1), Copy(cell)) for cell, road in night.drives]
+    commit(Warehouse(folder), *drives)
+    print(f"night: {len(drives)} drives of {len(night.cells)} cells, {sum(len(one.frames) for one in drives):,} frames")
 
 
 def _renamed(tables, copy: Copy):
@@ -362,7 +404,9 @@ def _measure(folder: str, reference: str, workers: int) -> None:
         table.add_row(step, f"{count:,}", f"{wall:.0f}", f"{used:.0f}", f"{memory:.1f}")
     Console().print(table)
     assets = sum(sum(states.values()) for states in summary.assets.values())
-    print(f"release {summary.release}: {assets:,} assets of {summary.drives:,} drives, {summary.tiles_built} tiles built")
+    print(
+        f"{assets:,} assets of {summary.drives:,} drives, {summary.drives_read} read, {summary.tiles_built} tiles built"
+    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 
 from roadscan.arrays import Bools, Floats, Ints
 from roadscan.survey.geodesy import LocalFrame, course_deg
@@ -172,6 +173,13 @@ class DrivePass:
     def camera_xy(self) -> Floats:
         """Where the camera was in each frame, (F, 2) ENU metres."""
         return np.stack([self.poses.x, self.poses.y], axis=1)
+
+    @cached_property
+    def way(self) -> shapely.LineString:
+        """The line driven, prepared to be asked often what is near it; ENU metres."""
+        way = shapely.LineString(np.stack([self.path.x, self.path.y], axis=1))
+        shapely.prepare(way)
+        return way
 
     @cached_property
     def looks_ahead(self) -> Bools:

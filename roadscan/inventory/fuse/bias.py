@@ -92,8 +92,13 @@ def local_shift(xy: Floats, residual_xy: Floats, at_xy: Floats, window_m: float)
         return np.zeros_like(at_xy)
     everywhere = np.median(residual_xy, axis=0)
     near = cKDTree(xy).query_ball_point(at_xy, window_m)
-    rows = [np.median(residual_xy[n], axis=0) if len(n) >= SHIFT_SAMPLES else everywhere for n in near]
-    return np.array(rows).reshape(-1, 2)
+    count = np.array([len(rows) for rows in near], np.int64)
+    each = np.full((len(near), count.max(initial=1), 2), np.inf)  # no place has more than these, most have fewer
+    each[np.arange(each.shape[1]) < count[:, None]] = residual_xy[np.concatenate([*near, []]).astype(np.int64)]
+    each.sort(axis=1)
+    place = np.arange(len(near))
+    median = (each[place, (count - 1) // 2] + each[place, count // 2]) / 2
+    return np.where(count[:, None] >= SHIFT_SAMPLES, median, everywhere)
 
 
 def clock_shift(pool: Pool, rows: Ints, asset_xy: Floats, first: Ints) -> float:

@@ -78,6 +78,12 @@ class LineObservations:
     width_m: float
 
     @cached_property
+    def surroundings(self) -> tuple[Floats, Floats]:
+        """The south-west and north-east corner of where the drive was, and `NEAR_M` around it."""
+        camera_xy = self.view.camera_xy
+        return camera_xy.min(axis=0) - NEAR_M, camera_xy.max(axis=0) + NEAR_M
+
+    @cached_property
     def _strips(self) -> dict[AssetClass, shapely.Geometry]:
         """What lies beside its lines of each class."""
         classes = {segment.asset_class for segment in self.segments}
@@ -220,8 +226,7 @@ def line_visibility(
 
 
 def _near(drive: LineObservations, asset: LineAsset) -> bool:
-    camera_xy = drive.view.camera_xy
-    low, high = camera_xy.min(axis=0) - NEAR_M, camera_xy.max(axis=0) + NEAR_M
+    low, high = drive.surroundings
     return bool((asset.outline.max(axis=0) >= low).all() and (asset.outline.min(axis=0) <= high).all())
 
 

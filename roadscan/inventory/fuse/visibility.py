@@ -121,8 +121,7 @@ def passed_by(drive: DrivePass, xy: Floats, reach_m: Floats) -> Bools:
         xy: (N, 2) places, metres.
         reach_m: (N,) how far beside their way it stood to those who saw it.
     """
-    way = shapely.LineString(np.stack([drive.path.x, drive.path.y], axis=1))
-    return np.asarray(shapely.distance(way, shapely.points(xy)) <= reach_m + LANES_M, bool)
+    return np.asarray(shapely.dwithin(drive.way, shapely.points(xy), reach_m + LANES_M), bool)
 
 
 def in_view(view: AlignedDrive, targets: Targets, config: VisibilityConfig) -> tuple[Ints, Ints]:
@@ -140,8 +139,10 @@ def in_view(view: AlignedDrive, targets: Targets, config: VisibilityConfig) -> t
     dx, dy = (targets.xy[target] - view.camera_xy[frame]).T
     angle = np.abs(wrap(np.arctan2(dx, dy) - view.heading[frame]))
     good = (distance >= config.near_m) & (angle <= view.drive.poses.half_fov[frame] - FOV_MARGIN_RAD)
-    good &= passed_by(view.drive, targets.xy, targets.reach_m)[target]
     target, frame = target[good], frame[good]
+    one, of_pair = np.unique(target, return_inverse=True)
+    passed = passed_by(view.drive, targets.xy[one], targets.reach_m[one])[of_pair]
+    target, frame = target[passed], frame[passed]
     way = np.arange(SECTORS) * 2 * np.pi / SECTORS
     faces = ((np.cos(view.heading[frame][:, None] - way) > 0) & targets.sectors[target]).any(axis=1)
     return target[faces], frame[faces]

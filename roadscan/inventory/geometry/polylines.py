@@ -52,12 +52,19 @@ def pieces(lines: list[tuple[str, Floats]], width_m: float, share: float, enough
         share: of the piece's length that is enough, 0..1 …
         enough_m: … and the length that is enough however long the piece.
     """
-    shapes = [shapely.LineString(xy) for _, xy in lines]
+    if len(lines) < 2:
+        return []
+    shapes = np.array([shapely.LineString(xy) for _, xy in lines])
     order = sorted(range(len(lines)), key=lambda n: (-shapes[n].length, n))
+    place = {n: place for place, n in enumerate(order)}
+    near: dict[int, list[int]] = {n: [] for n in order}
+    for n, other in shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=width_m).T.tolist():
+        near[n].append(other)
     found: list[tuple[int, int]] = []
     gone: set[int] = set()
-    for place, whole in enumerate(order):
-        for piece in order[place + 1 :] if whole not in gone else ():
+    for whole in order:
+        shorter = [n for n in near[whole] if place[n] > place[whole]] if whole not in gone else []
+        for piece in sorted(shorter, key=place.__getitem__):
             alike = lines[piece][0] == lines[whole][0] and piece not in gone
             if alike and shared_length_m(shapes[piece], shapes[whole], width_m) >= min(
                 share * shapes[piece].length, enough_m
