@@ -12,7 +12,7 @@ A file of reviews has the columns `asset_id` and `action`, and as the action nee
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -55,8 +55,8 @@ def ingest(
     lacking = [name for name in ("asset_id", "action") if name not in given.column_names]
     if lacking:
         raise ConfigError(f"reviews: no column {lacking[0]}; got {', '.join(given.column_names)}")
-    standing = {row["asset_id"]: row for row in assets.to_pylist()}
     now_is = dict(zip(aliases["alias_id"].to_pylist(), aliases["asset_id"].to_pylist(), strict=True))
+    standing = _rows_of(assets, {now_is.get(one, one) for one in _named(given)})
     seen = {(row["asset_id"], row["action"], row["target_id"], row["reviewed_at"]) for row in known.to_pylist()}
     places = {(row["asset_id"], row["geometry"]) for row in known.to_pylist() if row["action"] == "split"}
     problems, rows = [], []
@@ -106,7 +106,7 @@ def _problem(row: dict[str, Any], standing: dict[str, dict[str, Any]]) -> str | 
 
 def with_removed(previous: pa.Table, reviews: pa.Table) -> pa.Table:
     """The register of before with the ids that reviews gave or took away, so that what stands there gets them again."""
-    there = set(previous["asset_id"].to_pylist())
+    there = set(_rows_of(previous.select(["asset_id"]), _named(reviews)))
     rows = []
     for review in reviews.to_pylist():
         removed = {"merge": review["asset_id"], "split": review["target_id"]}.get(review["action"])
@@ -133,19 +133,35 @@ def apply_reviews(built: Built, previous: pa.Table, reviews: pa.Table) -> Built:
     """
     if not reviews.num_rows:
         return built
-    register = _Reviewed(built, previous)
+    register = _Reviewed(built, previous, _named(reviews))
     for review in reviews.to_pylist():
         register.apply(review)
     same, conditions = register.same, register.conditions()
     return replace(
         built,
-        assets=in_order(pa.Table.from_pylist(list(register.rows.values()), schema=ASSETS)),
+        assets=in_order(register.assets()),
         aliases=register.aliases(built.aliases, reviews),
         changes=in_time(pa.concat_tables([with_ids(built.changes, same), conditions]), "changed_at"),
         history=with_ids(built.history, same),
         observations=with_ids(built.observations, same),
         stitched={one: _end(same, other) for one, other in (dict(built.stitched) | same).items()},
     )
+
+
+def _named(reviews: pa.Table) -> set[str]:
+    """The ids of all assets that reviews name, or give."""
+    names = [name for name in ("asset_id", "target_id") if name in reviews.column_names]
+    return {str(one) for name in names for one in reviews[name].to_pylist() if one is not None}
+
+
+def _rows_of(assets: pa.Table, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The rows of some assets, by id: a register has millions, and reviews name a few."""
+    return {row["asset_id"]: row for row in assets.filter(_among(assets, ids)).to_pylist()}
+
+
+def _among(table: pa.Table, ids: Collection[str]) -> pa.ChunkedArray:
+    """Which rows are of these assets."""
+    return pc.is_in(table["asset_id"], pa.array(sorted(ids), pa.string()))
 
 
 def _end(same: dict[str, str], one: str) -> str:
@@ -156,19 +172,24 @@ def _end(same: dict[str, str], one: str) -> str:
 
 
 class _Reviewed:
-    """The register's rows by id, while reviews are applied one after the other.
+    """The register's rows that reviews name, by id, while these are applied one after the other.
 
     Attributes:
         rows: of `schemas.ASSETS`, by id.
         same: from an id that was merged to the one that it was merged into.
     """
 
-    def __init__(self, built: Built, previous: pa.Table) -> None:
-        self.rows: dict[str, dict[str, Any]] = {row["asset_id"]: row for row in built.assets.to_pylist()}
+    def __init__(self, built: Built, previous: pa.Table, named: Collection[str]) -> None:
+        self.rows = _rows_of(built.assets, named)
         self.same: dict[str, str] = {}
-        self._before = {row["asset_id"]: row for row in previous.to_pylist()}
+        self._others = built.assets.filter(pc.invert(_among(built.assets, named)))
+        self._before = _rows_of(previous, named)
         self._noted: list[dict[str, Any]] = []
-        self._doubted = _last_doubt(built.changes)
+        self._doubted = _last_doubt(built.changes.filter(_among(built.changes, named)))
+
+    def assets(self) -> pa.Table:
+        """`schemas.ASSETS` as the reviews have left it, those that none names before the others."""
+        return pa.concat_tables([self._others.cast(ASSETS), pa.Table.from_pylist(list(self.rows.values()), ASSETS)])
 
     def apply(self, review: dict[str, Any]) -> None:
         """Do what a review (a row of `schemas.REVIEWS`) says."""

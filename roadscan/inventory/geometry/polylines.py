@@ -54,11 +54,11 @@ def pieces(lines: list[tuple[str, Floats]], width_m: float, share: float, enough
     """
     if len(lines) < 2:
         return []
-    shapes = np.array([shapely.LineString(xy) for _, xy in lines])
+    shapes = [shapely.LineString(xy) for _, xy in lines]
     order = sorted(range(len(lines)), key=lambda n: (-shapes[n].length, n))
     place = {n: place for place, n in enumerate(order)}
     near: dict[int, list[int]] = {n: [] for n in order}
-    for n, other in shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=width_m).T.tolist():
+    for n, other in shapely.STRtree(shapes).query(np.array(shapes), predicate="dwithin", distance=width_m).T.tolist():
         near[n].append(other)
     found: list[tuple[int, int]] = []
     gone: set[int] = set()

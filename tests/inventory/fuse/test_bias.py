@@ -68,3 +68,13 @@ def test_a_true_change_of_the_bias_is_followed():
     assert np.abs(found[s < 1000]).max() < 0.1
     assert np.abs(found[s > 3000] - 3.0).max() < 0.1
     assert (np.diff(found) >= -1e-9).all()
+
+
+def test_a_local_shift_is_the_median_of_the_residuals_within_the_window():
+    rng = np.random.default_rng(4)
+    where, residual, at = rng.uniform(0, 2000, (80, 2)), rng.normal(size=(80, 2)), rng.uniform(0, 2000, (40, 2))
+    shifts = local_shift(where, residual, at, 300.0)
+    near = [np.hypot(*(where - place).T) <= 300.0 for place in at]
+    assert {int(rows.sum()) % 2 for rows in near} == {0, 1} and min(rows.sum() for rows in near) < 3
+    expected = [np.median(residual[rows] if rows.sum() >= 3 else residual, axis=0) for rows in near]
+    assert np.array_equal(shifts, expected)
