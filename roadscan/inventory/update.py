@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -256,12 +257,21 @@ def _made(
     return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])
 
 
-def _in_several_tiles(parts: Iterable[Built], stitched: Mapping[str, str]) -> set[str]:
+def _in_several_tiles(parts: Collection[Built], stitched: Mapping[str, str]) -> set[str]:
     """The ids of assets of which more than one tile has a part."""
-    counts = Counter[str]()
+    tile = np.repeat(np.arange(len(parts)), [part.assets.num_rows for part in parts])
+    ids = pa.concat_arrays([pa.array([], pa.string()), *_ids(parts)])
+    before, after = (pa.array(list(names), pa.string()) for names in (stitched.keys(), stitched.values()))
+    ids = pc.coalesce(after.take(pc.index_in(ids, before)), ids)
+    pairs = pa.table({"id": ids, "tile": tile}).group_by(["id", "tile"]).aggregate([])
+    counts = pairs.group_by("id").aggregate([([], "count_all")])
+    return set(counts.filter(pc.greater(counts["count_all"], 1))["id"].to_pylist())
+
+
+def _ids(parts: Iterable[Built]) -> Iterator[pa.Array]:
+    """The ids of each tile's assets."""
     for part in parts:
-        counts.update({stitched.get(one, one) for one in part.assets["asset_id"].to_pylist()})
-    return {one for one, tiles in counts.items() if tiles > 1}
+        yield from part.assets["asset_id"].chunks
 
 
 def _tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
@@ -272,9 +282,8 @@ def _tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
 
 def _to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
     """Tiles with a piece of a line that got its id when tiles were put together; they are not kept, and built next."""
-    known = set[str]().union(*(part.assets["asset_id"].to_pylist() for part in tiles.values()))
-    rows = built.assets.select(["asset_id", "bbox"]).to_pylist()
-    return tiles.keys() & tiles_of(row["bbox"] for row in rows if row["asset_id"] not in known)
+    known = pc.is_in(built.assets["asset_id"], pa.concat_arrays([pa.array([], pa.string()), *_ids(tiles.values())]))
+    return tiles.keys() & tiles_of(built.assets["bbox"].filter(pc.invert(known)).to_pylist())
 
 
 def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> TileSummary:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from roadscan.arrays import Ints
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.reference import ReferenceConfig, read_reference, reference_digest
-from roadscan.inventory.register.referencing import REFERENCED, Surveyed, last_drives
+from roadscan.inventory.register.referencing import REFERENCED, Surveyed
 from roadscan.inventory.tiles.partition import Tile
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.schemas import ASSETS
@@ -87,8 +87,8 @@ class Placing:
         row = pc.fill_null(pc.index_in(built.assets["asset_id"], previous["asset_id"].combine_chunks()), -1).to_numpy()
         row = np.where(kept, row, -1).astype(np.int64)
         there = np.flatnonzero(row >= 0)
-        last = last_drives(built.assets)
-        good = np.array([last[n] in self._same for n in there.tolist()], bool)
+        last = pc.fill_null(built.assets["last_drive_id"], "").take(pa.array(there))
+        good = pc.is_in(last, pa.array(sorted(self._same), pa.string())).to_numpy()
         for name in UNCHANGED:
             now, before = built.assets[name].take(pa.array(there)), previous[name].take(pa.array(row[there]))
             good &= pc.fill_null(pc.equal(now, before), False).to_numpy()

@@ -62,14 +62,22 @@ def merge_tiles(parts: list[Built], mint: Callable[[], str], aliases: pa.Table |
 
 def _distinct(assets: pa.Table, mint: Callable[[], str]) -> pa.Table:
     """The assets with one id each: of pieces of a line that no longer meet, the longest keeps it."""
-    ids = assets["asset_id"].to_pylist()
-    length = assets["length_m"].to_pylist()
+    counts = assets["asset_id"].value_counts()
+    often = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    if not len(often):
+        return assets
+    rows = np.flatnonzero(pc.is_in(assets["asset_id"], often).to_numpy())
+    few = assets.select(["asset_id", "length_m"]).take(rows)
+    ids, length = few["asset_id"].to_pylist(), few["length_m"].to_pylist()
     given: set[str] = set()
-    for row in sorted(range(len(ids)), key=lambda row: -(length[row] or 0)):
-        if ids[row] in given:
-            ids[row] = mint()
-        given.add(ids[row])
-    return assets.set_column(0, ASSETS.field("asset_id"), pa.array(ids, pa.string()))
+    for n in sorted(range(len(ids)), key=lambda n: -(length[n] or 0)):
+        if ids[n] in given:
+            ids[n] = mint()
+        given.add(ids[n])
+    chosen = np.zeros(assets.num_rows, bool)
+    chosen[rows] = True
+    new = pc.replace_with_mask(assets["asset_id"].combine_chunks(), pa.array(chosen), pa.array(ids, pa.string()))
+    return assets.set_column(0, ASSETS.field("asset_id"), new)
 
 
 def _without_doubles(assets: pa.Table, tile: Ints) -> tuple[pa.Table, dict[str, str]]:
@@ -84,21 +92,21 @@ def _without_doubles(assets: pa.Table, tile: Ints) -> tuple[pa.Table, dict[str, 
     rows = np.flatnonzero(assets["length_m"].is_null().to_numpy() & at_border)
     xy = _rough_metres(lon[rows], lat[rows])
     i, j, distance = nearby_pairs(xy, xy, SAME_M)
-    names = np.array(assets["class"].to_pylist(), dtype=object)
-    first = assets["first_seen"].cast(pa.int64()).to_numpy()
-    ids = assets["asset_id"].to_pylist()
+    few, tile = assets.select(["class", "asset_id", "first_seen"]).take(rows), tile[rows]
+    names, ids = few["class"].to_pylist(), few["asset_id"].to_pylist()
+    first = few["first_seen"].cast(pa.int64()).to_numpy()
     same: dict[str, str] = {}
     paired: set[int] = set()
     gone: set[int] = set()
     for pair in np.argsort(distance, kind="stable").tolist():
-        a, b = int(rows[i[pair]]), int(rows[j[pair]])
+        a, b = int(i[pair]), int(j[pair])
         if a < b and names[a] == names[b] and tile[a] != tile[b] and not paired & {a, b}:
             stays, goes = (a, b) if (first[a], ids[a]) <= (first[b], ids[b]) else (b, a)
             paired |= {a, b}
             gone.add(goes)
             if ids[goes] != ids[stays]:
                 same[ids[goes]] = ids[stays]
-    kept = np.setdiff1d(np.arange(assets.num_rows), np.array(sorted(gone), np.int64))
+    kept = np.setdiff1d(np.arange(assets.num_rows), rows[sorted(gone)])
     return assets.take(kept), same
 
 
