@@ -14,6 +14,7 @@ from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, check_splits, read_initial
+from roadscan.train.state import check_settings
 
 
 class CheckedTraining(NamedTuple):
@@ -29,7 +30,7 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     That takes seconds, where Ray and its workers take a minute to start.
 
     Raises:
-        ConfigError: what is set cannot be, or what it makes would be lost.
+        ConfigError: what is set cannot be, what it makes would be lost, or the run was started with other settings.
         DatasetError: the labels have errors, or splits are missing.
         ModelError: no such first weights, or they are another network's.
         StorageError: an address is none, or cannot be read or written.
@@ -39,6 +40,7 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     runs = open_store(config.runs)
     for field, store in (("runs", runs), ("out", open_file(config.out)[0])):
         check_writable(field, store)
+    check_settings(config.identity(), runs.child(config.name))
     initial = read_initial(config.initial) if config.initial else None
     draft = check_data(config.data)
     if initial:

@@ -38,6 +38,7 @@ from roadscan.train.process_group import CheckedTorchConfig, environment, worker
 from roadscan.train.ranks import all_gather
 from roadscan.train.reporter import Reporter
 from roadscan.train.result import MODEL, TrainSummary, write_result
+from roadscan.train.state import write_settings
 
 POLL_S = 0.5
 PATIENCE_S = 300  # without news, after which the driver says what it waits for
@@ -158,6 +159,7 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
     store = open_store(config.runs).child(config.name)
 
     def on_epoch(history: History) -> None:
+        write_settings(config.identity(), store)
         write_history(history, config, store)
         spec["reporter"].on_epoch.remote(history)
 

@@ -13,9 +13,11 @@ from torch import nn
 
 from roadscan.errors import ConfigError
 from roadscan.model.bundle import StateDict
+from roadscan.storage import Store
 
 TAU = 2000  # updates over which the average becomes slow: it would else keep the fresh weights for thousands of steps
 FILE = "state.pt"
+SETTINGS = "settings.json"
 
 
 class Ema:
@@ -113,6 +115,21 @@ def check_identity(stored: dict[str, Any], now: dict[str, Any], what: str = "run
             f"the {what} of this name was started with other settings; set another name, or the same settings:\n"
             + "\n".join(differing)
         )
+
+
+def write_settings(identity: dict[str, Any], store: Store) -> None:
+    """Write a run's `TrainConfig.identity` into its folder."""
+    store.write(SETTINGS, json.dumps(identity, indent=1).encode())
+
+
+def check_settings(identity: dict[str, Any], store: Store) -> None:
+    """Refuse settings under which the run in a folder could not go on; of its images a checkpoint alone tells.
+
+    Raises:
+        ConfigError: names every setting that differs.
+    """
+    if store.exists(SETTINGS):
+        check_identity(json.loads(store.read(SETTINGS)), identity)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

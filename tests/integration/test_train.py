@@ -20,7 +20,7 @@ from tensorboardX.proto.event_pb2 import Event
 from roadscan.cli import run
 from roadscan.dataset.read import read_dataset
 from roadscan.dataset.staging import dataset_digest
-from roadscan.demo.server import S3Server
+from roadscan.demo.server import S3Server, free_ports
 from roadscan.model.bundle import load
 from roadscan.model.detector import Detector
 from roadscan.storage import open_store
@@ -99,9 +99,16 @@ def test_the_same_command_again_gives_the_same_model_without_training(trained: T
     assert (trained.run / "history.json").read_bytes() == rows
 
 
-def test_a_run_does_not_go_on_with_other_settings(trained: Trained, tmp_path: Path) -> None:
+def test_a_run_does_not_go_on_with_other_settings(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told before Ray starts: here nobody answers where it would be joined."""
     kept = (trained.run / "model.zip").read_bytes()
-    message = refused(trained.folder, *sets(out=tmp_path / "other.zip", **{"loss.gamma": 2.5, "batch": 8}))
+    monkeypatch.chdir(trained.folder)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_ports(1)[0]}")
+    other = sets(out=tmp_path / "other.zip", **{"loss.gamma": 2.5, "batch": 8})
+    assert run(["train", "run.yaml", *other]) == 1
+    message = " ".join(capsys.readouterr().err.split())
     assert "started with other settings" in message
     assert "batch: the run has 4, got 8" in message
     assert "loss.gamma: the run has 1.5, got 2.5" in message

@@ -16,6 +16,8 @@ from roadscan.demo.server import S3Server, free_ports
 from roadscan.errors import AccessDenied
 from roadscan.storage import open_store
 from roadscan.train.check import check_writable
+from roadscan.train.config import TrainConfig
+from roadscan.train.state import write_settings
 
 SMALL: dict[str, Any] = {"image_size_px": 64, "epochs": 1, "batch": 2}
 
@@ -65,6 +67,13 @@ def test_labels_are_looked_at(folder: Path, command: str, capsys: pytest.Capture
     label.write_text("0 0.5 0.5 3 0.2")
     assert "reaches outside of the image" in refused(capsys, command)
     assert "expected data.yaml" in refused(capsys, command, **{data: "nowhere"})
+
+
+def test_a_runs_settings_are_looked_at(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_settings(TrainConfig.model_validate(SMALL | {"data": "data"}).identity(), open_store("runs/train"))
+    assert refused(capsys, "train", data="./data", limits="none").startswith("RAY_ADDRESS")  # no part of the result
+    assert "image_size_px: the run has 64, got 96" in refused(capsys, "train", image_size_px=96)
+    assert refused(capsys, "train", image_size_px=96, name="other").startswith("RAY_ADDRESS")
 
 
 def test_first_weights_are_looked_at(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
