@@ -110,6 +110,7 @@ def _trainer(config: TrainConfig, placement: Placement, initial: ray.ObjectRef, 
             storage_path=path,
             storage_filesystem=filesystem,
             failure_config=ray.train.FailureConfig(max_failures=config.execution.max_failures),
+            callbacks=[_EndOfRun(reporter)],
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=config.keep_checkpoints, checkpoint_score_attribute="fitness"
             ),
@@ -137,7 +138,7 @@ def _run_worker(spec: dict[str, Any]) -> None:
             raise  # a store that is down may come back: Ray tries again
         ray.get(reporter.on_failure.remote(error))
         if ray.train.get_context().get_world_size() > 1:
-            raise  # the others may be waiting for this one; Ray ends them, and when it tries again all return above
+            raise  # the others may be waiting for this one: Ray ends them, and `_EndOfRun` the run
 
 
 def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
@@ -166,6 +167,17 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
     state = train(config, dataset, initial, ranks, on_epoch, shrunk)
     if ranks.rank == 0:
         write_result(state, dataset, config, initial.origin if initial else "scratch", store, ranks.device)
+
+
+class _EndOfRun(ray.train.UserCallback):  # type: ignore[misc]
+    """Ends a run at a mistake that a worker has reported: workers that Ray started again would only meet it again."""
+
+    def __init__(self, reporter: Any) -> None:
+        self._reporter = reporter
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
+        if (error := ray.get(self._reporter.failure.remote())) is not None:
+            raise error
 
 
 class _RayRanks:

@@ -23,8 +23,6 @@ from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
 from roadscan.model.calibration import calibration_from_dataset
 from roadscan.model.device import device_name
-from roadscan.report.predictions import samples
-from roadscan.report.training import confusion, curves, precision_recall
 from roadscan.storage import Store, sha256_hex
 from roadscan.train.config import TrainConfig
 from roadscan.train.state import State
@@ -76,6 +74,8 @@ def write_result(
         store: the run's folder.
         device: to measure on.
     """
+    from roadscan.report.training import curves  # matplotlib, which a run needs at its end, and in one process
+
     weights: StateDict = {n: t.half().float() if t.is_floating_point() else t for n, t in state.best.items()}
     card = _card(state, dataset, config, origin)
     metrics: dict[str, Any] = {}
@@ -105,6 +105,9 @@ def write_result(
 
 def _draw(scores: Scores, found: list[ImageResult], dataset: Dataset, store: Store, name: str, kind: Kind) -> None:
     """Write the pictures: precision against recall, the confusion matrix, some images with truth and detections."""
+    from roadscan.report.predictions import samples
+    from roadscan.report.training import confusion, precision_recall
+
     store.write(f"{name}-precision-recall.png", precision_recall(scores))
     store.write(f"{name}-confusion.png", confusion(scores))
     kept = most_confident(found, scores.confidence)

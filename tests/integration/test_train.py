@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,11 +151,27 @@ def test_a_config_that_cannot_be_read_is_refused(tmp_path: Path, capsys: pytest.
 
 
 def test_a_fault_that_only_the_first_worker_meets_ends_the_run(folder: Path) -> None:
-    """The other one waits for it, and would for ever. A store may recover, so it is tried again first."""
+    """The other one waits for it, and would for ever. A store may recover: it counts as a failure to try again after."""
     (folder / "runs" / "blocked" / "history.json").mkdir(parents=True)
-    message = refused(folder, *sets(**{"name": "blocked", "execution.max_failures": 1}))
-    assert message.startswith("workers failed more than max_failures=1 times")
+    message = refused(folder, *sets(**{"name": "blocked", "execution.max_failures": 0}))
+    assert message.startswith("workers failed more than max_failures=0 times")
     assert message.endswith("history.json: Is a directory")
+
+
+def test_a_mistake_that_only_workers_can_see_ends_the_run_and_is_not_tried_again(tmp_path: Path) -> None:
+    """One of two images of a batch is none: its worker ends, while the other waits for it."""
+    labelled.draw_dataset(tmp_path / "data", {"train": 4, "val": 2})
+    (tmp_path / "data/images/train/train-0001.jpg").write_bytes(b"no image")
+    write_config(tmp_path, epochs=1)
+    with Training(tmp_path, *sets(batch=2)) as training:
+        seen: set[int] = set()
+        while training.process.poll() is None:
+            seen |= {one.pid for one in training.workers()}
+            time.sleep(0.1)
+        assert training.end() == 1, training.out + training.err
+        assert "train-0001.jpg" in training.err
+        assert "Traceback" not in training.err
+    assert len(seen) == 2
 
 
 @pytest.mark.s3
