@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,31 +22,35 @@ class Dying(Store):
 
     Args:
         store: the real one.
-        writes: how many reach it.
+        writes: how many reach it; None for all.
+
+    Attributes:
+        kinds: of the writes that came, by the store's method.
     """
 
-    def __init__(self, store: Store, writes: int) -> None:
-        self.store, self.uri, self.left, self.is_dead = store, store.uri, writes, False
+    def __init__(self, store: Store, writes: int | None) -> None:
+        self.store, self.uri, self.writes, self.is_dead = store, store.uri, writes, False
+        self.kinds: list[str] = []
 
-    def _written(self, write: Callable[[], Any]) -> Any:
+    def _written(self, kind: str, write: Callable[[], Any]) -> Any:
         assert not self.is_dead, "the program went on after its death"
-        if not self.left:
+        if len(self.kinds) == self.writes:
             self.is_dead = True
             raise Killed
-        self.left -= 1
+        self.kinds.append(kind)
         return write()
 
     def write(self, key: str, data: bytes) -> None:
-        self._written(lambda: self.store.write(key, data))
+        self._written("write", lambda: self.store.write(key, data))
 
     def create(self, key: str, data: bytes) -> str:
-        return self._written(lambda: self.store.create(key, data))
+        return self._written("create", lambda: self.store.create(key, data))
 
     def swap(self, key: str, data: bytes, *, tag: str) -> str:
-        return self._written(lambda: self.store.swap(key, data, tag=tag))
+        return self._written("swap", lambda: self.store.swap(key, data, tag=tag))
 
     def delete(self, key: str) -> None:
-        self._written(lambda: self.store.delete(key))
+        self._written("delete", lambda: self.store.delete(key))
 
     def read_tagged(self, key: str) -> tuple[bytes, str]:
         return self.store.read_tagged(key)
@@ -62,24 +66,40 @@ class Dying(Store):
 
 
 def deaths(
-    start: str, places: Callable[[str], str], run: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+    start: str,
+    places: Callable[[str], str],
+    run: Callable[[str], object],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    few: bool = False,
 ) -> Iterator[Warehouse]:
-    """What the run leaves from the same start when it dies at its first write, then at its second …, until it lives."""
+    """What the run leaves from the same start when it dies at its first write, then at its second …, to its last.
+
+    Args:
+        start: address of the warehouse that it begins with.
+        places: a name -> where a warehouse of that name lies.
+        run: works on the warehouse of an address.
+        monkeypatch: of the test.
+        few: only at the first and the last write of each kind, which is what a store does differently from another.
+    """
     files = _files(start)
-    for writes in itertools.count():
-        uri = places(f"after-{writes}")
+
+    def until_death(name: str, writes: int | None) -> Dying:
+        uri = places(name)
         _write(files, uri)
         dying = Dying(open_store(uri), writes)
         with monkeypatch.context() as patched:
-            patched.setattr(module, "open_store", lambda at, uri=uri, dying=dying: _same(at, uri, dying))
-            try:
+            patched.setattr(module, "open_store", lambda at: _same(at, uri, dying))
+            with suppress(Killed):
                 run(uri)
-            except Killed:
-                pass
-            else:
-                assert dying.left == 0
-                return
-        yield Warehouse(uri)
+        return dying
+
+    kinds = until_death("undisturbed", None).kinds
+    ends = {end for kind in kinds for end in (kinds.index(kind), len(kinds) - 1 - kinds[::-1].index(kind))}
+    for writes in sorted(ends) if few else range(len(kinds)):
+        dying = until_death(f"after-{writes}", writes)
+        assert dying.is_dead
+        yield Warehouse(dying.uri)
 
 
 def _same(at: str, uri: str, store: Store) -> Store:
