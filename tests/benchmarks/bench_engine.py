@@ -127,10 +127,10 @@ class EmulatedActor(ShardActor):
 def cluster(folder: str, cores: Sequence[int]) -> Iterator[list[psutil.Process]]:
     """A head that computes nothing, a node with a GPU and the first core, and one with the second; the two nodes."""
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_num_prestart_python_workers": "0"}
-    port, client = free_ports(2)
+    (port,) = free_ports(1)
     address, usable, nodes = f"127.0.0.1:{port}", os.sched_getaffinity(0), []
     with ExitStack() as stack:
-        head = start_node(folder, "127.0.0.1", *HEAD, f"--port={port}", f"--ray-client-server-port={client}")
+        head = start_node(folder, "127.0.0.1", *HEAD, f"--port={port}")
         stack.callback(kill_node, head)
         wait_for_port("127.0.0.1", port)
         for host, core, gpus in (("127.0.0.2", cores[0], 1), ("127.0.0.3", cores[1], 0)):

@@ -30,7 +30,7 @@ SHIPPED = K8S / "overlays" / "production" / "configs"
 @pytest.fixture
 def grows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cluster of one head without processors, which grows to two nodes; jobs of this process join it."""
-    port, client = free_ports(2)
+    (port,) = free_ports(1)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_num_prestart_python_workers", "0")
     with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:
@@ -39,8 +39,7 @@ def grows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             patch.setenv("RAY_FAKE_CLUSTER", "1")
             patch.setenv("RAY_OVERRIDE_NODE_ID_FOR_TESTING", FAKE_HEAD_NODE_ID)
             patch.setenv("AUTOSCALER_UPDATE_INTERVAL_S", "1")
-            ports = (f"--port={port}", f"--ray-client-server-port={client}")
-            head = start_node(folder, "127.0.0.1", *HEAD, *ports, f"--autoscaling-config={config}")
+            head = start_node(folder, "127.0.0.1", *HEAD, f"--port={port}", f"--autoscaling-config={config}")
         try:
             wait_for_port("127.0.0.1", port)
             monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
@@ -74,11 +73,11 @@ def test_a_training_brings_its_nodes_up_and_ends(grows: None, tmp_path: Path) ->
 
 def test_a_sweep_brings_its_nodes_up_and_ends(grows: None, tmp_path: Path) -> None:
     tree = {
-        "train": settings(tmp_path, shipped("tune")), "space": {"loss.gamma": [0, 2]}, "trials": 2,
+        "train": settings(tmp_path, shipped("tune")), "space": {"loss.gamma": [0, 2]}, "trials": 1,
         "sweeps": str(tmp_path / "sweeps"),
     }  # fmt: skip
     (tmp_path / "tune.yaml").write_text(yaml.safe_dump(tree))
     done = roadscan("tune", str(tmp_path / "tune.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "sweeps" / "sweep" / "sweep.json").read_text())
-    assert (summary["states"]["complete"], summary["devices"]) == (2, ["cpu"])
+    assert (summary["states"]["complete"], summary["devices"]) == (1, ["cpu"])

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def demo(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    out, roads = folder / "out", {"roads.length_km": 0.6, "roads.seed": 9, "roads.conditions": "[day]"}
+    out, roads = folder / "out", {"roads.length_km": 0.4, "roads.seed": 9, "roads.conditions": "[day]"}
     done = installed.run(folder, "roadscan", "demo", "out", *sets(**roads))
     assert done.returncode == 0, done.stdout + done.stderr
     (out / "told.txt").write_text(done.stdout)

@@ -74,15 +74,14 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A machine with two cores and no GPU, and one with a GPU and a single core."""
-    port, client = free_ports(2)
+    (port,) = free_ports(1)
     with ExitStack() as stack:  # a short path, for sockets
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True))
         environment = stack.enter_context(pytest.MonkeyPatch.context())
         know_a_secret(Path(folder), environment)
         environment.setenv("PYTHONPATH", folder, prepend=":")
         Path(folder, "sitecustomize.py").write_text(FAULTY_DECODER)
-        ports = (f"--port={port}", f"--ray-client-server-port={client}")
-        stack.callback(kill_node, start_node(folder, "127.0.0.1", *HEAD, *ports))
+        stack.callback(kill_node, start_node(folder, "127.0.0.1", *HEAD, f"--port={port}"))
         wait_for_port("127.0.0.1", port)
         one = Cluster(folder, port)
         stack.callback(lambda: [kill_node(node) for node in one.nodes.values()])

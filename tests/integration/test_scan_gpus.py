@@ -30,14 +30,13 @@ WORKERS = ("127.0.0.2", "127.0.0.3")  # of 8 cores and a GPU each
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """A head that lends nothing, and two machines with a GPU; the address."""
-    port, client = free_ports(2)
+    (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
     with ExitStack() as stack:  # a short path, for sockets
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True))
         environment = stack.enter_context(pytest.MonkeyPatch.context())
         know_a_secret(Path(folder), environment)
-        ports = (f"--port={port}", f"--ray-client-server-port={client}")
-        stack.callback(kill_node, start_node(folder, "127.0.0.1", *HEAD, *ports))
+        stack.callback(kill_node, start_node(folder, "127.0.0.1", *HEAD, f"--port={port}"))
         wait_for_port("127.0.0.1", port)
         for worker in WORKERS:
             own = (f"--address={address}", "--num-cpus=8", "--num-gpus=1")
@@ -57,23 +56,14 @@ def scan_of(folder: Path, model: str, **fields: object) -> list[str]:
     return ["scan", *sets(**own, shard_frames=1, backend="torch", **fields)]
 
 
-@pytest.mark.parametrize(
-    ("fields", "actors"),
-    [
-        ({}, 4),  # two a GPU: each has four of its eight cores
-        ({"gpus_per_actor": 1}, 2),
-        ({"gpus_per_actor": 0, "actors": 1}, 1),
-    ],
-)
-def test_a_scan_runs_on_the_gpus_of_a_cluster(
-    cluster: str, tmp_path: Path, detect_model: str, fields: dict[str, object], actors: int
-) -> None:  # fmt: skip
-    done = roadscan(*scan_of(tmp_path, detect_model, **fields), RAY_ADDRESS=cluster, **{OVERRIDE: "cpu"})
+def test_a_scan_runs_on_the_gpus_of_a_cluster(cluster: str, tmp_path: Path, detect_model: str) -> None:
+    """By two processes a GPU, as each has four of its eight cores; other numbers: `scan/test_placement`."""
+    done = roadscan(*scan_of(tmp_path, detect_model), RAY_ADDRESS=cluster, **{OVERRIDE: "cpu"})
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "summary.json").read_text())
     assert (told["frames"], told["frames_ok"]) == (12, 12)
     assert list(told["devices"]) == ["cpu, torch float32"]
-    assert 1 <= told["devices"]["cpu, torch float32"] <= actors
+    assert 1 <= told["devices"]["cpu, torch float32"] <= 4
     house = Warehouse(str(tmp_path / "warehouse"))
     ids = house.read(house.current(), "frames")["frame_id"].to_pylist()
     assert sorted(ids) == [f"{i:06d}" for i in range(12)]
@@ -106,10 +96,9 @@ def test_a_night_runs_on_the_gpus_of_a_cluster(cluster: str, tmp_path: Path, det
 @pytest.mark.usefixtures("token")
 def test_a_cluster_that_lends_nothing_yet_needs_to_be_told_how_many(tmp_path: Path, detect_model: str) -> None:
     """One that grows from no machines: a scan that took what is there would be one process on a CPU."""
-    port, client = free_ports(2)
+    (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:
-        ports = (f"--port={port}", f"--ray-client-server-port={client}")
-        head = start_node(folder, "127.0.0.1", *HEAD, *ports)
+        head = start_node(folder, "127.0.0.1", *HEAD, f"--port={port}")
         try:
             wait_for_port("127.0.0.1", port)
             done = roadscan(*scan_of(tmp_path, detect_model), RAY_ADDRESS=f"127.0.0.1:{port}")

@@ -151,7 +151,7 @@ def test_a_config_that_cannot_be_read_is_refused(tmp_path: Path, capsys: pytest.
 
 
 def test_a_fault_that_only_the_first_worker_meets_ends_the_run(folder: Path) -> None:
-    """The other one waits for it, and would for ever. A store may recover: it counts as a failure to try again after."""
+    """The other one waits for it, and would for ever. A store may recover: a failure, which is tried again."""
     (folder / "runs" / "blocked" / "history.json").mkdir(parents=True)
     message = refused(folder, *sets(**{"name": "blocked", "execution.max_failures": 0}))
     assert message.startswith("workers failed more than max_failures=0 times")

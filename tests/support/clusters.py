@@ -19,7 +19,11 @@ from roadscan.demo.server import free_ports
 from support.training import DEADLINE_S, wait_until
 
 BIN = Path(sys.executable).parent
-NODE = (str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--object-store-memory=157286400")
+# Without the process that copies what workers print to their drivers.
+NODE = (
+    str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--object-store-memory=157286400",
+    "--include-log-monitor=false",
+)  # fmt: skip
 HEAD = ("--head", "--num-cpus=0", "--include-dashboard=false")
 READY = """
 import sys, time, ray
@@ -48,10 +52,11 @@ def wait_for_port(host: str, port: int) -> None:
 
 def start_node(folder: str, address: str, *arguments: str) -> subprocess.Popen[bytes]:
     """Start a node that has addresses, ports and sockets of its own."""
-    http, grpc = free_ports(2)
+    http, grpc, client = free_ports(3)
     own = (
         f"--node-ip-address={address}", f"--temp-dir={folder}/{address}",
         f"--dashboard-agent-listen-port={http}", f"--dashboard-agent-grpc-port={grpc}",
+        *([f"--ray-client-server-port={client}"] if "--head" in arguments else []),
     )  # fmt: skip
     with Path(folder, f"{address}.log").open("wb") as log:
         return subprocess.Popen([*NODE, *own, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -60,10 +65,9 @@ def start_node(folder: str, address: str, *arguments: str) -> subprocess.Popen[b
 @contextmanager
 def head_for_jobs(cpus: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A cluster of one node for the length of a block: its process, and the address that takes jobs."""
-    port, client, api = free_ports(3)
+    port, api = free_ports(2)
     arguments = (
-        "--head", f"--num-cpus={cpus}", f"--port={port}", f"--ray-client-server-port={client}",
-        "--include-dashboard=true", f"--dashboard-port={api}",
+        "--head", f"--num-cpus={cpus}", f"--port={port}", "--include-dashboard=true", f"--dashboard-port={api}",
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:  # a short path, for sockets
         head = start_node(folder, "127.0.0.1", *arguments)

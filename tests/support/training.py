@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -96,10 +97,9 @@ class Training:
         """Wait until workers are there."""
         self._wait(lambda: bool(self.workers()), "no workers")
 
-    def wait_for_checkpoint(self, run: Path) -> None:
-        """Wait until Ray has taken down a checkpoint of the run in that folder, from which it would go on."""
-        taken = run / "checkpoint_manager_snapshot.json"
-        self._wait(lambda: taken.exists() and '"checkpoint_dir_name"' in taken.read_text(), "no checkpoint")
+    def wait_for_checkpoint(self, run: Path, after: str | None = None) -> None:
+        """Wait until Ray has taken down a checkpoint of the run in that folder, or one after another."""
+        self._wait(lambda: newest_checkpoint(run) not in (None, after), "no checkpoint")
 
     def _wait(self, holds: Callable[[], bool], otherwise: str) -> None:
         """Wait for what the command brings about, as long as it runs."""
@@ -116,17 +116,25 @@ class Training:
         return found
 
     def workers(self) -> list[psutil.Process]:
-        """Those of its processes that train."""
-        found = []
+        """Those of its processes that train; not what they fork, which has their name until it has another."""
+        found = {}
         for one in self.running():
             with suppress(psutil.NoSuchProcess):
                 if "".join(one.cmdline()[:1]).startswith(WORKER):
-                    found.append(one)
-        return found
+                    found[one.pid] = one, one.ppid()
+        return [one for one, parent in found.values() if parent not in found]
 
     def wait_until_nothing_runs(self) -> None:
         """Wait for the processes that it started to follow it."""
         wait_until(lambda: not self.running(), lambda: f"left running: {self.running()}")
+
+
+def newest_checkpoint(run: Path) -> str | None:
+    """That from which Ray would go on with the run in a folder; None before the first, or while that is written."""
+    taken = run / "checkpoint_manager_snapshot.json"
+    text = taken.read_text() if taken.exists() else ""
+    found = re.search(r'"latest_checkpoint_result":\{.*?"checkpoint_dir_name":"(.*?)"', text)
+    return found[1] if found else None
 
 
 def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
