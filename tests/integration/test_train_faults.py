@@ -47,27 +47,26 @@ def assert_same_model(one: Path, other: Path) -> None:
     assert {name for name in settings if settings[name] != others[name]} <= {"data", "runs"}
 
 
-def test_a_run_that_loses_a_worker_and_then_its_machine_goes_on_to_the_same_bits(
+def test_a_run_that_loses_its_machine_and_then_a_worker_ends_with_the_same_bits(
     trained: Trained, tmp_path: Path
 ) -> None:
     write_config(tmp_path, data=str(trained.folder / "data"))
     run, model = tmp_path / "runs" / "train", tmp_path / "model.zip"
     with Training(tmp_path) as killed:
         killed.wait_for_checkpoint(run)
-        before = killed.workers()
+        kill_all(killed.running())  # the driver, Ray, and the workers in the middle of their work
+        assert killed.end() != 0
+    assert 1 <= len(history(run)) < SETTINGS["epochs"]
+    assert not model.exists()
+    with Training(tmp_path) as again:
+        again.wait_for_checkpoint(run, after=newest_checkpoint(run))
+        before = again.workers()
         assert len(before) == 2
         before[1].kill()
         wait_until(
-            lambda: len([one for one in killed.workers() if one not in before]) == 2,
-            lambda: f"no new workers: {killed.out}{killed.err}",
+            lambda: len([one for one in again.workers() if one not in before]) == 2,
+            lambda: f"no new workers: {again.out}{again.err}",
         )
-        killed.wait_for_checkpoint(run, after=newest_checkpoint(run))
-        assert killed.err == ""
-        kill_all(killed.running())  # the driver, Ray, and the workers in the middle of their work
-        assert killed.end() != 0
-    assert 1 < len(history(run)) < SETTINGS["epochs"]
-    assert not model.exists()
-    with Training(tmp_path) as again:
         assert again.end() == 0, again.err
         assert again.err == ""
         assert "epoch 1/" not in again.out
