@@ -29,7 +29,9 @@ class NoiseConfig(Config):
         1.5, gt=0, le=10, description="error of the camera's yaw that all frames of a drive share"
     )
     pose_jitter_m: float = Field(0.4, ge=0, le=10, description="error of one frame's position, without the shared bias")
-    gnss_sigma_m: float = Field(1.5, ge=0, le=20, description="position bias, an axis, that one drive has at one place")
+    gnss_sigma_m: float = Field(
+        1.5, ge=0.01, le=20, description="position bias, an axis, that one drive has at one place"
+    )
     gnss_memory_m: float = Field(
         2500.0, gt=0, le=100_000, description="distance driven after which a drive's position bias is another one"
     )

@@ -73,3 +73,9 @@ def test_in_a_nights_config_too():
 def test_an_unknown_field_of_a_group_is_named_with_those_it_has():
     with pytest.raises(ConfigError, match=r"tracking\.gap: unknown field; known fields: candidate_hits, gap_m, min_sc"):
         load_config(InventoryConfig, None, ["warehouse=w", "tracking.gap=3"])
+
+
+def test_a_sigma_of_nothing_is_refused_with_the_least_that_there_is():
+    """What a drive's bias changes by is divided by, so that none at all has no smooth bias."""
+    with pytest.raises(ConfigError, match=r"noise\.gnss_sigma_m: got 0; .* greater than or equal to 0\.01"):
+        load_config(InventoryConfig, None, ["warehouse=w", "noise.gnss_sigma_m=0"])

@@ -203,7 +203,7 @@ def read_pass(
         The pass, or None when fewer than two frames are usable: status ok, with a time and a position.
     """
     usable = pc.and_(pc.equal(frames["status"], "ok"), pc.is_valid(frames["captured_at"]))
-    usable = pc.and_(usable, pc.and_(pc.is_valid(frames["camera_lon"]), pc.is_valid(frames["camera_lat"])))
+    usable = pc.and_(usable, pc.and_(pc.is_finite(frames["camera_lon"]), pc.is_finite(frames["camera_lat"])))
     frames = frames.filter(usable).sort_by([("captured_at", "ascending"), ("frame_id", "ascending")])
     if frames.num_rows < 2:
         return None
@@ -216,8 +216,8 @@ def read_pass(
         x=x,
         y=y,
         s=s,
-        heading=np.where(np.isnan(heading), path.course_at(s), heading),
-        half_fov=np.where(np.isnan(heading), np.nan, np.radians(floats(frames, "fov_deg")) / 2),
+        heading=np.where(np.isfinite(heading), heading, path.course_at(s)),
+        half_fov=np.where(np.isfinite(heading), np.radians(floats(frames, "fov_deg")) / 2, np.nan),
         time_us=frames["captured_at"].cast(pa.int64()).to_numpy(),
     )
     return DrivePass(drive_id, local, poses, path, _detections(frames, observations, min_score), observations)

@@ -68,3 +68,17 @@ def test_a_yaw_turns_bearings_and_both_ends_of_lines_and_no_ranges():
         assert (getattr(turned, name) - getattr(seen, name))[lines] == pytest.approx(np.full(lines.sum(), 2.0))
     for name in ("near_range_m", "far_range_m", "log_range"):
         assert np.array_equal(getattr(turned, name), getattr(seen, name), equal_nan=True)
+
+
+@pytest.mark.parametrize("column", ["heading_deg", "camera_lon", "camera_lat"])
+def test_what_is_not_finite_is_read_like_what_is_not_told(column):
+    """A heading that is infinite has no cosine, and a place that is infinite is on no path."""
+    values = TABLES.frames[column].to_pylist()
+    infinite, null = (
+        read_pass("d", changed(TABLES.frames, column, [*values[:5], other, *values[6:]]), TABLES.observations, enu=HOME)
+        for other in (float("-inf"), None)
+    )
+    assert len(infinite.poses.s) == len(values) - (column != "heading_deg")
+    for name in ("x", "y", "s", "heading", "half_fov"):
+        assert np.array_equal(getattr(infinite.poses, name), getattr(null.poses, name), equal_nan=True)
+    assert np.isfinite(infinite.poses.heading).all()

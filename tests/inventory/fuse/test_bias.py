@@ -79,3 +79,10 @@ def test_a_local_shift_is_the_median_of_the_residuals_within_the_window():
     assert min(rows.sum() for rows in near) < 3
     expected = [np.median(residual[rows] if rows.sum() >= 3 else residual, axis=0) for rows in near]
     assert np.array_equal(shifts, expected)
+
+
+def test_the_least_sigma_that_a_config_may_have_makes_one_bias_of_all_the_way():
+    s = np.array([0.0, 0.0, 500.0, 1000.0])
+    residual = np.array([[1.0, 0.0], [1.2, 0.0], [0.8, 0.1], [1.0, -0.1]])
+    found = smooth_bias(s, residual, np.full(4, 0.5), NoiseConfig(gnss_sigma_m=0.01, gnss_memory_m=100_000.0))
+    assert found == pytest.approx(np.tile([1.0, 0.0], (4, 1)), abs=0.01)
