@@ -224,6 +224,39 @@ def test_drives_almost_without_a_bias_are_matched_to_a_prior_too(world):
     assert np.isfinite(built.assets["lon"].to_numpy()).all()
 
 
+def test_the_register_stands_where_all_drives_do_on_average_however_few_are_weighed(world):
+    """Of n drives that are each off by as much, the mean is off by a part of 1 / sqrt(n); so it stays, night by night.
+
+    If drives that are left out counted as where the register stood that night, and not as where they were themselves,
+    the last ones would draw it away.
+    """
+    nights = 16
+    few, all_of_them = (
+        InventoryConfig(warehouse="unused", matching={"window_drives": window}) for window in (2, nights)
+    )
+    alone = [one_alone(world, night, few, bias_m=2.5) for night in range(nights)]
+    whole, _ = together(alone, all_of_them)
+    built, prior, weighed = None, None, list[DriveAlone]()
+    for one in alone:
+        weighed.append(one)
+        built, prior = together(weighed, few, built and built.assets, prior)
+        weighed = [one for one in weighed if one.drive.drive_id not in prior.drive_ids]
+    assert len(weighed) == 2
+    apart = [
+        HOME.to_xy(np.array([row["lon"], found["lon"]]), np.array([row["lat"], found["lat"]]))
+        for row, found, off in paired(points_of(built.assets), points_of(whole.assets))
+        if off < 3.0
+    ]
+    assert len(apart) > 15
+    along, across = np.diff(np.array(apart), axis=2)[:, :, 0].mean(axis=0)
+    assert np.hypot(along, across) < 0.25  # one drive's mean is off by about 2.5 m
+
+
+def points_of(assets: pa.Table) -> pa.Table:
+    """The point assets that stand."""
+    return assets.filter(pc.and_(pc.is_null(assets["length_m"]), pc.equal(assets["state"], "confirmed")))
+
+
 def one_alone(world: World, night: int, config: InventoryConfig, **settings: float) -> DriveAlone:
     tables = drive(world, night, **settings)
     return read_alone(tables.drive_id, tables.frames, tables.observations, HIGHWAY, config, HOME)

@@ -5,7 +5,7 @@ turn. Drives are taken in the order in which they were driven; each one's estima
 assets so far, of which the prior's are the first; the rest start assets of their own. Then each drive's bias is the
 smoothed difference between what it says and what all say, and with every drive moved by its bias the question is asked
 again. The biases of all drives over one asset add up to about zero: the register stands where the drives stand on
-average, those of the prior too.
+average, those of the prior too: where these put an asset themselves is carried on beside where it stood then.
 
 Legend: K estimates of all drives, N assets, R estimates of one drive, P pairs of an asset and an estimate. ENU metres.
 """
@@ -34,21 +34,23 @@ class Association:
     Attributes:
         asset: (K,) which asset, 0… in the order in which they were first seen; -1 for none.
         shift: (K, 2) metres from where its drive puts it to where all drives do.
+        clock: (K, 2) what of it makes up for a clock that is late.
     """
 
     asset: Ints
     shift: Floats
+    clock: Floats
 
 
 def associate(pool: Pool, config: InventoryConfig) -> Association:
     """The asset of every estimate, and every estimate's shift."""
     asset, start = _assign(pool, None, config)
-    shift = start
+    shift = start + pool.raw_xy - pool.xy  # the mean of all drives is that of the prior's too
     for _ in range(ROUNDS):
         asset = merge_duplicates(pool, asset, shift)
         shift = start + drive_biases(pool, asset, shift, start, config)
         asset, _ = _assign(pool, shift, config)
-    return Association(merge_duplicates(pool, asset, shift), shift)
+    return Association(merge_duplicates(pool, asset, shift), shift, start)
 
 
 class _Assets:

@@ -44,7 +44,10 @@ def drive_biases(pool: Pool, asset: Ints, shift: Floats, start: Floats, config: 
     for rows in group_by(np.arange(len(asset)), pool.drive):
         good = rows[(asset[rows] >= 0) & ~pool.overhead[rows]]
         good = good[often[asset[good]]]
-        if len(good) >= SHIFT_SAMPLES and pool.drive[rows[0]] != PRIOR:
+        if pool.drive[rows[0]] == PRIOR:
+            at, residual = pool.xy[good], xy[asset[good]] - pool.xy[good]
+            bias[rows] = local_shift(at, residual, pool.xy[rows], config.matching.bias_window_m)
+        elif len(good) >= SHIFT_SAMPLES:
             good = good[np.argsort(pool.s[good], kind="stable")]
             residual = xy[asset[good]] - pool.xy[good] - start[good]
             smooth = smooth_bias(pool.s[good], residual, variance[good], config.noise)

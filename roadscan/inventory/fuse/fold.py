@@ -44,6 +44,8 @@ def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> Poi
     met, number = np.unique(asset[said], return_inverse=True)
     xy, cov = assets.xy.copy(), assets.cov.copy()
     xy[met], cov[met] = weighted_means(number, pool.xy[said] + assets.association.shift[said], pool.cov[said], len(met))
+    raw_xy, clock = assets.xy.copy(), assets.association.clock
+    raw_xy[met], _ = weighted_means(number, pool.raw_xy[said] + clock[said], pool.cov[said], len(met))
     reach_m = before.reach_m.copy()
     np.maximum.at(reach_m, asset[said], np.abs(pool.offset_m[said]))
     witnesses = [seen for seen, left in zip(assets.observations, out, strict=True) if left]
@@ -51,6 +53,7 @@ def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> Poi
     return PointPrior(
         class_name=np.asarray(assets.class_names, dtype=np.str_)[assets.class_index[keep]],
         xy=xy[keep],
+        raw_xy=raw_xy[keep],
         cov=cov[keep] - np.eye(2) * ALIGNED_SIGMA_M**2,
         offset_m=pool.offset_m[assets.first[keep]],
         course=pool.course[assets.first[keep]],

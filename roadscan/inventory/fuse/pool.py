@@ -30,6 +30,7 @@ class Pool:
         drive: whose they are, 0…, or `PRIOR`.
         class_index: index into the names of the classes.
         xy, cov: (K, 2) position and (K, 2, 2) covariance, as the drive alone has them.
+        raw_xy: (K, 2) the same as `xy`; of the prior without what its drives' biases were taken to be.
         s, offset_m, course: see `roadscan.inventory.drive.estimates.DriveEstimates`.
         starts: seen often enough to be an asset that no other drive has seen.
         gate_m: how far from it its asset may be, the drive's bias being unknown.
@@ -41,6 +42,7 @@ class Pool:
     drive: Ints
     class_index: Ints
     xy: Floats
+    raw_xy: Floats
     cov: Floats
     s: Floats
     offset_m: Floats
@@ -80,6 +82,7 @@ def pool_estimates(
         drive=np.repeat(np.arange(PRIOR, len(estimates)), [p, *(len(one.hits) for one in estimates)]),
         class_index=class_index,
         xy=stacked("xy"),
+        raw_xy=np.concatenate([before.raw_xy, *(one.xy for one in estimates)]),
         cov=stacked("cov"),
         s=stacked("s"),
         offset_m=stacked("offset_m"),

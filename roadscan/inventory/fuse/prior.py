@@ -36,6 +36,8 @@ class PointPrior:
     Attributes:
         class_name: what each is.
         xy: (P, 2) where it stands.
+        raw_xy: (P, 2) where those drives put it on average, their biases not taken away: by this the mean of all drives
+            stays theirs too, and is not drawn after the last ones night by night.
         cov: (P, 2, 2) that of one drive which would say as much of it, its bias taken away, as all of them do; the
             covariance of their errors less that of one drive's place, so by itself it is none.
         offset_m, course: as of the estimate that started it, see `roadscan.inventory.drive.estimates.DriveEstimates`.
@@ -48,6 +50,7 @@ class PointPrior:
 
     class_name: npt.NDArray[np.str_]
     xy: Floats
+    raw_xy: Floats
     cov: Floats
     offset_m: Floats
     course: Floats
@@ -64,6 +67,7 @@ class PointPrior:
         sectors = np.zeros((0, SECTORS), bool)
         return PointPrior(
             np.zeros(0, np.str_),
+            xy,
             xy,
             cov,
             zero,

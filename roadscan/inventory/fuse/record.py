@@ -57,6 +57,7 @@ def prior_of(record: Mapping[str, Any], taxonomy: Taxonomy) -> Prior:
         PointPrior(
             class_name=np.asarray(points["class_name"].to_pylist(), dtype=np.str_),
             xy=_matrix(points["xy"], 2),
+            raw_xy=_matrix(points["raw_xy"], 2),
             cov=_matrix(points["cov"], 2, 2),
             **{name: points[name].to_numpy() for name in _POINT},
             sectors=np.array(points["sectors"].to_pylist(), bool).reshape(-1, SECTORS),
@@ -85,6 +86,7 @@ def _points(points: PointPrior) -> pa.Table:
     columns: dict[str, Any] = {
         "class_name": pa.array(points.class_name.tolist(), pa.string()),
         "xy": _lists(points.xy),
+        "raw_xy": _lists(points.raw_xy),
         "cov": _lists(points.cov),
         "sectors": pa.array(points.sectors.tolist(), pa.list_(pa.bool_())),
         "last_drive": pa.array(points.tally.last_drive, pa.string()),

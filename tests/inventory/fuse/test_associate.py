@@ -41,10 +41,12 @@ def pool(*drives: list[dict], back: set[int] = frozenset()) -> Pool:
     for n, (_, row) in enumerate(rows):
         frames[n] = frozenset([-1 - 2 * n, -2 - 2 * n] if row["frames"] is None else row["frames"])
     overhead = column("overhead", bool)
+    xy = np.stack([x, y], axis=1).reshape(-1, 2)
     return Pool(
         drive=np.array([number for number, _ in rows], np.int64),
         class_index=column("class_index", int),
-        xy=np.stack([x, y], axis=1).reshape(-1, 2),
+        xy=xy,
+        raw_xy=xy,
         cov=np.eye(2) * column("sigma_m")[:, None, None] ** 2,
         s=np.where(south, 1e5 - y, y),
         offset_m=np.where(south, -x, x),
