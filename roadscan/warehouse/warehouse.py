@@ -173,7 +173,15 @@ class Warehouse:
 
     # Tables
 
-    def files(self, release: Release, table: str, *, drive_id: str | None = None, folder: str = "") -> list[DataFile]:
+    def files(
+        self,
+        release: Release,
+        table: str,
+        *,
+        drive_id: str | None = None,
+        folder: str = "",
+        between: tuple[str, Any, Any] | None = None,
+    ) -> list[DataFile]:
         """The files of a table in a release, in order of their paths.
 
         Args:
@@ -181,8 +189,11 @@ class Warehouse:
             table: name in `TABLES`.
             drive_id: only those that may have rows of this drive.
             folder: only those in this sub-folder, as of `write`.
+            between: only those that may have values of a column from one to another, by the log's statistics.
         """
         files = self._listed(release, table)
+        if between is not None:
+            files = overlapping(files, *between)
         if folder:
             files = files.filter(pc.starts_with(files["path"], f"{table}/{folder}/"))
         if drive_id is not None and table in SURVEYED:

@@ -1,28 +1,35 @@
 """What drives said of assets to the files of `asset_history` and `asset_observations`, cell by cell of half a degree.
 
 A cell's folder holds the rows of the drives that its tiles' builds still weigh together, written whenever one of these
-is built, and those of the drives that they leave out: these are settled, and only added to. A line over a border is in
-several tiles; what a drive says of it is kept by the tile that has it already, or else by the first that does.
+is built, and those of the drives that they leave out: these are settled, and only added to. A night writes about what
+it adds, however much is settled: that lies in several files, each more than `GROWTH` times as large as all smaller ones
+together, and what is in them is known by the log's statistics.
+
+A line over a border is in several tiles; what a drive says of it is kept by the tile that has it already, or else by
+the first that does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.inventory.register.identity import with_ids
 from roadscan.inventory.tiles.execute import BuiltTile
-from roadscan.inventory.tiles.kept import SAID, tile_of
+from roadscan.inventory.tiles.kept import SAID, read_prior, tile_of
 from roadscan.inventory.tiles.partition import Tile, tile_name
 from roadscan.schemas import TABLES
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 CELL_TILES = 5  # on a side: so a country is some hundred files, and not some for each of its thousands of tiles
 OPEN, SETTLED = "open", "settled"  # folders
-SMALL_ROWS = 200_000  # a file of settled rows with fewer is written again with the next ones
+SMALL_ROWS = 200_000  # a file of settled rows with fewer is written again, once those after it have grown …
+GROWTH = 4  # … to this part of it
+ONE_DRIVE = timedelta(days=7)  # within which what two tiles say of one drive lies
 #: By what a row of an asset is told from others, and the time of it.
 _OF_ASSET = {"asset_history": ("drive_id", "looked_at"), "asset_observations": ("observation_id", "captured_at")}
 
@@ -73,6 +80,8 @@ def write_history(
     before = {tile_of(file) for file in warehouse.files(release, "tile_priors")}
     gone = before - {one.tile for one in made} - set(carried)
     touched = {cell_of(tile) for tile in (*(one.tile for one in made), *renamed, *gone)}
+    anew = {one.tile for one in made if one.anew}
+    stale = {cell_of(tile) for tile in gone | {one for one in anew & before if _has_settled(warehouse, release, one)}}
     by_cell: dict[Tile, list[TileHistory]] = {}
     for one in sorted(made, key=lambda one: one.tile):
         by_cell.setdefault(cell_of(one.tile), []).append(one)
@@ -85,8 +94,33 @@ def write_history(
                 continue
             fresh = [_own_rows(one, table, stitched, shared, taken) for one in by_cell.get(cell, [])]
             one_cell = _Cell(warehouse, release, table, cell, stitched if cell in _cells(renamed) else {})
-            files += one_cell.files(fresh, by_cell.get(cell, []), set(carried))
+            files += one_cell.files(fresh, by_cell.get(cell, []), set(carried), stale=cell in stale)
     return files
+
+
+def files_to_merge(file_rows: Sequence[int], added: int) -> list[int]:
+    """Which files are written again together with rows that are added: the smallest ones, as far as that is worth it.
+
+    A row is so written again a few times for each time that its file grows fivefold, and there are never more than some
+    five files of fewer than `SMALL_ROWS` rows.
+
+    Args:
+        file_rows: of each file.
+        added: rows; at least one.
+
+    Returns:
+        Their places in `file_rows`, the smallest first.
+
+    >>> files_to_merge([250_000, 9_000, 500, 40], added=20), files_to_merge([9_000, 2_000, 500], added=20)
+    ([3], [])
+    """
+    chosen, rows = [], added
+    for place in sorted(range(len(file_rows)), key=lambda place: file_rows[place]):
+        if file_rows[place] >= SMALL_ROWS or file_rows[place] > GROWTH * rows:
+            break
+        chosen.append(place)
+        rows += file_rows[place]
+    return chosen
 
 
 def cell_of(tile: Tile) -> Tile:
@@ -108,26 +142,27 @@ class _Cell:
     cell: Tile
     same: Mapping[str, str]
 
-    def files(self, fresh: list[pa.Table], made: list[TileHistory], carried: set[Tile]) -> list[DataFile]:
-        """The files of now: `fresh` has the rows of each tile that was built."""
+    def files(
+        self, fresh: list[pa.Table], made: list[TileHistory], carried: set[Tile], *, stale: bool
+    ) -> list[DataFile]:
+        """The files of now: `fresh` has the rows of each tile that was built, `stale` is as of `_settled`."""
         settled = [one.filter(_by(one, tile.left_out)) for one, tile in zip(fresh, made, strict=True)]
         still_open = [one.filter(pc.invert(_by(one, tile.left_out))) for one, tile in zip(fresh, made, strict=True)]
         old = self._of_tiles(self._old(OPEN), carried)
         return [
-            *self._settled(settled, carried | {one.tile for one in made if not one.anew}),
+            *self._settled(settled, carried | {one.tile for one in made if not one.anew}, stale=stale),
             self._write(OPEN, [self._renamed(old), *still_open]),
         ]
 
-    def _settled(self, added: list[pa.Table], still: set[Tile]) -> list[DataFile]:
-        """The settled files, with rows added; those of tiles that are not `still` as they were go."""
+    def _settled(self, added: list[pa.Table], still: set[Tile], *, stale: bool) -> list[DataFile]:
+        """The settled files, with rows added; `stale` where some are of tiles that are not `still` as they were."""
         files = self._old(SETTLED)
-        old = self.warehouse.read_files(files, self.table, ["tile"])["tile"]
-        if self.same or not set(pc.unique(old).to_pylist()) <= {tile_name(tile) for tile in still}:
+        if self.same or stale:
             rows = [self._renamed(self._of_tiles(files, still)), *added]
             return [self._write(SETTLED, rows)] if any(one.num_rows for one in rows) else []
         if not any(one.num_rows for one in added):
             return files
-        small = [file for file in files if file.rows < SMALL_ROWS]
+        small = [files[k] for k in files_to_merge([file.rows for file in files], sum(one.num_rows for one in added))]
         rows = [self.warehouse.read_files(small, self.table), *added]
         return [*(file for file in files if file not in small), self._write(SETTLED, rows)]
 
@@ -184,15 +219,28 @@ def _said_before(
     carried: Collection[Tile],
     asset_ids: Collection[str],
 ) -> set[tuple[str, str]]:
-    """What is there already of some assets: all that carried tiles have beside those made, and what these settled."""
+    """What is there already of some assets: all that carried tiles have beside those made, and what these settled.
+
+    Only of about the time of what the tiles say now, as of no other is anything said twice.
+    """
+    times = [one.rows[table][_OF_ASSET[table][1]] for one in made if one.rows[table].num_rows]
+    if not asset_ids or not times:
+        return set()
+    ends = pc.min_max(pa.chunked_array([chunk for column in times for chunk in column.chunks])).as_py()
+    between = (_OF_ASSET[table][1], ends["min"] - ONE_DRIVE, ends["max"] + ONE_DRIVE)
     around = {(one.tile[0] + i, one.tile[1] + j) for one in made for i in (-1, 0, 1) for j in (-1, 0, 1)}
     found: set[tuple[str, str]] = set()
     for part, tiles in (("", around & set(carried)), (f"/{SETTLED}", {one.tile for one in made if not one.anew})):
-        folders = [_folder(cell) + part for cell in _cells(tiles)] if asset_ids else []
-        files = [file for folder in folders for file in warehouse.files(release, table, folder=folder)]
+        folders = [_folder(cell) + part for cell in _cells(tiles)]
+        files = [file for one in folders for file in warehouse.files(release, table, folder=one, between=between)]
         rows = _in_tiles(warehouse.read_files(files, table, ["asset_id", "tile", _OF_ASSET[table][0]]), tiles)
         found |= set(_said(rows.filter(pc.is_in(rows["asset_id"], pa.array(sorted(asset_ids), pa.string()))), table))
     return found
+
+
+def _has_settled(warehouse: Warehouse, release: Release, tile: Tile) -> bool:
+    """Whether drives of a tile were left out, so that what they said is settled."""
+    return any(read_prior(warehouse, release, tile)["drive_ids"].to_pylist())
 
 
 def _cells(tiles: Iterable[Tile]) -> set[Tile]:
