@@ -6,6 +6,11 @@
 The roads, drives and seeds of `bench_inventory.py`. The register is built night after night, each time from the drives
 that are still weighed together and what the others came to; after the last night it is built of all drives together,
 with the ids of the night before. CPU seconds are of the drives' fusion alone, what each drive says being known.
+
+What differs is told by `roadscan.inventory.register.differences`, of all assets that either register has; each that
+stands by one of them is named, with how far both have it from the nearest asset of its class that truly stands there
+(of a line: how much longer it is), and whether another asset of that register is nearer to that one: then it is one too
+many.
 """
 
 from __future__ import annotations
@@ -14,13 +19,16 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
+from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench_inventory import HELD_SEEDS
@@ -49,6 +57,7 @@ def main() -> None:
         "seed", "", "CPU s of the last night", "precision", "recall", "median m", "90 % m", "lines P", "lines R"
     )
     differing = Table("seed", "assets that stand", "of them differ", "others", "of them differ", "how")
+    named = Table("seed", "asset", "class", "differs in", "window", "all")
     config = InventoryConfig(warehouse="unused", matching={"window_drives": arguments.window})
     for seed in arguments.seeds:
         road = Highway(seed, arguments.km * 1000, nights=arguments.nights)
@@ -61,7 +70,9 @@ def main() -> None:
         for name, built, cost in (("window", nightly, seconds), ("all", whole, time.process_time() - begun)):
             accuracy.add_row(str(seed), name, f"{cost:.2f}", *_figures(road, built, arguments.nights))
         differing.add_row(str(seed), *_differing(nightly.assets, whole.assets))
-    Console(width=150).print(accuracy, differing)
+        for row in _named(road, nightly.assets, whole.assets, arguments.nights):
+            named.add_row(str(seed), *row)
+    Console(width=150).print(accuracy, differing, named)
 
 
 def _nightly(alone: list[DriveAlone], config: InventoryConfig, enu: LocalFrame) -> tuple[Built, float]:
@@ -109,6 +120,40 @@ def _differing(nightly: pa.Table, whole: pa.Table) -> list[str]:
     how = Counter((kind, "stands" if one in stands else "other") for kind, names in found.items() for one in names)
     told = ", ".join(f"{number} {kind} ({who})" for (kind, who), number in sorted(how.items()))
     return [str(len(stands)), str(len(differ & stands)), str(len(everyone - stands)), str(len(differ - stands)), told]
+
+
+def _named(road: Highway, nightly: pa.Table, whole: pa.Table, nights: int) -> Iterator[list[str]]:
+    """Each asset that differs and stands by either register, and what both have of it."""
+    found = asset_differences(nightly, whole)
+    sides = [{row["asset_id"]: row for row in table.to_pylist()} for table in (nightly, whole)]
+    standing = STANDING.to_pylist()
+    for one in sorted({name for names in found.values() for name in names}):
+        rows = [side.get(one) for side in sides]
+        if any(row and row["state"] in standing for row in rows):
+            kinds = ", ".join(kind for kind, names in found.items() if one in names)
+            told = [_told(road, row, side.values(), nights) for row, side in zip(rows, sides, strict=True)]
+            yield [one, next(row["class"] for row in rows if row), kinds, *told]
+
+
+def _told(road: Highway, row: dict | None, register: Iterable[dict], nights: int) -> str:
+    """What a register has of an asset, and how far that is from the truth."""
+    if row is None:
+        return "not there"
+    said = f"{row['state']}, {row['n_observations']} frames"
+    there = [one for one in road.truth().to_pylist() if one["class"] == row["class"]]
+    there = [one for one in there if one["first_night"] <= nights <= one["last_night"]]
+    places, here = _metres(road, there), _metres(road, [row])
+    off_m, nearest = cKDTree(places).query(here[0])
+    if row["length_m"] is not None:
+        x, y = road.home.to_xy(np.array(there[nearest]["lons"]), np.array(there[nearest]["lats"]))
+        return f"{said}, {row['length_m'] - np.hypot(np.diff(x), np.diff(y)).sum():+.1f} m long"
+    alike = [one for one in register if one["class"] == row["class"]]
+    closest = cKDTree(_metres(road, alike)).query(places[nearest])[1]
+    return f"{said}, {off_m:.1f} m off" + ("" if alike[closest] is row else ": one too many")
+
+
+def _metres(road: Highway, rows: list[dict]) -> np.ndarray:
+    return np.stack(road.home.to_xy(*(np.array([row[name] for row in rows]) for name in ("lon", "lat"))), axis=1)
 
 
 if __name__ == "__main__":
