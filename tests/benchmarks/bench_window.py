@@ -10,7 +10,7 @@ with the ids of the night before. CPU seconds are of the drives' fusion alone, w
 What differs is told by `roadscan.inventory.register.differences`, of all assets that either register has; each that
 stands by one of them is named, with how far both have it from the nearest asset of its class that truly stands there
 (of a line: how much longer it is), and whether another asset of that register is nearer to that one: then it is one too
-many.
+many. "Apart" is the length of the mean of the differences of all places: how far the registers as wholes are.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
     accuracy = Table(
         "seed", "", "CPU s of the last night", "precision", "recall", "median m", "90 % m", "lines P", "lines R"
     )
-    differing = Table("seed", "assets that stand", "of them differ", "others", "of them differ", "how")
+    differing = Table("seed", "apart m", "assets that stand", "of them differ", "others", "of them differ", "how")
     named = Table("seed", "asset", "class", "differs in", "window", "all")
     config = InventoryConfig(warehouse="unused", matching={"window_drives": arguments.window})
     for seed in arguments.seeds:
@@ -69,7 +69,8 @@ def main() -> None:
         whole, _ = build_together(alone, nightly.assets, HIGHWAY, config, _names("B"), enu, nightly.aliases)
         for name, built, cost in (("window", nightly, seconds), ("all", whole, time.process_time() - begun)):
             accuracy.add_row(str(seed), name, f"{cost:.2f}", *_figures(road, built, arguments.nights))
-        differing.add_row(str(seed), *_differing(nightly.assets, whole.assets))
+        apart_m = f"{_apart_m(road, nightly.assets, whole.assets):.2f}"
+        differing.add_row(str(seed), apart_m, *_differing(nightly.assets, whole.assets))
         for row in _named(road, nightly.assets, whole.assets, arguments.nights):
             named.add_row(str(seed), *row)
     Console(width=150).print(accuracy, differing, named)
@@ -120,6 +121,17 @@ def _differing(nightly: pa.Table, whole: pa.Table) -> list[str]:
     how = Counter((kind, "stands" if one in stands else "other") for kind, names in found.items() for one in names)
     told = ", ".join(f"{number} {kind} ({who})" for (kind, who), number in sorted(how.items()))
     return [str(len(stands)), str(len(differ & stands)), str(len(everyone - stands)), str(len(differ - stands)), told]
+
+
+def _apart_m(road: Highway, nightly: pa.Table, whole: pa.Table) -> float:
+    """How far the point assets that both registers have confirmed stand apart on average: in one direction."""
+    sure = [
+        {row["asset_id"]: row for row in table.to_pylist() if row["state"] == "confirmed" and row["length_m"] is None}
+        for table in (nightly, whole)
+    ]
+    both = [one for one in sure[0] if one in sure[1]]
+    mine, theirs = (_metres(road, [rows[one] for one in both]) for rows in sure)
+    return float(np.hypot(*(mine - theirs).mean(axis=0)))
 
 
 def _named(road: Highway, nightly: pa.Table, whole: pa.Table, nights: int) -> Iterator[list[str]]:
