@@ -80,14 +80,15 @@ def test_a_cluster_gives_what_one_process_gives(roads, tmp_path):
 
 @pytest.fixture
 def poisoned(world, tmp_path: Path) -> Warehouse:
-    """Two roads; on the one at 101.05 degrees a frame has an infinite heading, of which no tile can be built."""
+    """Two roads; on the one at 101.05 degrees all ranges have 300 digits, whose squares no tile can be built of."""
     far = elsewhere(drive(world, 0), 0.55)
-    heading = far.frames["heading_deg"].to_numpy().copy()
-    heading[40] = np.inf
-    index = far.frames.schema.get_field_index("heading_deg")
-    frames = far.frames.set_column(index, far.frames.schema.field(index), pa.array(heading))
+    observations = far.observations
+    for name in ("range_m", "range_sigma_m"):
+        index = observations.schema.get_field_index(name)
+        values = pa.array(np.full(observations.num_rows, 1e300))
+        observations = observations.set_column(index, observations.schema.field(index), values)
     warehouse = Warehouse(str(tmp_path / "poisoned"))
-    commit(warehouse, drive(world, 0), DriveTables(far.drive_id, frames, far.observations))
+    commit(warehouse, drive(world, 0), DriveTables(far.drive_id, far.frames, observations))
     return warehouse
 
 
@@ -99,16 +100,16 @@ def printed_command(message: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the infinite heading
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the squares
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_tile_that_fails_is_named_with_its_cause_and_the_command_that_builds_it_alone(poisoned, monkeypatch, workers):
     monkeypatch.setattr(execute, "WORKER_ROWS", 1)
     before = poisoned.current()
     config = InventoryConfig(warehouse=poisoned.store.uri, matching={"gate_m": 8}, execution={"workers": workers})
-    with pytest.raises(RoadscanError, match=r"IndexError: index .* is out of bounds") as raised:
+    with pytest.raises(RoadscanError, match=r"ValueError: matrix contains invalid numeric entries") as raised:
         update_inventory(config)
     message = str(raised.value)
-    assert message.startswith("tile 1010,137 (north-east of longitude 101.0, latitude 13.7): IndexError")
+    assert message.startswith("tile 1010,137 (north-east of longitude 101.0, latitude 13.7): ValueError")
     assert poisoned.current() == before
 
     command = printed_command(message)
@@ -160,5 +161,5 @@ def test_a_tile_that_there_is_not_is_named_with_those_that_there_are(roads, name
 def test_a_tile_that_fails_on_a_cluster_is_named_too(poisoned):
     done = roadscan("inventory", *sets(warehouse=poisoned.store.uri, **{"execution.on_ray": "true"}))
     assert done.returncode == 1
-    assert "error: tile 1010,137 (north-east of longitude 101.0, latitude 13.7): IndexError" in done.stderr
+    assert "error: tile 1010,137 (north-east of longitude 101.0, latitude 13.7): ValueError" in done.stderr
     assert printed_command(done.stderr.rstrip())[-1] == "--tile=1010,137"
