@@ -1,7 +1,8 @@
 """Configs: one frozen pydantic base, YAML files, and ``--set a.b=c`` overrides.
 
-Each package keeps its own config model beside its code and derives it from `Config`. Credentials never stand in a
-config: they come from the usual AWS environment or profile.
+Each package keeps its own config model beside its code and derives it from `Config`. A text field takes its value as it
+was typed, ``007`` and ``no`` too; other fields take what YAML reads. Credentials never stand in a config: they come
+from the usual AWS environment or profile.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from roadscan.errors import ConfigError
+from roadscan.yamltext import Typed, read_typed
 
 
 class Config(BaseModel):
@@ -51,15 +54,16 @@ def load_config(model: type[ConfigT], path: str | Path | None = None, overrides:
     Args:
         model: the config model.
         path: a YAML file; None for the model's defaults.
-        overrides: ``a.b=value`` strings; the value is read as YAML, so ``x=3`` is an int and ``x=[a, b]`` a list.
+        overrides: ``a.b=value`` strings. A text field takes the value as it is, without quotes around it; nothing and
+            ``null`` unset it. For other fields it is read as YAML, so ``x=3`` is an int and ``x=[a, b]`` a list.
 
     Raises:
         ConfigError: the file is missing or is not a YAML mapping, an override is malformed, or a field is unknown,
             missing or out of bounds. Every wrong field is named, with what was got.
     """
-    tree = _read_yaml(Path(path)) if path is not None else {}
+    tree = _settled(_read_yaml(Path(path)), model) if path is not None else {}
     for override in overrides:
-        _apply(tree, override)
+        _apply(tree, override, model)
     try:
         return model.model_validate(tree)
     except ValidationError as error:
@@ -113,11 +117,13 @@ def _on_one_line(value: Any) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_typed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config {path}: cannot be read ({error.strerror}); expected a YAML file") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-45, or bytes that are no text
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: bytes that are no text
         raise ConfigError(f"config {path}: not valid YAML: {error}") from None
+    if isinstance(tree, Typed):
+        tree = tree.value
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -125,16 +131,88 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _apply(tree: dict[str, Any], override: str) -> None:
+def _apply(tree: dict[str, Any], override: str, model: type[Config]) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"--set {override}: expected field=value or group.field=value")
+    kind: Any = model
+    for key in keys:
+        kind = _kind_within(kind, key)
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+        value = _typed_text(text, kind) if _is_text(kind) else _settled(read_typed(text), kind)
+    except yaml.YAMLError:
         raise ConfigError(f"--set {override}: the value is not valid YAML; quote it") from None
     _put(tree, keys, value, f"--set {override}")
+
+
+def _typed_text(text: str, kind: Any) -> str | None:
+    """The text without quotes around it; None for nothing and ``null``, where the field may be unset."""
+    text = text.strip()
+    if text in ("", "null") and NoneType in _members(kind):
+        return None
+    if not text.startswith(("'", '"')):
+        return text
+    try:
+        return str(yaml.safe_load(text))
+    except yaml.YAMLError:  # 'a' and 'b'
+        return text
+
+
+def _settled(node: Any, kind: Any) -> Any:
+    """A tree of `read_typed` as fields of a type take it: text as it was typed, all else as YAML reads it."""
+    if isinstance(node, Typed):
+        return node.text if _is_text(kind) and node.value is not None else node.value
+    if isinstance(node, dict):
+        names = {key: _key_of(key, kind) for key in node}
+        return {name: _settled(node[key], _kind_within(kind, name)) for key, name in names.items()}
+    if isinstance(node, list):
+        return [_settled(value, _kind_within(kind, index)) for index, value in enumerate(node)]
+    return node
+
+
+def _key_of(key: Any, kind: Any) -> Any:
+    """A mapping's key, a text unless the field's type says otherwise."""
+    keys = [get_args(one)[0] for one in _members(kind) if _is_mapping(one) and get_args(one)]
+    return _settled(key, keys[0] if keys else str)
+
+
+def _kind_within(kind: Any, key: str | int) -> Any:
+    """The type of a field of a model, of a value of a mapping, or of an item of a list; Any where it is not known."""
+    for one in _members(kind):
+        inner = get_args(one)
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            if key in one.model_fields:
+                return one.model_fields[key].annotation
+        elif inner and isinstance(key, str) == _is_mapping(one):
+            fixed = isinstance(key, int) and get_origin(one) is tuple and Ellipsis not in inner
+            return inner[min(int(key), len(inner) - 1)] if fixed else inner[-1 if _is_mapping(one) else 0]
+    return Any
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a field of this type takes text and nothing else, but for None."""
+    members = [one for one in _members(kind) if one is not NoneType]
+    return bool(members) and all(one is str for one in members)
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The types that a value may have: those of a union; of a literal, those of its values.
+
+    >>> _members(int | Literal["auto"] | None)
+    (<class 'int'>, <class 'str'>, <class 'NoneType'>)
+    """
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        return tuple(member for one in get_args(kind) for member in _members(one))
+    if origin is Annotated:
+        return _members(get_args(kind)[0])
+    return tuple({type(value): None for value in get_args(kind)}) if origin is Literal else (kind,)
 
 
 def _put(tree: dict[str, Any], keys: Sequence[str], value: Any, what: str) -> None:
