@@ -67,7 +67,7 @@ def load_config(model: type[ConfigT], path: str | Path | None = None, overrides:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(error, model, path)) from None
+        raise ConfigError(explain(error, model, f"config {path}" if path is not None else "config")) from None
 
 
 def replace_fields(config: ConfigT, fields: Mapping[str, Any]) -> ConfigT:
@@ -82,7 +82,7 @@ def replace_fields(config: ConfigT, fields: Mapping[str, Any]) -> ConfigT:
     try:
         return type(config).model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(error, type(config), None)) from None
+        raise ConfigError(explain(error, type(config), "config")) from None
 
 
 def dump_config(config: Config) -> str:
@@ -224,8 +224,9 @@ def _put(tree: dict[str, Any], keys: Sequence[str], value: Any, what: str) -> No
     tree[keys[-1]] = value
 
 
-def _explain(error: ValidationError, model: type[Config], path: str | Path | None) -> str:
-    lines = [f"config {path}:" if path is not None else "config:"]
+def explain(error: ValidationError, model: type[Config], where: str) -> str:
+    """What is wrong with the fields of a model, one a line: each with what was got and what was expected."""
+    lines = [f"{where}:"]
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"]) or "(top level)"
         if problem["type"] == "extra_forbidden":

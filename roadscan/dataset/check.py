@@ -11,12 +11,12 @@ import numpy as np
 from roadscan.dataset.census import count_objects
 from roadscan.dataset.draft import Problem
 from roadscan.dataset.files import Files
+from roadscan.dataset.fitness import unfit
 from roadscan.dataset.images import Examined, Unreadable, examine, problem_of
 from roadscan.dataset.read import open_draft
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.report import CheckReport
 from roadscan.dataset.similar import ALIKE_BITS, WORDS, alike
-from roadscan.dataset.split import drive_leaks
 from roadscan.dataset.staging import content_digest
 from roadscan.errors import StorageError
 from roadscan.progress import OnCount, OnProgress, counter, silent
@@ -26,8 +26,8 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress:
     """A dataset's address -> a report of what is wrong with it.
 
     Errors, with which it must not be trained on: bad labels, images that are missing, corrupt or of another size than
-    their labels say, and leaks between splits: a drive, an image, or images that look alike in two of them. Warnings:
-    an image or a label twice, labels without an image.
+    their labels say, leaks between splits (a drive, an image, or images that look alike in two of them), and whatever a
+    training refuses (`unfit`). Warnings: an image or a label twice, labels without an image, what is left out.
 
     Args:
         uri: as for `read_dataset`.
@@ -45,7 +45,7 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress:
     images = {key: one for key, one in found.items() if isinstance(one, Examined)}
     twice, shared = _same_files(reading.dataset, images)
     near = _near_duplicates(reading.dataset, images)
-    errors = [*reading.errors, *shared, *drive_leaks(reading.dataset)]
+    errors = [*reading.errors, *shared, *unfit(draft)]
     warnings = [*reading.warnings, *twice, *_repeated_labels(reading.dataset)]
     (warnings if allow_near_duplicates else errors).extend(near)
     return CheckReport(

@@ -29,7 +29,13 @@ Kind: TypeAlias = Literal[
     "image twice",
     "label twice",
     "label without image",
-    "crowd left out",
+    "label left out",
+    "class without object",
+    "missing split",
+    "split without objects",
+    "name not in NFC",
+    "file not read",
+    "path elsewhere",
 ]
 
 SPLITS = ("train", "val", "test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -18,11 +19,18 @@ REQUESTS = 32  # at once to an object store, which answers a small one in tens o
 
 
 class Files:
-    """A store, and what was read through this object: its size and tag by key."""
+    """A store, and what was read through this object.
+
+    Attributes:
+        store: the dataset's root.
+        was_read: size and tag by key.
+        decomposed: keys that were listed and cannot be read, since they are not in NFC.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.was_read: dict[str, Stat] = {}
+        self.decomposed: set[str] = set()
 
     def read(self, key: str) -> bytes:
         """One whole file.
@@ -42,13 +50,24 @@ class Files:
             return None
 
     def keys(self, folder: str) -> list[str]:
-        """What lies in a folder and the folders in it, in order; the root's is ``""``."""
-        return list(self.store.keys(f"{folder}/" if folder else ""))
+        """What lies in a folder and the folders in it, in order; the root's is ``""`` or ``"."``.
+
+        Without what is hidden, such as a Mac's ``._a.jpg``, and without markers of folders. Names that are not in
+        Unicode normalisation form C, as a Mac writes them, are not given: the store could not read them back. They are
+        kept in `decomposed`.
+        """
+        keys = [key for key in self.store.keys(f"{folder}/" if folder not in ("", ".") else "") if _is_shown(key)]
+        self.decomposed.update(key for key in keys if not unicodedata.is_normalized("NFC", key))
+        return [key for key in keys if key not in self.decomposed]
 
     def each(self, function: Callable[[T], U], items: Sequence[T], on_done: OnCount | None = None) -> list[U]:
         """Apply a function that reads or decodes to each item, several at once; results in order."""
         threads = usable_cores() if isinstance(self.store, DiskStore) else REQUESTS
         return in_threads(function, items, threads, on_done)
+
+
+def _is_shown(key: str) -> bool:
+    return not key.endswith("/") and not any(part.startswith(".") or part == "__MACOSX" for part in key.split("/"))
 
 
 def in_threads(function: Callable[[T], U], items: Sequence[T], threads: int, on_done: OnCount | None = None) -> list[U]:

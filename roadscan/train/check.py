@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.dataset.draft import Draft, refuse
+from roadscan.dataset.fitness import unfit
 from roadscan.dataset.read import open_draft
 from roadscan.errors import AccessDenied
 from roadscan.model import yolo
 from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
-from roadscan.train.initial import Initial, check_splits, read_initial
+from roadscan.train.initial import Initial, read_initial
 from roadscan.train.state import check_settings
 
 
@@ -70,8 +71,7 @@ def check_data(uri: str) -> Draft:
         StorageError: they cannot be read.
     """
     draft = open_draft(uri)
-    refuse(draft.errors, uri)
-    check_splits(draft, uri)
+    refuse([*draft.errors, *unfit(draft)], uri)
     return draft
 
 

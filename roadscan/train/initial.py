@@ -12,10 +12,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from roadscan.dataset.draft import Draft, refuse
-from roadscan.dataset.records import Dataset, LabelledImage
-from roadscan.dataset.split import drive_leaks
-from roadscan.errors import DatasetError, ModelError
+from roadscan.dataset.records import LabelledImage
+from roadscan.errors import ModelError
 from roadscan.model import yolo
 from roadscan.model.bundle import StateDict, load, read_bytes
 from roadscan.model.decode import decode, plan_letterbox
@@ -23,23 +21,6 @@ from roadscan.storage import sha256_hex
 from roadscan.train.config import TrainConfig
 
 SAMPLE = 64  # images on which the activations of weights with folded BatchNorm are measured
-
-
-def check_splits(dataset: Dataset | Draft, uri: str) -> None:
-    """Refuse a dataset that cannot be trained on.
-
-    Raises:
-        DatasetError: train or val has no images or no objects, or one drive is in two splits.
-    """
-    refuse(drive_leaks(dataset), uri)
-    for split in ("train", "val"):
-        if not dataset.splits.get(split):
-            raise DatasetError(
-                f"data {uri}: no images in split {split}; got {', '.join(dataset.splits) or 'no splits'}; "
-                "expected train to learn from and val to choose the best epoch by"
-            )
-        if not any(len(image.classes) for image in dataset.splits[split]):
-            raise DatasetError(f"data {uri}: no objects in split {split}; are the labels beside the images?")
 
 
 def input_shape(images: Sequence[LabelledImage], config: TrainConfig) -> tuple[int, int]:

@@ -23,6 +23,8 @@ from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from roadscan.cluster import free
+from roadscan.dataset.draft import refuse
+from roadscan.dataset.fitness import unfit
 from roadscan.dataset.shrunk import shrink
 from roadscan.dataset.staging import stage
 from roadscan.errors import AccessDenied, NotFound, RoadscanError, StorageError, TrainingError
@@ -31,7 +33,7 @@ from roadscan.storage import arrow_filesystem, open_file, open_store
 from roadscan.train.config import TrainConfig
 from roadscan.train.dataloader import images_to_shrink
 from roadscan.train.history import History, write_history
-from roadscan.train.initial import Initial, check_splits
+from roadscan.train.initial import Initial
 from roadscan.train.loop import train
 from roadscan.train.placement import Placement
 from roadscan.train.process_group import CheckedTorchConfig, environment, worker_device
@@ -148,7 +150,7 @@ def _train(config: TrainConfig, spec: dict[str, Any]) -> None:
     error: RoadscanError | None = None
     try:
         dataset = stage(config.data, Path(config.execution.cache_dir))
-        check_splits(dataset, config.data)
+        refuse(unfit(dataset), config.data)
         shrunk = shrink(dataset.root, images_to_shrink(dataset, config.image_size_px), config.execution.cache_dir)
     except RoadscanError as error_:
         error = error_

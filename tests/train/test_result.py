@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ import torch
 from support import labelled
 from support.distributed import config_of
 
-from roadscan.errors import ConfigError, DatasetError, ModelError
+from roadscan.errors import ConfigError, ModelError
 from roadscan.model.bundle import load, unpack
 from roadscan.model.detector import Detector
 from roadscan.storage import open_store
 from roadscan.train import loop
 from roadscan.train.history import TENSORBOARD, check_tracking, write_history
-from roadscan.train.initial import check_splits, input_shape, read_initial
+from roadscan.train.initial import input_shape, read_initial
 from roadscan.train.ranks import SingleProcess
 from roadscan.train.result import TrainSummary, write_result
 
@@ -123,18 +122,6 @@ def test_the_input_holds_every_image(sizes: list[tuple[int, int]], expected: tup
     images = [labelled.LabelledImage(f"{i}.jpg", w, h, **empty) for i, (h, w) in enumerate(sizes)]
     assert input_shape(images, config_of(tmp_path, image_size_px=640)) == expected
     assert input_shape(images, config_of(tmp_path, image_size_px=640, aspect="square")) == (640, 640)
-
-
-def test_a_drive_in_two_splits_is_refused(tmp_path: Path) -> None:
-    dataset = labelled.draw_dataset(tmp_path, {"train": 2, "val": 1})
-    leaking = {"train": dataset.splits["train"], "val": dataset.splits["train"][:1]}
-    with pytest.raises(DatasetError, match="drive-train"):
-        check_splits(replace(dataset, splits=leaking), "d")
-
-
-def test_splits_that_cannot_be_trained_on_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="data d: no images in split val; got train"):
-        check_splits(labelled.draw_dataset(tmp_path, {"train": 1}), "d")
 
 
 def test_first_weights_come_from_a_model_file_or_a_state_dict(detect_model: str, tmp_path: Path) -> None:

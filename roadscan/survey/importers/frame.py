@@ -87,27 +87,6 @@ def frame_id_of(key: str) -> str:
     return (folder + slash + stem).replace("/", "_")
 
 
-def to_key(uri: str, root: str, prefix: str | None) -> str:
-    r"""The key of an image below the images' root, from a file name as some other program wrote it.
-
-    Args:
-        uri: a relative name, an absolute path or an address; with slashes of either kind.
-        root: the images' root.
-        prefix: what to cut from the front, instead of the root.
-
-    >>> to_key("s3://b/night/a/1.jpg", "s3://b/night", None)
-    'a/1.jpg'
-    >>> to_key(r"D:\cam\1.jpg", "/data", "D:/cam")
-    '1.jpg'
-    """
-    name = uri.replace("\\", "/")
-    for start in (prefix, root):
-        folder = (start or "").replace("\\", "/").rstrip("/") + "/"
-        if start and name.startswith(folder):
-            return name.removeprefix(folder)
-    return name.removeprefix("./")
-
-
 def check_frames(frames: Sequence[Frame], *, root: str) -> None:
     """Reject frames whose image would lie outside the root, and refuse a drive that is wrong as a whole.
 

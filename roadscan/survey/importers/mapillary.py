@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from roadscan.errors import NotFound, SurveyError
+from roadscan.filenames import to_key
 from roadscan.progress import OnCount
 from roadscan.storage import open_store
 from roadscan.survey.importers.config import IngestConfig
-from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of, to_key
+from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.sources import split_uri
 

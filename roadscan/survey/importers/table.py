@@ -11,10 +11,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from roadscan.errors import NotFound, SurveyError
+from roadscan.filenames import to_key
 from roadscan.progress import OnCount
 from roadscan.storage import arrow_file
 from roadscan.survey.importers.config import COLUMNS, IngestConfig
-from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of, to_key
+from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.sources import read_file
 from roadscan.survey.importers.times import parse_time

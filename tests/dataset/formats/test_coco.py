@@ -108,9 +108,7 @@ def test_crowds_are_left_out_and_counted(tmp_path: Path) -> None:
     reading = inspect(str(tmp_path))
     assert reading.dataset.task == "detect"
     assert reading.dataset.splits["train"][0].boxes_xyxy.tolist() == [[10, 20, 40, 35]]
-    assert [str(w) for w in reading.warnings] == [
-        "annotations/instances_train.json: annotations of crowds (iscrowd) are left out: 1"
-    ]
+    assert [str(w) for w in reading.warnings] == ["annotations/instances_train.json: left out: 1 crowds (iscrowd)"]
 
 
 @pytest.mark.parametrize(
@@ -145,15 +143,29 @@ def test_a_bad_annotation_is_told(tmp_path: Path, changes: dict[str, Any], messa
 
 
 def test_a_box_among_outlines_is_told(tmp_path: Path) -> None:
-    write_coco(tmp_path, "train", [IMAGE], [BOX, BOX | {"id": 2, "segmentation": [TRIANGLE]}])
-    with pytest.raises(DatasetError, match="annotation 1: it has no outline, and others of this dataset have"):
-        read_dataset(str(tmp_path))
+    outlines = [BOX | {"id": number, "segmentation": [TRIANGLE]} for number in (2, 3)]
+    write_coco(tmp_path, "train", [IMAGE], [BOX, *outlines])
+    (error,) = inspect(str(tmp_path)).errors
+    assert str(error).startswith(
+        "annotations/instances_train.json: annotation 1: got a box and no outline, and of the 3 "
+    )
+
+
+def test_an_outline_among_boxes_is_told(tmp_path: Path) -> None:
+    boxes = [BOX | {"id": number} for number in (2, 3)]
+    write_coco(tmp_path, "train", [IMAGE], [BOX | {"segmentation": [TRIANGLE]}, *boxes])
+    (error,) = inspect(str(tmp_path)).errors
+    assert str(error) == (
+        "annotations/instances_train.json: annotation 1: got an outline of 3 points, and of the 3 objects of this "
+        "dataset 2 have a box and 1 an outline: give it a box, or set 'task: detect' in the dataset's YAML file to "
+        "train on the boxes around outlines"
+    )
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        ({"id": 5, "file_name": "b.jpg", **SIZE}, "image 5: expected an 'id', a number that no other image has"),
+        ({"id": 5, "file_name": "b.jpg", **SIZE}, "image 5: expected an 'id', a whole number or a text that no other"),
         ({"id": 6, "file_name": "a.jpg", **SIZE}, "image 6: a.jpg is listed twice"),
         ({"id": 6, "file_name": "b.jpg", "width": "96", "height": 64}, r"width, height are \('b.jpg', '96', 64\)"),
         ({"id": 6, "width": 96, "height": 64}, r"file_name, width, height are \(None, 96, 64\)"),
@@ -212,8 +224,9 @@ def test_coco_yaml_says_where_things_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tree", "error", "message"),
     [
-        ({"train": {"annotations": "a.json"}}, DatasetError, "'images: a folder'"),
-        ({"train": {"annotations": "a.json", "images": "b"}, "valid": {}}, DatasetError, "expected train, val or test"),
+        ({"train": {"images": "b", "annotations": None}}, DatasetError, "train.annotations: got None"),
+        ({"train": {"annotations": "a.json"}, "valid": {}}, DatasetError, "valid.annotations: required"),
+        ({"train": {"annotations": "a.json"}, "more": "b"}, DatasetError, "more: unknown field; known fields: .*test"),
         ({"train": {"annotations": "../a.json", "images": "b"}}, StorageError, "'..' part"),
         ({"train": {"annotations": "a.json", "images": "b"}}, NotFound, "a.json"),
     ],
@@ -230,3 +243,124 @@ def test_the_names_of_the_original_are_known(tmp_path: Path) -> None:
     (tmp_path / "images").rmdir()
     dataset = read_dataset(str(tmp_path))
     assert [image.key for image in dataset.splits["val"]] == ["val2017/a.jpg"]
+
+
+def _with(tmp_path: Path, *, image: dict[str, Any] | None = None, box: dict[str, Any] | None = None) -> Dataset:
+    """A dataset of one image and one box, read."""
+    write_coco(tmp_path, "train", [IMAGE], [BOX | (box or {})])
+    path = tmp_path / "annotations" / "instances_train.json"
+    tree = json.loads(path.read_text())
+    path.write_text(json.dumps(tree | {"images": [IMAGE | (image or {})]}))
+    return read_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("image", "box"),
+    [
+        ({"id": 5.0}, {}),
+        ({}, {"image_id": 5.0, "category_id": 1.0}),
+        ({"id": "five"}, {"image_id": "five"}),
+        ({"id": 100000000000000005}, {"image_id": 100000000000000005}),
+        ({"width": float(WIDTH), "height": float(HEIGHT)}, {}),
+        ({}, {"iscrowd": "0"}),
+        ({}, {"iscrowd": False}),
+        ({}, {"iscrowd": None}),
+    ],
+)
+def test_numbers_may_be_written_in_other_ways(tmp_path: Path, image: dict[str, Any], box: dict[str, Any]) -> None:
+    (read,) = _with(tmp_path, image=image, box=box).splits["train"]
+    assert read.boxes_xyxy.tolist() == [[10, 20, 40, 35]]
+
+
+@pytest.mark.parametrize("value", ["false", "no", -1, 2, [0]])
+def test_a_crowd_is_told_by_0_and_1_alone(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(DatasetError, match=r"annotation 1: iscrowd is .*; expected 0 or 1"):
+        _with(tmp_path, box={"iscrowd": value})
+
+
+@pytest.mark.parametrize(
+    "name", ["./a.jpg", "images\\train\\a.jpg", "train/a.jpg", "/data/roads/images/train/a.jpg", "%61.jpg"]
+)
+def test_names_written_elsewhere_find_their_images(tmp_path: Path, name: str) -> None:
+    assert [image.key for image in _with(tmp_path, image={"file_name": name}).splits["train"]] == ["images/train/a.jpg"]
+
+
+@pytest.mark.parametrize("prefix", ["https://bucket.example/roads", "../../media/upload/4"])
+def test_a_name_that_is_not_found_says_what_to_set(tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(DatasetError, match=f"images/train/a.jpg has this name: set 'path_prefix: {prefix}'"):
+        _with(tmp_path, image={"file_name": f"{prefix}/a.jpg"})
+    (tmp_path / "dataset.yaml").write_text(f"path_prefix: {prefix}\n")
+    assert [i.key for i in read_dataset(str(tmp_path)).splits["train"]] == ["images/train/a.jpg"]
+
+
+def test_the_case_of_a_file_name_does_not_matter(tmp_path: Path) -> None:
+    write_coco(tmp_path, "Train", [IMAGE], [BOX])
+    write_coco(tmp_path, "Validation", [IMAGE], [BOX])
+    assert {split: len(images) for split, images in read_dataset(str(tmp_path)).splits.items()} == {
+        "train": 1,
+        "val": 1,
+    }
+
+
+def test_two_files_for_a_split_are_refused(tmp_path: Path) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX])
+    write_coco(tmp_path, "train_old_backup", [IMAGE], [])
+    with pytest.raises(DatasetError, match=r"two files for train: .*instances_train.json and .*_train_old_backup.json"):
+        read_dataset(str(tmp_path))
+
+
+def test_a_file_of_no_split_is_told(tmp_path: Path) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX])
+    write_coco(tmp_path, "validated", [IMAGE], [BOX])
+    (warning,) = inspect(str(tmp_path)).warnings
+    assert (warning.kind, warning.where) == ("file not read", "annotations/instances_validated.json")
+
+
+def test_what_is_there_is_named_where_no_split_is(tmp_path: Path) -> None:
+    write_coco(tmp_path, "default", [IMAGE, {**IMAGE, "id": 6, "file_name": "b.jpg"}], [BOX])
+    message = (
+        r"found annotations/instances_default.json: say in dataset.yaml .*\n  train: \{annotations: .*list: train.txt"
+    )
+    with pytest.raises(DatasetError, match=message):
+        read_dataset(str(tmp_path))
+    for split, name in (("train", "a"), ("val", "b")):
+        (tmp_path / f"{split}.txt").write_text(f"{name}.jpg\n")
+    entry = "{{annotations: annotations/instances_default.json, list: {}.txt}}"
+    (tmp_path / "dataset.yaml").write_text("".join(f"{one}: {entry.format(one)}\n" for one in ("train", "val")))
+    splits = read_dataset(str(tmp_path)).splits
+    assert {split: [(i.key, len(i.classes)) for i in images] for split, images in splits.items()} == {
+        "train": [("images/default/a.jpg", 1)],
+        "val": [("images/default/b.jpg", 0)],
+    }
+
+
+def test_categories_are_told_by_name_where_ids_differ(tmp_path: Path) -> None:
+    write_coco(tmp_path, "train", [IMAGE], [BOX], [{"id": 1, "name": "sign"}, {"id": 2, "name": "pole"}])
+    write_coco(tmp_path, "val", [IMAGE], [BOX], [{"id": 1, "name": "pole"}, {"id": 2, "name": "sign"}])
+    dataset = read_dataset(str(tmp_path))
+    assert dataset.names == ("sign", "pole")
+    assert {split: images[0].classes.tolist() for split, images in dataset.splits.items()} == {"train": [0], "val": [1]}
+
+
+def test_a_category_that_only_groups_others_is_told(tmp_path: Path) -> None:
+    """As Roboflow writes it: the first category is the project."""
+    categories = [{"id": 0, "name": "roads", "supercategory": "none"}]
+    categories += [{"id": 1, "name": "sign", "supercategory": "roads"}]
+    write_coco(tmp_path, "train", [IMAGE], [BOX], categories)
+    (warning,) = inspect(str(tmp_path)).warnings
+    assert warning.kind == "class without object"
+    assert "category 'roads' has no annotation and is the supercategory of others" in warning.text
+    (tmp_path / "dataset.yaml").write_text("classes: {ignore: [roads]}\n")
+    assert read_dataset(str(tmp_path)).names == ("sign",)
+
+
+def test_an_export_of_roboflow_reads_as_it_comes(tmp_path: Path) -> None:
+    for split, folder in (("train", "train"), ("val", "valid")):
+        write_coco(tmp_path, split, [IMAGE], [BOX])
+        (tmp_path / "images" / split).rename(tmp_path / folder)
+        (tmp_path / "annotations" / f"instances_{split}.json").rename(tmp_path / folder / "_annotations.coco.json")
+    splits = read_dataset(str(tmp_path)).splits
+    assert {split: [i.key for i in images] for split, images in splits.items()} == {
+        "train": ["train/a.jpg"],
+        "val": ["valid/a.jpg"],
+    }

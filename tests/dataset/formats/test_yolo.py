@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 from PIL import Image
-from support.written import HEIGHT, NAMES, WIDTH, Written, good, picture
+from support.written import HEIGHT, NAMES, WIDTH, Written, good, picture, put, write_coco
 
+from roadscan.dataset.formats.yolo import label_key
 from roadscan.dataset.read import inspect, read_dataset
-from roadscan.dataset.yolo_format import label_key
 from roadscan.demo.server import S3Server
 from roadscan.errors import DatasetError, NotFound
 
@@ -118,9 +118,29 @@ def test_a_bad_line_is_told_with_its_place(tmp_path: Path, line: str, message: s
 def test_a_box_among_outlines_is_told(tmp_path: Path) -> None:
     made = Written()
     made.add("train", "a", "0 0.1 0.1 0.5 0.1 0.5 0.5\n")
-    made.add("train", "b", "0 0.5 0.5 0.2 0.2\n")
-    with pytest.raises(DatasetError, match=r"labels/train/b.txt:1: got a box, and other objects .* have outlines"):
+    made.add("train", "b", "0 0.5 0.5 0.2 0.2\n0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    with pytest.raises(DatasetError, match=r"labels/train/b.txt:1: got a box and no outline, .* 1 have a box and 2 an"):
         read_dataset(made.write(tmp_path))
+
+
+def test_an_outline_among_boxes_is_told(tmp_path: Path) -> None:
+    made = Written()
+    made.add("train", "a", "0 0.1 0.1 0.5 0.1 0.5 0.5\n0 0.5 0.5 0.2 0.2\n")
+    made.add("train", "b", "0 0.5 0.5 0.2 0.2\n")
+    (error,) = inspect(made.write(tmp_path)).errors
+    assert error.where == "labels/train/a.txt:1"
+    assert "got an outline of 3 points, and of the 3 objects of this dataset 2 have a box" in error.text
+    assert "'task: detect'" in error.text
+
+
+def test_boxes_are_trained_from_outlines_where_that_is_set(tmp_path: Path) -> None:
+    made = Written(extra={"task": "detect"})
+    made.add("train", "a", "0 0.25 0.25 0.75 0.25 0.5 0.5\n1 0.5 0.5 0.25 0.25\n")
+    dataset = read_dataset(made.write(tmp_path))
+    (image,) = dataset.splits["train"]
+    assert (dataset.task, image.outlines) == ("detect", None)
+    # 96 x 64 px: the triangle is 24 to 72 by 16 to 32
+    assert image.boxes_xyxy.tolist() == [[24, 16, 72, 32], [36, 24, 60, 40]]
 
 
 def test_of_many_errors_the_first_are_listed(tmp_path: Path) -> None:
@@ -207,7 +227,7 @@ def test_the_yaml_file_is_an_address_too(tmp_path: Path) -> None:
     good(1).write(tmp_path)
     (tmp_path / "data.yaml").rename(tmp_path / "signs.yaml")
     assert len(read_dataset(str(tmp_path / "signs.yaml")).splits["train"]) == 1
-    with pytest.raises(DatasetError, match=r"expected data.yaml .* found none"):
+    with pytest.raises(DatasetError, match=r"expected data.yaml, .* found signs.yaml: give the address of that file"):
         read_dataset(str(tmp_path))
     with pytest.raises(NotFound):
         read_dataset(str(tmp_path / "none.yaml"))
@@ -217,14 +237,14 @@ def test_the_yaml_file_is_an_address_too(tmp_path: Path) -> None:
     ("fields", "message"),
     [
         ({}, "none of train, val and test is given"),
-        ({"train": 3}, "train: got 3; expected a folder"),
+        ({"train": {"a": "b"}}, "train: got {'a': 'b'}; expected a folder"),
         ({"train": "images/nothing"}, "there are no images in 'images/nothing'"),
         ({"train": "../../elsewhere"}, "leads out of"),
         ({"train": "/elsewhere"}, "leads out of"),
         ({"train": "images/train", "names": None}, "names: got None"),
         ({"train": "images/train", "names": []}, "expected at least one"),
         ({"train": "images/train", "names": ["a", "a"]}, "each once"),
-        ({"train": "images/train", "names": {1: "a", 2: "b"}}, r"indices are \[1, 2\]; expected 0 to 1"),
+        ({"train": "images/train", "names": {1: "a", 2: "b"}}, "indices are 1, 2; expected 0 to 1"),
         ({"train": "images/train", "nc": 4}, "nc is 4, and names has 3"),
     ],
 )
@@ -285,3 +305,125 @@ def test_a_bucket_reads_as_a_disk_does(s3: S3Server, tmp_path: Path) -> None:
         for one, other in zip(images, in_bucket.dataset.splits[split], strict=True):
             assert (one.key, one.width_px, one.drive_id) == (other.key, other.width_px, other.drive_id)
             assert one.boxes_xyxy.tolist() == other.boxes_xyxy.tolist()
+
+
+def _keys(uri: str | Path) -> dict[str, list[str]]:
+    return {split: [i.key for i in images] for split, images in read_dataset(str(uri)).splits.items()}
+
+
+BOTH = {"train": ["images/train/train0.jpg"], "val": ["images/val/val0.jpg"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[no, yes, 007]", ("no", "yes", "007")),
+        ("{0: on, 1: off, 2: 12:30}", ("on", "off", "12:30")),
+        ("{'0': sign, '1': pole, '2': rail}", ("sign", "pole", "rail")),
+        ("[sign, pole, ~x]\nnc: '3'", ("sign", "pole", "~x")),
+    ],
+)
+def test_class_names_are_taken_as_typed(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
+    good(1).write(tmp_path)
+    (tmp_path / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames: {text}\n")
+    assert read_dataset(str(tmp_path)).names == names
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": "../datasets/roads"},
+        {"path": "roads"},
+        {"path": "C:\\data\\roads", "train": "images\\train", "val": "images\\val"},
+        {"train": "/home/someone/roads/images/train", "val": "D:\\roads\\images\\val"},
+        {"train": "lists/train.txt", "val": "lists/val.txt"},
+        {"train": "lists/windows.txt"},
+        {"test": "../test/images"},
+    ],
+)
+def test_a_dataset_that_was_moved_is_found_beside_its_yaml_file(tmp_path: Path, fields: dict[str, object]) -> None:
+    uri = _with_yaml(tmp_path, **({"train": "images/train", "val": "images/val"} | fields))
+    lists = {"train": "/content/roads/images/train/train0.jpg", "val": "s3://old/roads/images/val/val0.jpg"}
+    (tmp_path / "lists").mkdir()
+    for name, line in (lists | {"windows": "images\\train\\train0.jpg"}).items():
+        (tmp_path / "lists" / f"{name}.txt").write_text(line)
+    assert _keys(uri) == BOTH
+
+
+def test_what_is_taken_from_elsewhere_is_told(tmp_path: Path) -> None:
+    uri = _with_yaml(tmp_path, train="/home/someone/roads/images/train", val="images/val", test="test")
+    assert [(one.kind, one.text[:60]) for one in inspect(uri).warnings] == [
+        ("path elsewhere", f"'/home/someone/roads/images/train' is not below {tmp_path}"[:60]),
+        ("missing split", "test: there are no images in 'test', so there is no test split"[:60]),
+    ]
+
+
+def test_a_prefix_of_listed_names_is_cut(tmp_path: Path) -> None:
+    fields = {"train": "train.txt", "val": "images/val", "path_prefix": "gs://bucket/photos"}
+    uri = _with_yaml(tmp_path, **fields)
+    (tmp_path / "train.txt").write_text("gs://bucket/photos/images/train/train0.jpg\n")
+    assert _keys(uri) == BOTH
+
+
+def test_a_split_that_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
+    uri = _with_yaml(tmp_path, path="roads", train="images/train", val="images/valid")
+    with pytest.raises(
+        DatasetError, match=r"no images in 'images/valid' below .*; images are in images/train, images/val"
+    ):
+        read_dataset(uri)
+
+
+def test_labels_with_a_suffix_in_capitals_are_labels(tmp_path: Path) -> None:
+    made = good(1)
+    made.labels = {key.replace(".txt", ".TXT"): text for key, text in made.labels.items()}
+    (image,) = read_dataset(made.write(tmp_path)).splits["train"]
+    assert len(image.classes) == 2
+
+
+def test_names_that_a_mac_decomposed_are_told(tmp_path: Path) -> None:
+    made = good(1)
+    made.images["images/train/e\u0301.jpg"] = picture(9)
+    made.labels["labels/train/e\u0301.txt"] = "0 0.5 0.5 0.1 0.1"
+    for key, data in [*made.images.items(), *((key, text.encode()) for key, text in made.labels.items())]:
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(data)
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [sign, pole, rail]\n")
+    reading = inspect(str(tmp_path))
+    assert [(error.kind, error.where) for error in reading.errors] == [
+        ("name not in NFC", "images/train/e\u0301.jpg"),
+        ("name not in NFC", "labels/train/e\u0301.txt"),
+    ]
+    assert "rename it to '\u00e9.jpg'" in reading.errors[0].text
+
+
+def test_poses_are_trained_as_boxes(tmp_path: Path) -> None:
+    made = Written(extra={"kpt_shape": [2, 2]})
+    made.add("train", "a", "0 0.5 0.25 0.5 0.25 0.4 0.2 0.6 0.3\n")
+    reading = inspect(made.write(tmp_path))
+    assert reading.dataset.task == "detect"
+    assert reading.dataset.splits["train"][0].boxes_xyxy.tolist() == [[24, 8, 72, 24]]
+    assert [str(one) for one in reading.warnings] == [
+        "data.yaml: the keypoints of 1 objects are left off (kpt_shape, 4 numbers of each)"
+    ]
+    made.labels["labels/train/a.txt"] = "0 0.5 0.25 0.5 0.25 0.4 0.2\n"
+    (error,) = inspect(made.write(tmp_path)).errors
+    assert error.text == "got 7 numbers; expected class cx cy w h and 4 of keypoints, as kpt_shape says"
+    with pytest.raises(DatasetError, match=r"kpt_shape: got '17'; expected \[keypoints, 2 or 3\]"):
+        read_dataset(_with_yaml(tmp_path / "odd", train="images/train", kpt_shape=17))
+
+
+def test_labels_of_another_format_beside_none_are_named(tmp_path: Path) -> None:
+    made = good(1)
+    made.labels = {}
+    write_coco(tmp_path, "train", [{"id": 1, "file_name": "train0.jpg", "width": WIDTH, "height": HEIGHT}], [])
+    warnings = inspect(made.write(tmp_path)).warnings
+    assert [(one.kind, one.where) for one in warnings] == [("file not read", "annotations/instances_train.json")]
+
+
+@pytest.mark.s3
+def test_what_a_desktop_leaves_in_a_bucket_is_no_image(s3: S3Server, tmp_path: Path) -> None:
+    uri = good(1).write(f"s3://raw/left-{tmp_path.name}")
+    for key in ("images/train/._train0.jpg", "labels/train/._train0.txt", "__MACOSX/images/train/a.jpg"):
+        put(uri, key, b"resource fork")
+    assert _keys(uri) == BOTH
+    assert inspect(uri).warnings == ()

@@ -1,0 +1,173 @@
+"""Records of any format -> the draft of a dataset: the classes to learn, and boxes or outlines for all objects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roadscan.dataset.description import ClassesConfig, Settings
+from roadscan.dataset.draft import Draft, DraftImage, Problem, boxes_around, check_names
+from roadscan.dataset.files import Files
+from roadscan.dataset.labels import ImageRecord, LabelledObject, NoObject
+from roadscan.dataset.records import Task
+from roadscan.errors import DatasetError
+from roadscan.storage import arrow_file
+
+FRAMES = "frames.parquet"  # optional, of any format: image, drive_id, condition
+
+
+@dataclass
+class Labelling:
+    """All splits of a dataset, before classes and kinds are settled.
+
+    Attributes:
+        where: the dataset, for messages.
+        splits: images by split; their names are keys.
+        names: classes of the labels in their order; empty: those of the objects, sorted.
+        errors, warnings, without_label_file: as in `Draft`.
+        no_objects: as in `Records`.
+    """
+
+    where: str
+    splits: dict[str, list[ImageRecord]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    without_label_file: frozenset[str] = frozenset()
+    no_objects: list[NoObject] = field(default_factory=list)
+
+
+def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
+    """What labels say, and the dataset's settings -> its draft.
+
+    Raises:
+        DatasetError: classes are wrong, or the table of frames is.
+    """
+    images = [image for split in labelling.splits.values() for image in split]
+    objects = [one for image in images for one in image.objects]
+    used = [*(one.class_name for one in objects), *(one.class_name for one in labelling.no_objects)]
+    found = labelling.names or tuple(sorted(set(used)))
+    classes = _new_names(found, settings.classes, labelling.where)
+    names = check_names(list(dict.fromkeys(filter(None, classes.values()))), f"{labelling.where}: classes")
+    number = {old: names.index(new) for old, new in classes.items() if new}
+    kept = [one for one in objects if one.class_name in number]
+    task = settings.task or _task_of(kept)
+    errors = [*labelling.errors, *_without_area(labelling, number)]
+    wrong = {} if task == "detect" and settings.task else _other_kind(kept, task)
+    errors += [Problem("bad label", where, text) for where, text in wrong.items()]
+    origins = _origins(files)
+    splits = {
+        split: [_draft_image(image, number, wrong, task, origins) for image in of_split]
+        for split, of_split in labelling.splits.items()
+    }
+    warnings = [*labelling.warnings, *_ignored(labelling.where, [name for name in used if name not in number])]
+    return Draft(files, task, names, splits, errors, warnings, labelling.without_label_file)
+
+
+def _new_names(found: Sequence[str], classes: ClassesConfig, where: str) -> dict[str, str | None]:
+    """The class that each class of the labels becomes; None for one that is left out."""
+    rules: dict[str, str | None] = {**dict.fromkeys(classes.ignore), **classes.map}
+    both = sorted(set(classes.ignore) & set(classes.map))
+    if both:
+        raise DatasetError(f"{where}: classes: {both[0]!r} is in 'map' and in 'ignore'; leave it in one of them")
+    used, new = set(), {}
+    for name in found:
+        rule = name if name in rules else next((rule for rule in rules if fnmatchcase(name, rule)), None)
+        new[name] = name if rule is None else rules[rule]
+        used.add(rule)
+    idle = [rule for rule in rules if rule not in used and not any(fnmatchcase(name, rule) for name in found)]
+    if idle:
+        raise DatasetError(
+            f"{where}: classes: {idle[0]!r} is no class of the labels; they have {', '.join(found) or 'none'}"
+        )
+    return new
+
+
+def _task_of(objects: Sequence[LabelledObject]) -> Task:
+    """What most objects are; boxes where there are as many of them."""
+    boxes = sum(one.is_box for one in objects)
+    return "detect" if 2 * boxes >= len(objects) else "segment"
+
+
+def _other_kind(objects: Sequence[LabelledObject], task: Task) -> dict[str, str]:
+    """Objects that are not what the others are, by place, with what to do."""
+    boxes = sum(one.is_box for one in objects)
+    of_all = f"of the {len(objects)} objects of this dataset {boxes} have a box and {len(objects) - boxes} an outline"
+    set_it = "or set 'task: detect' in the dataset's YAML file to train on the boxes around outlines"
+    if task == "detect":
+        return {
+            one.where: f"got an outline of {len(one.parts[0])} points, and {of_all}: give it a box, {set_it}"
+            for one in objects
+            if not one.is_box
+        }
+    return {
+        one.where: f"got a box and no outline, and {of_all}: give it an outline, {set_it}"
+        for one in objects
+        if one.is_box
+    }
+
+
+def _without_area(labelling: Labelling, number: Mapping[str, int]) -> list[Problem]:
+    return [
+        Problem(
+            "bad label",
+            one.where,
+            f"got a {one.what} of class {one.class_name!r}; expected a box, polygon, mask or ellipse: draw it so, or "
+            f"leave the class out with 'classes: {{ignore: [{one.class_name}]}}'",
+        )
+        for one in labelling.no_objects
+        if one.class_name in number
+    ]
+
+
+def _ignored(where: str, names: Sequence[str]) -> list[Problem]:
+    """Objects of classes that are left out, counted."""
+    return [
+        Problem("label left out", where, f"class {name}: {count} objects are left out, as classes.ignore says")
+        for name, count in sorted(Counter(names).items())
+    ]
+
+
+def _draft_image(
+    image: ImageRecord,
+    number: Mapping[str, int],
+    wrong: Mapping[str, str],
+    task: Task,
+    origins: Mapping[str, tuple[str | None, str | None]],
+) -> DraftImage:
+    objects = [one for one in image.objects if one.class_name in number and one.where not in wrong]
+    outlines = [one.parts for one in objects]
+    drive_id, condition = origins.get(image.name, (None, None))
+    return DraftImage(
+        key=image.name,
+        size=image.size,
+        classes=[number[one.class_name] for one in objects],
+        boxes=boxes_around(outlines),
+        outlines=outlines if task == "segment" else (),
+        drive_id=drive_id or image.drive_id,
+        condition=condition or image.condition,
+    )
+
+
+def _origins(files: Files) -> dict[str, tuple[str | None, str | None]]:
+    """Drive and condition by image, from the frames table if there is one."""
+    data = files.read_if_there(FRAMES)
+    if data is None:
+        return {}
+    where = files.store.uri_of(FRAMES)
+    try:
+        table = pq.read_table(arrow_file(data))
+    except pa.ArrowException as error:
+        raise DatasetError(f"{where}: not a Parquet file ({error}); write it again, or remove it") from None
+    if "image" not in table.column_names:
+        raise DatasetError(f"{where}: columns are {', '.join(table.column_names)}; expected image, drive_id, condition")
+    columns = [
+        table[name].cast(pa.string()).to_pylist() if name in table.column_names else [None] * table.num_rows
+        for name in ("image", "drive_id", "condition")
+    ]
+    return {image: (drive_id, condition) for image, drive_id, condition in zip(*columns, strict=True)}

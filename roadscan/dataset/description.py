@@ -1,0 +1,101 @@
+"""A dataset's YAML file, beside its images: where labels are, which classes are made of theirs, boxes or outlines.
+
+    format: cvat                # or as the annotations look
+    task: detect                # the boxes around outlines; empty: what the labels are
+    classes:
+      map: {stop: sign, "regulatory--*": sign}
+      ignore: [tree, "other-*"]
+    path_prefix: D:/export      # cut from image names that were written elsewhere
+    train: {annotations: labels.xml, images: images, list: train.txt}
+    val: {annotations: labels.xml, images: images, list: val.txt}
+
+Without splits they are looked for where the format's tools put them. Text is taken as it is typed: a class may be named
+``no``. YOLO's ``data.yaml`` has its own way to name splits, and may have `task`, `classes` and `path_prefix` too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pydantic import AliasChoices, Field, ValidationError
+
+from roadscan.config import Config, explain
+from roadscan.dataset.records import Task
+from roadscan.errors import DatasetError
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+FormatName: TypeAlias = Literal["yolo", "coco", "voc", "cvat", "bdd100k", "mapillary", "label_studio"]
+
+
+class ClassesConfig(Config):
+    """The classes to learn, from those of the labels. A pattern has ``*`` or ``?``; a class's own name goes first."""
+
+    map: dict[str, str] = Field(
+        {}, description="class of the labels, or a pattern, to its name here; several may share one"
+    )
+    ignore: tuple[str, ...] = Field((), description="classes of the labels, or patterns, whose objects are left out")
+
+
+class Settings(Config):
+    """What a dataset of any format may set."""
+
+    format: FormatName | None = Field(None, description="of the labels; empty: as they look")
+    task: Task | None = Field(None, description="detect: boxes, around outlines where there are; empty: what there is")
+    classes: ClassesConfig = Field(ClassesConfig(), description="the classes to learn")
+    path_prefix: str | None = Field(None, description="what to cut from image names that were written elsewhere")
+
+
+class SplitConfig(Config):
+    """Where the labels and images of a split are, below the dataset's folder."""
+
+    annotations: str = Field(description="file of labels, or the folder of such files")
+    images: str = Field(".", description="folder below which the images are")
+    list: str | None = Field(None, description="text file that names the split's images, one a line; empty: all")
+
+
+class Description(Settings):
+    """A dataset whose labels are files of annotations."""
+
+    train: SplitConfig | None = Field(None, description="to learn from")
+    val: SplitConfig | None = Field(
+        None, validation_alias=AliasChoices("val", "valid", "validation"), description="to choose the best epoch by"
+    )
+    test: SplitConfig | None = Field(None, description="to score on")
+
+
+def read_settings(tree: dict[str, Any], where: str) -> Settings:
+    """The settings in a YAML file that has other fields too.
+
+    Raises:
+        DatasetError: one is wrong.
+    """
+    return _validated(
+        Settings, {name: tree[name] for name in Settings.model_fields if tree.get(name) is not None}, where
+    )
+
+
+def read_description(tree: dict[str, Any], where: str) -> Description:
+    """A YAML file's mapping -> what it describes.
+
+    Raises:
+        DatasetError: a field is unknown or wrong, or no split is given.
+    """
+    found = _validated(Description, tree, where)
+    if not any((found.train, found.val, found.test)):
+        raise DatasetError(f"{where}: none of train, val and test is given; expected at least one, such as\n{EXAMPLE}")
+    return found
+
+
+EXAMPLE = """  train: {annotations: labels/train.json, images: images/train}
+  val: {annotations: labels/val.json, images: images/val}"""
+
+
+EXAMPLE_OF_LISTS = """  train: {{annotations: {0}, list: train.txt}}
+  val: {{annotations: {0}, list: val.txt}}"""
+
+
+def _validated(model: type[SettingsT], tree: dict[str, Any], where: str) -> SettingsT:
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise DatasetError(explain(error, model, where)) from None
