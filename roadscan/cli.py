@@ -645,7 +645,7 @@ def compare(
 
 @dataset_app.command("check")
 def check_dataset(
-    uri: Annotated[str, typer.Argument(help="YOLO or COCO dataset; a folder, s3://, or its YAML file.")],
+    uri: Annotated[str, typer.Argument(help="Labelled dataset: a folder, s3://, or its YAML file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     allow_near_duplicates: Annotated[
         bool, typer.Option("--allow-near-duplicates", help="Images in two splits that look alike are only warnings.")

@@ -51,10 +51,12 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     images = [image for split in labelling.splits.values() for image in split]
     objects = [one for image in images for one in image.objects]
     used = [*(one.class_name for one in objects), *(one.class_name for one in labelling.no_objects)]
-    found = labelling.names or tuple(sorted(set(used)))
+    found = (*labelling.names, *sorted(set(used) - set(labelling.names)))
     classes = _new_names(found, settings.classes, labelling.where)
-    names = check_names(list(dict.fromkeys(filter(None, classes.values()))), f"{labelling.where}: classes")
-    number = {old: names.index(new) for old, new in classes.items() if new}
+    kept_names = list(dict.fromkeys(new for new in classes.values() if new is not None))
+    # Of labels that are all wrong there is no class, and their errors say more than that.
+    names = check_names(kept_names, f"{labelling.where}: classes") if found else ()
+    number = {old: kept_names.index(new) for old, new in classes.items() if new is not None}
     kept = [one for one in objects if one.class_name in number]
     task = settings.task or _task_of(kept)
     errors = [*labelling.errors, *_without_area(labelling, number)]

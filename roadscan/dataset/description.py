@@ -15,7 +15,7 @@ Without splits they are looked for where the format's tools put them. Text is ta
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError
 
@@ -30,7 +30,7 @@ FormatName: TypeAlias = Literal["yolo", "coco", "voc", "cvat", "bdd100k", "mapil
 class ClassesConfig(Config):
     """The classes to learn, from those of the labels. A pattern has ``*`` or ``?``; a class's own name goes first."""
 
-    map: dict[str, str] = Field(
+    map: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         {}, description="class of the labels, or a pattern, to its name here; several may share one"
     )
     ignore: tuple[str, ...] = Field((), description="classes of the labels, or patterns, whose objects are left out")

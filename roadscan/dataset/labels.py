@@ -123,7 +123,7 @@ def labelled(where: str, class_name: str, parts: Sequence[Points], size: Size) -
     fault = fault_of(np.concatenate(shares))
     if fault:
         raise BadLabel(f"the {'box' if len(parts[0]) == 2 else 'outline'} {fault}, in shares of the image's size")
-    return LabelledObject(where, class_name, shares)
+    return LabelledObject(where, class_name.strip(), shares)
 
 
 def corners(sides: Iterable[Any], what: str) -> Points:

@@ -133,7 +133,7 @@ def _of_layout(files: Files, uri: str, settings: Settings) -> Draft:
 def _unknown(keys: Sequence[str], formats: Sequence[str]) -> str:
     if formats:
         return f"labels of {' and of '.join(formats)} are there; say which in dataset.yaml, as 'format: {formats[0]}'"
-    described = [key for key in keys if "/" not in key and key.endswith((".yaml", ".yml"))]
+    described = [key for key in keys if "/" not in key and key.endswith((".yaml", ".yml")) and key not in YAML_FILES]
     labels = [key for key in keys if key.lower().endswith(SUFFIXES)]
     if described:
         there = f"found {', '.join(described[:4])}: give the address of that file, if it describes the dataset"

@@ -34,6 +34,8 @@ from roadscan.errors import DatasetError, NotFound, StorageError
 from roadscan.progress import OnCount
 from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex, write_synced
 
+READING = 2  # changes where the same files are read as other labels, so that no copy of before is used
+
 
 def stage(uri: str, cache_dir: str | Path, *, on_image: OnCount | None = None) -> Dataset:
     """An address -> the dataset in a folder of this node, fetched unless it is here already.
@@ -137,7 +139,7 @@ def _stats(draft: Draft, uri: str) -> dict[str, Stat]:
 def _name(labels: Mapping[str, Stat], images: Mapping[str, Stat]) -> str:
     """The name of a copy: the digest of key, size and tag of all files, and of the way labels are kept."""
     files = sorted((key, stat.size, stat.tag) for key, stat in {**labels, **images}.items())
-    return sha256_hex(json.dumps([FORMAT, files]).encode())
+    return sha256_hex(json.dumps([FORMAT, READING, files]).encode())
 
 
 def _complete(folder: Path) -> Dataset | None:

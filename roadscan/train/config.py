@@ -84,7 +84,7 @@ class TrackingConfig(Config):
 class TrainConfig(Config):
     """One training run: data, network, loss, schedule."""
 
-    data: str = Field(description="labelled dataset: YOLO or COCO, a folder or s3:// address")
+    data: str = Field(description="labelled dataset: a folder or s3:// address, or its YAML file")
     out: str = Field("model.zip", description="the model file to write, a path or s3:// address")
     runs: str = Field("runs", description="folder or s3:// prefix of checkpoints and histories; shared by all nodes")
     name: str = Field(

@@ -54,7 +54,7 @@ class _Reader:
         self._images: dict[Any, ImageRecord | None] = {}  # by id; None where the entry cannot be used
         self._objects: dict[Any, list[LabelledObject]] = {}
         self.records = Records(names=check_names(list(self._names.values()), "categories"))
-        self._parents = {one.get("supercategory") for one in categories if one.get("supercategory") != one["name"]}
+        self._parents = {one.get("supercategory") for one in categories if one.get("supercategory") != one.get("name")}
 
     def read(self, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> Records:
         for entry in images:
@@ -156,7 +156,7 @@ def _names_by_id(categories: list[dict[str, Any]]) -> dict[Any, str]:
         raise BadLabel("categories: expected in each a whole number 'id' and a text 'name'")
     if len(set(ids)) < len(ids):
         raise BadLabel("categories: two have the same id; expected each once")
-    pairs = zip(ids, (one["name"] for one in categories), strict=True)
+    pairs = zip(ids, (one["name"].strip() for one in categories), strict=True)
     return dict(sorted(pairs, key=lambda pair: pair[0] or 0))
 
 

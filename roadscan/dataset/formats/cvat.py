@@ -51,7 +51,9 @@ def read_cvat(tree: Element, where: str) -> Records:
     """
     if tree.find("track") is not None:
         raise BadLabel("it has tracks, so it is CVAT for video; export it as 'CVAT for images 1.1'")
-    labels = [one.findtext("name") or "" for one in tree.iterfind("meta//label") if one.find("parent") is None]
+    labels = [
+        (one.findtext("name") or "").strip() for one in tree.iterfind("meta//label") if one.find("parent") is None
+    ]
     records = Records(names=tuple(dict.fromkeys(filter(None, labels))))
     for image in tree.iterfind("image"):
         place = f"{where}: image {image.get('id')}"
@@ -70,7 +72,7 @@ def read_cvat(tree: Element, where: str) -> Records:
 
 def _add_shape(shape: Element, where: str, size: Size, objects: list[LabelledObject], records: Records) -> None:
     with records.collecting(where):
-        name = shape.get("label") or ""
+        name = (shape.get("label") or "").strip()
         if shape.tag == "tag":
             records.left_out["image tags"] += 1
         elif not name:

@@ -108,7 +108,7 @@ def _add_result(result: dict[str, Any], where: str, objects: list[LabelledObject
         if parts:
             objects.append(labelled(where, names[0], parts, size))
         else:
-            records.no_objects.append(NoObject(where, names[0], kind.removesuffix("labels")))
+            records.no_objects.append(NoObject(where, names[0].strip(), kind.removesuffix("labels")))
 
 
 def _parts(value: dict[str, Any], size: Size) -> list[Points]:

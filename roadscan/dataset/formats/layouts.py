@@ -52,6 +52,9 @@ def find_layouts(keys: Sequence[str], root: str) -> list[Layout]:
     Raises:
         DatasetError: two files are for one split.
     """
+    signs = _mapillary(keys)
+    if signs.splits:  # whose annotations are a file an image, and no COCO
+        return [signs]
     found = [layout for find in FINDERS if (layout := find(keys, root)) and (layout.splits or layout.unused)]
     return [layout for layout in found if layout.splits] or found
 
@@ -100,7 +103,7 @@ def _bdd100k(keys: Sequence[str], root: str) -> Layout | None:
     return _by_split("bdd100k", files, {k: v if _is_folder(v, folders) else "." for k, v in images.items()}, root)
 
 
-def _mapillary(keys: Sequence[str], _: str) -> Layout | None:
+def _mapillary(keys: Sequence[str]) -> Layout:
     lists = {}
     for key in keys:
         name = re.fullmatch(r"((?:.*/)?)splits/(train|val|test)\.txt", key)
@@ -135,4 +138,4 @@ def _is_folder(name: str, folders: Iterable[str]) -> bool:
     return any(f"{one}/".startswith(f"{name}/") for one in folders)
 
 
-FINDERS: tuple[Callable[[Sequence[str], str], Layout | None], ...] = (_coco, _voc, _cvat, _bdd100k, _mapillary)
+FINDERS: tuple[Callable[[Sequence[str], str], Layout | None], ...] = (_coco, _voc, _cvat, _bdd100k)

@@ -1,0 +1,76 @@
+"""Whatever format labels come in, the same truth is read, checked, trained on and scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.distributed import config_of
+from support.exports import COUNTS, WRITERS
+from support.labelled import NAMES
+
+from roadscan.dataset.check import check_dataset
+from roadscan.dataset.read import read_dataset
+from roadscan.evaluate.detection.evaluation import evaluate
+from roadscan.model import yolo
+from roadscan.storage import open_store
+from roadscan.train import loop
+from roadscan.train.ranks import SingleProcess
+from roadscan.train.result import MODEL, write_result
+
+every_format = pytest.mark.parametrize("name", WRITERS)
+
+
+@every_format
+def test_the_same_truth_is_read(tmp_path: Path, name: str) -> None:
+    truth = WRITERS[name](tmp_path)
+    read = read_dataset(str(tmp_path))
+    assert (read.task, set(read.names)) == ("detect", set(NAMES))
+    assert {split: len(images) for split, images in read.splits.items() if images} == COUNTS
+    for split in COUNTS:
+        found = {Path(image.key).stem: image for image in read.splits[split]}
+        assert all((tmp_path / image.key).is_file() for image in found.values())
+        for image in truth.splits[split]:
+            other = found[Path(image.key).stem]
+            assert (other.width_px, other.height_px) == (image.width_px, image.height_px)
+            assert [read.names[c] for c in other.classes] == [NAMES[c] for c in image.classes]
+            np.testing.assert_allclose(other.boxes_xyxy, image.boxes_xyxy, atol=0.02)  # written with two decimals
+
+
+@every_format
+def test_it_is_fit_to_train_on(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path)
+    report = check_dataset(str(tmp_path), allow_near_duplicates=True)  # of noise
+    assert [str(error) for error in report.errors] == []
+    assert {split: count.images for split, count in report.census.items() if count.images} == COUNTS
+
+
+@every_format
+def test_it_makes_a_batch_to_train_on(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path)
+    dataset = read_dataset(str(tmp_path))
+    config = config_of(tmp_path)
+    images = yolo.TrainingImages(
+        tmp_path, dataset.splits["train"], task="detect", config=config.augment, input_hw=(160, 160), image_size_px=160,
+        seed=0, mosaic_epochs=0,
+    )  # fmt: skip
+    batch = yolo.collate([images[yolo.Item(0, place, place)] for place in range(COUNTS["train"])])
+    assert len(batch["cls"]) == sum(len(image.classes) for image in dataset.splits["train"])
+
+
+@pytest.mark.slow
+@every_format
+def test_it_is_trained_on_and_scored(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / "data")
+    dataset = read_dataset(str(tmp_path / "data"))
+    config = config_of(tmp_path, epochs=1)
+    cpu = torch.device("cpu")
+    state = loop.train(config, dataset, None, SingleProcess(tmp_path / "run", cpu))
+    assert 0 < state.history[-1]["cls_loss"] < np.inf
+    write_result(state, dataset, config, "scratch", open_store(tmp_path / "run"), cpu)
+    found = evaluate(str(tmp_path / "run" / MODEL), str(tmp_path / "data"), resamples=10)
+    assert set(found.split.names) == set(NAMES)
+    expected = sum(len(image.classes) for image in dataset.splits["val"])
+    assert found.measured["box"].scores.instances == expected
