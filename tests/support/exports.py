@@ -35,7 +35,7 @@ def _name(image: LabelledImage) -> str:
 
 
 def write_voc(root: Path) -> Dataset:
-    """As VOCdevkit's VOC2012 folder, and as CVAT and Roboflow export it."""
+    """As VOCdevkit's VOC2012 folder: pixels counted from 1, both included; the drawn edges are whole numbers."""
     dataset = drawn(root)
     for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
         (root / folder).mkdir(parents=True)
@@ -48,8 +48,8 @@ def write_voc(root: Path) -> Dataset:
             shutil.move(root / image.key, root / "JPEGImages")
             objects = "".join(
                 f"\n  <object>\n    <name>{name}</name>\n    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n"
-                f"    <difficult>{number}</difficult>\n    <bndbox>\n      <xmin>{x1}</xmin>\n      <ymin>{y1}</ymin>\n"
-                f"      <xmax>{x2}</xmax>\n      <ymax>{y2}</ymax>\n    </bndbox>\n  </object>"
+                f"    <difficult>{number}</difficult>\n    <bndbox>\n      <xmin>{x1 + 1:g}</xmin>\n      <ymin>{y1 + 1:g}</ymin>\n"
+                f"      <xmax>{x2:g}</xmax>\n      <ymax>{y2:g}</ymax>\n    </bndbox>\n  </object>"
                 for number, (name, (x1, y1, x2, y2)) in enumerate(_objects(image))
             )
             (root / f"Annotations/{Path(image.key).stem}.xml").write_text(

@@ -5,8 +5,8 @@
     JPEGImages/<name>.jpg
 
 or, as Roboflow exports it, ``<split>/<name>.xml`` beside the images. Objects marked ``difficult`` or ``truncated`` are
-objects like others. Corners are taken as the box's edges, from 0, as the tools of today write them; the original data
-counts pixels from 1.
+objects like others. Corners count pixels from 1, both included, as in the original data, where all of a folder's are
+whole numbers from 1; else they are the box's edges, from 0, as CVAT writes them.
 
 Source: The PASCAL Visual Object Classes Challenge 2012 (VOC2012) Development Kit, section 8.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from roadscan.dataset.formats.trees import Folder, Tree, TreeFormat
-from roadscan.dataset.labels import BadLabel, ImageRecord, LabelledObject, Records, corners, labelled, size_of
+from roadscan.dataset.labels import BadLabel, ImageRecord, LabelledObject, Records, corners, labelled, numbers, size_of
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -31,6 +31,7 @@ def looks_like_voc(tree: Tree) -> bool:
 def read_voc(tree: Folder, _: str) -> Records:
     """A folder of annotations -> its images and objects."""
     records = Records()
+    counted = _counts_from_1(tree)
     for key, root in tree.trees.items():
         with records.collecting(key):
             size = size_of(root.findtext("size/width"), root.findtext("size/height"))
@@ -40,8 +41,15 @@ def read_voc(tree: Folder, _: str) -> Records:
                 where = f"{key}: object {number}"
                 with records.collecting(where):
                     box = corners((one.findtext(f"bndbox/{corner}") for corner in CORNERS), "bndbox")
+                    box[0] -= counted
                     objects.append(labelled(where, _text(one, "name"), [box], size))
     return records
+
+
+def _counts_from_1(tree: Folder) -> bool:
+    """Whether corners are numbers of pixels, rather than edges."""
+    sides = [numbers([one.text]) for root in tree.trees.values() for box in root.iter("bndbox") for one in box]
+    return all(side is not None and side[0] >= 1 and side[0] % 1 == 0 for side in sides)
 
 
 def _text(element: Element, name: str) -> str:

@@ -32,6 +32,26 @@ def test_a_box_is_its_edges(tmp_path: Path) -> None:
     assert read.boxes_xyxy.tolist() == [[10, 20, 40, 35.5]]
 
 
+@pytest.mark.parametrize(
+    ("others", "box"),
+    [
+        ([], [9, 19, 40, 35]),  # pixels 10 to 40 and 20 to 35, both included
+        ([(1, 1, 96, 64)], [9, 19, 40, 35]),
+        ([(0, 5, 40, 35)], [10, 20, 40, 35]),  # there is no pixel 0
+        ([(5, 5, 40, 35.5)], [10, 20, 40, 35]),
+    ],
+)
+def test_whole_numbers_from_1_count_pixels(tmp_path: Path, others: list[tuple[float, ...]], box: list[float]) -> None:
+    objects = []
+    for sides in [(10, 20, 40, 35), *others]:
+        named = zip(("xmin", "ymin", "xmax", "ymax"), sides, strict=True)
+        objects.append(
+            f"<object><name>a</name><bndbox>{''.join(f'<{n}>{s}</{n}>' for n, s in named)}</bndbox></object>"
+        )
+    (read,) = read_dataset(voc(tmp_path, image(SIZE, *objects))).splits["train"]
+    assert read.boxes_xyxy[0].tolist() == box
+
+
 @pytest.mark.parametrize("listed", ["a", "a.jpg", "a  1", "JPEGImages/a.jpg", r"C:\voc\JPEGImages\a.jpg"])
 def test_a_list_names_images_in_many_ways(tmp_path: Path, listed: str) -> None:
     assert len(read_dataset(voc(tmp_path, image(SIZE, SIGN), listed)).splits["train"]) == 1
