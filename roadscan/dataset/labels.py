@@ -149,6 +149,28 @@ def numbers(values: Any) -> npt.NDArray[np.float64] | None:
         return None
 
 
+def mapping(value: Any, what: str) -> dict[str, Any]:
+    """A mapping as it stands in a file; an empty one for nothing.
+
+    Raises:
+        BadLabel: it is something else.
+    """
+    if value is not None and not isinstance(value, dict):
+        raise BadLabel(f"{what} is {str(value)[:80]!r}; expected a mapping")
+    return value or {}
+
+
+def mappings(value: Any, what: str) -> list[dict[str, Any]]:
+    """A list of mappings as it stands in a file; an empty one for nothing.
+
+    Raises:
+        BadLabel: it is something else.
+    """
+    if value is not None and not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):
+        raise BadLabel(f"{what} is {str(value)[:80]!r}; expected a list of mappings")
+    return value or []
+
+
 def whole(value: Any) -> int | None:
     """A whole number as it stands in a file: 160, 160.0 or "160"; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -48,7 +48,8 @@ def write_voc(root: Path) -> Dataset:
             shutil.move(root / image.key, root / "JPEGImages")
             objects = "".join(
                 f"\n  <object>\n    <name>{name}</name>\n    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n"
-                f"    <difficult>{number}</difficult>\n    <bndbox>\n      <xmin>{x1 + 1:g}</xmin>\n      <ymin>{y1 + 1:g}</ymin>\n"
+                f"    <difficult>{number}</difficult>\n    <bndbox>\n"
+                f"      <xmin>{x1 + 1:g}</xmin>\n      <ymin>{y1 + 1:g}</ymin>\n"
                 f"      <xmax>{x2:g}</xmax>\n      <ymax>{y2:g}</ymax>\n    </bndbox>\n  </object>"
                 for number, (name, (x1, y1, x2, y2)) in enumerate(_objects(image))
             )

@@ -15,7 +15,17 @@ from typing import Any
 
 from roadscan.dataset.draft import Size
 from roadscan.dataset.formats.trees import Tree, TreeFormat
-from roadscan.dataset.labels import BadLabel, ImageRecord, LabelledObject, Records, corners, labelled, size_of
+from roadscan.dataset.labels import (
+    BadLabel,
+    ImageRecord,
+    LabelledObject,
+    Records,
+    corners,
+    labelled,
+    mapping,
+    mappings,
+    size_of,
+)
 
 SIZE = Size(1280, 720)
 WEATHER = {"rainy": "rain"}
@@ -37,7 +47,7 @@ def read_bdd100k(tree: Any, where: str) -> Records:
     frames = tree.get("frames") if isinstance(tree, dict) else tree
     if not isinstance(frames, list) or not all(isinstance(one, dict) for one in frames):
         raise BadLabel("expected BDD100K: a list of frames, each with 'name' and 'labels'")
-    whole = tree.get("config", {}).get("imageSize") if isinstance(tree, dict) else None
+    whole = mapping(tree.get("config"), "config").get("imageSize") if isinstance(tree, dict) else None
     records = Records()
     for number, frame in enumerate(frames):
         place = f"{where}: frame {frame.get('name', number)}"
@@ -47,7 +57,8 @@ def read_bdd100k(tree: Any, where: str) -> Records:
             size = _size(frame.get("size") or whole)
             objects = _objects(frame, size, place, records)
             drive_id = frame.get("videoName") or frame.get("video_name")
-            condition = _condition(frame.get("attributes") or {})
+            condition = _condition(mapping(frame.get("attributes"), "attributes"))
+            drive_id = drive_id if isinstance(drive_id, str) else None
             image = ImageRecord(place, frame["name"], size, objects, drive_id=drive_id, condition=condition)
             records.images.append(image)
     return records
@@ -55,7 +66,7 @@ def read_bdd100k(tree: Any, where: str) -> Records:
 
 def _objects(frame: dict[str, Any], size: Size, place: str, records: Records) -> list[LabelledObject]:
     objects: list[LabelledObject] = []
-    for number, label in enumerate(frame.get("labels") or []):
+    for number, label in enumerate(mappings(frame.get("labels"), "labels")):
         where = f"{place}, label {label.get('id', number)}"
         with records.collecting(where):
             name, box = label.get("category"), label.get("box2d")

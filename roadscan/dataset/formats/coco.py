@@ -54,7 +54,9 @@ class _Reader:
         self._images: dict[Any, ImageRecord | None] = {}  # by id; None where the entry cannot be used
         self._objects: dict[Any, list[LabelledObject]] = {}
         self.records = Records(names=check_names(list(self._names.values()), "categories"))
-        self._parents = {one.get("supercategory") for one in categories if one.get("supercategory") != one.get("name")}
+        self._parents = {
+            str(one["supercategory"]) for one in categories if one.get("supercategory") not in (None, one["name"])
+        }
 
     def read(self, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> Records:
         for entry in images:

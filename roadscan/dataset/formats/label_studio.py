@@ -26,6 +26,7 @@ from roadscan.dataset.labels import (
     box_around,
     ellipse,
     labelled,
+    mappings,
     numbers,
     rectangle,
     size_of,
@@ -66,11 +67,11 @@ def read_label_studio(tree: Any, where: str) -> Records:
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
     """What was drawn, in the one annotation of a task that counts."""
-    made = [one for one in task.get("annotations") or [] if not one.get("was_cancelled")]
+    made = [one for one in mappings(task.get("annotations"), "annotations") if not one.get("was_cancelled")]
     chosen = [one for one in made if one.get("ground_truth")] or made
     if len(chosen) > 1:
         raise BadLabel(f"has {len(chosen)} annotations; expected one, or one of them marked as ground truth")
-    return list(chosen[0].get("result") or []) if chosen else []
+    return mappings(chosen[0].get("result"), "result") if chosen else []
 
 
 def _image_name(data: Any) -> str:
@@ -81,6 +82,8 @@ def _image_name(data: Any) -> str:
         if len(texts) != 1:
             raise BadLabel(f"data is {str(data)[:80]}; expected 'image' with the image's address")
         name = texts[0]
+    if not name.strip():
+        raise BadLabel("data has an empty text; expected the image's address")
     local = parse_qs(urlsplit(name).query).get("d")
     return local[0] if local else name
 
@@ -115,9 +118,10 @@ def _parts(value: dict[str, Any], size: Size) -> list[Points]:
     """Corners or an outline in pixels; empty for what is neither."""
     scale = np.array(size, np.float64) / 100
     if "points" in value:
-        flat = [number for point in value["points"] for number in point]
+        pairs = value["points"] if isinstance(value["points"], list) else []
+        flat = [number for pair in pairs for number in (pair if isinstance(pair, list) else [None])]
         points = numbers(flat)
-        if points is None or len(points) < 6 or len(points) % 2:
+        if points is None or len(points) < 6 or any(len(pair) != 2 for pair in pairs):
             raise BadLabel(f"points are {str(value['points'])[:80]}; expected three or more [x, y]")
         return [points.reshape(-1, 2) * scale]
     if "radiusX" in value:
@@ -133,9 +137,11 @@ def _parts(value: dict[str, Any], size: Size) -> list[Points]:
 
 
 def _numbers(value: dict[str, Any], *names: str) -> list[float]:
-    found = numbers([value.get(name) or 0 for name in names])
-    if found is None:
-        raise BadLabel(f"{', '.join(names)} are {[value.get(name) for name in names]}; expected numbers")
+    """Numbers by name; a rotation that is not there is none."""
+    given = [value.get(name, 0 if name == "rotation" else None) for name in names]
+    found = numbers(given)
+    if found is None or not np.isfinite(found).all():
+        raise BadLabel(f"{', '.join(names)} are {given}; expected numbers")
     return [float(number) for number in found]
 
 

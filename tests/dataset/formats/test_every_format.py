@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,11 @@ from support.exports import COUNTS, WRITERS
 from support.labelled import NAMES
 
 from roadscan.dataset.check import check_dataset
+from roadscan.dataset.formats import FORMATS
+from roadscan.dataset.formats.trees import Folder
+from roadscan.dataset.labels import BadLabel
 from roadscan.dataset.read import read_dataset
+from roadscan.errors import DatasetError
 from roadscan.evaluate.detection.evaluation import evaluate
 from roadscan.model import yolo
 from roadscan.storage import open_store
@@ -37,6 +44,54 @@ def test_the_same_truth_is_read(tmp_path: Path, name: str) -> None:
             assert (other.width_px, other.height_px) == (image.width_px, image.height_px)
             assert [read.names[c] for c in other.classes] == [NAMES[c] for c in image.classes]
             np.testing.assert_allclose(other.boxes_xyxy, image.boxes_xyxy, atol=0.02)  # written with two decimals
+
+
+def _changed(tree: Any, junk: Any) -> Iterator[Any]:
+    """The tree with each of its values in turn replaced by junk, and with each in turn left out."""
+    yield junk
+    for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        for other in _changed(tree[key], junk):
+            yield tree | {key: other} if isinstance(tree, dict) else [*tree[:key], other, *tree[key + 1 :]]
+        if isinstance(tree, dict):
+            yield {name: value for name, value in tree.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    "junk", [None, "x", "", -1, 1e400, float("nan"), True, [], [1], [[1, "a"]], {}, {"a": None}], ids=repr
+)
+@pytest.mark.parametrize("name", ["coco", "bdd100k", "mapillary", "label_studio"])
+def test_what_is_odd_in_json_is_told_and_never_a_traceback(tmp_path: Path, name: str, junk: Any) -> None:
+    if name == "coco":
+        image = {"id": 1, "file_name": "a.jpg", "width": 9, "height": 9, "drive_id": "d"}
+        outlines = [[[1, 1, 5, 1, 5, 5]], {"size": [9, 9], "counts": [10, 5, 66]}, []]
+        annotations = [
+            {"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 1, 5, 5], "iscrowd": 0, "segmentation": one}
+            for one in outlines
+        ]
+        categories = [{"id": 2, "name": "sign", "supercategory": "none"}]
+        tree: Any = {"images": [image], "annotations": annotations, "categories": categories}
+    else:
+        WRITERS[name.replace("_", " ")](tmp_path)
+        key = {"bdd100k": "labels/det_20/det_val", "mapillary": "annotations/val-0000", "label_studio": "project-4"}[
+            name
+        ]
+        tree = json.loads((tmp_path / f"{key}.json").read_text())
+        tree = tree[:1] if isinstance(tree, list) else tree
+    count = 0
+    for changed in _changed(tree, junk):
+        one = Folder({"a.json": changed}) if name == "mapillary" else changed
+        FORMATS[name].looks(one)
+        try:
+            records = FORMATS[name].read(one, "a.json")
+        except (BadLabel, DatasetError):
+            continue
+        count += 1
+        assert all(isinstance(image.name, str) and image.name for image in records.images)
+        assert all(
+            np.isfinite(part).all() for image in records.images for found in image.objects for part in found.parts
+        )
+        assert all(isinstance(found.class_name, str) for image in records.images for found in image.objects)
+    assert count > 10
 
 
 @every_format
