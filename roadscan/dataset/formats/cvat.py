@@ -80,10 +80,10 @@ def _add_shape(shape: Element, where: str, size: Size, objects: list[LabelledObj
         elif shape.tag in WITHOUT_AREA:
             records.no_objects.append(NoObject(where, name, shape.tag))
         else:
-            objects.append(labelled(where, name, _parts(shape), size))
+            objects.append(labelled(where, name, _parts(shape, size), size))
 
 
-def _parts(shape: Element) -> list[Points]:
+def _parts(shape: Element, size: Size) -> list[Points]:
     """Corners or outlines of a shape, in pixels."""
     if shape.tag == "box":
         box = corners((shape.get(side) for side in ("xtl", "ytl", "xbr", "ybr")), "box")
@@ -99,15 +99,17 @@ def _parts(shape: Element) -> list[Points]:
         cx, cy, rx, ry = (_number(shape, name) for name in ("cx", "cy", "rx", "ry"))
         return [ellipse(np.array([cx, cy]), np.array([rx, ry]), _number(shape, "rotation", "0"))]
     if shape.tag == "mask":
-        return _mask(shape)
+        return _mask(shape, size)
     raise BadLabel(f"<{shape.tag}> is not known; expected box, polygon, mask or ellipse")
 
 
-def _mask(shape: Element) -> list[Points]:
+def _mask(shape: Element, size: Size) -> list[Points]:
     """Outlines of a mask: runs of 0 and 1 in turn, row by row within its rectangle."""
     left, top, width, height = (int(_number(shape, name)) for name in ("left", "top", "width", "height"))
+    if min(left, top) < 0 or left + width > size.width_px or top + height > size.height_px:
+        raise BadLabel(f"the mask's rectangle is {width} x {height} px at {left}, {top}; expected it inside the image")
     runs = numbers((shape.get("rle") or "").split(","))
-    if runs is None or min(width, height) <= 0 or (runs < 0).any() or runs.sum() != width * height:
+    if runs is None or min(width, height) <= 0 or (runs < 0).any() or (runs % 1).any() or runs.sum() != width * height:
         raise BadLabel(f"rle does not add up to width x height, {width} x {height}")
     values = np.repeat(np.arange(len(runs)) % 2, runs.astype(np.int64)).astype(np.uint8)
     parts = outlines_of_mask(values.reshape(height, width))

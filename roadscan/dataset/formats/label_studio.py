@@ -11,7 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def _image_name(data: Any) -> str:
         name = texts[0]
     if not name.strip():
         raise BadLabel("data has an empty text; expected the image's address")
-    local = parse_qs(urlsplit(name).query).get("d")
+    local = parse_qs(name.partition("?")[2]).get("d")
     return local[0] if local else name
 
 

@@ -101,6 +101,14 @@ def test_a_task_without_subsets_needs_lists(tmp_path: Path) -> None:
         ('<polygon label="sign" points="10,20;40"/>', "points are '10,20;40'"),
         ('<ellipse label="sign" cx="x" cy="30" rx="15" ry="10"/>', "cx is 'x'; expected a number"),
         ('<mask label="sign" rle="1, 9" left="10" top="20" width="3" height="2"/>', "rle does not add up to .* 3 x 2"),
+        (
+            '<mask label="sign" rle="1.5, 4.5" left="10" top="20" width="3" height="2"/>',
+            "rle does not add up to .* 3 x 2",
+        ),
+        (
+            '<mask label="sign" rle="9" left="90" top="0" width="9000000" height="9000000"/>',
+            "expected it inside the image",
+        ),
         ('<mask label="sign" rle="6" left="10" top="20" width="3" height="2"/>', "the mask is empty"),
         ('<star label="sign"/>', "<star> is not known"),
     ],
