@@ -572,7 +572,7 @@ def evaluate(
     resamples: ResamplesOption = 2000,
     device: DeviceOption = None,
     out: Annotated[
-        str | None, typer.Option(help="Folder for evaluation.json and pictures.", show_default=False)
+        str | None, typer.Option(help="Folder for evaluation.json, confidence.yaml and pictures.", show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -594,6 +594,7 @@ def evaluate(
         )
     if out:
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
+        open_store(out).write("confidence.yaml", made.confidences_yaml().encode())
     if as_json:
         console.print_json(json.dumps(made.to_dict()))
     else:

@@ -147,6 +147,16 @@ def test_the_fingerprint_follows_rows_and_not_speed() -> None:
     assert load_config(ScanConfig, None, [*FIELDS, "confidence=0.3"]).fingerprint() != base.fingerprint()
 
 
+def test_each_class_may_have_its_lowest_score() -> None:
+    one = load_config(ScanConfig, None, [*FIELDS, "confidence={sign: 0.3, no: 0.1}"])
+    assert one.confidence == {"sign": 0.3, "no": 0.1}
+    other = load_config(ScanConfig, None, [*FIELDS, "confidence={no: 0.1, sign: 0.3}"])
+    assert one.fingerprint() == other.fingerprint()
+    assert load_config(ScanConfig, None, [*FIELDS, "confidence.sign=0.3"]).confidence == {"sign": 0.3}
+    with pytest.raises(ConfigError, match=r"confidence.*sign: got 2; .*less than 1"):
+        load_config(ScanConfig, None, [*FIELDS, "confidence={sign: 2}"])
+
+
 def test_an_unknown_field_of_a_group_is_told_that_groups_fields() -> None:
     with pytest.raises(ConfigError, match=r"roads\.foo: unknown field; known fields: .*length_km"):
         load_config(DemoConfig, None, ["roads.foo=1"])

@@ -14,7 +14,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -61,6 +61,24 @@ class ModelCard(Config):
     limits: str = Field("", description="what it must not be used for")
     licence: str = Field("AGPL-3.0-or-later", description="SPDX identifier")
     code_version: str = Field("", description="roadscan version that wrote the file")
+
+    def confidences(self, given: float | Mapping[str, float] | None) -> tuple[float, ...]:
+        """What a user wants kept -> the lowest score kept of each class.
+
+        Args:
+            given: one score for all classes; by class name, where the others have the card's own; None for the card's.
+
+        Raises:
+            ModelError: a class is none of the model's.
+        """
+        if not isinstance(given, Mapping):
+            return (given or self.confidence,) * len(self.classes)
+        unknown = [name for name in given if name not in self.classes]
+        if unknown:
+            raise ModelError(
+                f"confidence: got a score for {unknown[0]!r}; expected classes of the model: {', '.join(self.classes)}"
+            )
+        return tuple(given.get(name, self.confidence) for name in self.classes)
 
 
 @dataclass(frozen=True)

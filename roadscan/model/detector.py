@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from roadscan.model.backends.choose import choose_engine
@@ -19,7 +21,7 @@ class Detector(Inference):
     Args:
         bundle: the model.
         device: torch device; None for the GPU where there is one, see `roadscan.model.device`.
-        confidence, iou: override the card's thresholds.
+        confidence, iou: override the card's thresholds; confidence for all classes, or by class name.
         precision: full is float32. half is float16 on a GPU and bfloat16 on a CPU, where it is twice as fast if the CPU
             has instructions for it (AVX512-BF16); detections at the threshold come and go.
         every_class: a box counts for each of its classes above the confidence, as average precision is measured; else
@@ -38,7 +40,7 @@ class Detector(Inference):
         bundle: Bundle,
         *,
         device: str | None = None,
-        confidence: float | None = None,
+        confidence: float | Mapping[str, float] | None = None,
         iou: float | None = None,
         precision: Precision = "full",
         every_class: bool = False,
@@ -49,7 +51,8 @@ class Detector(Inference):
         engine = choose_engine(
             backend, bundle, device or this_device(None), precision, threads or torch.get_num_threads()
         )
-        super().__init__(engine, card.classes, confidence or card.confidence, iou or card.iou, every_class=every_class)
+        lowest = card.confidences(confidence)
+        super().__init__(engine, card.classes, lowest, iou or card.iou, every_class=every_class)
 
     @property
     def backend(self) -> Backend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,17 +45,25 @@ class Inference:
     Args:
         engine: what runs the network.
         classes: names, in the order of the network's outputs.
-        confidence: lowest score kept.
+        confidence: lowest score kept, of each class.
         iou: overlap at which non-maximum suppression drops the lower score.
         every_class: a box counts for each of its classes above the confidence, as average precision is measured; else
             for its best class alone.
     """
 
     def __init__(
-        self, engine: Engine, classes: tuple[str, ...], confidence: float, iou: float, *, every_class: bool = False
+        self,
+        engine: Engine,
+        classes: tuple[str, ...],
+        confidence: float | Sequence[float],
+        iou: float,
+        *,
+        every_class: bool = False,
     ) -> None:
         self.engine, self.classes, self.every_class = engine, classes, every_class
-        self.confidence, self.iou = confidence, iou
+        lowest = [confidence] if isinstance(confidence, float | int) else list(confidence)
+        self.confidence, self.iou = min(lowest), iou
+        self._lowest = torch.tensor(lowest) if len(set(lowest)) > 1 else None
         self._lanes = _single_core_threads(engine.lanes) if engine.lanes else None
         self._alone = threading.Lock()
 
@@ -80,6 +89,9 @@ class Inference:
             raw = self.engine.forward(images_bhwc)
             boxes = decode_head(raw.head_bca, images_bhwc.shape[1:3], n_classes, self.confidence)
             found = suppress(boxes, n_classes, self.confidence, self.iou, every_class=self.every_class)
+            if self._lowest is not None:
+                lowest = self._lowest.to(boxes.device)
+                found = [rows[rows[:, 4] > lowest[rows[:, 5].long()]] for rows in found]
             planes = [None] * len(found) if raw.prototypes is None else raw.prototypes
             return [self._detections(rows, plane) for rows, plane in zip(found, planes, strict=True)]
 

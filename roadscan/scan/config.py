@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from roadscan.nodes import GrowthConfig
 from roadscan.storage import sha256_hex
 
 DecodeOn: TypeAlias = Literal["actors", "all_nodes"]
+Score = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ScanConfig(Config):
@@ -26,7 +27,9 @@ class ScanConfig(Config):
     warehouse: str = Field(description="where the tables go; a folder or s3://")
     model: str = Field("demo", description="model file, path or s3://; 'demo' is the one shipped with roadscan")
     task: Task = Field("detect", description="what the model must be for: detect or segment")
-    confidence: float | None = Field(None, gt=0, lt=1, description="lowest score kept; empty for the model's own")
+    confidence: Score | dict[str, Score] | None = Field(
+        None, description="lowest score kept, or that of each class; empty, and for classes not named: the model's own"
+    )
     iou: float | None = Field(
         None, gt=0, lt=1, description="overlap at which the lower score is dropped; empty for the model's own"
     )
@@ -87,4 +90,4 @@ class ScanConfig(Config):
     def fingerprint(self) -> str:
         """Digest of the settings that change a row; the others only change speed: every backend has to agree."""
         fields = ("task", "confidence", "iou", "image_size_px", "decode", "precision", "max_megapixels", "shard_frames")
-        return sha256_hex(json.dumps([getattr(self, name) for name in fields]).encode())
+        return sha256_hex(json.dumps([getattr(self, name) for name in fields], sort_keys=True).encode())

@@ -46,6 +46,7 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
     """
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     model = inspect(config.model, task=config.task)
+    model.card.confidences(config.confidence)  # refuses classes that it does not know
     warehouse = Warehouse(config.warehouse)
     released = warehouse.read(warehouse.current(), "runs")
     drives: dict[str, Drive] = {}

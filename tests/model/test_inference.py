@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from roadscan.errors import ModelError
 from roadscan.model.backends.engine import Engine, Pixels
-from roadscan.model.bundle import load
+from roadscan.model.bundle import ModelCard, load
 from roadscan.model.detector import Detections, Detector
 from roadscan.model.head import SIDES, Raw
 from roadscan.model.inference import Inference
@@ -99,3 +100,44 @@ def test_a_batch_and_its_images_one_by_one_are_found_alike(precision: str, detec
     for together, alone in zip(detector.infer(images), [detector.infer(one[None])[0] for one in images], strict=True):
         assert together.classes == alone.classes
         np.testing.assert_allclose(together.boxes_xyxy, alone.boxes_xyxy, atol=0.01)
+
+
+class TwoClassesEngine(OneBoxEngine):
+    """Finds one object of each of two classes an image, far from each other, with the score 0.5."""
+
+    def forward(self, images_bhwc: Pixels) -> Raw:
+        head = torch.full((len(images_bhwc), SIDES + 2, ANCHORS), -20.0)
+        head[:, SIDES, 0] = head[:, SIDES + 1, 31] = 0.0
+        return Raw(head)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "classes"),
+    [
+        (0.4, {"sign", "pole"}),
+        (0.6, set()),
+        ((0.4, 0.6), {"sign"}),
+        ((0.6, 0.4), {"pole"}),
+        ((0.3, 0.4), {"sign", "pole"}),
+        ((0.6, 0.7), set()),
+    ],
+)
+@pytest.mark.parametrize("every_class", [False, True])
+def test_each_class_has_its_lowest_score(
+    confidence: float | tuple[float, ...], classes: set[str], every_class: bool
+) -> None:
+    inference = Inference(TwoClassesEngine(0), ("sign", "pole"), confidence, 0.6, every_class=every_class)
+    (found,) = inference.infer(_images(1))
+    assert set(found.classes) == classes
+    assert len(found.scores) == len(found.boxes_xyxy) == len(classes)
+
+
+def test_classes_without_a_score_of_their_own_have_the_models() -> None:
+    card = ModelCard(task="detect", variant="n", classes=("sign", "pole"), confidence=0.3)
+    assert card.confidences(None) == (0.3, 0.3)
+    assert card.confidences(0.5) == (0.5, 0.5)
+    assert card.confidences({"pole": 0.1}) == (0.3, 0.1)
+    with pytest.raises(
+        ModelError, match=r"confidence: got a score for 'tree'; expected classes of the model: sign, pole"
+    ):
+        card.confidences({"tree": 0.1})

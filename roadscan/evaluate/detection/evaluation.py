@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import yaml
 
 from roadscan import __version__
 from roadscan.errors import ConfigError
@@ -122,6 +123,17 @@ class Evaluation:
             **{NAMES_OF_KINDS[kind]: one.to_dict() for kind, one in self.measured.items()},
             "code_version": __version__,
         }
+
+    def confidences_yaml(self) -> str:
+        """The score from which each class's boxes are found with the wanted recall, as a scan's config takes it.
+
+        A class that does not reach the recall, or is not in the data, is left to the model's own.
+        """
+        found = self.measured["box"].thresholds
+        scores = {name: one.confidence for name, one in found.classes.items() if one.confidence}
+        of_what = f"split {self.split.name} of {self.split.uri}, model {self.sha256[:12]}"
+        head = f"# recall {found.target:g} on {of_what}\n"
+        return head + yaml.safe_dump({"confidence": scores}, sort_keys=False, allow_unicode=True)
 
 
 def evaluate(

@@ -9,12 +9,14 @@ import pytest
 from support.commands import roadscan
 
 from roadscan.cli import run
+from roadscan.config import load_config
 from roadscan.dataset.records import LabelledImage
 from roadscan.errors import ConfigError, DatasetError, ModelError
 from roadscan.evaluate.detection.evaluation import Evaluation, evaluate, frozen_confidence, most_confident
 from roadscan.evaluate.detection.split import Split
 from roadscan.evaluate.detection.tables import evaluation_tables
 from roadscan.model.bundle import load
+from roadscan.scan.config import ScanConfig
 from roadscan.taxonomy import HIGHWAY
 
 pytestmark = pytest.mark.slow
@@ -185,6 +187,10 @@ def test_the_command_prints_writes_pictures_and_json(roads: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     tree = json.loads(done.stdout)
     assert tree == json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    fields = ["drives=[a]", "warehouse=w"]
+    scores = load_config(ScanConfig, tmp_path / "out" / "confidence.yaml", fields).confidence
+    of_classes = tree["boxes"]["thresholds"]["classes"]
+    assert scores == {name: one["confidence"] for name, one in of_classes.items() if one["confidence"]}
     pictures = {path.name: path.read_bytes()[:4] for path in (tmp_path / "out").glob("*.png")}
     assert pictures == dict.fromkeys(("precision-recall.png", "confusion.png", "samples.png"), b"\x89PNG")
     assert "9/9 images" in done.stderr
@@ -202,7 +208,7 @@ def test_the_command_prints_tables(roads: Path, capsys: pytest.CaptureFixture[st
 def test_a_mistake_gives_one_line(tmp_path: Path) -> None:
     done = roadscan("evaluate", "demo", str(tmp_path / "none"))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: dataset {tmp_path}/none: expected data.yaml (YOLO)")
+    assert done.stderr.startswith(f"error: dataset {tmp_path}/none: expected data.yaml, dataset.yaml")
     assert done.stderr.count("\n") == 1
 
 
