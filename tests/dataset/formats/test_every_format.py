@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.datasets import plain
 from support.distributed import config_of
 from support.exports import COUNTS, WRITERS
 from support.labelled import NAMES
+from support.written import put
 
 from roadscan.dataset.check import check_dataset
 from roadscan.dataset.formats import FORMATS
 from roadscan.dataset.formats.trees import Folder
 from roadscan.dataset.labels import BadLabel
 from roadscan.dataset.read import read_dataset
+from roadscan.dataset.staging import stage
+from roadscan.demo.server import S3Server
 from roadscan.errors import DatasetError
 from roadscan.evaluate.detection.evaluation import evaluate
 from roadscan.model import yolo
@@ -113,6 +117,19 @@ def test_it_makes_a_batch_to_train_on(tmp_path: Path, name: str) -> None:
     )  # fmt: skip
     batch = yolo.collate([images[yolo.Item(0, place, place)] for place in range(COUNTS["train"])])
     assert len(batch["cls"]) == sum(len(image.classes) for image in dataset.splits["train"])
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("name", ["voc", "mapillary", "label studio"])
+def test_it_is_staged_from_a_bucket(s3: S3Server, tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / "disk")
+    uri = f"s3://raw/{tmp_path.name}"
+    for file in (tmp_path / "disk").rglob("*"):
+        if file.is_file():
+            put(uri, file.relative_to(tmp_path / "disk").as_posix(), file.read_bytes())
+    staged, on_disk = stage(uri, tmp_path / "cache"), read_dataset(str(tmp_path / "disk"))
+    assert plain(staged) == plain(on_disk)
+    assert plain(read_dataset(staged.root)) == plain(on_disk)  # from its manifest
 
 
 @pytest.mark.slow
