@@ -29,6 +29,8 @@ PROFILES = {"head": "roadscan-ray-head", "gpu-a": "roadscan-ray-worker", "gpu-b"
 
 Instance = dict[str, Any]
 
+pytestmark = pytest.mark.slow  # whoever comes first makes the account, which takes three seconds
+
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[dict[str, str]]:
