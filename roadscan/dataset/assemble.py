@@ -59,12 +59,11 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     number = {old: kept_names.index(new) for old, new in classes.items() if new is not None}
     kept = [one for one in objects if one.class_name in number]
     task = settings.task or _task_of(kept)
-    errors = [*labelling.errors, *_without_area(labelling, number)]
-    wrong = {} if task == "detect" and settings.task else _other_kind(kept, task)
-    errors += [Problem("bad label", where, text) for where, text in wrong.items()]
+    other = [] if task == settings.task == "detect" else _other_kind(kept, task)
+    errors = [*labelling.errors, *_without_area(labelling, number), *other]
     origins = _origins(files)
     splits = {
-        split: [_draft_image(image, number, wrong, task, origins) for image in of_split]
+        split: [_draft_image(image, number, settings.task, task, origins) for image in of_split]
         for split, of_split in labelling.splits.items()
     }
     warnings = [*labelling.warnings, *_ignored(labelling.where, [name for name in used if name not in number])]
@@ -96,22 +95,26 @@ def _task_of(objects: Sequence[LabelledObject]) -> Task:
     return "detect" if 2 * boxes >= len(objects) else "segment"
 
 
-def _other_kind(objects: Sequence[LabelledObject], task: Task) -> dict[str, str]:
-    """Objects that are not what the others are, by place, with what to do."""
+def _other_kind(objects: Sequence[LabelledObject], task: Task) -> list[Problem]:
+    """Objects that are not what the others are, with what to do."""
     boxes = sum(one.is_box for one in objects)
     of_all = f"of the {len(objects)} objects of this dataset {boxes} have a box and {len(objects) - boxes} an outline"
     set_it = "or set 'task: detect' in the dataset's YAML file to train on the boxes around outlines"
-    if task == "detect":
-        return {
-            one.where: f"got an outline of {len(one.parts[0])} points, and {of_all}: give it a box, {set_it}"
-            for one in objects
-            if not one.is_box
-        }
-    return {
-        one.where: f"got a box and no outline, and {of_all}: give it an outline, {set_it}"
-        for one in objects
+    return [
+        Problem("bad label", one.where, f"got a box and no outline, and {of_all}: give it an outline, {set_it}")
         if one.is_box
-    }
+        else Problem(
+            "bad label",
+            one.where,
+            f"got an outline of {len(one.parts[0])} points, and {of_all}: give it a box, {set_it}",
+        )
+        for one in objects
+        if not _is_of(one, task)
+    ]
+
+
+def _is_of(one: LabelledObject, task: Task) -> bool:
+    return one.is_box == (task == "detect")
 
 
 def _without_area(labelling: Labelling, number: Mapping[str, int]) -> list[Problem]:
@@ -138,11 +141,13 @@ def _ignored(where: str, names: Sequence[str]) -> list[Problem]:
 def _draft_image(
     image: ImageRecord,
     number: Mapping[str, int],
-    wrong: Mapping[str, str],
+    wanted: Task | None,
     task: Task,
     origins: Mapping[str, tuple[str | None, str | None]],
 ) -> DraftImage:
-    objects = [one for one in image.objects if one.class_name in number and one.where not in wrong]
+    """One image with the objects that can be used: of the task, or all of them where boxes are wanted of outlines."""
+    known = [one for one in image.objects if one.class_name in number]
+    objects = known if wanted == "detect" else [one for one in known if _is_of(one, task)]
     outlines = [one.parts for one in objects]
     drive_id, condition = origins.get(image.name, (None, None))
     return DraftImage(

@@ -151,6 +151,14 @@ def test_a_box_among_outlines_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_annotations_without_an_id_are_told_one_by_one(tmp_path: Path) -> None:
+    box = {name: value for name, value in BOX.items() if name != "id"}
+    write_coco(tmp_path, "train", [IMAGE], [box, box, box | {"segmentation": [TRIANGLE]}])
+    reading = inspect(str(tmp_path))
+    assert [error.where for error in reading.errors] == ["annotations/instances_train.json: annotation None"]
+    assert len(reading.dataset.splits["train"][0].classes) == 2
+
+
 def test_an_outline_among_boxes_is_told(tmp_path: Path) -> None:
     boxes = [BOX | {"id": number} for number in (2, 3)]
     write_coco(tmp_path, "train", [IMAGE], [BOX | {"segmentation": [TRIANGLE]}, *boxes])
