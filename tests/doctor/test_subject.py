@@ -35,7 +35,7 @@ def test_a_night_a_start_and_a_cache(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"[1, 2]", "expected a mapping"), (b"warehouse: 3", "warehouse: got 3"), (b"drives: 3", "drives: got 3"),
+        (b"[1, 2]", "expected a mapping"), (b"warehouse: [3]", "warehouse: got"), (b"drives: 3", "drives: got 3"),
         (b"scan: {model: [a]}", "scan.model: got"), (b"train: 1", "train: got 1"), (b"\xff", "not valid YAML"),
     ],
 )  # fmt: skip
