@@ -13,18 +13,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.highway import Highway, drive
+from support.watching import watched
 from support.world import commit
 
 from roadscan.inventory import InventoryConfig, update_inventory
@@ -71,26 +70,12 @@ def _commit(folder: str, observations: float) -> int:
 
 def _measure(folder: str, workers: int) -> tuple[int, float, float, float]:
     """Assets, wall seconds, processor seconds and gigabytes of one run."""
-    me = psutil.Process()
-    peak, cpu = [0.0], {}
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.5):
-            try:
-                everyone = [me, *me.children(recursive=True)]
-                peak[0] = max(peak[0], sum(process.memory_info().rss for process in everyone) / 1e9)
-                cpu.update({p.pid: sum(p.cpu_times()[:2]) for p in everyone})
-            except psutil.NoSuchProcess:
-                continue
-
-    threading.Thread(target=watch, daemon=True).start()
-    before, started = sum(me.cpu_times()[:2]), time.monotonic()
-    summary = update_inventory(InventoryConfig(warehouse=folder, execution={"workers": workers}))
-    wall = time.monotonic() - started
-    done.set()
-    cpu[me.pid] = sum(me.cpu_times()[:2])
-    return sum(sum(states.values()) for states in summary.assets.values()), wall, sum(cpu.values()) - before, peak[0]
+    before, started = time.process_time(), time.monotonic()
+    with watched() as cost:
+        summary = update_inventory(InventoryConfig(warehouse=folder, execution={"workers": workers}))
+        wall = time.monotonic() - started
+    assets = sum(sum(states.values()) for states in summary.assets.values())
+    return assets, wall, cost.cpu_s - before, cost.peak_gb
 
 
 if __name__ == "__main__":

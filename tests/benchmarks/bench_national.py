@@ -21,7 +21,6 @@ import json
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -30,7 +29,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -39,6 +37,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.highway import Highway, drive
+from support.watching import watched
 from support.world import commit
 
 from roadscan.inventory import InventoryConfig, update_inventory
@@ -378,27 +377,17 @@ def _renamed(tables, copy: Copy):
 
 def _measure(folder: str, reference: str, workers: int) -> None:
     """Print what the next run costs, step by step."""
-    me = psutil.Process()
-    peak, cpu, ends, done = [0.0], {}, {}, threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.5):
-            try:
-                everyone = [me, *me.children(recursive=True)]
-                peak[0] = max(peak[0], sum(process.memory_info().rss for process in everyone) / 1e9)
-                cpu.update({p.pid: sum(p.cpu_times()[:2]) for p in everyone})
-            except psutil.NoSuchProcess:
-                continue
-
-    def note(step: str) -> None:
-        ends[step] = (time.monotonic() - started, sum(cpu.values()), peak[0], ends.get(step, (0, 0, 0, 0))[3] + 1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    ends: dict[str, tuple[float, float, float, int]] = {}
     started = time.monotonic()
-    summary = update_inventory(_config(folder, reference, workers), lambda done, total, unit: note(unit))
-    cpu[me.pid] = sum(me.cpu_times()[:2])
-    note("published")
-    done.set()
+    with watched() as cost:
+
+        def note(step: str) -> None:
+            cost.look()
+            count = ends[step][3] if step in ends else 0
+            ends[step] = (time.monotonic() - started, cost.cpu_s, cost.peak_gb, count + 1)
+
+        summary = update_inventory(_config(folder, reference, workers), lambda done, total, unit: note(unit))
+        note("published")
     table = Table("up to", "how many", "wall s", "CPU s", "memory GB")
     for step, (wall, used, memory, count) in ends.items():
         table.add_row(step, f"{count:,}", f"{wall:.0f}", f"{used:.0f}", f"{memory:.1f}")
