@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from roadscan.dataset.draft import Reading
-from roadscan.dataset.records import LabelledImage
+from roadscan.dataset.draft import Draft, Reading
+from roadscan.dataset.records import Dataset, LabelledImage
 
 #: COCO's areas: small is below 32², large from 96² pixels.
 SMALL_PX2, LARGE_PX2 = 32**2, 96**2
@@ -55,6 +55,14 @@ def count_objects(reading: Reading) -> dict[str, SplitCount]:
     return {
         split: _count(images, names, reading.without_label_file) for split, images in reading.dataset.splits.items()
     }
+
+
+def objects_by_class(dataset: Dataset | Draft, split: str) -> dict[str, int]:
+    """A dataset -> how many objects of each of its classes a split has, in the order of the classes."""
+    counts = np.zeros(len(dataset.names), np.int64)
+    for image in dataset.splits[split]:
+        counts += np.bincount(np.asarray(image.classes, np.int64), minlength=len(counts))
+    return dict(zip(dataset.names, counts.tolist(), strict=True))
 
 
 def areas_px2(image: LabelledImage) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ p_t = y p + (1 - y)(1 - p) does not: at y = 0.7, gamma = 2 its minimum lies at p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from roadscan.config import Config
 from roadscan.errors import ConfigError
+from roadscan.model.class_balance import alpha_from_frequency
 
 Alpha: TypeAlias = "float | torch.Tensor | None"
 #: (logits, targets) of one shape -> the loss of every element, of that shape.
@@ -132,8 +133,10 @@ class LossConfig(Config):
     gamma: float = Field(
         0.0, description="focusing exponent: 0 is cross-entropy, else at least 1; a sweep finds what the data want"
     )
-    alpha: float | dict[str, float] | None = Field(
-        None, description="weight of positives, in 0..1: one value, or one a class by name; empty for no weights"
+    alpha: float | dict[str, float] | Literal["from_frequency"] | None = Field(
+        None,
+        description="weight of positives (varifocal: of negatives), in 0..1: one value, or one a class by name; "
+        "from_frequency: rare classes more, by the training split's objects; empty for no weights",
     )
     box: Literal["ciou", "smooth_l1"] = Field("ciou", description="of boxes, beside the distribution focal loss")
     box_gain: float = Field(7.5, gt=0, description="of the box loss and of the mask loss")
@@ -149,10 +152,29 @@ class LossConfig(Config):
     def _in_range(self) -> LossConfig:
         try:
             check_gamma(self.gamma)
-            check_alpha(torch.tensor([*self.alpha.values()]) if isinstance(self.alpha, dict) else self.alpha)
+            if not isinstance(self.alpha, str):
+                check_alpha(torch.tensor([*self.alpha.values()]) if isinstance(self.alpha, dict) else self.alpha)
         except ConfigError as error:
             raise ValueError(str(error)) from None
+        if isinstance(self.alpha, str) and self.kind == "varifocal":
+            raise ValueError(
+                f"loss.alpha: got {self.alpha} with kind varifocal, whose alpha is the weight of negatives; "
+                "expected a number, values by class, or nothing"
+            )
         return self
+
+    def on(self, objects: Mapping[str, int]) -> LossConfig:
+        """The loss on a dataset: the same, with the figures that follow from the dataset in place.
+
+        Args:
+            objects: of the training split, by class name, in the order of the network's classes.
+
+        Raises:
+            ConfigError: `alpha` names other classes, or cannot be had of these objects.
+        """
+        self._check_names(tuple(objects))
+        alpha = alpha_from_frequency(objects) if self.alpha == "from_frequency" else self.alpha
+        return self.model_copy(update={"alpha": alpha})
 
     def elementwise(self, alpha: Alpha) -> Elementwise:
         """The loss of every element, with these weights of positives (`alpha_of`)."""
@@ -165,14 +187,23 @@ class LossConfig(Config):
         Raises:
             ConfigError: `alpha` names other classes.
         """
-        if not isinstance(self.alpha, dict):
-            return self.alpha
-        if set(self.alpha) != set(classes):
-            raise ConfigError(
-                f"loss.alpha: got values for {', '.join(sorted(self.alpha))}; expected one for each class: "
-                f"{', '.join(classes)}"
-            )
-        return torch.tensor([self.alpha[name] for name in classes])
+        self._check_names(classes)
+        assert not isinstance(self.alpha, str), "`on` a dataset it is by class"
+        return torch.tensor([self.alpha[c] for c in classes]) if isinstance(self.alpha, dict) else self.alpha
+
+    def _check_names(self, classes: tuple[str, ...]) -> None:
+        """Refuse values of alpha for other classes."""
+        if not isinstance(self.alpha, dict) or set(self.alpha) == set(classes):
+            return
+        problems = {
+            "unknown": [name for name in self.alpha if name not in classes],
+            "missing": [name for name in classes if name not in self.alpha],
+        }
+        found = "; ".join(f"{what}: {', '.join(names)}" for what, names in problems.items() if names)
+        raise ConfigError(
+            f"loss.alpha: got values for {', '.join(sorted(self.alpha))}; expected one for each class: "
+            f"{', '.join(classes)} ({found})"
+        )
 
 
 def _float(tensor: torch.Tensor) -> torch.Tensor:

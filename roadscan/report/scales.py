@@ -64,17 +64,20 @@ class Scale:
 
 
 def bins(values: Iterable[Any]) -> dict[str, list[Any]]:
-    """The values by cell, with the empty cells among them; none and 0 have their own, and so have few short numbers.
+    """The values by cell, with the empty cells among them; none, words, 0 and few short numbers have their own.
 
     >>> bins([1.5, None, 0, 2.75])
     {'none': [None], '0': [0], '1.5': [1.5], '2.75': [2.75]}
+    >>> bins(["from_frequency", 0.25])
+    {'from_frequency': ['from_frequency'], '0.25': [0.25]}
     >>> bins([0, 1.126, 1.874, 2.9])
     {'0': [0], '1 to 1.5': [1.126], '1.5 to 2': [1.874], '2 to 2.5': [], '2.5 to 3': [2.9]}
     """
     found = {*values}
+    numbers = sorted(value for value in found - {0} if is_number(value))
     cells: dict[str, list[Any]] = {"none": [None]} if None in found else {}
+    cells |= {word: [word] for word in sorted(value for value in found if isinstance(value, str))}
     cells |= {"0": [0]} if 0 in found else {}
-    numbers = sorted(found - {None, 0})
     if len(numbers) <= FEW_VALUES and all(len(f"{number:g}") <= 4 for number in numbers):
         return cells | {f"{number:g}": [number] for number in numbers}
     for width in CELLS:

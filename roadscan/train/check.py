@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 from roadscan.cluster import refuse_lost_outputs
+from roadscan.dataset.census import objects_by_class
 from roadscan.dataset.draft import Draft, refuse
 from roadscan.dataset.fitness import unfit
 from roadscan.dataset.read import open_draft
@@ -44,6 +45,7 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     check_settings(config.identity(), runs.child(config.name))
     initial = read_initial(config.initial) if config.initial else None
     draft = check_data(config.data)
+    config.loss.on(objects_by_class(draft, "train"))
     if initial:
         check_fit(initial, draft, config)
     return CheckedTraining(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)

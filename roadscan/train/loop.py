@@ -28,12 +28,14 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from roadscan.dataset.census import objects_by_class
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.shrunk import Shrunk
 from roadscan.dataset.staging import dataset_digest
 from roadscan.errors import ConfigError, DatasetError, RoadscanError, TrainingError
 from roadscan.evaluate.detection.results import Objects
 from roadscan.model import yolo
+from roadscan.model.losses import LossConfig
 from roadscan.progress import Progress
 from roadscan.train.config import TrainConfig
 from roadscan.train.dataloader import make_loader
@@ -99,12 +101,14 @@ class _TrainLoop:
         if config.batch_norm == "sync" and ranks.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.parallel = _parallel(network, ranks)
-        self.criterion = yolo.criterion(network, names, config.loss)
+        loss = config.loss.on(objects_by_class(dataset, "train"))
+        self.criterion = yolo.criterion(network, names, loss)
         self.autocast = _autocast(ranks.device, config)
         identity = {
             **config.identity(),
             "dataset": _same_on_all_ranks(dataset_digest(dataset), config.data),
             "initial": initial.origin if initial else "scratch",
+            **_found(config.loss, loss),
         }
         self.state = State(network, _optimiser(network, config), Ema(network, config.ema_decay), identity)
         if (checkpoint := ranks.latest()) is not None:
@@ -230,6 +234,13 @@ class _TrainLoop:
         state = self.state
         validated = bool(state.history) and "fitness" in state.history[-1]
         return validated and state.epoch - state.best_epoch >= self.config.patience
+
+
+def _found(given: LossConfig, used: LossConfig) -> dict[str, Any]:
+    """What of the loss was found on the dataset, for the model card: the fields in which the one used differs."""
+    before, after = given.model_dump(mode="json"), used.model_dump(mode="json")
+    found = {field: value for field, value in after.items() if value != before[field]}
+    return {"loss_on_dataset": found} if found else {}
 
 
 def _next_batch(batches: Iterator[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

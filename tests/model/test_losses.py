@@ -126,5 +126,33 @@ def test_the_config_refuses_the_same(override: str) -> None:
 
 
 def test_alpha_for_other_classes_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"got values for hall; expected one for each class: sign, pole"):
-        LossConfig(alpha={"hall": 0.5}).alpha_of(("sign", "pole"))
+    expected = r"got values for hall, sign; expected one for each class: sign, pole \(unknown: hall; missing: pole\)"
+    loss = LossConfig(alpha={"sign": 0.2, "hall": 0.5})
+    with pytest.raises(ConfigError, match=expected):
+        loss.alpha_of(("sign", "pole"))
+    with pytest.raises(ConfigError, match=expected):
+        loss.on({"sign": 3, "pole": 1})
+
+
+@pytest.mark.parametrize("alpha", [None, 0.25, {"sign": 0.2, "pole": 0.5}])
+def test_a_loss_of_numbers_is_the_same_on_every_dataset(alpha: float | dict[str, float] | None) -> None:
+    loss = LossConfig(gamma=2, alpha=alpha)
+    assert loss.on({"sign": 3, "pole": 1}) == loss
+
+
+def test_alpha_from_frequency_is_by_class_on_a_dataset() -> None:
+    loss = load_config(LossConfig, None, ["alpha=from_frequency"]).on({"sign": 3, "pole": 1})
+    assert loss == LossConfig(alpha={"sign": 0.25, "pole": 0.75})
+    assert torch.equal(loss.alpha_of(("sign", "pole")), torch.tensor([0.25, 0.75]))
+
+
+def test_varifocal_has_no_alpha_from_frequency_as_its_alpha_is_of_negatives() -> None:
+    with pytest.raises(
+        ConfigError, match=r"loss\.alpha: got from_frequency with kind varifocal, .* weight of negatives"
+    ):
+        load_config(LossConfig, None, ["kind=varifocal", "alpha=from_frequency"])
+
+
+def test_an_alpha_that_is_no_number_and_no_known_word_is_refused() -> None:
+    with pytest.raises(ConfigError, match="from_frequency"):
+        load_config(LossConfig, None, ["alpha=by_chance"])

@@ -87,6 +87,21 @@ def test_first_weights_are_looked_at(folder: Path, capsys: pytest.CaptureFixture
     assert message.startswith("variant s: initial weights: ")
 
 
+def test_alpha_is_looked_at(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = "{square: 0.5, disk: 0.5, bar: 0.5}"
+    message = "loss.alpha: got values for bar, disk, square; expected one for each class: square, disc, bar"
+    assert refused(capsys, "train", **{"loss.alpha": wrong}).startswith(message)
+    assert refused(capsys, "tune", **{"train.loss.alpha": wrong}).startswith(message)
+    assert refused(capsys, "tune", **{"by_variant.s.loss.alpha": wrong}).startswith(message)
+    for label in (folder / "data/labels/train").iterdir():
+        label.write_text("0 0.5 0.5 0.1 0.1")
+    message = "loss.alpha: got from_frequency, but the training split has no objects of disc, bar"
+    assert refused(capsys, "train", **{"loss.alpha": "from_frequency"}).startswith(message)
+    searched = "{variant: [n], loss.alpha: [0.25, from_frequency]}"
+    assert refused(capsys, "tune", space=searched).startswith(message)
+    assert refused(capsys, "train").startswith("RAY_ADDRESS")
+
+
 def test_folders_are_looked_at(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "file").write_text("")
     assert "runs: " in refused(capsys, "train", runs="file/runs")

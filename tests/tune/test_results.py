@@ -36,7 +36,7 @@ def row(number: int, value: float, latency_ms: float | None = None) -> TrialRow:
     st.fixed_dictionaries(
         {
             "loss.gamma": st.just(0.0) | st.floats(1, 3),
-            "loss.alpha": st.none() | st.floats(0, 1),
+            "loss.alpha": st.none() | st.floats(0, 1) | st.sampled_from(["from_frequency", {"bus stop": 0.3}]),
             "optimiser.lr": st.floats(1e-9, 1),
             "batch": st.integers(1, 512),
             "trained_on": st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"))),
@@ -57,9 +57,9 @@ def test_the_front_has_no_trial_that_another_beats() -> None:
     assert [one.number for one in pareto_front(rows)] == [1, 0, 3]
 
 
-def swept(folder: Path) -> Sweep:
+def swept(folder: Path, of: TuneConfig | None = None) -> Sweep:
     """Six trials: five to the end, each better than the one before; the last failed."""
-    sweep = Sweep(config(), JournalStorage(StoreJournal(open_store(folder))))
+    sweep = Sweep(of or config(), JournalStorage(StoreJournal(open_store(folder))))
     while (trial := sweep.next()) is not None:
         if trial.number == 5:
             sweep.fail(trial.number, "lost", {})
@@ -102,6 +102,15 @@ def test_what_only_the_baseline_differs_in_has_a_column_too(tmp_path: Path) -> N
     made = table(swept, rows, open_store(tmp_path), lambda train: train)
     assert made.column("loss.gamma").to_pylist() == [0, 2.5]
     assert made.column("loss.alpha").to_pylist() == [None, 0.3]
+
+
+def test_a_sweep_may_have_from_frequency_among_the_numbers_of_alpha(tmp_path: Path) -> None:
+    alphas = [None, "from_frequency", {"low": 0.1, "high": 0.9}]
+    made = config(trials=12, space={"loss.gamma": [0, 2], "loss.alpha": alphas})
+    sweep = swept(tmp_path, made)
+    assert "from_frequency" in {row.settings["loss.alpha"] for row in sweep.rows()}
+    write_results(sweep, open_store(tmp_path), lambda train: train)
+    assert (tmp_path / "gamma-alpha.png").exists()
 
 
 def test_a_sweep_of_failures_says_why(tmp_path: Path) -> None:
