@@ -138,6 +138,13 @@ class LossConfig(Config):
         description="weight of positives (varifocal: of negatives), in 0..1: one value, or one a class by name; "
         "from_frequency: rare classes more, by the training split's objects; empty for no weights",
     )
+    prior: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        description="probability of every class that a new class head starts from, 0.01 in RetinaNet; empty: as "
+        "Ultralytics, 5 objects a feature map",
+    )
     box: Literal["ciou", "smooth_l1"] = Field("ciou", description="of boxes, beside the distribution focal loss")
     box_gain: float = Field(7.5, gt=0, description="of the box loss and of the mask loss")
     cls_gain: float = Field(

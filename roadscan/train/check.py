@@ -15,7 +15,7 @@ from roadscan.model import yolo
 from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
-from roadscan.train.initial import Initial, read_initial
+from roadscan.train.initial import Initial, check_initial, read_initial
 from roadscan.train.state import check_settings
 
 
@@ -78,10 +78,10 @@ def check_data(uri: str) -> Draft:
 
 
 def check_fit(initial: Initial, draft: Draft, config: TrainConfig) -> None:
-    """Refuse first weights that do not fit the network that they are for.
+    """Refuse first weights that do not fit the network that they are for, or its settings.
 
     Raises:
-        ModelError: they are another network's.
+        ConfigError, ModelError: as `check_initial`.
     """
     network = yolo.build(draft.task, config.variant, len(draft.names), config.activation)
-    yolo.fitting(network, initial.weights)
+    check_initial(network, initial.weights, config)

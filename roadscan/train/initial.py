@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from roadscan.dataset.records import LabelledImage
-from roadscan.errors import ModelError
+from roadscan.errors import ConfigError, ModelError
 from roadscan.model import yolo
 from roadscan.model.bundle import StateDict, load, read_bytes
 from roadscan.model.decode import decode, plan_letterbox
@@ -61,10 +61,32 @@ def read_initial(uri: str) -> Initial:
 
 
 def initialise(
-    network: nn.Module, initial: StateDict, root: Path, images: Sequence[LabelledImage], config: TrainConfig
+    network: nn.Module, initial: StateDict | None, root: Path, images: Sequence[LabelledImage], config: TrainConfig
 ) -> None:
-    """Give a fresh network the weights that fit it (`yolo.adapt`)."""
-    yolo.adapt(network, initial, _batches(root, images, config))
+    """Give a fresh network its first weights: the class head's prior, and those given that fit (`yolo.adapt`).
+
+    Raises:
+        ConfigError, ModelError: as `check_initial`.
+    """
+    if config.loss.prior is not None:
+        yolo.set_prior(network, config.loss.prior)
+    if initial is not None:
+        check_initial(network, initial, config)
+        yolo.adapt(network, initial, _batches(root, images, config))
+
+
+def check_initial(network: nn.Module, initial: StateDict, config: TrainConfig) -> None:
+    """Refuse first weights that do not fit the network or the settings.
+
+    Raises:
+        ConfigError: there is a prior for a new class head, and theirs is kept.
+        ModelError: they are another network's.
+    """
+    if yolo.keeps_class_head(network, initial) and config.loss.prior is not None:
+        raise ConfigError(
+            f"loss.prior: got {config.loss.prior:g}, but initial has as many classes as the dataset, so its trained "
+            "class head is kept; leave loss.prior or initial out"
+        )
 
 
 def _batches(root: Path, images: Sequence[LabelledImage], config: TrainConfig) -> Iterator[torch.Tensor]:

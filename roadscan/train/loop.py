@@ -95,8 +95,7 @@ class _TrainLoop:
         input_hw = input_shape(images, config)
         torch.manual_seed(config.seed)
         network = yolo.build(dataset.task, config.variant, len(names), config.activation)
-        if initial is not None:
-            initialise(network, initial.weights, Path(dataset.root), images, config)
+        initialise(network, initial and initial.weights, Path(dataset.root), images, config)
         network = network.to(ranks.device).to(memory_format=torch.channels_last).train()
         if config.batch_norm == "sync" and ranks.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]

@@ -153,6 +153,12 @@ def test_varifocal_has_no_alpha_from_frequency_as_its_alpha_is_of_negatives() ->
         load_config(LossConfig, None, ["kind=varifocal", "alpha=from_frequency"])
 
 
+@pytest.mark.parametrize("prior", [0, -0.1, 0.6, 1])
+def test_a_prior_that_is_no_small_share_is_refused(prior: float) -> None:
+    with pytest.raises(ConfigError, match=f"prior: got {prior}"):
+        load_config(LossConfig, None, [f"prior={prior}"])
+
+
 def test_an_alpha_that_is_no_number_and_no_known_word_is_refused() -> None:
     with pytest.raises(ConfigError, match="from_frequency"):
         load_config(LossConfig, None, ["alpha=by_chance"])

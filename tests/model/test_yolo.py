@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from roadscan.errors import ModelError
 from roadscan.model import yolo
-from roadscan.model.bundle import ModelCard, load, save
+from roadscan.model.bundle import ModelCard, Task, load, save
 from roadscan.model.importing import import_weights
 from roadscan.model.unfold import is_folded, unfold_batchnorm
 
@@ -147,3 +147,23 @@ def test_an_ultralytics_checkpoint_comes_in(tmp_path: Path) -> None:
     torch.save({"model": made}, path)
     card, _ = import_weights(path, tmp_path / "m.zip", task="detect", variant="x", classes="coco", run_pickle=True)
     assert (card.task, card.variant, card.classes) == ("segment", "n", ("cat", "dog"))
+
+
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_a_class_head_with_a_prior_starts_from_it(task: Task) -> None:
+    torch.manual_seed(0)
+    network = yolo.build(task, "n", 5)
+    torch.manual_seed(0)
+    stock = yolo.build(task, "n", 5).state_dict()
+    yolo.set_prior(network, 0.01)
+    changed = {name: one for name, one in network.state_dict().items() if not torch.equal(one, stock[name])}
+    assert {*changed} == {f"model.22.cv3.{level}.2.bias" for level in range(3)}
+    for bias in changed.values():
+        assert torch.allclose(bias.sigmoid(), torch.tensor(0.01))
+    scores = network.train()(torch.rand(2, 3, 64, 64))["scores"].sigmoid()
+    assert scores.median().item() == pytest.approx(0.01, rel=0.3)  # its weights are fresh, so not everywhere the same
+
+
+def test_only_as_many_classes_keep_the_class_head(network: torch.nn.Module) -> None:
+    assert yolo.keeps_class_head(yolo.build("detect", "n", 3), network.state_dict())
+    assert not yolo.keeps_class_head(yolo.build("detect", "n", 4), network.state_dict())

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import save_file
 from support import labelled
 from support.commands import sets
 
 from roadscan.cli import run
 from roadscan.demo.server import S3Server, free_ports
 from roadscan.errors import AccessDenied
+from roadscan.model import yolo
 from roadscan.storage import open_store
 from roadscan.train.check import check_writable
 from roadscan.train.config import TrainConfig
+from roadscan.train.initial import read_initial
 from roadscan.train.state import write_settings
 
 SMALL: dict[str, Any] = {"image_size_px": 64, "epochs": 1, "batch": 2}
@@ -85,6 +88,19 @@ def test_first_weights_are_looked_at(folder: Path, capsys: pytest.CaptureFixture
     assert message.startswith("model none.zip: no such file")
     message = refused(capsys, "tune", **{"train.initial": "demo"})
     assert message.startswith("variant s: initial weights: ")
+
+
+def test_a_prior_for_a_class_head_that_is_kept_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = read_initial("demo")
+    kept = {name: tensor for name, tensor in start.weights.items() if not name.startswith("model.22.cv3")}
+    fresh = yolo.build("detect", "n", 3).state_dict()
+    save_file(fresh | kept, "three-classes.safetensors")
+    prior = {"loss.prior": 0.01}
+    message = "loss.prior: got 0.01, but initial has as many classes as the dataset"
+    assert refused(capsys, "train", initial="three-classes.safetensors", **prior).startswith(message)
+    assert refused(capsys, "train", initial="three-classes.safetensors").startswith("RAY_ADDRESS")
+    assert refused(capsys, "train", initial="demo", **prior).startswith("RAY_ADDRESS")  # of seven classes
+    assert refused(capsys, "train", **prior).startswith("RAY_ADDRESS")
 
 
 def test_alpha_is_looked_at(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,8 +30,10 @@ from roadscan.model.yolo.network import (
     build,
     coco_names,
     fitting,
+    keeps_class_head,
     read_checkpoint,
     restore,
+    set_prior,
     split_output,
     to_float32,
 )
@@ -55,9 +57,11 @@ __all__ = [
     "collate",
     "criterion",
     "fitting",
+    "keeps_class_head",
     "read_checkpoint",
     "restore",
     "scaled_hw",
+    "set_prior",
     "split_output",
     "to_float32",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -88,6 +89,26 @@ def adapt(network: torch.nn.Module, initial: StateDict, batches: Iterable[torch.
     if is_folded(network):
         unfold_batchnorm(network, batches)
     network.train()
+
+
+def set_prior(network: torch.nn.Module, prior: float) -> None:
+    """Have a fresh class head give every class about this probability everywhere: its biases become -log((1 - π) / π).
+
+    Source: Lin et al. 2017, arXiv:1708.02002, section 4.1 (Initialization).
+    """
+    for bias in _class_biases(network).values():
+        torch.nn.init.constant_(bias, -math.log((1 - prior) / prior))
+
+
+def keeps_class_head(network: torch.nn.Module, initial: StateDict) -> bool:
+    """Whether `adapt` to these weights would take over their class head, since they have as many classes."""
+    return _class_biases(network).keys() <= fitting(network, initial).keys()
+
+
+def _class_biases(network: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The biases of the class scores, one tensor a feature map, by name."""
+    last = [layers[-1].bias for layers in network.model[-1].cv3]  # type: ignore[index, union-attr]
+    return {name: one for name, one in network.named_parameters() if any(one is bias for bias in last)}
 
 
 def fitting(network: torch.nn.Module, initial: StateDict) -> StateDict:
