@@ -37,7 +37,15 @@ def stock_loss(network: torch.nn.Module, task: Task) -> object:
 
 
 @pytest.mark.parametrize("task", ["detect", "segment"])
-@pytest.mark.parametrize("loss", [LossConfig(gamma=0), LossConfig(kind="bce", alpha=0.3)], ids=["gamma=0", "bce"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        LossConfig(gamma=0),
+        LossConfig(kind="bce", alpha=0.3),
+        LossConfig(scale_gain=True).on(dict.fromkeys(labelled.NAMES, 1)),
+    ],
+    ids=["gamma=0", "bce", "scaled"],
+)
 def test_without_gamma_every_item_is_the_stock_loss_to_the_last_bit(
     task: Task, loss: LossConfig, tmp_path: Path
 ) -> None:

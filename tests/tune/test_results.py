@@ -104,11 +104,19 @@ def test_what_only_the_baseline_differs_in_has_a_column_too(tmp_path: Path) -> N
     assert made.column("loss.alpha").to_pylist() == [None, 0.3]
 
 
-def test_a_sweep_may_have_from_frequency_among_the_numbers_of_alpha(tmp_path: Path) -> None:
-    alphas = [None, "from_frequency", {"low": 0.1, "high": 0.9}]
-    made = config(trials=12, space={"loss.gamma": [0, 2], "loss.alpha": alphas})
-    sweep = swept(tmp_path, made)
-    assert "from_frequency" in {row.settings["loss.alpha"] for row in sweep.rows()}
+def test_a_sweep_may_search_words_and_switches_of_the_loss(tmp_path: Path) -> None:
+    space = {
+        "loss.gamma": [0, 2],
+        "loss.alpha": [None, "from_frequency", {"low": 0.1, "high": 0.9}],
+        "loss.kind": ["gfl", "varifocal"],
+        "loss.scale_gain": [False, True],
+        "loss.prior": [None, 0.01],
+    }
+    made = config(trials=16, space=space)
+    rows = (sweep := swept(tmp_path, made)).rows()
+    for field in ("loss.alpha", "loss.scale_gain", "loss.prior"):
+        assert len({row.settings[field] for row in rows}) > 1
+    assert all(made.trial(row.settings) for row in rows if row.state == "complete")
     write_results(sweep, open_store(tmp_path), lambda train: train)
     assert (tmp_path / "gamma-alpha.png").exists()
 
