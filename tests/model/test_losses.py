@@ -14,6 +14,7 @@ from roadscan.config import load_config
 from roadscan.errors import ConfigError
 from roadscan.model.losses import (
     LossConfig,
+    cross_entropy,
     generalized_focal_loss,
     hard_focal_loss,
     varifocal_loss,
@@ -98,6 +99,55 @@ def test_alpha_is_by_class_on_the_last_axis() -> None:
     config = LossConfig(gamma=0, alpha={"pole": 0.9, "sign": 0.5, "hall": 0.2})
     loss = config.elementwise(config.alpha_of(("sign", "pole", "hall")))(x, y) / math.log(2)
     assert torch.allclose(loss, torch.tensor([[0.5, 0.9, 0.2], [0.5, 0.1, 0.8]]))
+
+
+def published_varifocal(x: float, q: float, gamma: float, alpha: float) -> float:
+    """Zhang et al. 2021, eq. 2, as it is written: VFL(p, q)."""
+    p = 1 / (1 + math.exp(-x))
+    if q > 0:
+        return -q * (q * math.log(p) + (1 - q) * math.log(1 - p))
+    return -alpha * p**gamma * math.log(1 - p)
+
+
+@given(logits, st.one_of(st.just(0.0), shares), gammas, shares)
+def test_varifocal_is_as_published(x: float, q: float, gamma: float, alpha: float) -> None:
+    got = varifocal_loss(one(x), one(q), gamma=gamma, alpha=alpha).item()
+    assert got == pytest.approx(published_varifocal(x, q, gamma, alpha), rel=1e-6, abs=1e-12)
+
+
+@given(logits, st.sampled_from([0.0, 1.0]), gammas, shares)
+def test_varifocal_on_hard_targets_is_cross_entropy_of_positives_and_focal_loss_of_negatives(
+    x: float, y: float, gamma: float, alpha: float
+) -> None:
+    got = varifocal_loss(one(x), one(y), gamma=gamma, alpha=alpha)
+    focal = generalized_focal_loss(one(x), one(0), gamma=gamma, alpha=1 - alpha)  # whose negatives weigh 1 - alpha
+    assert torch.allclose(got, cross_entropy(one(x), one(1)) if y else focal, rtol=1e-9, atol=0)
+
+
+def test_varifocal_without_gamma_and_alpha_on_hard_targets_is_cross_entropy_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1000, 7, generator=generator) * 10
+    y = (torch.rand(1000, 7, generator=generator) > 0.8).float()
+    assert torch.equal(LossConfig(kind="varifocal").elementwise(None)(x, y), cross_entropy(x, y))
+
+
+@pytest.mark.parametrize("q", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 1.5, 2.0])
+def test_the_gradient_of_varifocal_is_that_of_the_published_function(q: float, gamma: float) -> None:
+    for at in (-4.0, -0.5, 0.0, 0.5, 4.0):
+        x = one(at).requires_grad_()
+        varifocal_loss(x, one(q), gamma=gamma, alpha=0.75).sum().backward()
+        above, below = (published_varifocal(at + step, q, gamma, 0.75) for step in (1e-5, -1e-5))
+        assert x.grad is not None
+        assert x.grad.item() == pytest.approx((above - below) / 2e-5, rel=1e-5, abs=1e-9)
+
+
+def test_alpha_of_varifocal_is_by_class_and_of_negatives_alone() -> None:
+    alpha = {"pole": 0.9, "sign": 0.5, "hall": 0.2}
+    loss = LossConfig(kind="varifocal", gamma=2, alpha=alpha).on({"sign": 3, "pole": 1, "hall": 2})
+    x, y = torch.zeros(2, 3), torch.tensor([[1.0] * 3, [0.0] * 3])
+    found = loss.elementwise(loss.alpha_of(("sign", "pole", "hall")))(x, y) / math.log(2)
+    assert torch.allclose(found, torch.tensor([[1.0] * 3, [0.5 / 4, 0.9 / 4, 0.2 / 4]]))
 
 
 def test_varifocal_weighs_positives_by_their_target() -> None:
