@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support import labelled
@@ -46,6 +47,33 @@ def test_segmentation_trains_masks(tmp_path: Path) -> None:
     state = loop.train(config_of(tmp_path, epochs=3), dataset, None, SingleProcess(tmp_path / "run", CPU))
     assert 0 < state.history[-1]["seg_loss"] < state.history[0]["seg_loss"]
     assert state.history[-1]["fitness"] == state.history[-1]["mask_map50_95"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        ({"kind": "varifocal", "gamma": 2.0, "alpha": 0.75, "prior": 0.01}, set()),
+        ({"gamma": 1.5, "alpha": "from_frequency", "scale_gain": True}, {"alpha", "cls_gain", "scale_gain"}),
+    ],
+    ids=["varifocal", "alpha by class"],
+)
+def test_it_learns_with_losses_for_rare_classes(loss: dict[str, Any], found: set[str], tmp_path: Path) -> None:
+    dataset = labelled.draw_dataset(tmp_path, {"train": 24, "val": 4})
+    optimiser = {"lr": 3e-3, "warmup_epochs": 1}
+    config = config_of(tmp_path, epochs=8, batch=4, validate_every=8, optimiser=optimiser, loss=loss)
+    state = loop.train(config, dataset, None, ranks := SingleProcess(tmp_path / "run", CPU))
+    first, last = state.history[0], state.history[-1]
+    assert last["cls_loss"] > 0
+    assert all(0 < last[name] < first[name] for name in ("box_loss", "dfl_loss"))
+    used = state.identity.get("loss_on_dataset", {})
+    assert {*used} == found
+    if found:
+        counts = np.bincount(np.concatenate([image.classes for image in dataset.splits["train"]]), minlength=3)
+        assert [*used["alpha"].values()] == pytest.approx(1 - counts / counts.sum())
+        assert used["cls_gain"] > config.loss.cls_gain
+    again = loop.train(config, dataset, None, ranks)  # goes on from its end, with the same figures
+    assert digest(again.network) == digest(state.network)
 
 
 @pytest.mark.slow
