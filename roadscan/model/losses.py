@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from roadscan.config import Config
 from roadscan.errors import ConfigError
-from roadscan.model.class_balance import alpha_from_frequency
+from roadscan.model.class_balance import alpha_from_effective_number, alpha_from_frequency
 from roadscan.model.head_prior import expected_loss, stock_prior
 
 Alpha: TypeAlias = "float | torch.Tensor | None"
@@ -134,10 +134,13 @@ class LossConfig(Config):
     gamma: float = Field(
         0.0, description="focusing exponent: 0 is cross-entropy, else at least 1; a sweep finds what the data want"
     )
-    alpha: float | dict[str, float] | Literal["from_frequency"] | None = Field(
+    alpha: float | dict[str, float] | Literal["from_frequency", "effective_number"] | None = Field(
         None,
         description="weight of positives (varifocal: of negatives), in 0..1: one value, or one a class by name; "
-        "from_frequency: rare classes more, by the training split's objects; empty for no weights",
+        "from_frequency, effective_number: rare classes more, by the training split's objects; empty for no weights",
+    )
+    beta: float = Field(
+        0.999, gt=0, lt=1, description="of alpha effective_number: near 0 all classes weigh the same, near 1 inversely"
     )
     prior: float | None = Field(
         None,
@@ -186,7 +189,11 @@ class LossConfig(Config):
             ConfigError: `alpha` names other classes, or cannot be had of these objects.
         """
         self._check_names(tuple(objects))
-        alpha = alpha_from_frequency(objects) if self.alpha == "from_frequency" else self.alpha
+        alpha = self.alpha
+        if alpha == "from_frequency":
+            alpha = alpha_from_frequency(objects)
+        elif alpha == "effective_number":
+            alpha = alpha_from_effective_number(objects, self.beta)
         used = self.model_copy(update={"alpha": alpha, "scale_gain": False})
         if not self.scale_gain:
             return used

@@ -107,7 +107,7 @@ def test_what_only_the_baseline_differs_in_has_a_column_too(tmp_path: Path) -> N
 def test_a_sweep_may_search_words_and_switches_of_the_loss(tmp_path: Path) -> None:
     space = {
         "loss.gamma": [0, 2],
-        "loss.alpha": [None, "from_frequency", {"low": 0.1, "high": 0.9}],
+        "loss.alpha": [None, "from_frequency", "effective_number", {"low": 0.1, "high": 0.9}],
         "loss.kind": ["gfl", "varifocal"],
         "loss.scale_gain": [False, True],
         "loss.prior": [None, 0.01],
