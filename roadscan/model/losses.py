@@ -157,7 +157,7 @@ class LossConfig(Config):
     scale_gain: bool = Field(
         False,
         description="multiply cls_gain by what gamma shrinks the class loss by, as is expected at the class head's "
-        "prior: 1.8 at gamma 1 and 2.5 at gamma 2 for 0.01",
+        "prior: about 1.7 at gamma 1 and 2.3 at gamma 2, or 1.8 and 2.5 with prior 0.01",
     )
     dfl_gain: float = Field(1.5, gt=0, description="of the distribution focal loss")
     normaliser: Literal["rank", "global"] = Field(
@@ -172,10 +172,11 @@ class LossConfig(Config):
                 check_alpha(torch.tensor([*self.alpha.values()]) if isinstance(self.alpha, dict) else self.alpha)
         except ConfigError as error:
             raise ValueError(str(error)) from None
-        if isinstance(self.alpha, str) and self.kind == "varifocal":
+        if isinstance(self.alpha, str) and self.kind in ("varifocal", "bce"):
+            what = "has none" if self.kind == "bce" else "has a weight of negatives"
             raise ValueError(
-                f"loss.alpha: got {self.alpha} with kind varifocal, whose alpha is the weight of negatives; "
-                "expected a number, values by class, or nothing"
+                f"loss.alpha: got {self.alpha}, which is a weight of positives, and kind {self.kind} {what}; "
+                "expected kind gfl or focal_hard, or another alpha"
             )
         return self
 

@@ -10,10 +10,11 @@ from support import labelled
 
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
-from roadscan.model.bundle import Task
+from roadscan.model.bundle import Task, load
 from roadscan.model.losses import LossConfig
 
 Batch = dict[str, torch.Tensor]
+OBJECTS = dict.fromkeys(labelled.NAMES, 1)
 
 
 def batch_of(root: Path, task: Task, count: int = 6) -> Batch:
@@ -42,7 +43,7 @@ def stock_loss(network: torch.nn.Module, task: Task) -> object:
     [
         LossConfig(gamma=0),
         LossConfig(kind="bce", alpha=0.3),
-        LossConfig(scale_gain=True).on(dict.fromkeys(labelled.NAMES, 1)),
+        LossConfig(scale_gain=True).on(OBJECTS),
     ],
     ids=["gamma=0", "bce", "scaled"],
 )
@@ -95,6 +96,19 @@ def test_gamma_changes_class_and_mask_losses_alone(tmp_path: Path) -> None:
     changed = {name for name in plain if not torch.equal(plain[name], focal[name])}
     assert changed == {"cls_loss", "seg_loss"}
     assert focal["cls_loss"] < plain["cls_loss"]
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.5, 2.0])
+def test_a_scaled_gain_makes_up_for_most_of_what_gamma_takes_where_boxes_fit(gamma: float, tmp_path: Path) -> None:
+    batch, network = batch_of(tmp_path, "detect"), network_of("detect")
+    yolo.adapt(network, load("demo").weights, [])  # its boxes; its classes are others, so the class head is fresh
+    output = network(batch["img"].float() / 255)
+    plain, focal, scaled = (
+        float(yolo.criterion(network, labelled.NAMES, loss.on(OBJECTS))(output, batch)[1]["cls_loss"])
+        for loss in (LossConfig(), LossConfig(gamma=gamma), LossConfig(gamma=gamma, scale_gain=True))
+    )
+    assert focal < plain
+    assert abs(plain - scaled) < 0.5 * abs(plain - focal)
 
 
 def test_one_alpha_for_every_class_is_the_same_as_one_alpha(tmp_path: Path) -> None:

@@ -196,11 +196,11 @@ def test_alpha_from_frequency_is_by_class_on_a_dataset() -> None:
     assert torch.equal(loss.alpha_of(("sign", "pole")), torch.tensor([0.25, 0.75]))
 
 
-def test_varifocal_has_no_alpha_from_frequency_as_its_alpha_is_of_negatives() -> None:
-    with pytest.raises(
-        ConfigError, match=r"loss\.alpha: got from_frequency with kind varifocal, .* weight of negatives"
-    ):
-        load_config(LossConfig, None, ["kind=varifocal", "alpha=from_frequency"])
+@pytest.mark.parametrize("alpha", ["from_frequency", "effective_number"])
+@pytest.mark.parametrize(("kind", "has"), [("varifocal", "a weight of negatives"), ("bce", "none")])
+def test_weights_of_rare_positives_are_refused_where_positives_have_none(alpha: str, kind: str, has: str) -> None:
+    with pytest.raises(ConfigError, match=rf"loss\.alpha: got {alpha}, .* kind {kind} has {has}"):
+        load_config(LossConfig, None, [f"kind={kind}", f"alpha={alpha}"])
 
 
 @pytest.mark.parametrize("prior", [0, -0.1, 0.6, 1])

@@ -28,7 +28,7 @@ def criterion(network: torch.nn.Module, classes: tuple[str, ...], config: LossCo
     Args:
         network: from `build`, on its device.
         classes: its class names.
-        config: the loss.
+        config: the loss, with the figures of its dataset in place (`LossConfig.on`).
 
     Returns:
         A callable of (the network's training output, batch) that gives the loss of each part times the number of
