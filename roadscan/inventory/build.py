@@ -68,6 +68,13 @@ class Built:
         return replace(self, history=ASSET_HISTORY.empty_table(), observations=ASSET_OBSERVATIONS.empty_table())
 
 
+def asset_ids(parts: Iterable[Built]) -> pa.Array:
+    """The ids of the assets of several builds, one after the other."""
+    return pa.concat_arrays(
+        [pa.array([], pa.string()), *(ids for one in parts for ids in one.assets["asset_id"].chunks)]
+    )
+
+
 def build(
     drives: Iterable[DriveTables],
     previous: pa.Table,

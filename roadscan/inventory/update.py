@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roadscan.errors import ConfigError, Conflict, WarehouseError
-from roadscan.inventory.build import Built
+from roadscan.inventory.build import Built, asset_ids
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.register.differences import asset_differences
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
@@ -260,18 +260,12 @@ def _made(
 def _in_several_tiles(parts: Collection[Built], stitched: Mapping[str, str]) -> set[str]:
     """The ids of assets of which more than one tile has a part."""
     tile = np.repeat(np.arange(len(parts)), [part.assets.num_rows for part in parts])
-    ids = pa.concat_arrays([pa.array([], pa.string()), *_ids(parts)])
+    ids = asset_ids(parts)
     before, after = (pa.array(list(names), pa.string()) for names in (stitched.keys(), stitched.values()))
     ids = pc.coalesce(after.take(pc.index_in(ids, before)), ids)
     pairs = pa.table({"id": ids, "tile": tile}).group_by(["id", "tile"]).aggregate([])
     counts = pairs.group_by("id").aggregate([([], "count_all")])
     return set(counts.filter(pc.greater(counts["count_all"], 1))["id"].to_pylist())
-
-
-def _ids(parts: Iterable[Built]) -> Iterator[pa.Array]:
-    """The ids of each tile's assets."""
-    for part in parts:
-        yield from part.assets["asset_id"].chunks
 
 
 def _tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
@@ -282,7 +276,7 @@ def _tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
 
 def _to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
     """Tiles with a piece of a line that got its id when tiles were put together; they are not kept, and built next."""
-    known = pc.is_in(built.assets["asset_id"], pa.concat_arrays([pa.array([], pa.string()), *_ids(tiles.values())]))
+    known = pc.is_in(built.assets["asset_id"], asset_ids(tiles.values()))
     return tiles.keys() & tiles_of(built.assets["bbox"].filter(pc.invert(known)).to_pylist())
 
 

@@ -336,8 +336,6 @@ def _kept(
 def _whole(warehouse: Warehouse, source: Warehouse, release: Release, name: str, copies: list[Copy]) -> DataFile:
     """A table that lies in one file."""
     rows = source.read(release, name)
-    if name == "assets":
-        rows = source.read_files(source.files(release, name), name)
     return warehouse.write(name, pa.concat_tables([copy.table(rows) for copy in copies]))
 
 

@@ -35,6 +35,8 @@ from roadscan.dataset.labels import (
 
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
 
+SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint")  # whose labels are a result of their own
+
 
 def looks_like_label_studio(tree: Tree) -> bool:
     """Whether a tree is a list of tasks with data and annotations."""
@@ -91,13 +93,7 @@ def _image_name(data: Any) -> str:
 def _add_result(result: dict[str, Any], where: str, objects: list[LabelledObject], records: Records) -> None:
     kind, value = str(result.get("type")), result.get("value")
     if not kind.endswith("labels") or not isinstance(value, dict):
-        if kind not in (
-            "rectangle",
-            "polygon",
-            "ellipse",
-            "brush",
-            "keypoint",
-        ):  # their labels are a result of their own
+        if kind not in SHAPES:
             records.left_out[f"{kind}, which is of the whole image"] += 1
         return
     with records.collecting(where):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.arrays import Ints
-from roadscan.inventory.build import Built, DriveTables
+from roadscan.inventory.build import Built, DriveTables, asset_ids
 from roadscan.inventory.reference import ReferenceConfig, read_reference, reference_digest
 from roadscan.inventory.register.referencing import REFERENCED, Surveyed
 from roadscan.inventory.tiles.partition import Tile
@@ -82,8 +82,7 @@ class Placing:
 
     def _unchanged(self, built: Built, previous: pa.Table, carried: Mapping[Tile, Built]) -> Ints:
         """The row of before of each asset whose place on the reference is the same, (N,), -1 for the others."""
-        parts = [pa.array([], pa.string()), *(tile.assets["asset_id"].combine_chunks() for tile in carried.values())]
-        kept = pc.is_in(built.assets["asset_id"], pa.concat_arrays(parts)).to_numpy()
+        kept = pc.is_in(built.assets["asset_id"], asset_ids(carried.values())).to_numpy()
         row = pc.fill_null(pc.index_in(built.assets["asset_id"], previous["asset_id"].combine_chunks()), -1).to_numpy()
         row = np.where(kept, row, -1).astype(np.int64)
         there = np.flatnonzero(row >= 0)
