@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from roadscan.api.warehouse import Release, Table, Warehouse, open_warehouse
     from roadscan.config import load_config
     from roadscan.inventory import InventoryConfig, InventorySummary, run_inventory
+    from roadscan.model.slices import SliceConfig
     from roadscan.progress import Progress
     from roadscan.scan import ScanConfig, ScanSummary, run_scan
     from roadscan.survey.importers import IngestConfig, IngestSummary, ingest
@@ -68,6 +69,7 @@ __all__ = [
     "RoadscanError",
     "ScanConfig",
     "ScanSummary",
+    "SliceConfig",
     "StorageError",
     "SurveyError",
     "Table",
@@ -90,6 +92,7 @@ if not TYPE_CHECKING:  # a type checker that saw it would take every misspelt na
             "api.warehouse": ["Release", "Table", "Warehouse", "open_warehouse"],
             "config": ["load_config"],
             "inventory": ["InventoryConfig", "InventorySummary", "run_inventory"],
+            "model.slices": ["SliceConfig"],
             "progress": ["Progress"],
             "scan": ["ScanConfig", "ScanSummary", "run_scan"],
             "survey.importers": ["IngestConfig", "IngestSummary", "ingest"],

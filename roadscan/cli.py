@@ -76,6 +76,13 @@ ResamplesOption = Annotated[int, typer.Option(min=0, help="Of the drives, for th
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu or cuda; empty: the GPU where there is one.", show_default=False)
 ]
+SlicesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="See each image in slices besides, as a scan can: '{}', or '{size_px: 640, rows: [0.3, 0.6]}'.",
+        show_default=False,
+    ),
+]
 NumberArgument = Annotated[int, typer.Argument(help="Of the release.")]
 WarehouseArgument = Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -571,6 +578,7 @@ def evaluate(
     recall: Annotated[float, typer.Option(help="Wanted recall: prints the confidences that reach it.")] = 0.9,
     resamples: ResamplesOption = 2000,
     device: DeviceOption = None,
+    slices: SlicesOption = None,
     out: Annotated[
         str | None, typer.Option(help="Folder for evaluation.json, confidence.yaml and pictures.", show_default=False)
     ] = None,
@@ -580,6 +588,7 @@ def evaluate(
     from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.evaluation import evaluate as run_evaluation
     from roadscan.evaluate.detection.tables import evaluation_tables
+    from roadscan.model.slices import read_slices
     from roadscan.report.evaluation import evaluation_pictures
 
     with progress("images", errors if as_json else console) as bar:
@@ -589,7 +598,7 @@ def evaluate(
             split=split,
             recall_target=recall,
             resamples=resamples,
-            inference=Inference(device),
+            inference=Inference(device, slices=read_slices(slices)),
             on_progress=bar,
         )
     if out:
@@ -611,6 +620,7 @@ def compare(
     split: SplitOption = "test",
     resamples: ResamplesOption = 2000,
     device: DeviceOption = None,
+    slices: SlicesOption = None,
     out: Annotated[
         str | None, typer.Option(help="Folder for comparison.json and pictures.", show_default=False)
     ] = None,
@@ -622,15 +632,15 @@ def compare(
     from roadscan.evaluate.detection.compare import read_candidates
     from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.tables import comparison_tables
+    from roadscan.model.slices import read_slices
     from roadscan.report.evaluation import comparison_pictures
 
     if as_json and markdown:
         raise ConfigError("--json and --markdown: got both; expected one of them")
     candidates = read_candidates(models)
+    inference = Inference(device, slices=read_slices(slices))
     with progress("images", errors if as_json or markdown else console) as bar:
-        made = run_comparison(
-            candidates, data, split=split, resamples=resamples, inference=Inference(device), on_progress=bar
-        )
+        made = run_comparison(candidates, data, split=split, resamples=resamples, inference=inference, on_progress=bar)
     if out:
         _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))
     if as_json:

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from roadscan.errors import ConfigError, RoadscanError
-from roadscan.model import detector, inference
+from roadscan.model import detector
 from roadscan.model.backends.engine import Choice
 from roadscan.model.bundle import DEMO, load
-from roadscan.model.decode import Letterbox, Pixels, Undecodable, decode, image_size, place, plan_letterbox
+from roadscan.model.decode import Letterbox, Undecodable, image_size, plan_letterbox
 from roadscan.model.head import STRIDES_PX
-from roadscan.model.masks import encode_masks
+from roadscan.model.image_detections import detect_images
+from roadscan.model.image_input import ImageInput, prepare, prepare_pixels
+from roadscan.model.slices import SliceConfig
 from roadscan.storage import open_file
 
 Image: TypeAlias = str | Path | npt.NDArray[Any]
@@ -54,6 +56,7 @@ class Detector:
         model: a model file, a path or s3:// address; ``demo`` is the one shipped with roadscan.
         confidence: lowest score kept, 0 to 1; None for the model's own.
         iou: overlap at which the lower score is dropped, 0 to 1; None for the model's own.
+        slices: besides the whole image, see it in overlapping slices, for objects that are small; None: no.
         device: cpu or cuda; None for the GPU where there is one.
         backend: what runs the network. auto is the fastest that is installed and agrees with PyTorch.
 
@@ -68,11 +71,12 @@ class Detector:
         *,
         confidence: float | None = None,
         iou: float | None = None,
+        slices: SliceConfig | None = None,
         device: str | None = None,
         backend: Choice = "auto",
     ) -> None:
         bundle = load(str(model))
-        self._side_px = bundle.card.image_size_px
+        self._side_px, self._slices = bundle.card.image_size_px, slices
         self._detector = detector.Detector(bundle, device=device, confidence=confidence, iou=iou, backend=backend)
 
     @property
@@ -108,20 +112,19 @@ class Detector:
         Raises:
             RoadscanError, ConfigError, StorageError: as `detect`.
         """
-        for _, alike in groupby(map(self._load, images), key=lambda loaded: loaded[0].input_hw):
+        for _, alike in groupby(map(self._load, images), key=lambda loaded: loaded.letterbox.input_hw):
             while batch := list(islice(alike, BATCH)):
-                found = self._detector.infer(np.stack([pixels for _, pixels in batch]))
-                yield from map(_in_the_image, [letterbox for letterbox, _ in batch], found)
+                for image, found in zip(batch, detect_images(self._detector, batch, batch=BATCH), strict=True):
+                    size = image.letterbox.image_hw
+                    yield Detections(found.boxes_xyxy, found.scores, found.classes, size, found.masks_rle)
 
-    def _load(self, image: Image) -> tuple[Letterbox, Pixels]:
+    def _load(self, image: Image) -> ImageInput:
         if isinstance(image, np.ndarray):
-            letterbox = self._letterbox(_checked(image).shape[:2])
-            return letterbox, place(image, letterbox)
+            return prepare_pixels(image, self._letterbox(_checked(image).shape[:2]), self._slices)
         store, name = open_file(str(image))
         data = store.read(name)
         try:
-            letterbox = self._letterbox(image_size(data, MAX_MEGAPIXELS))
-            return letterbox, decode(data, letterbox)
+            return prepare(data, self._letterbox(image_size(data, MAX_MEGAPIXELS)), self._slices)
         except Undecodable as error:
             raise RoadscanError(
                 f"image {image}: {error}; expected a JPEG, or another image that OpenCV reads"
@@ -137,9 +140,3 @@ def _checked(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
             f"image: got an array {image.shape} of {image.dtype}; expected (h, w, 3) of uint8, blue first"
         )
     return image
-
-
-def _in_the_image(letterbox: Letterbox, found: inference.Detections) -> Detections:
-    boxes = letterbox.to_image(found.boxes_xyxy)
-    masks = None if found.masks is None else tuple(map(str, encode_masks(found.masks, boxes, letterbox)))
-    return Detections(boxes, found.scores, found.classes, letterbox.image_hw, masks)

@@ -137,16 +137,33 @@ def decode(data: bytes, letterbox: Letterbox, mode: DecodeMode = "full") -> Pixe
     if mode == "scaled":
         spare = max(letterbox.image_hw) / max(letterbox.inner_hw)
         by = next((by for by in (8, 4, 2) if by <= spare), 1)
+    # The decoder has averaged already; cubic keeps the contrast that linear would take away once more.
+    return place(
+        decode_image(data, letterbox.image_hw, by), letterbox, cv2.INTER_LINEAR if by == 1 else cv2.INTER_CUBIC
+    )
+
+
+def decode_image(data: bytes, image_hw: tuple[int, int], by: int = 1) -> Pixels:
+    """An image file -> its pixels (h, w, 3), uint8 BGR, upright.
+
+    Args:
+        data: the image file.
+        image_hw: the size that its header says.
+        by: 1, or 2, 4, 8 to have a JPEG's sides divided by that.
+
+    Raises:
+        Undecodable: ``corrupt``.
+    """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED.get(by, cv2.IMREAD_COLOR))
     except (cv2.error, MemoryError) as error:
         raise Undecodable(f"corrupt: {error}") from None
     if image is None:
         raise Undecodable("corrupt: the image data cannot be decoded")
-    if any(abs(got - want / by) > 1 for got, want in zip(image.shape, letterbox.image_hw, strict=False)):
-        raise Undecodable(f"corrupt: the header says {letterbox.image_hw} px, the image data {image.shape[:2]}")
-    # The decoder has averaged already; cubic keeps the contrast that linear would take away once more.
-    return place(image, letterbox, cv2.INTER_LINEAR if by == 1 else cv2.INTER_CUBIC)
+    if any(abs(got - want / by) > 1 for got, want in zip(image.shape, image_hw, strict=False)):
+        raise Undecodable(f"corrupt: the header says {image_hw} px, the image data {image.shape[:2]}")
+    pixels: Pixels = image.astype(np.uint8, copy=False)
+    return pixels
 
 
 def place(image: npt.NDArray[Any], letterbox: Letterbox, interpolation: int = cv2.INTER_LINEAR) -> Pixels:

@@ -9,33 +9,31 @@ import numpy.typing as npt
 from roadscan.model.decode import Letterbox
 
 
-def encode_masks(
-    logits: npt.NDArray[np.float32], boxes_xyxy: npt.NDArray[np.float32], letterbox: Letterbox
-) -> list[str | None]:
-    """One RLE string a detection (COCO's compressed counts; the size is the image's own).
+def encode_mask(
+    plane: npt.NDArray[np.float32],
+    box_xyxy: npt.NDArray[np.float32],
+    letterbox: Letterbox,
+    *,
+    origin_xy: tuple[int, int] = (0, 0),
+    image_hw: tuple[int, int] | None = None,
+) -> str:
+    """Mask logits of a detection -> its RLE string (COCO's compressed counts; the size is the image's own).
 
     The logits are interpolated to the original pixels of the box alone, and the runs found there are placed in the
     image: what interpolating the whole image and cropping would give, without making it.
 
     Args:
-        logits: (n, h/4, w/4), positive inside, on the grid of the network's input.
-        boxes_xyxy: (n, 4), original pixels.
-        letterbox: how the image lies in the input.
+        plane: (h/4, w/4), positive inside, on the grid of the network's input.
+        box_xyxy: (4,), pixels of the image, or of the part of it that the network was shown.
+        letterbox: how that lies in the input.
+        origin_xy: left and top of the part.
+        image_hw: size of the image, where a part was shown; None where that was all of it.
     """
-    return [_encode(plane, box, letterbox) for plane, box in zip(logits, boxes_xyxy, strict=True)]
-
-
-def empty_mask(image_hw: tuple[int, int]) -> str:
-    """The RLE string of a mask without a pixel."""
-    return _compress(np.array([image_hw[0] * image_hw[1]]))
-
-
-def _encode(plane: npt.NDArray[np.float32], box: npt.NDArray[np.float32], letterbox: Letterbox) -> str:
     height, width = letterbox.image_hw
-    x1, y1 = (int(v) for v in np.floor(box[:2]))
-    x2, y2 = (int(v) for v in np.minimum(np.ceil(box[2:]), (width, height)))
+    x1, y1 = (int(v) for v in np.floor(box_xyxy[:2]))
+    x2, y2 = (int(v) for v in np.minimum(np.ceil(box_xyxy[2:]), (width, height)))
     if x2 <= x1 or y2 <= y1:
-        return empty_mask(letterbox.image_hw)
+        return empty_mask(image_hw or letterbox.image_hw)
     # Pixel centres: original x + 0.5 -> input (x + 0.5) * scale + left -> prototype grid, 1/4 of the input.
     scale_x, scale_y = letterbox.scale
     inverse = np.array(
@@ -51,7 +49,12 @@ def _encode(plane: npt.NDArray[np.float32], box: npt.NDArray[np.float32], letter
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return _compress(_runs(crop > 0, (x1, y1), letterbox.image_hw))
+    return _compress(_runs(crop > 0, (x1 + origin_xy[0], y1 + origin_xy[1]), image_hw or letterbox.image_hw))
+
+
+def empty_mask(image_hw: tuple[int, int]) -> str:
+    """The RLE string of a mask without a pixel."""
+    return _compress(np.array([image_hw[0] * image_hw[1]]))
 
 
 def _runs(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from roadscan.config import Config
 from roadscan.model.backends.engine import Choice, Precision
 from roadscan.model.bundle import Task
 from roadscan.model.decode import DecodeMode
+from roadscan.model.slices import SliceConfig
 from roadscan.nodes import GrowthConfig
 from roadscan.storage import sha256_hex
 
@@ -45,6 +46,9 @@ class ScanConfig(Config):
         "actors",
         description="where images are decoded. actors: each decodes its own; all_nodes: tasks on all free cores of the "
         "cluster decode for them, for GPU nodes with too few cores beside nodes without GPUs",
+    )
+    slices: SliceConfig | None = Field(
+        None, description="besides the whole image, see it in overlapping slices, for objects that are small; empty: no"
     )
     precision: Precision = Field(
         "full", description="of the network: full, or half, which is faster and nearly the same"
@@ -90,4 +94,15 @@ class ScanConfig(Config):
     def fingerprint(self) -> str:
         """Digest of the settings that change a row; the others only change speed: every backend has to agree."""
         fields = ("task", "confidence", "iou", "image_size_px", "decode", "precision", "max_megapixels", "shard_frames")
-        return sha256_hex(json.dumps([getattr(self, name) for name in fields], sort_keys=True).encode())
+        values = [getattr(self, name) for name in fields]
+        if self.slices is not None:  # so that scans without slices keep their digest
+            values.append(self.slices.model_dump())
+        return sha256_hex(json.dumps(values, sort_keys=True).encode())
+
+    @model_validator(mode="after")
+    def _every_pixel(self) -> ScanConfig:
+        if self.slices is not None and self.decode == "scaled":
+            raise ValueError(
+                "decode: got scaled, and slices, which need every pixel; expected decode=full, or no slices"
+            )
+        return self

@@ -1,23 +1,25 @@
 """A shard decoded in one process for another: one row of a table, from the task that decodes to the actor that detects.
 
 Columns: ``frames``, a JSON list of `Loaded` without their pixels; ``pixels``, those of all frames that have any, one
-after the other, each (h, w, 3) uint8 BGR. What is read back are views of the one buffer, never copies.
+after the other: each frame's whole, (h, w, 3) uint8 BGR, and its slices, (n, h, w, 3). What is read back are views of
+the one buffer, never copies.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
-from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow as pa
+from pydantic import TypeAdapter
 
-from roadscan.model.decode import Letterbox, plan_letterbox
+from roadscan.model.decode import Letterbox, Pixels, plan_letterbox
+from roadscan.model.image_input import ImageInput
+from roadscan.model.slices import SliceConfig, SliceLayout, n_slices, plan_slices
 from roadscan.scan.ledger import Shard
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings, frames_of
 from roadscan.survey.camera import Camera
@@ -44,16 +46,35 @@ def decode_shard(shard: Shard, settings: LoaderSettings) -> pa.Table:
 _loader = lru_cache(maxsize=1)(Loader)
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A `Loaded` without its pixels."""
+
+    row: int
+    status: str
+    reason: str | None
+    letterbox: Letterbox | None = None
+    layout: SliceLayout | None = None
+
+
+_ROWS = TypeAdapter(list[_Row])
+
+
 def pack(frames: Iterable[Loaded]) -> pa.Table:
     """Frames to a table of one row; their pixels are gathered in one buffer that grows, so they are in memory once."""
     pixels, rows = bytearray(), []
     for one in frames:
-        if one.pixels is not None:
-            pixels += one.pixels.data  # grows in place
-        rows.append(asdict(replace(one, pixels=None)))
+        image = one.image
+        if image is None:
+            rows.append(_Row(one.row, one.status, one.reason))
+        else:
+            rows.append(_Row(one.row, one.status, one.reason, image.letterbox, image.layout))
+            pixels += image.pixels.data  # grows in place
+            if image.slices is not None:
+                pixels += image.slices.data
     offsets = pa.array([0, len(pixels)], pa.int64()).buffers()[1]
     buffer = pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(pixels)])
-    return pa.table({"frames": [json.dumps(rows)], "pixels": buffer})
+    return pa.table({"frames": [_ROWS.dump_json(rows).decode()], "pixels": buffer})
 
 
 def unpack(table: pa.Table) -> Iterator[Loaded]:
@@ -61,29 +82,36 @@ def unpack(table: pa.Table) -> Iterator[Loaded]:
     (column,) = table["pixels"].chunks
     _, offsets, buffer = column.buffers()  # not the column's scalar, which is a copy
     start = int(np.frombuffer(offsets, np.int64)[column.offset])
-    for fields in json.loads(table["frames"][0].as_py()):
-        letterbox = _letterbox(fields.pop("letterbox"))
-        pixels = None
-        if letterbox is not None:
-            shape = (*letterbox.input_hw, CHANNELS)
-            pixels = np.frombuffer(buffer, np.uint8, prod(shape), start).reshape(shape)
-            start += pixels.nbytes
-        yield Loaded(**{**fields, "letterbox": letterbox, "pixels": pixels})
+
+    def take(*shape: int) -> Pixels:
+        nonlocal start
+        pixels = np.frombuffer(buffer, np.uint8, prod(shape), start).reshape(shape)
+        start += pixels.nbytes
+        return pixels
+
+    for one in _ROWS.validate_json(table["frames"][0].as_py()):
+        image = None
+        if one.letterbox is not None:
+            image = ImageInput(one.letterbox, take(*one.letterbox.input_hw, CHANNELS), one.layout)
+            if one.layout is not None:
+                slices = take(len(one.layout.origins_xy), *one.layout.letterbox.input_hw, CHANNELS)
+                image = replace(image, slices=slices)
+        yield Loaded(one.row, image, one.status, one.reason)
 
 
-def most_bytes(frames: int, cameras: Iterable[Camera], side_px: int, stride_px: int) -> int:
+def most_bytes(
+    frames: int, cameras: Iterable[Camera], side_px: int, stride_px: int, slices: SliceConfig | None = None
+) -> int:
     """Bytes of so many frames, decoded, of the camera with the largest input.
 
     >>> most_bytes(512, [Camera("front", 3840, 2160, 2600.0, 1.8)], 640, 32)
     377487360
     """
-    inputs = [plan_letterbox((camera.height_px, camera.width_px), side_px, stride_px).input_hw for camera in cameras]
-    return frames * CHANNELS * max(map(prod, inputs), default=0)
 
+    def pixels(image_hw: tuple[int, int]) -> int:
+        whole = prod(plan_letterbox(image_hw, side_px, stride_px).input_hw)
+        if slices is None:
+            return whole
+        return whole + n_slices(image_hw, slices) * prod(plan_slices(image_hw, slices).letterbox.input_hw)
 
-def _letterbox(fields: dict[str, Any] | None) -> Letterbox | None:
-    """From JSON, where every pair is a list."""
-    if fields is None:
-        return None
-    pairs: dict[str, Sequence[int]] = {name: value for name, value in fields.items() if name.endswith("_hw")}
-    return Letterbox(**{**fields, **{name: tuple(pair) for name, pair in pairs.items()}})
+    return frames * CHANNELS * max((pixels((one.height_px, one.width_px)) for one in cameras), default=0)

@@ -12,7 +12,9 @@ from typing import Any, TypedDict
 import pyarrow as pa
 
 from roadscan.errors import AccessDenied, NotFound, StorageError, SurveyError
-from roadscan.model.decode import DecodeMode, Letterbox, Pixels, Undecodable, decode, image_size, plan_letterbox
+from roadscan.model.decode import DecodeMode, Undecodable, image_size, plan_letterbox
+from roadscan.model.image_input import ImageInput, prepare
+from roadscan.model.slices import SliceConfig
 from roadscan.scan.ledger import Shard
 from roadscan.storage import Store, open_store
 from roadscan.survey.camera import Camera
@@ -27,15 +29,13 @@ class Loaded:
 
     Attributes:
         row: of the frame among those that were given.
-        letterbox: how its image lies in the input; None where there is none to show.
-        pixels: (h, w, 3) uint8 BGR.
+        image: what the network is given; None where there is nothing to show.
         status: ok, quarantined (its input is unusable, for good) or failed (the store did not give it).
         reason: of the last two.
     """
 
     row: int
-    letterbox: Letterbox | None = None
-    pixels: Pixels | None = None
+    image: ImageInput | None = None
     status: str = "ok"
     reason: str | None = None
 
@@ -48,6 +48,7 @@ class LoaderSettings(TypedDict):
     stride_px: int
     decode: DecodeMode
     max_megapixels: float
+    slices: SliceConfig | None
 
 
 class Loader:
@@ -59,12 +60,23 @@ class Loader:
         stride_px: its sides are multiples of this.
         decode: how.
         max_megapixels: a larger image is not decoded.
+        slices: how images are cut, to be seen in parts besides; None: not.
     """
 
-    def __init__(self, *, threads: int, side_px: int, stride_px: int, decode: DecodeMode, max_megapixels: float):
+    def __init__(
+        self,
+        *,
+        threads: int,
+        side_px: int,
+        stride_px: int,
+        decode: DecodeMode,
+        max_megapixels: float,
+        slices: SliceConfig | None = None,
+    ) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._ahead = threads
-        self._side_px, self._stride_px, self._decode, self._max_megapixels = side_px, stride_px, decode, max_megapixels
+        self._side_px, self._stride_px, self._max_megapixels = side_px, stride_px, max_megapixels
+        self._decode, self._slices = decode, slices
 
     def load(self, drive: Drive, frames: Sequence[dict[str, Any]], ahead: int) -> Iterator[Loaded]:
         """The frames in order.
@@ -92,7 +104,7 @@ class Loader:
             size = image_size(data, self._max_megapixels)
             _check_aspect(size, camera)
             letterbox = plan_letterbox(size, self._side_px, self._stride_px)
-            return Loaded(row, letterbox, decode(data, letterbox, self._decode))
+            return Loaded(row, prepare(data, letterbox, self._slices, self._decode))
         except Undecodable as error:
             return Loaded(row, status="quarantined", reason=str(error))
         except NotFound:

@@ -16,20 +16,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 
 from roadscan.model.bundle import Bundle, ModelCard
-from roadscan.model.detector import Detections, Detector
+from roadscan.model.detector import Detector
 from roadscan.model.head import STRIDES_PX
-from roadscan.model.masks import encode_masks
+from roadscan.model.image_detections import detect_images
+from roadscan.model.slices import n_slices
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings
 from roadscan.scan.tables import RunFacts, Seen, make_tables
 from roadscan.survey.drive import Drive
 from roadscan.taxonomy import HIGHWAY, Taxonomy
-
-NOTHING = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
 
 class ShardScanner:
@@ -47,7 +45,7 @@ class ShardScanner:
         self, config: ScanConfig, bundle: Bundle, detector: Detector, threads: int = 8, taxonomy: Taxonomy = HIGHWAY
     ) -> None:
         self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, bundle.sha256
-        self._detector = detector
+        self._detector, self._slices = detector, config.slices
         self._loader = Loader(**loader_settings(config, bundle.card, threads))
 
     def scan(
@@ -67,22 +65,29 @@ class ShardScanner:
         seen: list[Seen] = []
         waiting: dict[tuple[int, int], list[Loaded]] = defaultdict(list)  # by input size: a batch has one size
         if decoded is None:
-            decoded = self._loader.load(drive, frames.to_pylist(), 2 * self._batch_size)
+            decoded = self._loader.load(drive, frames.to_pylist(), 2 * self._batch_size // self._passes(drive))
         for loaded in decoded:
-            if loaded.letterbox is None:
-                seen.append(Seen(loaded, *NOTHING, ()))
+            if loaded.image is None:
+                seen.append(Seen(loaded, None))
                 continue
-            batch = waiting[loaded.letterbox.input_hw]
+            batch = waiting[loaded.image.letterbox.input_hw]
             batch.append(loaded)
-            if len(batch) == self._batch_size:
-                seen += self._detect(waiting.pop(loaded.letterbox.input_hw))
+            if len(batch) * loaded.image.passes >= self._batch_size:
+                seen += self._detect(waiting.pop(loaded.image.letterbox.input_hw))
         for batch in waiting.values():
             seen += self._detect(batch)
         return make_tables(drive, frames, seen, RunFacts(run_key, self._model_sha256, self._taxonomy))
 
     def _detect(self, batch: Sequence[Loaded]) -> Iterator[Seen]:
-        images = np.stack([loaded.pixels for loaded in batch if loaded.pixels is not None])
-        return map(_seen, batch, self._detector.infer(images))
+        images = [loaded.image for loaded in batch if loaded.image is not None]
+        found = detect_images(self._detector, images, batch=self._batch_size)
+        for loaded, image, one in zip(batch, images, found, strict=True):
+            yield Seen(replace(loaded, image=None), image.letterbox.image_hw, one)
+
+    def _passes(self, drive: Drive) -> int:
+        """Inputs of an image of the drive, at most: its whole and its slices."""
+        sizes = [(camera.height_px, camera.width_px) for camera in drive.cameras.values()]
+        return max((1 + n_slices(size, self._slices) for size in sizes), default=1)
 
 
 def loader_settings(config: ScanConfig, card: ModelCard, threads: int) -> LoaderSettings:
@@ -93,11 +98,5 @@ def loader_settings(config: ScanConfig, card: ModelCard, threads: int) -> Loader
         "stride_px": max(STRIDES_PX),
         "decode": config.decode,
         "max_megapixels": config.max_megapixels,
+        "slices": config.slices,
     }
-
-
-def _seen(loaded: Loaded, found: Detections) -> Seen:
-    assert loaded.letterbox is not None
-    boxes = loaded.letterbox.to_image(found.boxes_xyxy)
-    masks = None if found.masks is None else encode_masks(found.masks, boxes, loaded.letterbox)
-    return Seen(replace(loaded, pixels=None), boxes, found.scores, found.classes, masks)

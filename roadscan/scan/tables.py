@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan import __version__
-from roadscan.model.decode import Letterbox
+from roadscan.model.image_detections import NOTHING, ImageDetections
 from roadscan.scan.loading import Loaded
 from roadscan.scan.measure import measure
 from roadscan.schemas import FRAMES, OBSERVATIONS
@@ -25,21 +25,17 @@ from roadscan.taxonomy import Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A frame that was looked at, and what was found in it, highest score first.
+    """A frame that was looked at, and what was found in it.
 
     Attributes:
-        loaded: the frame; without its pixels.
-        boxes_xyxy: (k, 4) float32, pixels of the original image.
-        scores: (k,) float32.
-        classes: k names.
-        masks: k strings of COCO's compressed RLE, or None for a detection model.
+        loaded: the frame; without its image.
+        image_hw: size of the image in pixels; None where there was none to show.
+        found: in it.
     """
 
     loaded: Loaded
-    boxes_xyxy: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
-    classes: tuple[str, ...]
-    masks: Sequence[str | None] | None = None
+    image_hw: tuple[int, int] | None
+    found: ImageDetections = NOTHING
 
 
 @dataclass(frozen=True)
@@ -87,14 +83,14 @@ def _places(drive: Drive, frames: pa.Table) -> pa.Table:
 
 def _frames(drive: Drive, frames: pa.Table, place: pa.Table, seen: Sequence[Seen], run_key: str) -> pa.Table:
     loaded = [one.loaded for one in seen]
-    sizes = [one.letterbox.image_hw if one.letterbox else (None, None) for one in loaded]
+    sizes = [one.image_hw or (None, None) for one in seen]
     columns: dict[str, Any] = {
         "fov_deg": [drive.cameras[name].fov_deg for name in frames["camera_id"].to_pylist()],
         "status": [one.status for one in loaded],
         "reason": [one.reason for one in loaded],
         "width_px": [width for _, width in sizes],
         "height_px": [height for height, _ in sizes],
-        "n_detections": [len(one.scores) for one in seen],
+        "n_detections": [len(one.found.scores) for one in seen],
         "run_key": pa.repeat(run_key, frames.num_rows),
     }
     return _table({**{name: place[name] for name in place.column_names}, **columns}, FRAMES)
@@ -102,21 +98,22 @@ def _frames(drive: Drive, frames: pa.Table, place: pa.Table, seen: Sequence[Seen
 
 def _observations(drive: Drive, place: pa.Table, seen: Sequence[Seen], run: RunFacts) -> pa.Table:
     """The detections of frames in the order given."""
-    seen = [one for one in seen if len(one.scores)]
+    seen = [one for one in seen if len(one.found.scores)]
     if not seen:
         return OBSERVATIONS.empty_table()
-    counts = [len(one.scores) for one in seen]
+    found = [one.found for one in seen]
+    counts = [len(one.scores) for one in found]
     frame_n = np.repeat([one.loaded.row for one in seen], counts)
     shared = place.take(frame_n)
-    boxes = np.concatenate([one.boxes_xyxy for one in seen])
+    boxes = np.concatenate([one.boxes_xyxy for one in found])
     numbers = [f"{number:03d}" for count in counts for number in range(count)]
-    masks = [mask for one in seen for mask in one.masks or [None] * len(one.scores)]
-    classes = [name for one in seen for name in one.classes]
+    masks = [mask for one in found for mask in one.masks_rle or [None] * len(one.scores)]
+    classes = [name for one in found for name in one.classes]
     columns = {
         "observation_id": pc.binary_join_element_wise(shared["drive_id"], shared["frame_id"], numbers, "/"),
         **{name: shared[name] for name in place.column_names if name in OBSERVATIONS.names},
         "class": classes,
-        "score": np.concatenate([one.scores for one in seen]),
+        "score": np.concatenate([one.scores for one in found]),
         "box_px": pa.FixedSizeListArray.from_arrays(boxes.astype(np.float32).ravel(), 4),
         "mask_rle": pa.array(masks, pa.string()),
         **_measured(drive, shared, boxes, np.repeat([_scale(drive, one, place) for one in seen], counts, axis=0), run,
@@ -151,9 +148,8 @@ def _measured(
 def _scale(drive: Drive, seen: Seen, place: pa.Table) -> list[float]:
     """Factor from pixels of the image as stored to pixels of the camera's calibration, for xyxy."""
     camera = drive.cameras[place["camera_id"][seen.loaded.row].as_py()]
-    letterbox: Letterbox | None = seen.loaded.letterbox
-    assert letterbox is not None
-    height, width = letterbox.image_hw
+    assert seen.image_hw is not None
+    height, width = seen.image_hw
     return [camera.width_px / width, camera.height_px / height] * 2
 
 

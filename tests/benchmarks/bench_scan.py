@@ -183,7 +183,7 @@ def ceilings(work: Work, backend: str, precision: str) -> tuple[float, float]:
     rows, rates = drive.frames.to_pylist(), []
     for _ in range(2):  # the first warms both up
         began = time.perf_counter()
-        loaded = [one.pixels for one in loader.load(drive, rows, 64)]
+        loaded = [one.image and one.image.pixels for one in loader.load(drive, rows, 64)]
         decoded = time.perf_counter()
         for start in range(0, len(loaded), 16):
             detector.infer(np.stack([pixels for pixels in loaded[start : start + 16] if pixels is not None]))

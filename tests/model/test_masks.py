@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from roadscan.model.decode import Letterbox, plan_letterbox
-from roadscan.model.masks import empty_mask, encode_masks
+from roadscan.model.masks import empty_mask, encode_mask
 
 
 def decoded(rle: str | None, image_hw: tuple[int, int]) -> np.ndarray:
@@ -29,7 +29,8 @@ def test_masks_are_those_of_ultralytics(image_hw: tuple[int, int]) -> None:
     boxes = torch.tensor([[0.1, 0.1, 0.5, 0.6], [0.3, 0.2, 0.9, 0.95], [0.0, 0.0, 1.0, 1.0]]) * size
     theirs = process_mask_native(smooth, coefficients, boxes, image_hw).numpy()
     logits = torch.einsum("nc,cij->nij", coefficients, smooth).numpy()
-    for rle, their in zip(encode_masks(logits, boxes.numpy(), letterbox), theirs, strict=True):
+    ours = [encode_mask(plane, box, letterbox) for plane, box in zip(logits, boxes.numpy(), strict=True)]
+    for rle, their in zip(ours, theirs, strict=True):
         ours = decoded(rle, image_hw)
         union = np.logical_or(ours, their).sum()
         assert np.logical_and(ours, their).sum() / union > 0.98  # they round the padding to whole prototype pixels
@@ -38,7 +39,7 @@ def test_masks_are_those_of_ultralytics(image_hw: tuple[int, int]) -> None:
 def test_a_mask_never_leaves_its_box() -> None:
     letterbox = plan_letterbox((100, 200), 320, 32)
     logits = np.ones((1, letterbox.input_hw[0] // 4, 80), np.float32)
-    (rle,) = encode_masks(logits, np.array([[20, 30, 60, 70]], np.float32), letterbox)
+    rle = encode_mask(logits[0], np.array([20, 30, 60, 70], np.float32), letterbox)
     mask = decoded(rle, (100, 200))
     assert mask[30:70, 20:60].all()
     assert mask.sum() == 40 * 40
@@ -46,7 +47,7 @@ def test_a_mask_never_leaves_its_box() -> None:
 
 def test_an_empty_box_gives_an_empty_mask() -> None:
     letterbox = plan_letterbox((100, 200), 320, 32)
-    (rle,) = encode_masks(np.ones((1, 40, 80), np.float32), np.array([[20, 30, 20, 30]], np.float32), letterbox)
+    rle = encode_mask(np.ones((40, 80), np.float32), np.array([20, 30, 20, 30], np.float32), letterbox)
     assert decoded(rle, (100, 200)).sum() == 0
 
 
@@ -86,7 +87,7 @@ def test_encoding_the_box_alone_gives_what_encoding_the_whole_image_gives(
     plane = rng.normal(size=(letterbox.input_hw[0] // 4, letterbox.input_hw[1] // 4)).astype(np.float32)
     plane = {"noise": plane, "all": np.ones_like(plane), "nothing": -np.ones_like(plane), "half": plane + 1}[kind]
     box = np.array(data.draw(boxes_in(width, height)), np.float32)
-    assert encode_masks(plane[None], box[None], letterbox) == [by_whole_image(plane, box, letterbox)]
+    assert encode_mask(plane, box, letterbox) == by_whole_image(plane, box, letterbox)
 
 
 def test_runs_of_millions_of_pixels_are_written_as_coco_writes_them() -> None:
@@ -94,5 +95,5 @@ def test_runs_of_millions_of_pixels_are_written_as_coco_writes_them() -> None:
     plane = np.ones((letterbox.input_hw[0] // 4, 160), np.float32)
     for box in ([0, 0, 3840, 2160], [1000, 0, 3000, 2160], [3839, 2159, 3840, 2160], [0, 0, 1, 1]):
         whole = by_whole_image(plane, np.array(box, np.float32), letterbox)
-        assert encode_masks(plane[None], np.array([box], np.float32), letterbox) == [whole]
+        assert encode_mask(plane, np.array(box, np.float32), letterbox) == whole
     assert empty_mask((2160, 3840)) == coco.encode(np.zeros((2160, 3840), np.uint8, order="F"))["counts"].decode()

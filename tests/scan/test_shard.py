@@ -3,10 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 from support.drives import jpeg, make_drive
 
+import roadscan
 from roadscan.model.bundle import load
 from roadscan.model.detector import Detector
+from roadscan.model.slices import SliceConfig
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.decoded import decode_shard, unpack
 from roadscan.scan.ledger import Shard
@@ -75,3 +78,18 @@ def test_frames_that_another_process_decoded_give_the_same_rows(tmp_path: Path, 
     tables = one.scan(drive, drive.frames, "key", decoded)
     assert tables[0].num_rows > 0
     assert tables == one.scan(drive, drive.frames, "key")
+
+
+def test_slices_find_in_a_scan_what_they_find_in_single_images(tmp_path: Path, detect_model: str) -> None:
+    slices = SliceConfig(size_px=320, overlap_px=64)
+    drive = read_drive(make_drive(str(tmp_path), n=3, images={1: b""}))
+    whole, _ = scanner(detect_model).scan(drive, drive.frames, "key")
+    observations, frames = scanner(detect_model, slices=slices).scan(drive, drive.frames, "key")
+    assert frames["status"].to_pylist() == ["ok", "quarantined", "ok"]
+    assert observations.num_rows > whole.num_rows
+    single = roadscan.Detector(detect_model, confidence=0.3, slices=slices, backend="torch")
+    uris = dict(zip(frames["frame_id"].to_pylist(), frames["image_uri"].to_pylist(), strict=True))
+    for frame_id in ("000000", "000002"):
+        found = single.detect(uris[frame_id])
+        boxes = observations.filter(pc.field("frame_id") == frame_id)["box_px"].to_pylist()
+        assert np.allclose(np.array(boxes), found.boxes_xyxy, atol=0.05)

@@ -24,6 +24,7 @@ from roadscan.evaluate.detection.evaluation import (
     kinds_of,
     most_confident,
     notes_on_classes,
+    notes_on_inference,
     notes_on_tasks,
 )
 from roadscan.evaluate.detection.matching import Matches, match
@@ -176,7 +177,12 @@ def compare(
         split=images,
         rows={kind: compare_matches(matches[kind], resamples=resamples) for kind in kinds},
         results=shown,
-        notes=(*images.notes, *notes_on_classes(images, unknown), *notes_on_tasks([*cards.values()], images)),
+        notes=(
+            *images.notes,
+            *notes_on_classes(images, unknown),
+            *notes_on_tasks([*cards.values()], images),
+            *notes_on_inference(inference),
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from roadscan.evaluate.detection.thresholds import Calibration, RecallThresholds
 from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector, Precision
+from roadscan.model.slices import SliceConfig
 from roadscan.progress import OnCount, OnProgress, counter, silent
 
 NAMES_OF_KINDS: dict[Kind, str] = {"box": "boxes", "mask": "masks"}
@@ -37,11 +38,13 @@ class Inference:
         device: torch device; None for the GPU where there is one.
         precision: full is float32, half is faster and changes scores a little.
         batch: images a forward pass.
+        slices: besides the whole image, see it in overlapping slices; None: no.
     """
 
     device: str | None = None
     precision: Precision = "full"
     batch: int = 16
+    slices: SliceConfig | None = None
 
 
 INFERENCE = Inference()
@@ -184,7 +187,12 @@ def evaluate(
             for kind in kinds_of([bundle.card], images)
         },
         results=tuple(results),
-        notes=(*images.notes, *notes_on_classes(images, unknown), *notes_on_tasks([bundle.card], images)),
+        notes=(
+            *images.notes,
+            *notes_on_classes(images, unknown),
+            *notes_on_tasks([bundle.card], images),
+            *notes_on_inference(inference),
+        ),
     )
 
 
@@ -209,7 +217,10 @@ def find(
     detector = _detector(bundle, inference)
     size = bundle.card.image_size_px
     results = []
-    for result in predict(detector, split.root, split.images, split.names, image_size_px=size, batch=inference.batch):
+    for result in predict(
+        detector, split.root, split.images, split.names, image_size_px=size, batch=inference.batch,
+        slices=inference.slices,
+    ):  # fmt: skip
         results.append(result)
         if on_image is not None:
             on_image(len(results), len(split.images))
@@ -268,6 +279,14 @@ def notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
     if unknown_to_data:
         notes.append(f"not scored, as no label has them: {', '.join(unknown_to_data)}")
     return notes
+
+
+def notes_on_inference(inference: Inference) -> list[str]:
+    """How images were seen, where that is not as whole ones alone."""
+    if inference.slices is None:
+        return []
+    settings = ", ".join(f"{name} {value}" for name, value in inference.slices.model_dump(mode="json").items())
+    return [f"each image was seen in slices besides the whole: {settings}"]
 
 
 def most_confident(results: Sequence[ImageResult], confidence: float) -> tuple[ImageResult, ...]:

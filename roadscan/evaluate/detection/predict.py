@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco
 
 from roadscan.dataset.records import LabelledImage
@@ -18,9 +19,12 @@ from roadscan.errors import DatasetError
 from roadscan.evaluate.detection.grid_masks import Rle, crop_logits, draw_outlines
 from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.model.bundle import Bundle
-from roadscan.model.decode import PADDING_GREY, Letterbox, Undecodable, decode, plan_letterbox
+from roadscan.model.decode import PADDING_GREY, Letterbox, Undecodable, plan_letterbox
 from roadscan.model.detector import Detections, Detector, Precision
-from roadscan.model.masks import empty_mask, encode_masks
+from roadscan.model.image_detections import ImageDetections, detect_images
+from roadscan.model.image_input import ImageInput, prepare
+from roadscan.model.masks import empty_mask
+from roadscan.model.slices import SliceConfig
 from roadscan.model.yolo import STRIDE_PX
 
 # As average precision is measured everywhere: nearly all boxes, also those that overlap, also a box's second class.
@@ -49,6 +53,7 @@ def predict(
     shrunk: Shrunk | None = None,
     truths: dict[str, Objects] | None = None,
     threads: int = 1,
+    slices: SliceConfig | None = None,
 ) -> Iterator[ImageResult]:
     """Run a detector over labelled images.
 
@@ -64,6 +69,7 @@ def predict(
         shrunk: small copies, which are used where there are some; the pixels are the same.
         truths: truth by key from an earlier call on these images with this size; what is missing is added.
         threads: load the next batch while one is computed.
+        slices: how images are seen, besides the whole; not with masks on the grid, nor with small copies.
 
     Raises:
         DatasetError: an image cannot be decoded.
@@ -80,18 +86,25 @@ def predict(
     ]
     asked = [(image, letterbox) for letterbox, chosen in batches for image in chosen]
 
-    def load(one: tuple[LabelledImage, Letterbox]) -> Pixels:
+    def load(one: tuple[LabelledImage, Letterbox]) -> ImageInput:
         image, letterbox = one
-        small = shrunk.read(image.key, letterbox.inner_hw)
-        return _pixels(root / image.key, letterbox) if small is None else _place(small, letterbox)
+        small = None if slices else shrunk.read(image.key, letterbox.inner_hw)
+        if small is not None:
+            return ImageInput(letterbox, _place(small, letterbox))
+        return _input(root / image.key, letterbox, slices)
 
     loaded = map_ahead(load, asked, threads, 2 * batch)
     for letterbox, chosen in batches:
-        pixels = np.stack(list(islice(loaded, len(chosen))))
-        for image, found in zip(chosen, detector.infer(pixels), strict=True):
+        inputs = list(islice(loaded, len(chosen)))
+        if mask_size == "grid":
+            seen = detector.infer(np.stack([one.pixels for one in inputs]))
+            found = (_on_the_grid(one, letterbox, names) for one in seen)
+        else:
+            in_images = detect_images(detector, inputs, batch=batch, most_masks=MASKS_PER_IMAGE)
+            found = (_in_the_image(one, letterbox.image_hw, names) for one in in_images)
+        for image, objects in zip(chosen, found, strict=True):
             if image.key not in truths:
                 truths[image.key] = _truth(image, letterbox, mask_size)
-            objects = _found(found, letterbox, names, mask_size)
             yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.condition)
 
 
@@ -106,9 +119,9 @@ def map_ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahea
             yield result
 
 
-def _pixels(path: Path, letterbox: Letterbox) -> Pixels:
+def _input(path: Path, letterbox: Letterbox, slices: SliceConfig | None) -> ImageInput:
     try:
-        return decode(path.read_bytes(), letterbox)
+        return prepare(path.read_bytes(), letterbox, slices)
     except (OSError, Undecodable) as error:
         raise DatasetError(f"{path}: {error}; see 'roadscan dataset check'") from None
 
@@ -134,24 +147,28 @@ def _truth(image: LabelledImage, letterbox: Letterbox, mask_size: MaskSize) -> O
     return Objects(image.boxes_xyxy, image.classes, masks=masks)
 
 
-def _found(found: Detections, letterbox: Letterbox, names: Sequence[str], mask_size: MaskSize) -> Objects:
-    known = np.array([i for i, name in enumerate(found.classes) if name in names], np.int64)
-    boxes = letterbox.to_image(found.boxes_xyxy)[known]
+def _on_the_grid(found: Detections, letterbox: Letterbox, names: Sequence[str]) -> Objects:
+    known = _known(found.classes, names)
     masks = None
     if found.masks is not None:
         drawn = known[:MASKS_PER_IMAGE]
-        if mask_size == "grid":
-            size = found.masks.shape[1:]
-            own = crop_logits(found.masks[drawn], found.boxes_xyxy[drawn])
-        else:
-            size = letterbox.image_hw
-            counts = encode_masks(found.masks[drawn], boxes[: len(drawn)], letterbox)
-            own = tuple({"size": list(size), "counts": c.encode()} if c else _nothing(size) for c in counts)
-        masks = (*own, *[_nothing(size)] * (len(known) - len(drawn)))
+        own = crop_logits(found.masks[drawn], found.boxes_xyxy[drawn])
+        masks = (*own, *[_rle(found.masks.shape[1:], empty_mask(found.masks.shape[1:]))] * (len(known) - len(drawn)))
     classes = np.array([names.index(found.classes[i]) for i in known], np.int64)
-    return Objects(boxes, classes, found.scores[known], masks)
+    return Objects(letterbox.to_image(found.boxes_xyxy)[known], classes, found.scores[known], masks)
 
 
-def _nothing(size_hw: Sequence[int]) -> Rle:
-    """An empty mask: one run of zeros."""
-    return {"size": list(size_hw), "counts": empty_mask((size_hw[0], size_hw[1])).encode()}
+def _in_the_image(found: ImageDetections, image_hw: tuple[int, int], names: Sequence[str]) -> Objects:
+    known = _known(found.classes, names)
+    masks = None if found.masks_rle is None else tuple(_rle(image_hw, found.masks_rle[i]) for i in known)
+    classes = np.array([names.index(found.classes[i]) for i in known], np.int64)
+    return Objects(found.boxes_xyxy[known], classes, found.scores[known], masks)
+
+
+def _known(classes: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Indices of the detections whose class is one of the dataset's."""
+    return np.array([i for i, name in enumerate(classes) if name in names], np.int64)
+
+
+def _rle(size_hw: Sequence[int], counts: str) -> Rle:
+    return {"size": list(size_hw), "counts": counts.encode()}

@@ -1,0 +1,210 @@
+"""Images as the network sees them, whole and in slices -> what is in each, in its own pixels.
+
+Shape suffixes: n detections of all views of an image, the whole and its slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco
+
+from roadscan.model.decode import Letterbox, Pixels
+from roadscan.model.image_input import ImageInput
+from roadscan.model.inference import Detections, Inference
+from roadscan.model.masks import empty_mask, encode_mask
+from roadscan.model.slices import SliceLayout
+
+MAX_DETECTIONS = 300  # an image, as of the whole alone
+SAME_IOU = 0.5  # boxes of two views that overlap by this much, of what both show, are of one object
+
+
+@dataclass(frozen=True)
+class ImageDetections:
+    """What was found in one image, highest score first.
+
+    Attributes:
+        boxes_xyxy: (n, 4) float32, pixels of the image.
+        scores: (n,) float32.
+        classes: n class names.
+        masks_rle: n masks as COCO's compressed RLE of the image's size; None of a detection model.
+    """
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+    masks_rle: tuple[str, ...] | None = None
+
+
+NOTHING = ImageDetections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
+
+
+def detect_images(
+    detector: Inference, images: Sequence[ImageInput], *, batch: int, most_masks: int = MAX_DETECTIONS
+) -> Iterator[ImageDetections]:
+    """Images -> what is in each, in their order.
+
+    Args:
+        detector: the model.
+        images: whose wholes are of one size in the network.
+        batch: inputs a forward pass.
+        most_masks: of an image are drawn; the others, whose scores are lower, are empty.
+    """
+    wholes = _infer(detector, [image.pixels for image in images], batch)
+    slices = _infer(detector, [part for image in images if image.slices is not None for part in image.slices], batch)
+    for image, whole in zip(images, list(wholes), strict=True):
+        yield in_image(image, whole, list(islice(slices, image.passes - 1)), most_masks)
+
+
+def _infer(detector: Inference, inputs: Sequence[Pixels], batch: int) -> Iterator[Detections]:
+    for _, alike in groupby(inputs, key=np.shape):
+        while part := list(islice(alike, batch)):
+            yield from detector.infer(np.stack(part))
+
+
+def in_image(
+    image: ImageInput, whole: Detections, slices: Sequence[Detections] = (), most_masks: int = MAX_DETECTIONS
+) -> ImageDetections:
+    """What was found in an image's views -> what is in the image, each object once.
+
+    Two views' boxes are of one object where they agree on what both views show. It gets the surest box that no slice's
+    border cuts; where all are cut, what they cover together. What one view told apart stays apart.
+
+    Args:
+        image: the views.
+        whole: found in the whole image; boxes in pixels of the input.
+        slices: likewise, in each slice.
+        most_masks: are drawn.
+    """
+    views = [_View(whole, image.letterbox)]
+    if image.layout is not None:
+        origins = image.layout.origins_xy
+        views += [_View(found, image.layout.letterbox, xy) for found, xy in zip(slices, origins, strict=True)]
+    size = image.letterbox.image_hw
+    place_n = [(view, row) for view in views for row in range(len(view.found.scores))]
+    boxes_n4 = np.concatenate([view.boxes_xyxy for view in views])
+    scores_n = np.concatenate([view.found.scores for view in views])
+    classes = [view.found.classes[row] for view, row in place_n]
+    groups = [[n] for n in range(len(place_n))]
+    if image.layout is not None:
+        groups = _by_object(
+            _Seen(
+                boxes_n4.astype(np.float64),
+                scores_n,
+                np.array(classes, np.str_),
+                np.repeat([view.window_xyxy for view in views], [len(view.found.scores) for view in views], axis=0),
+                np.concatenate([view.is_cut(image.layout) for view in views]),
+            )
+        )
+    first = [group[0] for group in groups]
+    boxes = [[*boxes_n4[group, :2].min(0), *boxes_n4[group, 2:].max(0)] for group in groups]
+    masks = None
+    if whole.masks is not None:
+        drawn = [_joined([view.mask(row, size) for view, row in map(place_n.__getitem__, group)], size)
+                 for group in groups[:most_masks]]  # fmt: skip
+        masks = (*drawn, *[empty_mask(size)] * (len(groups) - len(drawn)))
+    return ImageDetections(
+        np.array(boxes, np.float32).reshape(-1, 4), scores_n[first], tuple(classes[n] for n in first), masks
+    )
+
+
+class _View:
+    """What was found in one view of an image.
+
+    Args:
+        found: boxes (k, 4) in pixels of the input.
+        letterbox: how the view lies in the input.
+        origin_xy: its left and top in the image.
+    """
+
+    def __init__(self, found: Detections, letterbox: Letterbox, origin_xy: tuple[int, int] = (0, 0)) -> None:
+        self.found, self._letterbox, self._origin_xy = found, letterbox, origin_xy
+        self._boxes_xyxy = letterbox.to_image(found.boxes_xyxy)
+        self._offset = np.array(origin_xy * 2, np.float32)
+
+    @property
+    def boxes_xyxy(self) -> npt.NDArray[np.float32]:
+        """(k, 4), pixels of the image."""
+        return self._boxes_xyxy + self._offset
+
+    @property
+    def window_xyxy(self) -> npt.NDArray[np.float32]:
+        """What the view shows, in pixels of the image."""
+        return self._offset + np.array([0, 0, *self._letterbox.image_hw[::-1]], np.float32)
+
+    def is_cut(self, layout: SliceLayout) -> npt.NDArray[np.bool_]:
+        """(k,), whether an object may go on beyond the view."""
+        return layout.is_cut(self.boxes_xyxy, self.window_xyxy)
+
+    def mask(self, row: int, image_hw: tuple[int, int]) -> str:
+        """A detection's mask in the image."""
+        assert self.found.masks is not None
+        plane, box = self.found.masks[row], self._boxes_xyxy[row]
+        return encode_mask(plane, box, self._letterbox, origin_xy=self._origin_xy, image_hw=image_hw)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The detections of all views of an image; columns of n."""
+
+    boxes_n4: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.str_]
+    windows_n4: npt.NDArray[np.float32]
+    is_cut: npt.NDArray[np.bool_]
+
+    def shows(self, n: int, others: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Which of the others are detection n's object in another view."""
+        windows = self.windows_n4[others]
+        shared = np.concatenate(
+            [np.maximum(windows[:, :2], self.windows_n4[n, :2]), np.minimum(windows[:, 2:], self.windows_n4[n, 2:])], 1
+        )
+        mine, theirs = _clip(self.boxes_n4[n][None], shared), _clip(self.boxes_n4[others], shared)
+        both = _area(_clip(mine, theirs))
+        agree = both > SAME_IOU * (_area(mine) + _area(theirs) - both)
+        another_view = (windows != self.windows_n4[n]).any(1)
+        same: npt.NDArray[np.bool_] = agree & another_view & (self.classes[others] == self.classes[n])
+        return same
+
+
+def _by_object(seen: _Seen) -> list[list[int]]:
+    """Detections by the object that they are kept for, surest first; what another one stands for is left out."""
+    order = np.lexsort((np.arange(len(seen.scores)), -seen.scores, seen.is_cut))
+    left = np.ones(len(order), np.bool_)
+    groups = []
+    for n in order:
+        if not left[n]:
+            continue
+        group, left[n] = [int(n)], False
+        for one in group:  # which grows: a long object goes through one slice after another
+            others = np.flatnonzero(left)
+            same = others[seen.shows(one, others)]
+            left[same] = False
+            if seen.is_cut[n]:
+                group += [int(other) for other in same]
+        groups.append(group)
+    groups.sort(key=lambda group: -seen.scores[group[0]])
+    return groups[:MAX_DETECTIONS]
+
+
+def _clip(boxes_n4: npt.NDArray[np.float64], to_n4: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What of each box lies in another one; of no size where nothing does."""
+    low = np.maximum(boxes_n4[:, :2], to_n4[:, :2])
+    return np.concatenate([low, np.maximum(np.minimum(boxes_n4[:, 2:], to_n4[:, 2:]), low)], 1)
+
+
+def _area(boxes_n4: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    area: npt.NDArray[np.float64] = (boxes_n4[:, 2:] - boxes_n4[:, :2]).prod(1)
+    return area
+
+
+def _joined(masks: Sequence[str], image_hw: tuple[int, int]) -> str:
+    """The union of masks."""
+    if len(masks) == 1:
+        return masks[0]
+    counts: bytes = coco.merge([{"size": list(image_hw), "counts": mask.encode()} for mask in masks])["counts"]
+    return counts.decode()
