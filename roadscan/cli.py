@@ -30,6 +30,7 @@ from roadscan.terminal import (
     epoch_progress,
     errors,
     hush,
+    print_ablation_plan,
     print_backends,
     print_config,
     print_facts,
@@ -44,6 +45,7 @@ from roadscan.terminal import (
     print_tables,
     print_training,
     progress,
+    run_progress,
     trial_progress,
 )  # fmt: skip
 
@@ -255,6 +257,23 @@ def tune(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
         summary = run_tune(settings, bar)
     print_sweep(bar.trials, summary, settings.metric)
     return 0
+
+
+@app.command()
+def ablate(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+    """Train and test each loss with each size and seed; say what it gains. Run again, it goes on where it stopped."""
+    from roadscan.ablate.config import AblateConfig
+    from roadscan.ablate.run import plan_ablation, run_ablation
+
+    settings = load_config(AblateConfig, config, overrides or [])
+    if dry_run:
+        print_ablation_plan(settings, plan_ablation(settings))
+        return print_config(settings)
+    with run_progress() as bar:
+        summary = run_ablation(settings, bar)
+    print_tables(summary.tables, summary.notes)
+    print_facts({"ablation": summary.ablation, "runs": summary.runs})
+    return int(summary.runs["failed"] > 0)
 
 
 @app.command()

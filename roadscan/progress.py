@@ -18,6 +18,7 @@ class Progress:
         unit: of both, in the plural, such as ``frames``; a stage may go on with another unit.
         facts: what else the stage knows now. ``scan``: detections. ``train``: step, steps and losses of the epoch under
             way, or history, one row for each epoch that is done. ``tune``: trials, one row for each that was started.
+            ``ablate``: runs, the state of each.
     """
 
     stage: str

@@ -386,6 +386,75 @@ ASSET_TIMELINE = _schema(
     ("state", pa.string(), True),
 )
 
+FOUND = _schema(
+    "One row a box that a training's finished model finds in the images of a split, however low its score.",
+    ("image_key", pa.string(), "of the image, below the dataset's root"),
+    ("class", pa.string()),
+    ("score", pa.float32(), "of the model, 0 to 1"),
+    ("box_px", _BOX, "xyxy, pixels of the original image"),
+    ("mask_rle", pa.string(), True, "COCO compressed RLE of the original image's size; empty for boxes"),
+)
+
+ABLATION_RUNS = _schema(
+    "One row a training of an ablation. Scores are of its model file on the tested split, as shares.",
+    ("run", pa.string(), "name of its folder"),
+    ("variant", pa.string(), "YOLOv8 size"),
+    ("loss", pa.string(), "its name in the ablation"),
+    ("seed", pa.int64(), "of weights, order and augmentation"),
+    ("state", pa.string(), "complete | failed | waiting"),
+    ("failure", pa.string(), True, "why it failed"),
+    ("split", pa.string(), "that was tested on"),
+    ("images", pa.int32(), "of the split"),
+    ("objects", pa.int32(), "of the split"),
+    ("map50", pa.float64(), True, "of boxes; COCO's 101-point mAP at overlap 0.5"),
+    ("map50_95", pa.float64(), True, "of boxes; mean over overlaps 0.5 to 0.95"),
+    ("precision", pa.float64(), True, "of boxes; mean over classes, at `confidence`"),
+    ("recall", pa.float64(), True, "of boxes; mean over classes, at `confidence`"),
+    ("f1", pa.float64(), True, "of boxes; harmonic mean of `precision` and `recall`"),
+    ("confidence", pa.float64(), True, "where the smoothed mean F1 is greatest on the tested images"),
+    ("calibration_error", pa.float64(), True, "of boxes; expected calibration error of scores from 0.05"),
+    ("mask_map50", pa.float64(), True, "as `map50`, of masks; null where boxes are trained"),
+    ("mask_map50_95", pa.float64(), True, "as `map50_95`, of masks"),
+    ("mask_precision", pa.float64(), True, "as `precision`, of masks"),
+    ("mask_recall", pa.float64(), True, "as `recall`, of masks"),
+    ("mask_f1", pa.float64(), True, "as `f1`, of masks"),
+    ("mask_confidence", pa.float64(), True, "as `confidence`, of masks"),
+    ("mask_calibration_error", pa.float64(), True, "as `calibration_error`, of masks"),
+    ("epochs", pa.int32(), True, "trained"),
+    ("best_epoch", pa.int32(), True, "whose weights are the model: the best of the validation split"),
+    ("parameters", pa.int64(), "of the network"),
+    ("latency_ms", pa.float64(), "from one square image in memory to its detections, on `latency_device`"),
+    ("latency_device", pa.string(), "such as cpu, 2 cores or cuda: NVIDIA L4"),
+    ("device", pa.string(), True, "that it was trained on"),
+    ("gpu_h", pa.float64(), True, "GPU hours of its training steps; 0 on CPUs"),
+    ("cpu_h", pa.float64(), True, "core hours of its training steps: of all cores that its workers hold"),
+    ("loss_settings", pa.string(), "the fields of train.loss, as JSON"),
+    ("dataset_sha256", pa.string(), True, "digest of names, splits, labels and images"),
+    ("model_sha256", pa.string(), True),
+    ("run_uri", pa.string(), "its folder, with model file, history and what it found"),
+    ("replay", pa.string(), "the command that trains it again, alone"),
+)
+
+ABLATION_DIFFERENCES = _schema(
+    "One row a loss, a variant and a part of the tested split: what the loss gains over the baseline, as shares.",
+    ("kind", pa.string(), "box | mask"),
+    ("loss", pa.string(), "its name in the ablation"),
+    ("baseline", pa.string(), "the loss that it is held against"),
+    ("variant", pa.string(), "YOLOv8 size; all: mean over the variants"),
+    ("part", pa.string(), "all | class | size | frequency | condition"),
+    (
+        "of",
+        pa.string(),
+        "the class, size, frequency or condition; of part all the metric, and elsewhere it is mAP50-95",
+    ),
+    ("difference", pa.float64(), True, "mean over the seeds; null where there is no truth"),
+    ("low", pa.float64(), True, "lower end of the 95% interval over drives and seeds; null with one drive"),
+    ("high", pa.float64(), True, "upper end"),
+    ("between_seeds", pa.float64(), True, "standard deviation of the difference between seeds; null with one"),
+    ("seeds", pa.int32(), "that both losses have"),
+    ("verdict", pa.string(), "gain | loss | no gain (the interval holds 0) | unknown (there is none)"),
+)
+
 #: Every table of a warehouse, by name.
 TABLES = {
     "observations": OBSERVATIONS,

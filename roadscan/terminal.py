@@ -22,11 +22,14 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from roadscan.config import Config, dump_config
+from roadscan.config import Config, dump_config, overrides_of
 from roadscan.progress import Progress
 from roadscan.tune.space import describe
 
 if TYPE_CHECKING:
+    from roadscan.ablate.config import AblateConfig
+    from roadscan.ablate.run import AblationPlan
+    from roadscan.ablate.state import RunState
     from roadscan.doctor import Finding
     from roadscan.evaluate.detection.tables import ScoreTable
     from roadscan.evaluate.register.evaluation import RegisterEvaluation
@@ -174,6 +177,34 @@ class trial_progress(_Live):  # noqa: N801 - used as a function, as `progress` i
         self._bar.update(self._task, description=f"running: {running}", completed=now.done, total=now.total)
 
 
+class run_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
+    """A line for each run of an ablation that started or ended; in a terminal, also how far those are that run."""
+
+    def __init__(self) -> None:
+        super().__init__("starting runs", console, MofNCompleteColumn(), TimeElapsedColumn())
+        self._shown: dict[str, str] = {}
+
+    def __call__(self, now: Progress) -> None:
+        """Show how far the ablation is."""
+        runs: Sequence[RunState] = now.facts.get("runs", ())
+        if not self._shown and (done := sum(one.state == "complete" for one in runs)):
+            self._to.print(f"{done} of {len(runs)} runs are done already")
+            self._shown = {one.run.name: "complete" for one in runs if one.state == "complete"}
+        for one in runs:
+            if one.state != "waiting" and self._shown.get(one.run.name) != one.state:
+                self._shown[one.run.name] = one.state
+                self._to.print(run_in_words(one), markup=False, soft_wrap=True)
+        running = ", ".join(f"{one.run.name} at epoch {one.epochs}" for one in runs if one.state == "running")
+        text = f"running: {running}" if running else now.unit
+        self._bar.update(self._task, description=text, completed=now.done, total=now.total)
+
+
+def run_in_words(one: RunState) -> str:
+    """A run of an ablation in one line."""
+    run = one.run
+    return f"{one.state:<8} {run.variant} {run.loss}, seed {run.seed}{f': {one.failure}' if one.failure else ''}"
+
+
 def trial_in_words(row: TrialRow) -> str:
     """A trial in one line."""
     settings = " ".join(f"{field}={_short(value)}" for field, value in row.settings.items())
@@ -264,6 +295,22 @@ def print_plan(config: TuneConfig, plan: SweepPlan) -> None:
     console.print(room)
     epochs = config.train.epochs
     console.print(f"{config.trials} trials of at most {epochs} epochs: at most {config.trials * epochs} epochs")
+
+
+def print_ablation_plan(config: AblateConfig, plan: AblationPlan) -> None:
+    """What an ablation will train, and what it asks of the cluster."""
+    losses = Table("loss", "settings", box=SIMPLE_HEAD)
+    for name, loss in config.losses.items():
+        settings = " ".join(overrides_of(loss)) or "the defaults"
+        losses.add_row(escape(f"{name}{' (baseline)' if name == config.baseline_loss else ''}"), escape(settings))
+    console.print(losses)
+    room = Table("variant", "workers of a run", "runs at once, if all have it", box=SIMPLE_HEAD)
+    for variant, placement in plan.cluster.placements.items():
+        room.add_row(variant, str(placement), str(plan.cluster.at_once[variant]))
+    console.print(room)
+    runs, left = len(plan.checked.runs), len(plan.checked.runs) - len(plan.complete)
+    cells = f"{len(config.losses)} losses x {len(config.variants)} variants x {len(config.seeds)} seeds"
+    console.print(f"{cells}: {runs} runs of {config.train.epochs} epochs, {left} of them to do")
 
 
 def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Holder | None) -> None:

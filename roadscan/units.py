@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 UNITS = {
-    "m": "m", "km": "km", "m2": "m²", "deg": "°", "px": "px", "s": "s", "h": "h", "mps": "m/s", "megapixels": "MP",
+    "m": "m", "km": "km", "m2": "m²", "deg": "°", "px": "px", "ms": "ms", "s": "s", "h": "h", "mps": "m/s",
+    "megapixels": "MP",
 }  # fmt: skip
 UNITLESS = {"hsv_h", "hsv_s"}  # hue and saturation, in parts of the whole
 DEGREES = {"lon", "lat"}

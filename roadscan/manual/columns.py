@@ -38,6 +38,15 @@ def drive_frames() -> TableFacts:
     return _facts(schemas.DRIVE_FRAMES)
 
 
+def training_tables() -> dict[str, TableFacts]:
+    """The tables that trainings and ablations leave, by what they are."""
+    return {
+        "what a model finds in a split": _facts(schemas.FOUND),
+        "an ablation's runs": _facts(schemas.ABLATION_RUNS),
+        "an ablation's differences": _facts(schemas.ABLATION_DIFFERENCES),
+    }
+
+
 def _facts(schema: pa.Schema) -> TableFacts:
     columns = (Column(field.name, str(field.type), field.nullable, *schemas.described(field)) for field in schema)
     return TableFacts(schema.metadata[b"description"].decode(), tuple(columns))

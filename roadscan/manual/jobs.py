@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from roadscan.config import Config
 
 JobName: TypeAlias = Literal[
-    "ingest", "simulate", "scan", "inventory", "nightly", "report", "train", "tune", "demo", "demo_model"
+    "ingest", "simulate", "scan", "inventory", "nightly", "report", "train", "tune", "ablate", "demo", "demo_model"
 ]
 
 
@@ -50,6 +50,11 @@ JOBS: dict[JobName, Job] = {
         "roadscan.tune.config:TuneConfig",
         "roadscan tune CONFIG",
         frozenset({"train.name", "train.runs", "train.out"}),  # a sweep names and keeps its trials itself
+    ),
+    "ablate": Job(
+        "roadscan.ablate.config:AblateConfig",
+        "roadscan ablate CONFIG",
+        frozenset({f"train.{field}" for field in ("name", "runs", "out", "variant", "loss", "seed")}),  # each run's own
     ),
     "demo": Job("roadscan.demo.run:DemoConfig", "roadscan demo OUT --set name=value"),
     "demo_model": Job("roadscan.demo.model:DemoModelConfig", "python jobs/demo_model.py CONFIG"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from roadscan.config import Config
-from roadscan.manual.columns import Column, drive_frames, warehouse_tables
+from roadscan.manual.columns import Column, drive_frames, training_tables, warehouse_tables
 from roadscan.manual.fields import FieldFacts, describe, first_sentence
 from roadscan.manual.jobs import JOBS, Job
 
@@ -18,8 +18,8 @@ def config_tables() -> str:
 
 
 def schema_tables() -> str:
-    """Every column of every table: a drive's, then a warehouse's."""
-    tables = {"a drive's frames": drive_frames(), **warehouse_tables()}
+    """Every column of every table: a drive's, a warehouse's, those of trainings."""
+    tables = {"a drive's frames": drive_frames(), **warehouse_tables(), **training_tables()}
     return "\n\n".join(
         f"### {name}\n\n{table.description}\n\n{_columns(table.columns)}" for name, table in tables.items()
     )

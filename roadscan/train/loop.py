@@ -151,9 +151,10 @@ class _TrainLoop:
         mean = _mean_over_ranks(totals / max(counted, 1))
         losses = dict(zip(self.criterion.loss_names, (round(v, 6) for v in mean.tolist()), strict=True))
         times = {"seconds": round(ends[-1] - ends[0], 1), "step_seconds": round(median(np.diff(ends)), 4)}
-        facts = {"workers": self.ranks.world_size, "skipped_steps": steps - counted}
+        size = {"workers": self.ranks.world_size, "cpus_per_worker": self.ranks.cpus}
+        skipped = {"skipped_steps": steps - counted}
         state.epoch += 1
-        state.history.append(broadcast({"epoch": state.epoch, "lr": rate, **facts, **times, **losses}))
+        state.history.append(broadcast({"epoch": state.epoch, "lr": rate, **size, **skipped, **times, **losses}))
 
     def _step(self, micro_batches: Iterator[dict[str, torch.Tensor]]) -> torch.Tensor | None:
         """This rank's part of a batch -> the mean of each loss over its images, once stepped; None if skipped."""

@@ -1,4 +1,4 @@
-"""The results of a run: the model file with its card, pictures, and a summary."""
+"""The results of a run: the model file with its card, what it finds in val and test, pictures, and a summary."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch.distributed as dist
 from roadscan import __version__
 from roadscan.dataset.records import Dataset, Task
 from roadscan.evaluate.detection.evaluation import most_confident
+from roadscan.evaluate.detection.found import found_bytes
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.predict import measuring_detector, predict
@@ -61,6 +62,11 @@ class TrainSummary:
         return TrainSummary(**json.loads(store.read(SUMMARY)))
 
 
+def found_name(split: str) -> str:
+    """A split -> the name of the file with what the finished model finds there."""
+    return f"{split}-found.parquet"
+
+
 def write_result(
     state: State, dataset: Dataset, config: TrainConfig, origin: str, store: Store, device: torch.device
 ) -> TrainSummary:
@@ -83,6 +89,7 @@ def write_result(
         if not dataset.splits.get(split):
             continue
         found = _predictions(Bundle(card, weights, ""), dataset, split, device)
+        store.write(found_name(split), found_bytes(found, dataset.names, state.identity["dataset"]))
         for kind in KINDS[dataset.task]:
             matches = match(found, dataset.names, kind=kind)
             scores = score(found, dataset.names, kind=kind, matches=matches)

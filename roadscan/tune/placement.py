@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from roadscan.errors import ConfigError
+from roadscan.model.bundle import Variant
 from roadscan.nodes import RESOLUTION, Node, shares
 from roadscan.train.config import TrainConfig
 from roadscan.train.placement import Placement, nodes_to_plan_with, place
@@ -57,23 +58,46 @@ def place_trials(config: TuneConfig, nodes: Sequence[Node], *, grows: bool) -> S
     Raises:
         ConfigError: there is no room for a variant.
     """
-    execution = config.train.execution
+    trains = {variant: config.trial({"variant": variant}) for variant in config.variants}
+    return place_variants(trains, nodes, grows=grows, max_concurrent=config.max_concurrent, field="space.variant")
+
+
+def place_variants(
+    trains: Mapping[Variant, TrainConfig],
+    nodes: Sequence[Node],
+    *,
+    grows: bool,
+    max_concurrent: int | None,
+    field: str = "variants",
+) -> SweepPlan:
+    """A training of each variant and the nodes -> where such trainings run, and how many at once.
+
+    Args:
+        trains: by variant; what the cluster grows to is the first one's.
+        nodes: that the cluster has now.
+        grows: whether others may join them.
+        max_concurrent: trainings at once, at most; None for as many as there is room for.
+        field: that names the variants, for messages.
+
+    Raises:
+        ConfigError: there is no room for a variant.
+    """
+    execution = next(iter(trains.values())).execution
     stated = nodes_to_plan_with(execution, nodes, grows=grows) if execution.grows_to else None
     offered = stated if stated is not None else nodes
-    is_autoscaled = grows and stated is None and config.max_concurrent is not None
-    plan = SweepPlan({}, {}, None if is_autoscaled else offered, config.max_concurrent)
-    for variant in config.variants:
-        train = config.trial({"variant": variant})
+    is_autoscaled = grows and stated is None and max_concurrent is not None
+    plan = SweepPlan({}, {}, None if is_autoscaled else offered, max_concurrent)
+    for variant, train in trains.items():
         try:
-            found = place(train, nodes, grows=grows, copies=_copies(config, train, offered))
+            found = place(train, nodes, grows=grows, copies=_copies(train, offered, max_concurrent))
         except ConfigError as error:
-            raise ConfigError(f"variant {variant}: {error}; or leave it out of space.variant") from None
+            raise ConfigError(f"variant {variant}: {error}; or leave it out of {field}") from None
         plan.placements[variant] = found
         plan.at_once[variant] = next(n for n in itertools.count() if not plan.has_room([variant] * (n + 1)))
         if plan.at_once[variant] == 0:
             raise ConfigError(
                 f"variant {variant}: a trial needs {found}, which the cluster has not; lower "
-                f"by_variant.{variant}.execution.workers, leave it out of space.variant, or say in "
+                f"by_variant.{variant}.execution.workers, leave it out of {field}, or say in "
                 "train.execution.grows_to what the cluster grows to"
             )
     return plan
@@ -98,12 +122,12 @@ def fits(nodes: Sequence[Node], workers: Sequence[Demand]) -> bool:
     return True
 
 
-def _copies(config: TuneConfig, train: TrainConfig, offered: Sequence[Node]) -> int:
+def _copies(train: TrainConfig, offered: Sequence[Node], max_concurrent: int | None) -> int:
     """How many trials share the CPUs where none are stated: all that the GPUs allow at once, else one."""
     execution = train.execution
     workers = sum(int(node.gpus) for node in offered) * shares(execution.gpus_per_worker)
     by_gpus = workers // execution.fewest_most[1] if execution.gpu is not False else 1
-    return config.max_concurrent or max(1, by_gpus)
+    return max_concurrent or max(1, by_gpus)
 
 
 def _worker_demands(placement: Placement) -> list[Demand]:
