@@ -26,6 +26,7 @@ from roadscan.ablate.measures import Measure, Measured
 from roadscan.arrays import Floats
 from roadscan.evaluate.bootstrap import LEVEL, percentile_interval
 
+LEVELS, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # bounds of shares, and of their differences
 Verdict: TypeAlias = Literal["gain", "loss", "no gain", "unknown"]
 
 
@@ -54,12 +55,13 @@ class Pooled:
         return "gain" if self.low > 0 else "loss" if self.high < 0 else "no gain"
 
 
-def pool(values: Floats, drawn: Floats, level: float = LEVEL) -> Pooled:
+def pool(values: Floats, drawn: Floats, bounds: tuple[float, float], level: float = LEVEL) -> Pooled:
     """A number of every seed, and the same on resamples -> their mean and its interval.
 
     Args:
         values: (s,) on the images as they are.
         drawn: (s, b) on the same resamples; b may be 0.
+        bounds: within which any value lies, and so the interval.
         level: share of such intervals that hold the true value.
     """
     value, n = float(values.mean()), len(values)
@@ -67,13 +69,14 @@ def pool(values: Floats, drawn: Floats, level: float = LEVEL) -> Pooled:
     between = float(values.std(ddof=1)) if n > 1 else float("nan")
     seeds = float(student.ppf((1 + level) / 2, n - 1)) * between / np.sqrt(n) if n > 1 else 0.0
     below, above = max(value - low, 0.0), max(high - value, 0.0)  # NaN stays: max of (NaN, 0) is its first
-    return Pooled(value, value - float(np.hypot(below, seeds)), value + float(np.hypot(above, seeds)), between, n)
+    low, high = np.clip([value - np.hypot(below, seeds), value + np.hypot(above, seeds)], *bounds)
+    return Pooled(value, float(low), float(high), between, n)
 
 
 def pooled(runs: Sequence[Measured], level: float = LEVEL) -> dict[Measure, Pooled]:
     """Runs that differ in their seed alone -> the mean of each measure and its interval."""
     values, drawn = np.stack([run.values for run in runs]), np.stack([run.drawn for run in runs])
-    return {one: pool(values[:, i], drawn[:, i], level) for i, one in enumerate(runs[0].measures)}
+    return {one: pool(values[:, i], drawn[:, i], LEVELS, level) for i, one in enumerate(runs[0].measures)}
 
 
 def differences(
@@ -96,4 +99,4 @@ def differences(
     values = np.stack([np.mean([ours.values - theirs.values for ours, theirs in pair], axis=0) for pair in pairs])
     drawn = np.stack([np.mean([ours.drawn - theirs.drawn for ours, theirs in pair], axis=0) for pair in pairs])
     measures = next(iter(baseline[0].values())).measures
-    return {one: pool(values[:, i], drawn[:, i], level) for i, one in enumerate(measures)}
+    return {one: pool(values[:, i], drawn[:, i], DIFFERENCES, level) for i, one in enumerate(measures)}

@@ -154,4 +154,4 @@ def _measure(task: Task, train: str, placement: Placement) -> Latency:
     network = task, config.variant, config.activation, config.image_size_px
     ms = measure_latency(*network, placement.cpus, holds_gpu=holds_gpu)
     name = device_name(this_device(holds_gpu))
-    return Latency(ms, name if name != "cpu" else f"cpu, {placement.cpus} cores")
+    return Latency(ms, name if name != "cpu" else f"cpu, {placement.cpus} core{'s' * (placement.cpus > 1)}")

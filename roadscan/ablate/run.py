@@ -102,7 +102,10 @@ def write_ablation(made: Ablation, cluster: SweepPlan, store: Store) -> Ablation
     tables = result_tables(made)
     store.write(RUNS_TABLE, parquet(runs_table(made, cluster)))
     store.write(DIFFERENCES, parquet(differences_rows(made)))
-    text = [*(table.markdown() for table in tables), "".join(f"- {note}\n" for note in made.notes)]
+    text = [
+        *(table.markdown() for table in result_tables(made, wide=True)),
+        "".join(f"- {note}\n" for note in made.notes),
+    ]
     store.write(TABLES, "\n".join(text).encode())
     runs = {"complete": len(made.results), "failed": len(made.failures)}
     return AblationSummary(store.uri, runs, tables, made.notes)

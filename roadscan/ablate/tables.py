@@ -6,7 +6,8 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from statistics import mean
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,54 +26,69 @@ from roadscan.model.bundle import Variant
 from roadscan.tune.placement import SweepPlan
 from roadscan.tune.results import replay
 
+Groups: TypeAlias = "list[tuple[str, tuple[Variant, ...]]]"  # variants to take the mean over, by a name
 NOTE_ON_PARTS = "of 20 intervals where nothing differs, one does not hold 0"
 
 
-def result_tables(made: Ablation) -> list[ScoreTable]:
-    """For boxes and masks: a table of the variants for each loss; what each loss gains; the same by part."""
+def result_tables(made: Ablation, *, wide: bool = False) -> list[ScoreTable]:
+    """Tables to read: of the variants for each loss, of what each loss gains, and of the same by part.
+
+    Args:
+        made: what the ablation came to.
+        wide: for a page; else they fit 80 columns: by part for the mean over the variants alone.
+    """
     tables: list[ScoreTable] = []
     others = [loss for loss in made.config.losses if loss != made.config.baseline_loss]
     for kind in made.tested.kinds:
-        tables += [variants_table(made, loss, kind) for loss in made.config.losses]
+        tables += [variants_table(made, loss, kind, wide=wide) for loss in made.config.losses]
         if others:
-            tables.append(differences_table(made, others, kind))
-        tables += [parts_table(made, loss, kind) for loss in others]
-    return tables
+            tables.append(differences_table(made, others, kind, wide=wide))
+        tables += [parts_table(made, loss, kind, _groups(made)[0 if wide else -1 :]) for loss in others]
+    return tables if wide else [*tables, costs_table(made)]
 
 
-def variants_table(made: Ablation, loss: str, kind: Kind) -> ScoreTable:
-    """The published columns of every variant with one loss, and what each costs."""
-    device = _devices(made)
-    header = [
-        "variant", *COLUMNS.values(), "ECE", "parameters", "ms an image", "GPU h" if "cuda" in device else "core h",
-    ]  # fmt: skip
-    rows = [_variant_row(made, variant, loss, kind) for variant in made.config.variants]
-    latency = " and ".join(sorted({one.device for one in made.latencies.values()}))
-    caption = (
-        f"percent; {_how(made)}; P, R, F1 where F1 is greatest on these images; ECE is the expected calibration error; "
-        f"ms on {latency}; hours of a training's steps, on {device or 'nothing yet'}"
-    )
+def variants_table(made: Ablation, loss: str, kind: Kind, *, wide: bool) -> ScoreTable:
+    """The published columns of every variant with one loss; where there is room, also what each costs."""
+    rows = []
+    for variant in made.config.variants:
+        level = made.level(variant, loss, kind)
+        cells = [_level(level[Measure("all", metric)]) if level else Cell(NOTHING) for metric in METRICS]
+        rows.append([variant, *cells, *(_costs(made, variant, loss) if wide else ())])
     split = made.tested.split
-    where = f"{split.name} split, {len(split.images)} images, {split.drives} drives"
-    return ScoreTable(f"{loss}, {NAMES_OF_KINDS[kind]}: {where}", header, rows, caption)
+    title = f"{loss}, {NAMES_OF_KINDS[kind]}: {split.name} split, {len(split.images)} images, {split.drives} drives"
+    caption = f"percent; {_how(made)}; P, R, F1 where F1 is greatest on these images"
+    header = ["variant", *COLUMNS.values(), *(_cost_columns(made) if wide else ())]
+    return ScoreTable(title, header, rows, f"{caption}; {_how_costs(made)}" if wide else caption)
 
 
-def differences_table(made: Ablation, losses: Sequence[str], kind: Kind) -> ScoreTable:
+def costs_table(made: Ablation) -> ScoreTable:
+    """What each variant and loss costs, and how far its scores are from probabilities."""
+    rows = [
+        [loss, variant, *_costs(made, variant, loss)] for loss in made.config.losses for variant in made.config.variants
+    ]
+    return ScoreTable("calibration and cost", ["loss", "variant", *_cost_columns(made)], rows, _how_costs(made))
+
+
+def differences_table(made: Ablation, losses: Sequence[str], kind: Kind, *, wide: bool) -> ScoreTable:
     """What each loss gains over the baseline, for each variant and for their mean."""
+    metrics = METRICS if wide else ("map50", "map50_95", "f1_of_means")
     rows: list[list[Cell | str]] = []
     for loss in losses:
         for name, variants in _groups(made):
             found = made.difference(variants, loss, kind)
-            cells = [_change(found[Measure("all", metric)]) if found else Cell(NOTHING) for metric in METRICS]
+            cells = [_change(found[Measure("all", metric)]) if found else Cell(NOTHING) for metric in metrics]
             rows.append([loss, name, *cells, found[Measure("all", "map50_95")].verdict if found else "unknown"])
     title = f"{NAMES_OF_KINDS[kind]}: difference to {made.config.baseline_loss}, in percentage points"
-    caption = f"{_how(made)}; paired by seed and by drive; bold where the interval does not hold 0"
-    return ScoreTable(title, ["loss", "variant", *COLUMNS.values(), "mAP50-95"], rows, caption)
+    caption = (
+        f"{_how(made)}; paired by seed and by drive; bold where the interval does not hold 0; last, what it says of "
+        "mAP50-95"
+    )
+    header = ["loss", "variant", *(COLUMNS[metric] for metric in metrics), "verdict"]
+    return ScoreTable(title, header, rows, caption)
 
 
-def parts_table(made: Ablation, loss: str, kind: Kind) -> ScoreTable:
-    """What a loss gains over the baseline by class, size, frequency and condition."""
-    groups = _groups(made)
+def parts_table(made: Ablation, loss: str, kind: Kind, groups: Groups) -> ScoreTable:
+    """What a loss gains over the baseline by class, size, frequency and condition; the verdict is on the last group."""
     found = {name: made.difference(variants, loss, kind) for name, variants in groups}
     measures = next((list(one) for one in found.values() if one), [])
     rows: list[list[Cell | str]] = []
@@ -80,7 +96,7 @@ def parts_table(made: Ablation, loss: str, kind: Kind) -> ScoreTable:
         if one.part == "all":
             continue
         cells = [_change(part[one]) if part else Cell(NOTHING) for part in found.values()]
-        last = found[groups[-1][0]]
+        last = [*found.values()][-1]
         verdict = last[one].verdict if last else "unknown"
         rows.append([f"{one.part} {one.of}", str(made.truths.get(one, 0)), *cells, verdict])
     title = f"{loss} against {made.config.baseline_loss}, {NAMES_OF_KINDS[kind]}: mAP50-95 by part"
@@ -89,8 +105,7 @@ def parts_table(made: Ablation, loss: str, kind: Kind) -> ScoreTable:
         f"percentage points; {_how(made)}; small is below 32² pixels, large above 96²; head are the classes that hold "
         f"{made.config.head_share:.0%} of the training objects ({head}); {NOTE_ON_PARTS}"
     )
-    header = ["part", "objects", *found, f"{groups[-1][0]}: mAP50-95"]
-    return ScoreTable(title, header, rows, caption)
+    return ScoreTable(title, ["part", "objects", *found, "verdict"], rows, caption)
 
 
 def runs_table(made: Ablation, plan: SweepPlan) -> pa.Table:
@@ -111,28 +126,33 @@ def parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _groups(made: Ablation) -> list[tuple[str, tuple[Variant, ...]]]:
+def _groups(made: Ablation) -> Groups:
     """Each variant, and all of them where there are several."""
-    single: list[tuple[str, tuple[Variant, ...]]] = [(one, (one,)) for one in made.config.variants]
+    single: Groups = [(one, (one,)) for one in made.config.variants]
     return [*single, (ALL, made.config.variants)] if len(single) > 1 else single
 
 
-def _variant_row(made: Ablation, variant: Variant, loss: str, kind: Kind) -> list[Cell | str]:
-    runs, level = made.cell(variant, loss), made.level(variant, loss, kind)
-    network = network_of(next(run for run in made.runs if run.variant == variant).train)
+def _cost_columns(made: Ablation) -> list[str]:
+    return ["ECE", "parameters", "ms an image", "GPU h" if "cuda" in _devices(made) else "core h"]
+
+
+def _costs(made: Ablation, variant: Variant, loss: str) -> list[Cell | str]:
+    """Calibration error of the boxes, parameters, latency, hours of a training."""
+    runs, network = made.cell(variant, loss), network_of(made.config.training(variant, loss, made.config.seeds[0]))
     parameters, ms = f"{made.parameters[network] / 1e6:.2f} M", f"{made.latencies[network].ms:.1f}"
-    if level is None:
-        return [variant, *[NOTHING] * (len(METRICS) + 1), parameters, ms, NOTHING]
-    errors = [100 * one.scored[kind].calibration.error for one in runs]
-    hours = [one.gpu_h or one.cpu_h for one in runs]
-    return [
-        variant,
-        *(_level(level[Measure("all", metric)]) for metric in METRICS),
-        f"{sum(errors) / len(errors):.2f}",
-        parameters,
-        ms,
-        f"{sum(hours) / len(hours):.3g}",
-    ]
+    if not runs:
+        return [NOTHING, parameters, ms, NOTHING]
+    error = mean(one.scored["box"].calibration.error for one in runs)
+    hours = mean(one.gpu_h or one.cpu_h for one in runs)
+    return [NOTHING if math.isnan(error) else f"{100 * error:.2f}", parameters, ms, f"{hours:.3g}"]
+
+
+def _how_costs(made: Ablation) -> str:
+    latency = " and ".join(sorted({one.device for one in made.latencies.values()}))
+    return (
+        f"ECE: percent, expected calibration error of the boxes' scores; ms from image to boxes on {latency}; "
+        f"hours of the steps of one training, on {_devices(made) or 'nothing yet'}"
+    )
 
 
 def _run_row(made: Ablation, run: Run, plan: SweepPlan) -> dict[str, Any]:
@@ -215,7 +235,7 @@ def _devices(made: Ablation) -> str:
 def _level(one: Pooled) -> Cell:
     if math.isnan(one.value):
         return Cell(NOTHING)
-    ends = "" if math.isnan(one.low) else f"{100 * max(one.low, 0):.1f}–{100 * min(one.high, 1):.1f}"
+    ends = "" if math.isnan(one.low) else f"{100 * one.low:.1f}–{100 * one.high:.1f}"
     return Cell(f"{100 * one.value:.2f}{_spread(one)}", ends)
 
 

@@ -16,20 +16,25 @@ def run(value: float, *drawn: float) -> Measured:
 
 def test_without_drives_that_differ_the_interval_is_students() -> None:
     values = np.array([0.50, 0.53, 0.49, 0.55])
-    made = pool(values, np.repeat(values[:, None], 20, axis=1))
+    made = pool(values, np.repeat(values[:, None], 20, axis=1), (0, 1))
     low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
     assert (made.low, made.high) == (pytest.approx(low), pytest.approx(high))
     assert (made.value, made.seeds) == (pytest.approx(values.mean()), 4)
 
 
 def test_with_one_seed_the_interval_is_the_drives_alone() -> None:
-    made = pool(np.array([0.5]), np.linspace(0.4, 0.6, 1001)[None])
+    made = pool(np.array([0.5]), np.linspace(0.4, 0.6, 1001)[None], (0, 1))
     assert (made.low, made.high) == (pytest.approx(0.405), pytest.approx(0.595))
     assert np.isnan(made.between_seeds)
 
 
+def test_an_interval_stays_within_what_a_share_can_be() -> None:
+    made = pool(np.array([0.1, 0.6]), np.array([[0.1] * 9, [0.6] * 9]), (0, 1))  # Student's t of one degree is 12.7
+    assert (made.low, made.high) == (0, 1)
+
+
 def test_with_one_drive_there_is_no_interval_and_no_verdict() -> None:
-    made = pool(np.array([0.1, 0.2]), np.zeros((2, 0)))
+    made = pool(np.array([0.1, 0.2]), np.zeros((2, 0)), (-1, 1))
     assert np.isnan([made.low, made.high]).all()
     assert made.verdict == "unknown"
 
@@ -48,7 +53,7 @@ def test_intervals_hold_the_true_value_as_often_as_they_say() -> None:
     for _ in range(trials):
         cells = rng.normal(0, 1, (4, 1)) + rng.normal(0, 2, (1, 40)) + rng.normal(0, 0.5, (4, 40))
         weights = rng.multinomial(40, np.full(40, 1 / 40), size=300)
-        made = pool(cells.mean(axis=1), cells @ weights.T / 40)
+        made = pool(cells.mean(axis=1), cells @ weights.T / 40, (-9, 9))
         inside += made.low <= 0 <= made.high
         low, high = np.quantile(cells.mean(axis=0) @ weights.T / 40, [0.025, 0.975])
         drives_alone += low <= 0 <= high
