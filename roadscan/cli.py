@@ -272,7 +272,7 @@ def ablate(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryR
     with run_progress() as bar:
         summary = run_ablation(settings, bar)
     print_tables(summary.tables, summary.notes)
-    print_facts({"ablation": summary.ablation, "runs": summary.runs})
+    print_facts({"page": summary.page, "runs": summary.runs})
     return int(summary.runs["failed"] > 0)
 
 

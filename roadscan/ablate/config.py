@@ -49,6 +49,11 @@ class AblateConfig(Config):
         """The name of the loss that the others are held against."""
         return self.baseline or next(iter(self.losses))
 
+    @property
+    def other_losses(self) -> tuple[str, ...]:
+        """The names of all losses but the baseline."""
+        return tuple(loss for loss in self.losses if loss != self.baseline_loss)
+
     def training(self, variant: Variant, loss: str, seed: int) -> TrainConfig:
         """A cell of the ablation -> its training, but for where it is kept.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from roadscan.ablate.config import AblateConfig
 from roadscan.ablate.latency import Latency, network_of, read_latencies, write_latencies
+from roadscan.ablate.page import ablation_page
 from roadscan.ablate.plan import CheckedAblation, check_ablation
 from roadscan.ablate.results import Ablation, collect, tested_on
 from roadscan.ablate.runs import Run
@@ -18,7 +19,7 @@ from roadscan.progress import OnProgress, counter, silent
 from roadscan.storage import Store
 from roadscan.tune.placement import SweepPlan, place_variants
 
-RUNS_TABLE, DIFFERENCES, TABLES = "runs.parquet", "differences.parquet", "tables.md"
+RUNS_TABLE, DIFFERENCES, TABLES, PAGE = "runs.parquet", "differences.parquet", "tables.md", "ablation.html"
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class AblationSummary:
     """What an ablation came to.
 
     Attributes:
-        ablation: address of its folder.
+        page: address of its page; beside it are the tables.
         runs: by state: complete, failed.
         tables: to read.
         notes: what a reader of them should know, a sentence each.
     """
 
-    ablation: str
+    page: str
     runs: dict[str, int]
     tables: list[ScoreTable]
     notes: list[str]
@@ -92,7 +93,7 @@ def run_ablation(config: AblateConfig, on_progress: OnProgress = silent) -> Abla
 
 
 def write_ablation(made: Ablation, cluster: SweepPlan, store: Store) -> AblationSummary:
-    """What an ablation came to -> its summary; writes the tables into its folder.
+    """What an ablation came to -> its summary; writes tables and page into its folder.
 
     Args:
         made: what it came to.
@@ -107,8 +108,9 @@ def write_ablation(made: Ablation, cluster: SweepPlan, store: Store) -> Ablation
         "".join(f"- {note}\n" for note in made.notes),
     ]
     store.write(TABLES, "\n".join(text).encode())
+    store.write(PAGE, ablation_page(made).encode())
     runs = {"complete": len(made.results), "failed": len(made.failures)}
-    return AblationSummary(store.uri, runs, tables, made.notes)
+    return AblationSummary(store.uri_of(PAGE), runs, tables, made.notes)
 
 
 def _place(config: AblateConfig, runs: tuple[Run, ...]) -> SweepPlan:

@@ -31,20 +31,31 @@ NOTE_ON_PARTS = "of 20 intervals where nothing differs, one does not hold 0"
 
 
 def result_tables(made: Ablation, *, wide: bool = False) -> list[ScoreTable]:
-    """Tables to read: of the variants for each loss, of what each loss gains, and of the same by part.
+    """All tables to read.
 
     Args:
         made: what the ablation came to.
         wide: for a page; else they fit 80 columns: by part for the mean over the variants alone.
     """
-    tables: list[ScoreTable] = []
-    others = [loss for loss in made.config.losses if loss != made.config.baseline_loss]
-    for kind in made.tested.kinds:
-        tables += [variants_table(made, loss, kind, wide=wide) for loss in made.config.losses]
-        if others:
-            tables.append(differences_table(made, others, kind, wide=wide))
-        tables += [parts_table(made, loss, kind, _groups(made)[0 if wide else -1 :]) for loss in others]
+    tables = [*variant_tables(made, wide=wide), *difference_tables(made, wide=wide), *part_tables(made, wide=wide)]
     return tables if wide else [*tables, costs_table(made)]
+
+
+def variant_tables(made: Ablation, *, wide: bool) -> list[ScoreTable]:
+    """For boxes and masks, and each loss: its variants."""
+    return [variants_table(made, loss, kind, wide=wide) for kind in made.tested.kinds for loss in made.config.losses]
+
+
+def difference_tables(made: Ablation, *, wide: bool) -> list[ScoreTable]:
+    """For boxes and masks: what each loss gains over the baseline; none where there is no other."""
+    others = made.config.other_losses
+    return [differences_table(made, others, kind, wide=wide) for kind in made.tested.kinds] if others else []
+
+
+def part_tables(made: Ablation, *, wide: bool) -> list[ScoreTable]:
+    """For boxes and masks, and each loss but the baseline: what it gains by part."""
+    groups = _groups(made)[0 if wide else -1 :]
+    return [parts_table(made, loss, kind, groups) for kind in made.tested.kinds for loss in made.config.other_losses]
 
 
 def variants_table(made: Ablation, loss: str, kind: Kind, *, wide: bool) -> ScoreTable:

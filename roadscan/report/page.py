@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Protocol
 
 from rich.box import SIMPLE
 from rich.table import Table
@@ -23,6 +24,9 @@ figure { margin: 0; } figcaption { color: var(--soft); font-size: .85rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
+td small { display: block; color: var(--soft); white-space: nowrap; }
+.scroll { overflow-x: auto; }
+h3 { margin: 1.4rem 0 .3rem; } p.caption { color: var(--soft); font-size: .85rem; max-width: 62rem; }
 """
 
 
@@ -65,11 +69,29 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Sentences:
+    """Text, a sentence a line."""
+
+    lines: Sequence[str]
+
+    def html(self) -> str:
+        """A list element."""
+        return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in self.lines) + "</ul>"
+
+
+class Part(Protocol):
+    """What can stand in a section: `Picture`, `Grid`, or another table."""
+
+    def html(self) -> str:
+        """Its HTML."""
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading, what stands below it, and how pictures are laid out (``frames``, ``crops`` or nothing)."""
 
     title: str
-    parts: Sequence[Picture | Grid]
+    parts: Sequence[Part]
     layout: str = ""
 
     def html(self) -> str:

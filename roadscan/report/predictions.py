@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Literal, TypeAlias
 
 import cv2
@@ -51,6 +52,9 @@ class Panel:
     caption: str
 
 
+BARE = Panel(Objects(np.zeros((0, 4), np.float32), np.zeros(0, np.int64)), np.zeros(0, np.bool_), None, "")
+
+
 def choose_images(results: Sequence[ImageResult], count: int) -> list[str]:
     """Keys of images that together show many classes, conditions and drives; by truth alone, so no model is favoured.
 
@@ -79,6 +83,7 @@ def samples(
     count: int = 4,
     keys: Sequence[str] | None = None,
     kind: Kind = "box",
+    as_figure: bool = False,
 ) -> bytes:
     """A PNG of some images, one a row: truth at the left, then what each model found.
 
@@ -91,6 +96,7 @@ def samples(
         count: how many images are chosen.
         keys: the images, instead of choosing.
         kind: whether boxes or masks are drawn, and compared.
+        as_figure: as papers have it: the bare image before the truth, and columns with letters, (a), (b) ….
 
     Raises:
         ConfigError: there is no model, or the models' results are of different images.
@@ -100,9 +106,15 @@ def samples(
     keys = _checked_keys(by_key, keys, count)
     rows = [(_read(root, key), [one[key] for one in by_key.values()]) for key in keys]
     colors = class_colors(names)
-    sheet = _Sheet(["truth", *models], [image.shape[0] / image.shape[1] for image, _ in rows], _legend(rows, colors))
+    headings = ["truth", *models]
+    if as_figure:
+        headings = [
+            f"({letter}) {heading}" for letter, heading in zip(ascii_lowercase, ["input", *headings], strict=False)
+        ]
+    sheet = _Sheet(headings, [image.shape[0] / image.shape[1] for image, _ in rows], _legend(rows, colors))
     for row, (image, results) in enumerate(rows):
-        for column, panel in enumerate([_truth_panel(results[0].truth), *(_panel(one, kind) for one in results)]):
+        panels = [_truth_panel(results[0].truth), *(_panel(one, kind) for one in results)]
+        for column, panel in enumerate([BARE, *panels] if as_figure else panels):
             axis = sheet.axis(row, column, panel.caption)
             _draw(axis, image, panel, [colors[names[c]] for c in panel.objects.classes], kind, round(sheet.width * DPI))
         sheet.label(row, results[0].condition or "")

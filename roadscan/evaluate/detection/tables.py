@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,6 +65,15 @@ class ScoreTable:
         lines += [[_markdown(cell) for cell in row] for row in self.rows]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
         return "\n\n".join(part for part in (f"**{self.title}**", table, self.caption) if part) + "\n"
+
+    def html(self) -> str:
+        """For a page: ranges below the numbers."""
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.header)
+        body = "".join("<tr>" + "".join(f"<td>{_html(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        return (
+            f'<h3>{html.escape(self.title)}</h3><div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+            f'<p class="caption">{html.escape(self.caption)}</p>'
+        )
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[ScoreTable]:
@@ -221,6 +231,14 @@ def _rich(cell: Cell | str) -> str:
         return escape(cell)
     number = f"[bold]{cell.text}[/bold]" if cell.firm else cell.text
     return f"{number}\n[dim]{cell.range}[/dim]" if cell.range else number
+
+
+def _html(cell: Cell | str) -> str:
+    if isinstance(cell, str):
+        return html.escape(cell)
+    number = html.escape(cell.text)
+    below = f"<small>{html.escape(cell.range)}</small>" if cell.range else ""
+    return (f"<b>{number}</b>" if cell.firm else number) + below
 
 
 def _markdown(cell: Cell | str) -> str:

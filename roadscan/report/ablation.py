@@ -1,0 +1,143 @@
+"""Pictures of an ablation, as PNG: how each loss learns, and how far its scores are from probabilities; by variant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
+from typing import Any, TypeAlias
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from roadscan.evaluate.detection.thresholds import Calibration
+from roadscan.report.drawing import INK, PALETTE, SOFT, png, tidy, title
+
+History: TypeAlias = Sequence[Mapping[str, Any]]
+BEYOND = "#9aa4af"  # of losses that are more than there are colours
+
+#: Rows of the curves: column of a history, heading.
+CURVES = {
+    "map50_95": "mAP50-95 of boxes, validation",
+    "mask_map50_95": "mAP50-95 of masks, validation",
+    "box_loss": "Box loss, training",
+}
+PANEL_WIDTH, PANEL_HEIGHT = 3.1, 2.5  # inches
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.75, 0.2, 0.85, 0.55, 0.6
+
+
+def loss_colors(losses: Iterable[str]) -> dict[str, str]:
+    """A colour for each loss, by its place."""
+    return {loss: PALETTE[i] if i < len(PALETTE) else BEYOND for i, loss in enumerate(losses)}
+
+
+def learning(histories: Mapping[str, Mapping[str, Sequence[History]]]) -> bytes:
+    """Validation and box loss over the epochs: a column a variant, a line a loss, shaded from seed to seed.
+
+    The class losses are no row: losses differ in it by what they measure with.
+
+    Args:
+        histories: of the seeds, by variant and loss.
+    """
+    columns = [c for c in CURVES if any(c in row for history in _all(histories) for row in history)]
+    losses = [*dict.fromkeys(loss for by_loss in histories.values() for loss in by_loss)]
+    figure, axes = _grid(len(columns), len(histories))
+    for row, column in enumerate(columns):
+        for axis, (variant, by_loss) in zip(axes[row], histories.items(), strict=True):
+            tidy(axis)
+            title(axis, f"{variant}: {CURVES[column]}" if axis is axes[row][0] else variant)
+            for loss, color in loss_colors(losses).items():
+                _draw_curves(axis, by_loss.get(loss, ()), column, color)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1, nbins=5))
+            axis.set_ylim(bottom=0)
+            if column != "box_loss":
+                axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+            if row == len(columns) - 1:
+                axis.set_xlabel("epoch", color=INK)
+    _legend(figure, loss_colors(losses))
+    return png(figure)
+
+
+def reliability(calibrations: Mapping[str, Mapping[str, Sequence[Calibration]]]) -> bytes:
+    """The share of right detections against their score: a column a variant, a line a seed of each loss.
+
+    Below the diagonal scores promise too much. The numbers are expected calibration errors, means over the seeds.
+
+    Args:
+        calibrations: of the seeds, by variant and loss.
+    """
+    losses = [*dict.fromkeys(loss for by_loss in calibrations.values() for loss in by_loss)]
+    figure, axes = _grid(1, len(calibrations))
+    for axis, (variant, by_loss) in zip(axes[0], calibrations.items(), strict=True):
+        tidy(axis)
+        title(axis, f"{variant}: share right against score" if axis is axes[0][0] else variant)
+        axis.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+        height = 0.95
+        for loss, color in loss_colors(losses).items():
+            ours = by_loss.get(loss, ())
+            for one in ours:
+                axis.plot(one.scores, one.right, color=color, linewidth=1.5, marker="o", markersize=3)
+            errors = [one.error for one in ours if not math.isnan(one.error)]
+            if errors:
+                text = f"ECE {100 * mean(errors):.1f} %"
+                axis.text(0.04, height, text, color=color, fontsize=9, fontweight="bold", va="top")
+                height -= 0.09
+        axis.set_xlim(0, 1)
+        axis.set_ylim(0, 1)
+        axis.set_xlabel("score", color=INK)
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    _legend(figure, loss_colors(losses))
+    return png(figure)
+
+
+def _all(histories: Mapping[str, Mapping[str, Sequence[History]]]) -> Iterable[History]:
+    return (history for by_loss in histories.values() for seeds in by_loss.values() for history in seeds)
+
+
+def _draw_curves(axis: Axes, histories: Sequence[History], column: str, color: str) -> None:
+    """The mean over the seeds, with all between the lowest and the highest shaded."""
+    values: dict[int, list[float]] = {}
+    for history in histories:
+        for row in history:
+            if row.get(column) is not None:
+                values.setdefault(row["epoch"], []).append(row[column])
+    epochs = sorted(values)
+    if not epochs:
+        return
+    marker = "o" if len(epochs) <= 30 else ""
+    axis.plot(epochs, [mean(values[e]) for e in epochs], color=color, linewidth=1.8, marker=marker, markersize=3.5)
+    if len(histories) > 1:
+        low, high = [min(values[e]) for e in epochs], [max(values[e]) for e in epochs]
+        axis.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def _grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels of one size."""
+    width = LEFT + columns * PANEL_WIDTH + (columns - 1) * BETWEEN + RIGHT
+    height = TOP + rows * PANEL_HEIGHT + (rows - 1) * BETWEEN + BOTTOM
+    figure = Figure(figsize=(max(width, 6.0), height))
+    width = figure.get_size_inches()[0]
+    axes = [
+        [
+            figure.add_axes(
+                (
+                    (LEFT + column * (PANEL_WIDTH + BETWEEN)) / width,
+                    1 - (TOP + row * (PANEL_HEIGHT + BETWEEN) + PANEL_HEIGHT) / height,
+                    PANEL_WIDTH / width,
+                    PANEL_HEIGHT / height,
+                )
+            )
+            for column in range(columns)
+        ]
+        for row in range(rows)
+    ]
+    return figure, axes
+
+
+def _legend(figure: Figure, colors: Mapping[str, str]) -> None:
+    handles = [Line2D([], [], color=color, linewidth=2.4, label=loss) for loss, color in colors.items()]
+    figure.legend(
+        handles=handles, loc="upper left", ncols=min(len(handles), 6), frameon=False, fontsize=10, labelcolor=INK,
+    )  # fmt: skip
