@@ -54,7 +54,9 @@ def reliability_pictures(made: Ablation) -> list[Picture]:
 
     def picture(kind: Kind) -> Picture:
         data = reliability(by_variant(made, lambda run: run.scored[kind].calibration))
-        return Picture(data, f"{NAMES_OF_KINDS[kind]} with a score of at least 0.05, in bins of as many each")
+        return Picture(
+            data, f"{NAMES_OF_KINDS[kind]} with a score of at least 0.05, of all seeds, in bins of about as many"
+        )
 
     return [picture(kind) for kind in made.tested.kinds]
 

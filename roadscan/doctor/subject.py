@@ -21,7 +21,7 @@ class Subject:
         warehouse: written with conditions, released.
         model: a model file that is read.
         drives, datasets: read.
-        outputs: roots of checkpoints and sweeps, written.
+        outputs: roots of checkpoints, sweeps and ablations, written.
         cache_dir: where datasets are staged.
     """
 
@@ -51,6 +51,7 @@ class _Named(Config):
     data: str | None = Field(None, min_length=1, description="a labelled dataset")
     runs: str | None = Field(None, min_length=1, description="of a training: its checkpoints")
     sweeps: str | None = Field(None, min_length=1, description="of a sweep: its trials")
+    ablations: str | None = Field(None, min_length=1, description="of an ablation: its runs")
     execution: _Execution = Field(_Execution(), description="of a training")
 
     @field_validator("drives", mode="before")
@@ -60,14 +61,14 @@ class _Named(Config):
 
 
 class _Job(_Named):
-    """A night has a scan, a sweep has a training."""
+    """A night has a scan, a sweep and an ablation have a training."""
 
     scan: _Named = Field(_Named(), description="of a night")
-    train: _Named = Field(_Named(), description="of a sweep")
+    train: _Named = Field(_Named(), description="of a sweep or an ablation")
 
 
 def read_subject(config: Path) -> Subject:
-    """What a scan's, night's, training's, sweep's or inventory's YAML names.
+    """What a scan's, night's, training's, sweep's, ablation's or inventory's YAML names.
 
     Raises:
         ConfigError: no such file, not a YAML mapping, or an address that is none.
@@ -82,6 +83,6 @@ def read_subject(config: Path) -> Subject:
         model=models[0] if models else None,
         drives=tuple(address for part in parts for address in part.drives),
         datasets=tuple(part.data for part in parts if part.data),
-        outputs=tuple(root for part in parts for root in (part.runs, part.sweeps) if root),
+        outputs=tuple(root for part in parts for root in (part.runs, part.sweeps, part.ablations) if root),
         cache_dir=next((p.execution.cache_dir for p in parts if p.execution.cache_dir != CACHE_DIR), CACHE_DIR),
     )

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any, TypeAlias
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from roadscan.arrays import Floats
 from roadscan.evaluate.detection.thresholds import Calibration
-from roadscan.report.drawing import INK, PALETTE, SOFT, png, tidy, title
+from roadscan.report.drawing import INK, PALETTE, PAPER, SOFT, png, tidy, title
 
 History: TypeAlias = Sequence[Mapping[str, Any]]
 BEYOND = "#9aa4af"  # of losses that are more than there are colours
@@ -24,6 +26,7 @@ CURVES = {
     "mask_map50_95": "mAP50-95 of masks, validation",
     "box_loss": "Box loss, training",
 }
+BINS, FEWEST = 10, 40  # of a reliability line, and detections in each
 PANEL_WIDTH, PANEL_HEIGHT = 3.1, 2.5  # inches
 LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.75, 0.2, 0.85, 0.55, 0.6
 
@@ -61,7 +64,7 @@ def learning(histories: Mapping[str, Mapping[str, Sequence[History]]]) -> bytes:
 
 
 def reliability(calibrations: Mapping[str, Mapping[str, Sequence[Calibration]]]) -> bytes:
-    """The share of right detections against their score: a column a variant, a line a seed of each loss.
+    """The share of right detections against their score: a column a variant, a line a loss, of all its seeds.
 
     Below the diagonal scores promise too much. The numbers are expected calibration errors, means over the seeds.
 
@@ -74,22 +77,45 @@ def reliability(calibrations: Mapping[str, Mapping[str, Sequence[Calibration]]])
         tidy(axis)
         title(axis, f"{variant}: share right against score" if axis is axes[0][0] else variant)
         axis.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
-        height = 0.95
+        errors = []
         for loss, color in loss_colors(losses).items():
-            ours = by_loss.get(loss, ())
-            for one in ours:
-                axis.plot(one.scores, one.right, color=color, linewidth=1.5, marker="o", markersize=3)
-            errors = [one.error for one in ours if not math.isnan(one.error)]
-            if errors:
-                text = f"ECE {100 * mean(errors):.1f} %"
-                axis.text(0.04, height, text, color=color, fontsize=9, fontweight="bold", va="top")
-                height -= 0.09
+            scores, right = merge_bins(by_loss.get(loss, ()))
+            axis.plot(scores, right, color=color, linewidth=1.8, marker="o", markersize=3.5, zorder=3)
+            known = [one.error for one in by_loss.get(loss, ()) if not math.isnan(one.error)]
+            errors += [(color, mean(known))] if known else []
+        for line, (color, error) in enumerate(errors):
+            axis.text(
+                0.03, 0.97 - 0.1 * line, f"ECE {100 * error:.1f} %", color=color, fontsize=9, fontweight="bold",
+                va="top", zorder=4, bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1},
+            )  # fmt: skip
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
         axis.set_xlabel("score", color=INK)
         axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     _legend(figure, loss_colors(losses))
     return png(figure)
+
+
+def merge_bins(calibrations: Sequence[Calibration]) -> tuple[Floats, Floats]:
+    """The bins of several runs -> mean score and share right of fewer, larger ones, by rising score.
+
+    Neighbours are put together until there are `BINS`, or in each `FEWEST` detections, so that few detections give a
+    short line, and not a wild one.
+
+    Args:
+        calibrations: of the runs.
+    """
+    scores, right, counts = (
+        np.concatenate([np.zeros(0), *(getattr(one, name) for one in calibrations)])
+        for name in ("scores", "right", "counts")
+    )
+    order = np.argsort(scores, kind="stable")
+    scores, right, counts = scores[order], right[order], counts[order]
+    bins = int(np.clip(counts.sum() // FEWEST, 1, BINS))
+    middle = (np.cumsum(counts) - counts / 2) / max(counts.sum(), 1)
+    _, of_bin = np.unique(np.floor(middle * bins), return_inverse=True)
+    weight = np.bincount(of_bin, counts)
+    return np.bincount(of_bin, counts * scores) / weight, np.bincount(of_bin, counts * right) / weight
 
 
 def _all(histories: Mapping[str, Mapping[str, Sequence[History]]]) -> Iterable[History]:

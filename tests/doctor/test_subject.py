@@ -20,6 +20,8 @@ def test_the_configs_that_come_with_roadscan() -> None:
     assert (train.datasets, train.outputs, train.model) == (("s3://raw/labelled",), ("s3://models/runs",), None)
     tune = read_subject(CONFIGS / "tune.yaml")
     assert (tune.datasets, tune.outputs) == (("s3://raw/labelled",), ("s3://models/sweeps",))
+    ablate = read_subject(CONFIGS / "ablate.yaml")
+    assert (ablate.datasets, ablate.outputs) == (("s3://raw/labelled",), ("s3://models/ablations",))
 
 
 def test_a_night_a_start_and_a_cache(tmp_path: Path) -> None:

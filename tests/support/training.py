@@ -59,13 +59,15 @@ class Training:
         process: the command.
     """
 
+    COMMAND = ("train", "run.yaml")
+
     def __init__(self, folder: Path, *arguments: str, within: Sequence[str] = (), **environment: str) -> None:
         """Start it; `within` are words before the command."""
         log = Path(tempfile.mkdtemp(prefix="log-", dir=folder))
         self._out, self._err = log / "out", log / "err"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [*within, PROGRAM, "train", "run.yaml", *arguments], cwd=folder, start_new_session=True,
+                [*within, PROGRAM, *self.COMMAND, *arguments], cwd=folder, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, "COLUMNS": "200", **environment},
             )  # fmt: skip
 
