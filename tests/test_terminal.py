@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from support.ablations import ablate_config
 
 from roadscan import terminal
+from roadscan.ablate.runs import planned_runs
+from roadscan.ablate.state import RunState
 from roadscan.progress import Progress
-from roadscan.terminal import epoch_in_words, epoch_progress, print_training, progress, trial_progress
+from roadscan.storage import open_store
+from roadscan.terminal import epoch_in_words, epoch_progress, print_training, progress, run_progress, trial_progress
 from roadscan.train.result import TrainSummary
 from roadscan.tune.sweep import State, TrialRow
 
@@ -157,3 +161,22 @@ def test_quiet_keeps_what_other_programs_say_at_a_terminal() -> None:
     at_a_terminal = os.environ | {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "FORCE_COLOR": "1"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=at_a_terminal, check=True)
     assert done.stderr == "another program\n"
+
+
+def test_a_run_of_an_ablation_is_printed_when_it_starts_and_when_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    one, other, third = planned_runs(ablate_config(seeds=[0]), {}, open_store("ablations"))[:3]
+
+    def now(*states: RunState) -> Progress:
+        return Progress("ablate", 1, 3, "runs", {"runs": states})
+
+    with run_progress() as bar:
+        bar(now(RunState(one, "complete", 2), RunState(other, "running", 0), RunState(third, "waiting", 0)))
+        bar(now(RunState(one, "complete", 2), RunState(other, "running", 1), RunState(third, "waiting", 0)))
+        bar(now(RunState(one, "complete", 2), RunState(other, "failed", 1, "diverged"), RunState(third, "running", 0)))
+        bar(Progress("ablate", 1, 2, "runs scored"))
+    assert capsys.readouterr().out.splitlines() == [
+        "1 of 3 runs are done already",
+        "running  n gfl, seed 0",
+        "failed   n gfl, seed 0: diverged",
+        "running  s cross-entropy, seed 0",
+    ]

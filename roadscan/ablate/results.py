@@ -28,6 +28,8 @@ from roadscan.train.history import History
 from roadscan.train.result import KINDS, TrainSummary, found_name
 
 ALL = "all"  # variants, their mean
+LEARNT = 0.01  # mAP50 that any run has to reach for a comparison to tell anything
+NOTHING_LEARNT = "no run reaches an mAP50 of 1 %: so short a training tells nothing of losses or variants"
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,16 @@ class Ablation:
         one_seed = ["with one seed, a gain or a loss may be that of the seed"] if len(self.config.seeds) == 1 else []
         return [
             *self.tested.split.notes,
+            *([NOTHING_LEARNT] if self._best_map50() < LEARNT else []),
             *one_seed,
             *(f"{run.variant}, {run.loss}, seed {run.seed} failed: {self.failures[run.name]}" for run in failed),
             *([f"the same command tries the {len(failed)} that failed again"] if failed else []),
         ]
+
+    def _best_map50(self) -> float:
+        scored = (one for run in self.results.values() for one in run.scored.values())
+        values = (one.measured.values[one.measured.measures.index(Measure("all", "map50"))] for one in scored)
+        return max((float(value) for value in values), default=0.0)
 
     def level(self, variant: Variant, loss: str, kind: Kind) -> dict[Measure, Pooled] | None:
         """The mean over the seeds of each measure; None without a complete run."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.ablations import ablate_config, ablation, found
 
-from roadscan.ablate.results import Ablation
+from roadscan.ablate.results import Ablation, RunResult
 from roadscan.ablate.tables import differences_rows, parquet, result_tables, runs_table, variants_table
 from roadscan.config import load_config
 from roadscan.evaluate.detection import score
@@ -114,6 +114,19 @@ def test_differences_are_rows_to_query(made: Ablation) -> None:
     }
     by_variant = {row["variant"]: row["difference"] for row in rows if row["of"] == "map50_95"}
     assert by_variant["all"] == pytest.approx((by_variant["n"] + by_variant["s"]) / 2)
+
+
+def test_that_nothing_was_learnt_is_told(made: Ablation) -> None:
+    def blind(result: RunResult) -> RunResult:
+        scored = {
+            k: replace(s, measured=replace(s.measured, values=0 * s.measured.values)) for k, s in result.scored.items()
+        }
+        return replace(result, scored=scored)
+
+    nothing = replace(made, results={name: blind(result) for name, result in made.results.items()})
+    assert [note for note in nothing.notes if note not in made.notes] == [
+        "no run reaches an mAP50 of 1 %: so short a training tells nothing of losses or variants"
+    ]
 
 
 def test_a_failed_run_stands_in_the_table_and_the_notes(tmp_path: Path) -> None:

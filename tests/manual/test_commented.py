@@ -24,6 +24,7 @@ REQUIRED = {
     "report": {"warehouse": "w"},
     "train": {"data": "d"},
     "tune": {"train.data": "d", "space": {"loss.gamma": [0, 2]}},
+    "ablate": {"train.data": "d"},
     "demo": {},
     "demo_model": {"train.data": "d"},
 }
