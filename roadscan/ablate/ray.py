@@ -15,7 +15,7 @@ import ray
 
 from roadscan.ablate.latency import Latency, network_of
 from roadscan.ablate.runs import Run
-from roadscan.ablate.state import RunState, State, history_of, is_complete
+from roadscan.ablate.state import RunState, State, drop_checkpoints, history_of, is_complete
 from roadscan.dataset.records import Task
 from roadscan.errors import TrainingError
 from roadscan.model.device import device_name, this_device
@@ -66,6 +66,9 @@ class _Runner:
         self._initials = {uri: ray.put(initial) for uri, initial in initials.items()}
         self._nothing = ray.put(None)
         self._complete = {run.name for run in runs if is_complete(run)}
+        for run in runs:
+            if run.name in self._complete:
+                drop_checkpoints(run)  # those that a driver left which was killed just then
         self._waiting = deque(run for run in runs if run.name not in self._complete)
         self._running: dict[ray.ObjectRef, Run] = {}
         self._shown: tuple[RunState, ...] = ()
@@ -102,6 +105,7 @@ class _Runner:
         except ray.exceptions.RayError as error:
             failure = f"its process was lost more than max_failures times: {type(error).__name__}"
         if failure is None:
+            drop_checkpoints(run)
             self._complete.add(run.name)
         else:
             self.failures[run.name] = failure

@@ -12,6 +12,8 @@ from roadscan.storage import Store, open_store
 from roadscan.train.history import HISTORY, History
 from roadscan.train.result import SUMMARY
 
+#: Ray Train's files by which a run goes on; the snapshot names the others, so it goes first.
+SNAPSHOT, CHECKPOINTS = "checkpoint_manager_snapshot.json", "checkpoint_"
 State: TypeAlias = Literal["waiting", "running", "complete", "failed"]
 
 
@@ -49,3 +51,13 @@ def history_of(run: Run) -> History:
     except NotFound:
         return []
     return history
+
+
+def drop_checkpoints(run: Run) -> None:
+    """Delete what a complete run would go on from: 1.4 GB of a YOLOv8x, beside its model file of 0.1 GB."""
+    folder = folder_of(run)
+    if folder.exists(SNAPSHOT):
+        folder.delete(SNAPSHOT)
+    for name in folder.folders():
+        for key in [*folder.keys(f"{name}/")] if name.startswith(CHECKPOINTS) else ():
+            folder.delete(key)
