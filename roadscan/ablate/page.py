@@ -25,8 +25,8 @@ def ablation_page(made: Ablation) -> str:
     config, split = made.config, made.tested.split
     facts = (
         f"{split.uri}, {split.name} split: {len(split.images)} images, {split.drives} drives · "
-        f"{len(config.losses)} losses x {len(config.variants)} variants x {len(config.seeds)} seeds, "
-        f"{config.train.epochs} epochs at {config.train.image_size_px} pixels · dataset {made.tested.digest[:12]}"
+        f"losses {len(config.losses)}, variants {len(config.variants)}, seeds {len(config.seeds)}, epochs "
+        f"{config.train.epochs} at {config.train.image_size_px} pixels · dataset {made.tested.digest[:12]}"
     )
     sections = [
         Section("What to know", [Sentences(made.notes)] if made.notes else []),

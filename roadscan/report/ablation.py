@@ -27,8 +27,8 @@ CURVES = {
     "box_loss": "Box loss, training",
 }
 BINS, FEWEST = 10, 40  # of a reliability line, and detections in each
-PANEL_WIDTH, PANEL_HEIGHT = 3.1, 2.5  # inches
-LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.75, 0.2, 0.85, 0.55, 0.6
+PANEL_WIDTH, PANEL_HEIGHT = 2.35, 2.1  # inches
+LEFT, RIGHT, TOP, BOTTOM, ACROSS, DOWN = 0.75, 0.2, 1.15, 0.55, 0.62, 1.0
 
 
 def loss_colors(losses: Iterable[str]) -> dict[str, str]:
@@ -46,14 +46,14 @@ def learning(histories: Mapping[str, Mapping[str, Sequence[History]]]) -> bytes:
     """
     columns = [c for c in CURVES if any(c in row for history in _all(histories) for row in history)]
     losses = [*dict.fromkeys(loss for by_loss in histories.values() for loss in by_loss)]
-    figure, axes = _grid(len(columns), len(histories))
+    figure, axes = _grid([CURVES[column] for column in columns], len(histories))
     for row, column in enumerate(columns):
         for axis, (variant, by_loss) in zip(axes[row], histories.items(), strict=True):
             tidy(axis)
-            title(axis, f"{variant}: {CURVES[column]}" if axis is axes[row][0] else variant)
+            title(axis, f"YOLOv8{variant}")
             for loss, color in loss_colors(losses).items():
                 _draw_curves(axis, by_loss.get(loss, ()), column, color)
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1, nbins=5))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1, nbins=4))
             axis.set_ylim(bottom=0)
             if column != "box_loss":
                 axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
@@ -72,10 +72,10 @@ def reliability(calibrations: Mapping[str, Mapping[str, Sequence[Calibration]]])
         calibrations: of the seeds, by variant and loss.
     """
     losses = [*dict.fromkeys(loss for by_loss in calibrations.values() for loss in by_loss)]
-    figure, axes = _grid(1, len(calibrations))
+    figure, axes = _grid(["Share of right detections against score"], len(calibrations))
     for axis, (variant, by_loss) in zip(axes[0], calibrations.items(), strict=True):
         tidy(axis)
-        title(axis, f"{variant}: share right against score" if axis is axes[0][0] else variant)
+        title(axis, f"YOLOv8{variant}")
         axis.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
         errors = []
         for loss, color in loss_colors(losses).items():
@@ -139,26 +139,18 @@ def _draw_curves(axis: Axes, histories: Sequence[History], column: str, color: s
         axis.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def _grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of panels of one size."""
-    width = LEFT + columns * PANEL_WIDTH + (columns - 1) * BETWEEN + RIGHT
-    height = TOP + rows * PANEL_HEIGHT + (rows - 1) * BETWEEN + BOTTOM
-    figure = Figure(figsize=(max(width, 6.0), height))
-    width = figure.get_size_inches()[0]
-    axes = [
-        [
-            figure.add_axes(
-                (
-                    (LEFT + column * (PANEL_WIDTH + BETWEEN)) / width,
-                    1 - (TOP + row * (PANEL_HEIGHT + BETWEEN) + PANEL_HEIGHT) / height,
-                    PANEL_WIDTH / width,
-                    PANEL_HEIGHT / height,
-                )
-            )
-            for column in range(columns)
-        ]
-        for row in range(rows)
-    ]
+def _grid(headings: Sequence[str], columns: int) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels of one size, with a heading above each row."""
+    width = max(LEFT + columns * PANEL_WIDTH + (columns - 1) * ACROSS + RIGHT, 6.0)
+    height = TOP + len(headings) * PANEL_HEIGHT + (len(headings) - 1) * DOWN + BOTTOM
+    figure = Figure(figsize=(width, height))
+    axes: list[list[Axes]] = []
+    for row, heading in enumerate(headings):
+        top = TOP + row * (PANEL_HEIGHT + DOWN)
+        figure.text(0.12 / width, 1 - (top - 0.5) / height, heading, color=INK, fontsize=12, fontweight="bold")
+        lefts = [LEFT + column * (PANEL_WIDTH + ACROSS) for column in range(columns)]
+        places = [(x / width, 1 - (top + PANEL_HEIGHT) / height) for x in lefts]
+        axes.append([figure.add_axes((*at, PANEL_WIDTH / width, PANEL_HEIGHT / height)) for at in places])
     return figure, axes
 
 

@@ -39,6 +39,8 @@ DOTTED: Dashes = (0, (1, 1.4))
 # Inches.
 PANEL_WIDTH = {2: 7.0, 3: 5.4}  # by the number of columns
 PANEL_WIDTH_OF_MANY = 4.4
+PANEL_WIDTH_OF_MORE = 2.6  # than MANY columns, so that what is written stays legible where the whole is scaled down
+MANY = 5
 HEAD, FOOT, LEGEND_LINE, MARGIN, GAP, CAPTION = 0.5, 0.3, 0.26, 0.34, 0.09, 0.27
 
 
@@ -125,7 +127,8 @@ class _Sheet:
     """A grid of panels with headings, captions, and a legend below; lengths in inches from the upper left corner."""
 
     def __init__(self, headings: Sequence[str], aspects: Sequence[float], handles: Sequence[Handle]) -> None:
-        self.width = PANEL_WIDTH.get(len(headings), PANEL_WIDTH_OF_MANY)
+        many = PANEL_WIDTH_OF_MANY if len(headings) <= MANY else PANEL_WIDTH_OF_MORE
+        self.width = PANEL_WIDTH.get(len(headings), many)
         self.heights = [self.width * aspect for aspect in aspects]
         self._tops = HEAD + np.cumsum([0.0, *(height + CAPTION + GAP for height in self.heights)])
         across = MARGIN + len(headings) * (self.width + GAP)
