@@ -17,7 +17,7 @@ from roadscan.ablate.latency import Latency, network_of
 from roadscan.ablate.runs import Run
 from roadscan.ablate.state import RunState, State, drop_checkpoints, history_of, is_complete
 from roadscan.dataset.records import Task
-from roadscan.errors import TrainingError
+from roadscan.errors import RoadscanError, TrainingError
 from roadscan.model.device import device_name, this_device
 from roadscan.progress import OnProgress, Progress
 from roadscan.train.config import TrainConfig
@@ -99,10 +99,10 @@ class _Runner:
 
     def _take_in(self, run: Run, task: Any) -> None:
         try:
-            failure = ray.get(task)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause if isinstance(error.cause, Exception) else error from None
+            failure = _answer(task)
         except ray.exceptions.RayError as error:
+            if isinstance(error, ray.exceptions.RayTaskError):
+                raise
             failure = f"its process was lost more than max_failures times: {type(error).__name__}"
         if failure is None:
             drop_checkpoints(run)
@@ -149,8 +149,18 @@ def measure_latencies(task: Task, trains: Sequence[TrainConfig], plan: SweepPlan
         measure = ray.remote(_measure).options(
             num_cpus=placement.cpus, num_gpus=placement.gpus, runtime_env={"env_vars": environment()}
         )
-        found[network] = ray.get(measure.remote(task, train.model_dump_json(), placement))
+        found[network] = _answer(measure.remote(task, train.model_dump_json(), placement))
     return found
+
+
+def _answer(task: Any) -> Any:
+    """What a task of Ray's gives; its own mistake without the traceback that Ray puts before the message."""
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RoadscanError):
+            raise error.cause from None
+        raise
 
 
 def _measure(task: Task, train: str, placement: Placement) -> Latency:

@@ -83,6 +83,8 @@ def reliability(calibrations: Mapping[str, Mapping[str, Sequence[Calibration]]])
             axis.plot(scores, right, color=color, linewidth=1.8, marker="o", markersize=3.5, zorder=3)
             known = [one.error for one in by_loss.get(loss, ()) if not math.isnan(one.error)]
             errors += [(color, mean(known))] if known else []
+        if not errors:
+            axis.text(0.5, 0.35, "no score is\nso high", color=SOFT, fontsize=9, ha="center", va="center")
         for line, (color, error) in enumerate(errors):
             axis.text(
                 0.03, 0.97 - 0.1 * line, f"ECE {100 * error:.1f} %", color=color, fontsize=9, fontweight="bold",
