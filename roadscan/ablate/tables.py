@@ -53,9 +53,10 @@ def difference_tables(made: Ablation, *, wide: bool) -> list[ScoreTable]:
 
 
 def part_tables(made: Ablation, *, wide: bool) -> list[ScoreTable]:
-    """For boxes and masks, and each loss but the baseline: what it gains by part."""
+    """For boxes and masks, and each loss but the baseline: what it gains by part; none where no seed has both."""
     groups = _groups(made)[0 if wide else -1 :]
-    return [parts_table(made, loss, kind, groups) for kind in made.tested.kinds for loss in made.config.other_losses]
+    tables = [parts_table(made, loss, kind, groups) for kind in made.tested.kinds for loss in made.config.other_losses]
+    return [table for table in tables if table.rows]
 
 
 def variants_table(made: Ablation, loss: str, kind: Kind, *, wide: bool) -> ScoreTable:

@@ -137,3 +137,12 @@ def test_a_failed_run_stands_in_the_table_and_the_notes(tmp_path: Path) -> None:
     assert "s, gfl, seed 1 failed: diverged in epoch 1" in made.notes
     table = next(t for t in result_tables(made) if "difference" in t.title)
     assert "±" not in cells(table)["gfl", "s"]["mAP50-95"]  # of one seed
+
+
+def test_a_variant_without_a_run_of_the_loss_is_unknown_and_so_is_the_mean(tmp_path: Path) -> None:
+    made = ablation(tmp_path, ablate_config(seeds=[0]), failed=1)
+    tables = result_tables(made)
+    rows = cells(next(t for t in tables if "difference" in t.title))
+    assert [rows["gfl", variant]["verdict"] == "unknown" for variant in ("n", "s", "all")] == [False, True, True]
+    assert not [t for t in tables if "by part" in t.title]
+    assert [t for t in result_tables(made, wide=True) if "by part" in t.title]
