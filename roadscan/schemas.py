@@ -366,6 +366,16 @@ CHANGES_SINCE = _schema(
     ("evidence_uri", pa.string(), True),
 )
 
+ASSET_CELLS = _schema(
+    "One row an asset and a cell in which `asset_history` or `asset_observations` may have rows of it.",
+    ("asset_id", pa.string(), "of now, or as drives said it"),
+    ("said_as", pa.string(), True, "the id that those rows have, if another one"),
+    ("route_code", pa.string(), True),
+    ("section_code", pa.string(), True),
+    ("km_m", pa.int32(), True),
+    ("cell", pa.string(), "of half a degree, as the folder of its files is called; empty for files outside of any"),
+)
+
 ASSET_TIMELINE = _schema(
     "One row an asset and a drive, under the asset's id of now.",
     ("asset_id", pa.string()),
@@ -474,5 +484,6 @@ TABLES = {
     "assets_per_km": ASSETS_PER_KM,
     "asset_gaps": ASSET_GAPS,
     "changes_since": CHANGES_SINCE,
+    "asset_cells": ASSET_CELLS,
     "asset_timeline": ASSET_TIMELINE,
 }

@@ -19,6 +19,7 @@ from roadscan.inventory.build import Built, asset_ids
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.register.differences import asset_differences
 from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
+from roadscan.inventory.tiles.cells import index_cells
 from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
 from roadscan.inventory.tiles.history import TileHistory, write_history
 from roadscan.inventory.tiles.kept import KEPT, SAID, carried_files, read_drives, tile_of, write_drives, write_tile
@@ -32,7 +33,7 @@ from roadscan.storage import arrow_file, open_file
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
-TABLES = ("assets", "asset_changes", *SAID, "asset_alias", "coverage", "reviews", *KEPT, *STORED)
+TABLES = ("assets", "asset_changes", *SAID, "asset_alias", "coverage", "reviews", "asset_cells", *KEPT, *STORED)
 ONCE_STORED = "asset_timeline"  # by earlier versions
 TILES_NAMED = 10  # in the message of a wrong one
 ASSETS_NAMED = 20  # of each kind, by an audit
@@ -353,6 +354,7 @@ def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Rel
     tables |= stored_views(tables)
     files = [warehouse.write(name, table) for name, table in tables.items()]
     files += made.files
+    files.append(index_cells(warehouse, base, tables, files))
 
     def change(release: Release) -> Change | None:
         if _versions(release) != _versions(base):

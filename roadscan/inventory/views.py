@@ -151,7 +151,7 @@ VIEWS = {
         SELECT asset_id AS id, asset_id, NULL AS reason, NULL AS since FROM assets
         UNION ALL SELECT alias_id, asset_id, reason, since FROM asset_alias""",
     # What each drive had to say of an asset.
-    "asset_timeline": f"""
+    "asset_timeline": """
         SELECT h.asset_id, h.class, h.looked_at, h.drive_id, h.seen, h.hits, h.covering, h.score, c.changes,
             h.lon, h.lat, h.pos_sigma_m, a.route_code, a.section_code, a.km_m, a.state
         FROM (
@@ -161,7 +161,7 @@ VIEWS = {
             FROM asset_alias AS l JOIN asset_history AS h ON h.asset_id = l.alias_id) AS h
         LEFT JOIN (
             SELECT asset_id, drive_id, list_sort(list(change)) AS changes
-            FROM ({_CHANGES}) GROUP BY asset_id, drive_id) AS c USING (asset_id, drive_id)
+            FROM changes_since GROUP BY asset_id, drive_id) AS c USING (asset_id, drive_id)
         LEFT JOIN assets AS a USING (asset_id)
         ORDER BY route_code, section_code, km_m, asset_id, looked_at, drive_id""",
     # Every kilometre of the network: `days` since the last drive, null where there never was one.

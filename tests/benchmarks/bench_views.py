@@ -31,7 +31,7 @@ import shapely
 from rich.console import Console
 from rich.table import Table
 
-from roadscan.inventory.query.sql import OFFLINE, check_reads, define_views, named
+from roadscan.inventory.query.sql import OFFLINE, check_reads, define_views
 from roadscan.inventory.register.geoparquet import geo_metadata, geometry_columns, hilbert_distance
 from roadscan.inventory.views import VIEWS, stored_views
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSETS, COVERAGE, FRAMES
@@ -144,7 +144,7 @@ def _ask(warehouse: Warehouse, sql: str) -> tuple[float, float, int]:
     release = Warehouse(warehouse.store.uri).current()
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
         check_reads(connection, sql)
-        define_views(connection, warehouse, release, *named(sql))
+        define_views(connection, warehouse, release, sql)
         opened = time.perf_counter()
         rows = connection.sql(sql).to_arrow_table().num_rows
         ended = time.perf_counter()

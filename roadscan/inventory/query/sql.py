@@ -7,12 +7,16 @@ settings are out of its reach. Its days and hours are those of the warehouse's t
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
 from roadscan.errors import WarehouseError
+from roadscan.inventory.query.asked import ASKED, asked_cells
+from roadscan.inventory.tiles.cells import cell_of_file, cells_file
+from roadscan.inventory.tiles.kept import SAID
 from roadscan.inventory.views import STORED, VIEWS
 from roadscan.schemas import TABLES
 from roadscan.settings import time_zone
@@ -55,7 +59,7 @@ def query_release(warehouse: Warehouse, release: Release, sql: str) -> pa.Table:
         try:
             check_reads(connection, sql)
             connection.execute(f"SET TimeZone = {quoted(time_zone(warehouse.store))}")
-            define_views(connection, warehouse, release, *named(sql))
+            define_views(connection, warehouse, release, sql)
             return connection.sql(sql).to_arrow_table()
         except (duckdb.Error, OSError) as error:
             reach(warehouse.store)  # what a store refuses reaches here in DuckDB's words
@@ -89,30 +93,53 @@ def check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise WarehouseError(f"query: got {got}; expected one SELECT statement, since a query only reads\n{_names()}")
 
 
-def define_views(
-    connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, tables: set[str], views: set[str]
-) -> None:
-    """Make these tables and views, then take away every other file, the network and the settings."""
-    paths: list[str] = []
+def define_views(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, sql: str) -> None:
+    """Make the tables and views that a query names, then take away every other file, the network and the settings."""
+    tables, views = named(sql)
     views = {name for name in views if name not in STORED or not release.has(name)}  # these were computed before
-    for name in sorted(tables - views):
-        if name in SURVEYED:
-            connection.register(name, warehouse.dataset(release, name))
-            continue
-        files = [str(path) for path in warehouse.local_files(warehouse.files(release, name))]
-        if files:
-            source = ", ".join(quoted(path) for path in files)
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{source}], union_by_name=true)")  # noqa: S608
-            paths += files
-        else:
-            connection.register(f"empty_{name}", TABLES[name].empty_table())
-            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
-            connection.unregister(f"empty_{name}")
+    tables -= views
+    narrowed = tables & set(SAID)
+    if narrowed and cells_file(warehouse, release):
+        tables.add("asset_cells")
+        if "changes_since" not in named(re.sub(r"(?i)\basset_timeline\b", "", sql))[0]:  # or all may be asked for
+            narrowed |= tables & {"changes_since"}
+    paths = [path for name in sorted(tables - narrowed) for path in _define(connection, warehouse, release, name)]
+    cells = asked_cells(connection, sql) if "asset_cells" in tables else None
+    for name in sorted(narrowed):
+        paths += _define(connection, warehouse, release, name, cells)
     for name in (name for name in VIEWS if name in views):  # in their order: a view may read one before it
         connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
     connection.execute(f"SET allowed_paths=[{', '.join(quoted(path) for path in paths)}]")
     connection.execute("SET enable_external_access=false")
     connection.execute("SET lock_configuration=true")
+
+
+def _define(
+    connection: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    release: Release,
+    name: str,
+    cells: Collection[str] | None = None,
+) -> list[str]:
+    """Make one table, where `cells` are given only of assets in `ASKED`; the paths that it is read from."""
+    if name in SURVEYED:
+        connection.register(name, warehouse.dataset(release, name))
+        return []
+    files = warehouse.files(release, name)
+    asked = "true"
+    if cells is not None:
+        files = [file for file in files if cell_of_file(file) in {"", *cells}]
+        said_as = "coalesce(said_as, asset_id)" if name in SAID else "asset_id"
+        asked = f"asset_id IN (SELECT {said_as} FROM {ASKED})"  # noqa: S608
+    if files:
+        paths = [str(path) for path in warehouse.local_files(files)]
+        source = f"read_parquet([{', '.join(map(quoted, paths))}], union_by_name=true)"
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source} WHERE {asked}")  # noqa: S608
+        return paths
+    connection.register(f"empty_{name}", TABLES[name].empty_table())
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
+    connection.unregister(f"empty_{name}")
+    return []
 
 
 def quoted(text: str) -> str:
