@@ -117,15 +117,22 @@ VIEWS = {
     # Dated photographs of a change's place: of the drive that showed it, or the first after a review, and of the last
     # drive before. A photograph in which the asset was detected has its box, and goes before one that only looks there.
     "change_photographs": f"""
-        WITH change AS (SELECT *, row_number() OVER (ORDER BY changed_at, asset_id, change) AS n FROM ({_CHANGES})),
-        drive AS (SELECT drive_id, min(captured_at) AS began FROM frames GROUP BY drive_id),
+        WITH change AS (
+            SELECT *, row_number() OVER (PARTITION BY asset_id ORDER BY changed_at, change, drive_id) AS n
+            FROM changes_since),
+        drive AS (SELECT drive_id, started_at AS began FROM runs),
         looked AS ({_LOOKED}),
         shown AS (
-            SELECT coalesce(l.asset_id, o.asset_id) AS asset_id, o.drive_id, o.frame_id, any_value(o.box_px) AS box_px
-            FROM asset_observations AS o LEFT JOIN asset_alias AS l ON l.alias_id = o.asset_id GROUP BY ALL),
+            SELECT asset_id, drive_id, frame_id, any_value(box_px) AS box_px
+            FROM (
+                SELECT asset_id, drive_id, frame_id, box_px FROM asset_observations
+                UNION ALL
+                SELECT l.asset_id, o.drive_id, o.frame_id, o.box_px
+                FROM asset_alias AS l JOIN asset_observations AS o ON o.asset_id = l.alias_id)
+            GROUP BY asset_id, drive_id, frame_id),
         photo AS (
             SELECT looked.*, shown.box_px FROM looked LEFT JOIN shown USING (asset_id, drive_id, frame_id)
-            QUALIFY row_number() OVER (PARTITION BY n, after ORDER BY
+            QUALIFY row_number() OVER (PARTITION BY asset_id, n, after ORDER BY
                 CASE WHEN after THEN epoch_us(began) ELSE -epoch_us(began) END,
                 box_px IS NULL, abs(distance_m - 20), frame_id) = 1)
         SELECT c.changed_at, c.change, c.class, c.asset_id, c.drive_id,
@@ -134,8 +141,8 @@ VIEWS = {
             a.image_uri AS after_uri, a.captured_at AS after_at, a.box_px AS after_box_px,
             a.drive_id AS after_drive
         FROM change AS c
-        LEFT JOIN photo AS b ON b.n = c.n AND NOT b.after
-        LEFT JOIN photo AS a ON a.n = c.n AND a.after
+        LEFT JOIN photo AS b ON b.asset_id = c.asset_id AND b.n = c.n AND NOT b.after
+        LEFT JOIN photo AS a ON a.asset_id = c.asset_id AND a.n = c.n AND a.after
         ORDER BY c.changed_at, c.asset_id, c.change""",
     # Looked for, and not found.
     "missing_assets": f"""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import duckdb
@@ -28,27 +29,52 @@ READERS = {
 FEW = ("asset_id", "route_code")  # one of these has to be in a condition, else it is not about some assets
 MOST_ASKED = 100_000  # a question about more of them is about the country
 ASKED = "assets_asked"  # a table in the connection: those rows of `asset_cells` that a question is about
+FAR_DEG = 0.002  # a photograph of a place is from its cell of 0.001 degrees, or from one of those about it
+NOWHERE = (180.0, 90.0, -180.0, -90.0)
 PLAIN = {"COMPARISON", "CONJUNCTION", "BETWEEN", "OPERATOR", "CONSTANT", "COLUMN_REF", "CAST", "TYPE"}
 LIKE = {"~~", "!~~", "~~*", "!~~*"}  # functions as operators
 
 
-def asked_cells(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str] | None:
-    """The cells that a question needs of what drives said, of the assets that are in `ASKED` then; None for all.
+@dataclass(frozen=True)
+class Asked:
+    """What a question needs of what lies where assets are; `ASKED` has these assets.
+
+    Attributes:
+        cells: of `asset_history` and `asset_observations`.
+        box: degrees west, south, east, north, within which those frames are that may show the assets' changes; from
+            east to west where nothing changed. Known only where the connection has `changes_since`.
+    """
+
+    cells: frozenset[str]
+    box: tuple[float, float, float, float] | None
+
+
+def find_asked(connection: duckdb.DuckDBPyConnection, sql: str, *, changes: bool) -> Asked | None:
+    """What a question is about; None where it may be about everything.
 
     Args:
         connection: has `asset_cells`.
         sql: the question, one statement.
+        changes: whether the connection has `changes_since`, too, so that a box can be told.
     """
     try:
         conditions = _conditions(connection, sql)
         if not conditions:
             return None
-        chosen = f"SELECT asset_id, said_as, cell FROM asset_cells WHERE {' OR '.join(conditions)}"
+        where = f"WHERE {' OR '.join(conditions)}"
+        chosen = f"SELECT asset_id, said_as, cell FROM asset_cells {where}"
         connection.execute(f"CREATE TEMP TABLE {ASKED} AS {chosen} LIMIT {MOST_ASKED + 1}")
         rows = connection.execute(f"SELECT cell, count(*) FROM {ASKED} GROUP BY cell").fetchall()
+        if sum(count for _, count in rows) > MOST_ASKED:
+            return None
+        box = None
+        if changes:
+            ends = f"min(lon) - {FAR_DEG}, min(lat) - {FAR_DEG}, max(lon) + {FAR_DEG}, max(lat) + {FAR_DEG}"
+            ((*found,),) = connection.execute(f"SELECT {ends} FROM changes_since {where}").fetchall()
+            box = NOWHERE if None in found else (found[0], found[1], found[2], found[3])
     except (duckdb.Error, LookupError):  # a parser that writes it in another way; or it is wrong, which is said later
         return None
-    return {cell for cell, _ in rows} if sum(count for _, count in rows) <= MOST_ASKED else None
+    return Asked(frozenset(cell for cell, _ in rows), box)
 
 
 def _conditions(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:

@@ -7,14 +7,13 @@ settings are out of its reach. Its days and hours are those of the warehouse's t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
 from roadscan.errors import WarehouseError
-from roadscan.inventory.query.asked import ASKED, asked_cells
+from roadscan.inventory.query.asked import ASKED, Asked, find_asked
 from roadscan.inventory.tiles.cells import cell_of_file, cells_file
 from roadscan.inventory.tiles.kept import SAID
 from roadscan.inventory.views import STORED, VIEWS
@@ -98,15 +97,13 @@ def define_views(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, re
     tables, views = named(sql)
     views = {name for name in views if name not in STORED or not release.has(name)}  # these were computed before
     tables -= views
-    narrowed = tables & set(SAID)
-    if narrowed and cells_file(warehouse, release):
-        tables.add("asset_cells")
-        if "changes_since" not in named(re.sub(r"(?i)\basset_timeline\b", "", sql))[0]:  # or all may be asked for
-            narrowed |= tables & {"changes_since"}
+    narrowed = _narrowed(tables, sql) if tables & set(SAID) and cells_file(warehouse, release) else set[str]()
     paths = [path for name in sorted(tables - narrowed) for path in _define(connection, warehouse, release, name)]
-    cells = asked_cells(connection, sql) if "asset_cells" in tables else None
-    for name in sorted(narrowed):
-        paths += _define(connection, warehouse, release, name, cells)
+    if narrowed:
+        paths += _define(connection, warehouse, release, "asset_cells")
+        asked = find_asked(connection, sql, changes="frames" in narrowed)
+        for name in sorted(narrowed):
+            paths += _define(connection, warehouse, release, name, asked)
     for name in (name for name in VIEWS if name in views):  # in their order: a view may read one before it
         connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
     connection.execute(f"SET allowed_paths=[{', '.join(quoted(path) for path in paths)}]")
@@ -114,32 +111,46 @@ def define_views(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, re
     connection.execute("SET lock_configuration=true")
 
 
+def _narrowed(tables: set[str], sql: str) -> set[str]:
+    """Those of a question's tables of which only what is said of some assets may be needed."""
+    narrowed = set(SAID)
+    for view, table in (("asset_timeline", "changes_since"), ("change_photographs", "frames")):
+        if table not in named(re.sub(rf"(?i)\b{view}\b", "", sql))[0]:  # else it is asked for in another way, too
+            narrowed.add(table)
+    return (narrowed - {"changes_since"} if "frames" in narrowed & tables else narrowed) & tables
+
+
 def _define(
-    connection: duckdb.DuckDBPyConnection,
-    warehouse: Warehouse,
-    release: Release,
-    name: str,
-    cells: Collection[str] | None = None,
+    connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, name: str, asked: Asked | None = None
 ) -> list[str]:
-    """Make one table, where `cells` are given only of assets in `ASKED`; the paths that it is read from."""
+    """Make one table, of what is `asked`; the paths that it is read from."""
     if name in SURVEYED:
-        connection.register(name, warehouse.dataset(release, name))
+        connection.register(f"all_{name}", warehouse.dataset(release, name))
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM all_{name} WHERE {_rows(name, asked)}")  # noqa: S608
         return []
     files = warehouse.files(release, name)
-    asked = "true"
-    if cells is not None:
-        files = [file for file in files if cell_of_file(file) in {"", *cells}]
-        said_as = "coalesce(said_as, asset_id)" if name in SAID else "asset_id"
-        asked = f"asset_id IN (SELECT {said_as} FROM {ASKED})"  # noqa: S608
+    if asked:
+        files = [file for file in files if cell_of_file(file) in {"", *asked.cells}]
     if files:
         paths = [str(path) for path in warehouse.local_files(files)]
         source = f"read_parquet([{', '.join(map(quoted, paths))}], union_by_name=true)"
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source} WHERE {asked}")  # noqa: S608
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source} WHERE {_rows(name, asked)}")  # noqa: S608
         return paths
     connection.register(f"empty_{name}", TABLES[name].empty_table())
     connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
     connection.unregister(f"empty_{name}")
     return []
+
+
+def _rows(table: str, asked: Asked | None) -> str:
+    """Of the rows of a table those that are needed, as the condition of a query."""
+    if not asked:
+        return "true"
+    if table == "frames" and asked.box:
+        west, south, east, north = asked.box
+        return f"camera_lon BETWEEN {west} AND {east} AND camera_lat BETWEEN {south} AND {north}"
+    said_as = "asset_id" if table == "changes_since" else "coalesce(said_as, asset_id)"
+    return f"asset_id IN (SELECT {said_as} FROM {ASKED})"  # noqa: S608
 
 
 def quoted(text: str) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from roadscan.errors import RoadscanError
 from roadscan.inventory import query
-from roadscan.inventory.query.asked import MOST_ASKED, READERS, asked_cells
+from roadscan.inventory.query.asked import MOST_ASKED, READERS, Asked, find_asked
 from roadscan.inventory.tiles.cells import index_cells
 from roadscan.inventory.tiles.kept import SAID
 from roadscan.inventory.views import VIEWS, stored_views
@@ -29,6 +29,7 @@ BOX = dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), 0.0)
 ZEROS = {"string": "", "double": 0.0, "float": 0.0, "int32": 0, "bool": True, "binary": b"", "timestamp": START} | {
     "struct": BOX,
     "fixed_size_list": [0.0] * 4,
+    "list": [],
 }
 
 
@@ -40,6 +41,10 @@ def rows_of(table: str, rows: list[dict]) -> pa.Table:
         absent = None if field.nullable else ZEROS[str(field.type).partition("<")[0].partition("[")[0]]
         columns.append(pa.array([row.get(field.name, absent) for row in rows], field.type))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def lon_of(number: int) -> float:
+    return 100.0 + 0.01 * number
 
 
 def said_rows(table: str, rng: np.random.Generator) -> dict[str, list[dict]]:
@@ -84,15 +89,33 @@ def publish(warehouse: Warehouse, *, indexed: bool) -> None:
         for k in range(len(CELLS))
     ] + [{"alias_id": "LOST0", "asset_id": "NOWHERE", "since": START, "reason": "merged"}]
     changes = [
-        {"asset_id": f"A{k:02d}", "change": "new", "drive_id": f"d{k % 3}", "changed_at": START} for k in range(COUNT)
-    ] + [{"asset_id": "OLD1", "change": "suspect", "drive_id": "d1", "changed_at": START}]
+        {"asset_id": one, "change": change, "drive_id": f"d{k % 3}", "changed_at": START, "lon": lon_of(k), "lat": 14.0}
+        for k, one, change in (*((k, f"A{k:02d}", "new") for k in range(COUNT)), (40, "OLD1", "suspect"))
+    ]
+    nights = [{"drive_id": f"d{night}", "started_at": START + timedelta(days=night)} for night in range(3)]
+    frames = [
+        {
+            "drive_id": f"d{night}",
+            "frame_id": f"{k:02d}",
+            "image_uri": f"d{night}/{k}.jpg",
+            "captured_at": START + timedelta(days=night, seconds=k),
+            "camera_lon": lon_of(k),
+            "camera_lat": 14.0 - 0.0002,  # 22 m south of it, looking north
+            "heading_deg": 0.0,
+            "fov_deg": 60.0,
+            "status": "ok",
+        }
+        for night in range(3)
+        for k in range(45)
+    ]
     tables = {
         "assets": rows_of("assets", assets),
         "asset_alias": rows_of("asset_alias", aliases),
         "asset_changes": rows_of("asset_changes", changes),
         "coverage": TABLES["coverage"].empty_table(),
     }
-    files = [warehouse.write(name, table) for name, table in (tables | stored_views(tables)).items()]
+    driven = {"runs": rows_of("runs", nights), "frames": rows_of("frames", frames)}
+    files = [warehouse.write(name, table) for name, table in (tables | stored_views(tables) | driven).items()]
     for table in SAID:
         for cell, rows in said_rows(table, np.random.default_rng(1)).items():
             half = len(rows) // 2
@@ -187,6 +210,12 @@ NASTY = [
     "(SELECT asset_id FROM asset_history) USING (asset_id)",
     "SELECT t.changes, c.* FROM asset_timeline t, changes_since c WHERE t.asset_id = 'A14'",
     "SELECT * FROM changes WHERE asset_id NOT IN (SELECT asset_id FROM asset_timeline WHERE asset_id = 'A14')",
+    "SELECT p.*, f.frame_id FROM change_photographs p, frames f WHERE p.asset_id = 'A14'",
+    "SELECT p.*, (SELECT count(*) FROM quarantine) + (SELECT count(*) FROM surveyed_frames) AS n "
+    "FROM change_photographs p WHERE p.asset_id = 'A14'",
+    "FROM change_photographs WHERE asset_id IN ('A03', 'A26') OR asset_id = 'A15' ORDER BY asset_id",
+    "FROM change_photographs WHERE asset_id > 'A10' AND change = 'new'",
+    "FROM change_photographs WHERE after_uri IS NOT NULL",
     "SELECT count(*) FROM change_photographs p, (SELECT * FROM asset_timeline WHERE asset_id = 'A14')",
     "PIVOT asset_history ON drive_id IN ('d1', 'd2') USING count(*) GROUP BY asset_id",
     "SELECT count(*) FROM asset_history TABLESAMPLE 100% WHERE asset_id > 'A05'",
@@ -201,6 +230,11 @@ def test_the_answer_is_that_of_reading_everything(whole, indexed, sql):
     expected = answer(whole, sql)
     assert bool(expected) == (sql != WITHOUT_ROWS)
     assert answer(indexed, sql) == expected
+
+
+def test_the_photographs_of_an_asset_are_found(indexed):
+    (row,) = query(indexed, "SELECT before_uri, after_uri FROM change_photographs WHERE asset_id = 'A14'").to_pylist()
+    assert row == {"before_uri": "d1/14.jpg", "after_uri": "d2/14.jpg"}
 
 
 @pytest.mark.parametrize("sql", NARROWED)
@@ -243,13 +277,13 @@ def test_any_condition_is_answered_as_by_reading_everything(whole, indexed, cond
 
 def test_a_question_about_very_many_assets_is_not_narrowed():
     with duckdb.connect(":memory:") as connection:
-        for count, cells in ((MOST_ASKED, {"1_1"}), (MOST_ASKED + 1, None)):
+        for count, asked in ((MOST_ASKED, Asked(frozenset({"1_1"}), None)), (MOST_ASKED + 1, None)):
             connection.execute(
                 "CREATE OR REPLACE TABLE asset_cells AS SELECT 'A' AS asset_id, NULL AS said_as, '1_1' AS cell "
                 f"FROM range({count})"
             )
             connection.execute("DROP TABLE IF EXISTS assets_asked")
-            assert asked_cells(connection, "FROM asset_history WHERE asset_id = 'A'") == cells
+            assert find_asked(connection, "FROM asset_history WHERE asset_id = 'A'", changes=False) == asked
 
 
 def test_every_view_of_what_drives_said_is_known():
