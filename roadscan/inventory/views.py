@@ -117,7 +117,7 @@ VIEWS = {
     # Dated photographs of a change's place: of the drive that showed it, or the first after a review, and of the last
     # drive before. A photograph in which the asset was detected has its box, and goes before one that only looks there.
     "change_photographs": f"""
-        WITH change AS (
+        WITH change AS NOT MATERIALIZED (
             SELECT *, row_number() OVER (PARTITION BY asset_id ORDER BY changed_at, change, drive_id) AS n
             FROM changes_since),
         drive AS (SELECT drive_id, started_at AS began FROM runs),

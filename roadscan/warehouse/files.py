@@ -50,12 +50,21 @@ class DataFile:
     @property
     def digest(self) -> str:
         """What the content's SHA-256 begins with."""
-        return self.path.removesuffix(".parquet")[-DIGITS:]
+        return content_of(self.path)[1]
 
     @property
     def content(self) -> tuple[str, str]:
         """Folder and digest: equal where files of a table have equal rows."""
-        return self.path.rpartition("/")[0], self.digest
+        return content_of(self.path)
+
+
+def content_of(path: str) -> tuple[str, str]:
+    """A file's path -> its folder, and what the SHA-256 of its content begins with.
+
+    >>> content_of("assets/assets-599039a2-422fbcf81aab51bd.parquet")
+    ('assets', '422fbcf81aab51bd')
+    """
+    return path.rpartition("/")[0], path.removesuffix(".parquet")[-DIGITS:]
 
 
 def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:

@@ -26,17 +26,26 @@ class PrunedDataset(ds.FileSystemDataset):  # type: ignore[misc]
         schema: of the table.
         filesystem: on which the files are …
         root: … and the folder there that is the warehouse.
+        where: only rows that pass it are scanned; None for all.
     """
 
     def __init__(
-        self, choose: Callable[[pc.Expression | None], pa.Table], schema: pa.Schema, filesystem: Any, root: str
+        self,
+        choose: Callable[[pc.Expression | None], pa.Table],
+        schema: pa.Schema,
+        filesystem: Any,
+        root: str,
+        where: pc.Expression | None = None,
     ) -> None:
         super().__init__([], schema, FORMAT, filesystem)
-        self._choose, self._root = choose, root
+        self._choose, self._root, self._where = choose, root, where
 
     def scanner(self, **options: Any) -> ds.Scanner:
         """As of `pyarrow.dataset.Dataset`."""
-        return self._chosen(options.get("filter")).scanner(**options)
+        question = options.pop("filter", None)
+        if self._where is not None:
+            question = self._where if question is None else self._where & question
+        return self._chosen(question).scanner(filter=question, **options)
 
     def get_fragments(self, filter: pc.Expression | None = None) -> Iterator[ds.Fragment]:  # noqa: A002 - pyarrow's name
         """As of `pyarrow.dataset.Dataset`."""

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import duckdb
 
+Box: TypeAlias = tuple[float, float, float, float]  # degrees west, south, east, north
 Node: TypeAlias = dict[str, Any]  # of a statement, as DuckDB's parser has it
 
 #: What reads what drives said of assets, and by which of its columns the rows can be told that it needs.
@@ -30,7 +31,7 @@ FEW = ("asset_id", "route_code")  # one of these has to be in a condition, else 
 MOST_ASKED = 100_000  # a question about more of them is about the country
 ASKED = "assets_asked"  # a table in the connection: those rows of `asset_cells` that a question is about
 FAR_DEG = 0.002  # a photograph of a place is from its cell of 0.001 degrees, or from one of those about it
-NOWHERE = (180.0, 90.0, -180.0, -90.0)
+NOWHERE: Box = (180.0, 90.0, -180.0, -90.0)
 PLAIN = {"COMPARISON", "CONJUNCTION", "BETWEEN", "OPERATOR", "CONSTANT", "COLUMN_REF", "CAST", "TYPE"}
 LIKE = {"~~", "!~~", "~~*", "!~~*"}  # functions as operators
 
@@ -41,12 +42,12 @@ class Asked:
 
     Attributes:
         cells: of `asset_history` and `asset_observations`.
-        box: degrees west, south, east, north, within which those frames are that may show the assets' changes; from
+        box: within which those frames are that may show the assets' changes; from
             east to west where nothing changed. Known only where the connection has `changes_since`.
     """
 
     cells: frozenset[str]
-    box: tuple[float, float, float, float] | None
+    box: Box | None
 
 
 def find_asked(connection: duckdb.DuckDBPyConnection, sql: str, *, changes: bool) -> Asked | None:

@@ -11,10 +11,11 @@ from datetime import datetime
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from roadscan.errors import WarehouseError
-from roadscan.inventory.query.asked import ASKED, Asked, find_asked
-from roadscan.inventory.tiles.cells import cell_of_file, cells_file
+from roadscan.inventory.query.asked import ASKED, Asked, Box, find_asked
+from roadscan.inventory.tiles.cells import cell_of, cells_file
 from roadscan.inventory.tiles.kept import SAID
 from roadscan.inventory.views import STORED, VIEWS
 from roadscan.schemas import TABLES
@@ -98,12 +99,11 @@ def define_views(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, re
     views = {name for name in views if name not in STORED or not release.has(name)}  # these were computed before
     tables -= views
     narrowed = _narrowed(tables, sql) if tables & set(SAID) and cells_file(warehouse, release) else set[str]()
+    tables |= {"asset_cells"} if narrowed else set()
     paths = [path for name in sorted(tables - narrowed) for path in _define(connection, warehouse, release, name)]
-    if narrowed:
-        paths += _define(connection, warehouse, release, "asset_cells")
-        asked = find_asked(connection, sql, changes="frames" in narrowed)
-        for name in sorted(narrowed):
-            paths += _define(connection, warehouse, release, name, asked)
+    asked = find_asked(connection, sql, changes="frames" in narrowed) if narrowed else None
+    for name in sorted(narrowed):
+        paths += _define(connection, warehouse, release, name, asked)
     for name in (name for name in VIEWS if name in views):  # in their order: a view may read one before it
         connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
     connection.execute(f"SET allowed_paths=[{', '.join(quoted(path) for path in paths)}]")
@@ -125,16 +125,18 @@ def _define(
 ) -> list[str]:
     """Make one table, of what is `asked`; the paths that it is read from."""
     if name in SURVEYED:
-        connection.register(f"all_{name}", warehouse.dataset(release, name))
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM all_{name} WHERE {_rows(name, asked)}")  # noqa: S608
+        where = _within(asked.box) if asked and asked.box else None
+        connection.register(name, warehouse.dataset(release, name, where=where))
         return []
-    files = warehouse.files(release, name)
+    there, rows = warehouse.paths(release, name), "true"
     if asked:
-        files = [file for file in files if cell_of_file(file) in {"", *asked.cells}]
-    if files:
-        paths = [str(path) for path in warehouse.local_files(files)]
+        there = [path for path in there if cell_of(path) in {"", *asked.cells}]
+        said_as = "asset_id" if name == "changes_since" else "coalesce(said_as, asset_id)"
+        rows = f"asset_id IN (SELECT {said_as} FROM {ASKED})"  # noqa: S608
+    if there:
+        paths = [str(path) for path in warehouse.local_files(warehouse.files(release, name, paths=there))]
         source = f"read_parquet([{', '.join(map(quoted, paths))}], union_by_name=true)"
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source} WHERE {_rows(name, asked)}")  # noqa: S608
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source} WHERE {rows}")  # noqa: S608
         return paths
     connection.register(f"empty_{name}", TABLES[name].empty_table())
     connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
@@ -142,15 +144,11 @@ def _define(
     return []
 
 
-def _rows(table: str, asked: Asked | None) -> str:
-    """Of the rows of a table those that are needed, as the condition of a query."""
-    if not asked:
-        return "true"
-    if table == "frames" and asked.box:
-        west, south, east, north = asked.box
-        return f"camera_lon BETWEEN {west} AND {east} AND camera_lat BETWEEN {south} AND {north}"
-    said_as = "asset_id" if table == "changes_since" else "coalesce(said_as, asset_id)"
-    return f"asset_id IN (SELECT {said_as} FROM {ASKED})"  # noqa: S608
+def _within(box: Box) -> pc.Expression:
+    """Which frames are within a box; DuckDB tells a dataset no condition on numbers that may be NaN."""
+    west, south, east, north = box
+    lon, lat = pc.field("camera_lon"), pc.field("camera_lat")
+    return (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
 
 
 def quoted(text: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from roadscan.inventory.tiles.kept import SAID
 from roadscan.warehouse import DataFile, Release, Warehouse
-from roadscan.warehouse.files import digest_of
+from roadscan.warehouse.files import content_of, digest_of
 
 TABLE = "asset_cells"
 OF_TABLES = ("assets", "asset_alias", *SAID)
@@ -48,19 +48,21 @@ def index_cells(
     known: set[str] = set()
     said = [PAIRS.empty_table()]
     if index := cells_file(warehouse, release):
-        known = {file.path for table in SAID for file in warehouse.files(release, table)}
+        known = {path for table in SAID for path in warehouse.paths(release, table)}
         before = warehouse.read_files([index], TABLE, ["asset_id", "said_as", "cell"])
         said.append(before.filter(before["said_as"].is_null()).drop_columns("said_as").cast(PAIRS))
     for file in files:
         if file.table in SAID and file.path not in known:
             ids = warehouse.read_files([file], file.table, ["asset_id"])["asset_id"].unique()
-            said.append(pa.table([ids, pa.array([cell_of_file(file)] * len(ids), pa.string())], schema=PAIRS))
+            said.append(pa.table([ids, pa.array([cell_of(file.path)] * len(ids), pa.string())], schema=PAIRS))
     with duckdb.connect(":memory:") as connection:
         connection.register("said", pa.concat_tables(said))
         for name in ("assets", "asset_alias"):
             connection.register(name, tables[name])
         rows = connection.sql(_INDEX).to_arrow_table()
-    return warehouse.write(TABLE, rows.replace_schema_metadata({OF_FILES: _digest(files)}))
+    return warehouse.write(
+        TABLE, rows.replace_schema_metadata({OF_FILES: _digest(file.path for file in files if file.table in OF_TABLES)})
+    )
 
 
 def cells_file(warehouse: Warehouse, release: Release) -> DataFile | None:
@@ -69,18 +71,18 @@ def cells_file(warehouse: Warehouse, release: Release) -> DataFile | None:
     if len(indexes) != 1:
         return None
     (path,) = warehouse.local_files(indexes)
-    files = [file for table in OF_TABLES for file in warehouse.files(release, table)]
-    return indexes[0] if (pq.read_schema(path).metadata or {}).get(OF_FILES) == _digest(files) else None
+    paths = [path for table in OF_TABLES for path in warehouse.paths(release, table)]
+    return indexes[0] if (pq.read_schema(path).metadata or {}).get(OF_FILES) == _digest(paths) else None
 
 
-def cell_of_file(file: DataFile) -> str:
+def cell_of(path: str) -> str:
     """The cell of a file of `SAID`, as its folder is called; empty where an earlier version wrote it without one.
 
-    >>> cell_of_file(DataFile("asset_history", "asset_history/cell=201_-1/open/asset-history-1.parquet", 0, 0, "{}"))
+    >>> cell_of("asset_history/cell=201_-1/open/asset-history-599039a2-422fbcf81aab51bd.parquet")
     '201_-1'
     """
-    return file.path.partition("/cell=")[2].partition("/")[0]
+    return path.partition("/cell=")[2].partition("/")[0]
 
 
-def _digest(files: Iterable[DataFile]) -> bytes:
-    return digest_of("/".join(file.content) for file in files if file.table in OF_TABLES).encode()
+def _digest(paths: Iterable[str]) -> bytes:
+    return digest_of("/".join(content_of(path)) for path in paths).encode()

@@ -6,7 +6,7 @@ import pytest
 from support.world import World, commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, query, update_inventory
-from roadscan.inventory.tiles.cells import cell_of_file, cells_file
+from roadscan.inventory.tiles.cells import cell_of, cells_file
 from roadscan.inventory.tiles.kept import SAID
 from roadscan.warehouse import Change, Warehouse
 from roadscan.warehouse.upkeep import restore
@@ -35,7 +35,7 @@ def said(warehouse: Warehouse) -> set[tuple[str, str]]:
     """Each asset and cell that a file of what drives said has rows of."""
     release = warehouse.current()
     return {
-        (asset_id, cell_of_file(file))
+        (asset_id, cell_of(file.path))
         for table in SAID
         for file in warehouse.files(release, table)
         for asset_id in warehouse.read_files([file], table)["asset_id"].to_pylist()
