@@ -208,8 +208,7 @@ class Warehouse:
 
     def paths(self, release: Release, table: str) -> list[str]:
         """The paths of a table's files in a release, in order; of very many files much faster than `files`."""
-        found: list[str] = self._listed(release, table)["path"].to_pylist()
-        return found
+        return list(self._listed(release, table)["path"].to_pylist())
 
     def read(
         self, release: Release, table: str, *, drive_id: str | None = None, columns: Sequence[str] | None = None
@@ -278,8 +277,7 @@ class Warehouse:
         Args:
             release: which state.
             table: name in `TABLES`.
-            where: only the rows that pass it are scanned; for what an engine would not tell, as of numbers that may be
-                NaN.
+            where: only rows that pass are scanned; for what engines do not tell, as of numbers that may be NaN.
         """
         from roadscan.warehouse.scanning import PrunedDataset, let_through
 

@@ -1,6 +1,6 @@
 """How long the shipped views take over a register of four million assets, as `roadscan query` asks them.
 
-    python tests/benchmarks/bench_views.py                    # 4 million assets: some minutes on 2 cores, 2 GB on disk
+    python tests/benchmarks/bench_views.py                    # 4 million assets: 2 GB on disk, 8 in memory
     python tests/benchmarks/bench_views.py --assets 4e5       # quicker
     python tests/benchmarks/bench_views.py --keep /tmp/views  # the warehouse stays there, and is used again
 
@@ -9,8 +9,8 @@ A made-up network of sections of 30 km with 40 assets a kilometre goes through `
 in an open and two settled files, two detections of every asset that a drive saw, coverage of every kilometre, a run of
 each drive, and the frames of those hundred that drove first. Each question then runs in a connection of its own, in a
 process that has verified the files before; `open` is until the tables and views are there, `run` is until the answer is
-an Arrow table. The ratio is of processor time to that of reading, in the same run, five columns of all
-assets without doing anything with them.
+an Arrow table, `CPU` is both by the processors' time. The ratio is of that to reading, in the same run, five columns of
+all assets without doing anything with them.
 
 A question for all that drives said has no limit: it reads everything, and is set beside reading the same columns of the
 same files by DuckDB alone.

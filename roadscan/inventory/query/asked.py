@@ -42,8 +42,8 @@ class Asked:
 
     Attributes:
         cells: of `asset_history` and `asset_observations`.
-        box: within which those frames are that may show the assets' changes; from
-            east to west where nothing changed. Known only where the connection has `changes_since`.
+        box: within which those frames are that may show the assets' changes, from east to west where nothing changed.
+            Known only where the connection has `changes_since`.
     """
 
     cells: frozenset[str]
