@@ -268,6 +268,7 @@ CONDITIONS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.lists(CONDITIONS, min_size=1, max_size=3))
 def test_any_condition_is_answered_as_by_reading_everything(whole, indexed, conditions):

@@ -11,6 +11,8 @@ from roadscan.inventory.tiles.kept import SAID
 from roadscan.warehouse import Change, Warehouse
 from roadscan.warehouse.upkeep import restore
 
+pytestmark = pytest.mark.slow
+
 MATCHING = {"window_drives": 2}
 
 
