@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 import struct
 import time
@@ -87,17 +86,6 @@ def tensorboard_events(data: bytes) -> Iterator[Event]:
         (length,) = struct.unpack_from("<Q", data)
         yield Event.FromString(data[12 : 12 + length])
         data = data[12 + length + 4 :]
-
-
-def test_the_same_command_again_gives_the_same_model_without_training(trained: Trained, tmp_path: Path) -> None:
-    model, rows = (trained.folder / "model.zip").read_bytes(), (trained.run / "history.json").read_bytes()
-    again = tmp_path / "again.zip"
-    # By one worker, since nothing is to be trained; how a run is computed may change.
-    with Training(trained.folder, *sets(out=again, **{"execution.workers": 1})) as training:
-        assert training.end() == 0, training.err
-        assert re.search(r"epoch \d+/", training.out) is None
-    assert again.read_bytes() == model
-    assert (trained.run / "history.json").read_bytes() == rows
 
 
 def test_a_run_does_not_go_on_with_other_settings(

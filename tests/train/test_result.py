@@ -66,15 +66,17 @@ def _is_picture(data: bytes) -> bool:
 
 
 @pytest.mark.slow
-def test_the_same_run_leaves_the_same_bytes(tmp_path: Path) -> None:
-    digests = []
-    for number in (1, 2):
-        dataset = labelled.draw_dataset(tmp_path / "data", {"train": 4, "val": 2})
-        config = config_of(tmp_path / "data", epochs=1)
-        state = loop.train(config, dataset, None, SingleProcess(tmp_path / f"run-{number}", CPU))
-        store = open_store(tmp_path / f"out-{number}")
-        digests.append(write_result(state, dataset, config, "scratch", store, CPU).model_sha256)
-    assert digests[0] == digests[1]
+def test_the_same_run_and_a_finished_one_again_leave_the_same_bytes(tmp_path: Path) -> None:
+    dataset = labelled.draw_dataset(tmp_path / "data", {"train": 4, "val": 2})
+    config, left = config_of(tmp_path / "data", epochs=1), []
+    for run, epochs in (("one", 1), ("two", 1), ("two", 0)):  # its last time, there is nothing to be trained
+        trained: list[object] = []
+        state = loop.train(config, dataset, None, SingleProcess(tmp_path / run, CPU), trained.append)
+        assert len(trained) == epochs
+        store = open_store(tmp_path / f"out-{len(left)}")
+        digest = write_result(state, dataset, config, "scratch", store, CPU).model_sha256
+        left.append((digest, store.read("model.zip"), [row["epoch"] for row in state.history]))
+    assert left[0] == left[1] == left[2]
 
 
 def test_the_history_is_there_as_json_csv_and_for_tensorboard(tmp_path: Path) -> None:
