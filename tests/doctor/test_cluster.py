@@ -77,7 +77,7 @@ def test_what_nobody_foresaw() -> None:
 
 @pytest.fixture
 def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster that asks for a secret, which this process has."""
+    """A cluster of one node that asks for a secret, which this process has."""
     path = tmp_path / "token"
     path.touch(mode=0o600)
     path.write_text(secrets.token_hex(32))
@@ -85,7 +85,7 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="rs") as folder:  # short: Ray's sockets lie in it
-        node = start_node(folder, "127.0.0.1", *HEAD, f"--port={port}")
+        node = start_node(folder, "127.0.0.1", *HEAD, "--num-cpus=3", "--num-gpus=2", f"--port={port}")
         try:
             wait_for_port("127.0.0.1", port)
             wait_for_nodes(f"127.0.0.1:{port}", 1)
@@ -100,7 +100,7 @@ def test_a_cluster_with_the_right_and_the_wrong_secret(head: str, monkeypatch: p
     monkeypatch.setenv("RAY_ADDRESS", head)
     found = ray_cluster()
     assert found.status == "ok", found
-    assert "1 nodes, 0 cores, 0 GPUs" in found.found
+    assert "1 nodes, 3 cores, 2 GPUs" in found.found
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     assert ray_cluster().found == f"{head}: the cluster refused the token"
     monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "2")

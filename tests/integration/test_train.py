@@ -59,6 +59,8 @@ def test_a_run_ends_with_a_model_that_detects(trained: Trained) -> None:
     digest = dataset_digest(read_dataset(str(trained.folder / "data")))
     assert f"images: 24 train, 4 val, 2 test; digest {digest[:16]}" in bundle.card.trained_on
     assert {split: bundle.card.metrics[split]["images"] for split in ("val", "test")} == {"val": 4, "test": 2}
+    summary = json.loads((trained.run / "summary.json").read_text())
+    assert (summary["epochs"], summary["device"], summary["backend"]) == (4, "cpu", "gloo")
     image = cv2.imread(str(trained.folder / "data/images/val/val-0000.jpg"))
     (found,) = Detector(bundle, confidence=1e-6).infer(image[None])
     assert set(found.classes) <= set(labelled.NAMES)

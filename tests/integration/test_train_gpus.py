@@ -1,101 +1,97 @@
-"""Every way to use GPUs, on a cluster that counts two; without a card the work is done on processors, if asked for."""
+"""Trainings and sweeps with the shipped execution settings and GPUs, on a cluster that starts without a place for work.
+
+Ray's autoscaler adds a node with fourteen processors and two GPUs, as Ray counts them; the work is done on this
+machine, and on its processors where a test says so.
+"""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 from support import labelled
-from support.clusters import HEAD, kill_node, start_node, wait_for_nodes, wait_for_port
+from support.clusters import HEAD, kill_node, start_node, wait_for_port, write_autoscaling
 from support.commands import roadscan, sets
-from support.training import write_config
+from support.manifests import K8S
+from support.training import SETTINGS
 
 from roadscan.demo.server import free_ports
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-
-class Counted(NamedTuple):
-    """A cluster of one node with two GPUs and four processors, as Ray counts.
-
-    Attributes:
-        address: of its head.
-        logs: folder of Ray Train's logs.
-    """
-
-    address: str
-    logs: Path
-
-
-@pytest.fixture(scope="module")
-def counted() -> Iterator[Counted]:
-    (port,) = free_ports(1)
-    with ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_num_prestart_python_workers", "0")
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True))
-        offer = ("--num-cpus=4", "--num-gpus=2", f"--port={port}")
-        stack.callback(kill_node, start_node(folder, "127.0.0.1", *HEAD, *offer))
-        wait_for_port("127.0.0.1", port)
-        wait_for_nodes(f"127.0.0.1:{port}", 1)
-        yield Counted(f"127.0.0.1:{port}", Path(folder, "127.0.0.1", "session_latest", "logs", "train"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("data")
-    labelled.draw_dataset(folder, {"train": 4, "val": 2})
-    return str(folder)
+SHIPPED = K8S / "overlays" / "production" / "configs"
 
 
 @pytest.fixture
-def on_processors(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of this process join the cluster, and compute without cards."""
-    monkeypatch.setenv("RAY_ADDRESS", counted.address)
-    monkeypatch.setenv("ROADSCAN_DEVICE", "cpu")
+def grows(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cluster of one head without processors, which grows by one node; jobs of this process join it. Its folder."""
+    (port,) = free_ports(1)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_num_prestart_python_workers", "0")
+    with tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder:
+        config = write_autoscaling(folder, f"127.0.0.1:{port}", cpus=14, gpus=2, most=1)
+        with pytest.MonkeyPatch.context() as patch:  # of the head alone
+            patch.setenv("RAY_FAKE_CLUSTER", "1")
+            patch.setenv("RAY_OVERRIDE_NODE_ID_FOR_TESTING", FAKE_HEAD_NODE_ID)
+            patch.setenv("AUTOSCALER_UPDATE_INTERVAL_S", "1")
+            head = start_node(folder, "127.0.0.1", *HEAD, f"--port={port}", f"--autoscaling-config={config}")
+        try:
+            wait_for_port("127.0.0.1", port)
+            monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+            yield Path(folder)
+        finally:
+            kill_node(head)
 
 
-def write_run(folder: Path, data: str, **fields: Any) -> str:
-    write_config(folder, data=data, epochs=1, out=f"{folder}/model.zip", runs=f"{folder}/runs", **fields)
-    return str(folder / "run.yaml")
+def shipped(name: str) -> dict[str, Any]:
+    """What a shipped config says of execution; but images are loaded in the worker, since the processors are not."""
+    tree = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text())
+    return tree.get("train", tree)["execution"] | {"loader_workers": 0}
+
+
+def settings(folder: Path, execution: dict[str, Any]) -> dict[str, Any]:
+    labelled.draw_dataset(folder / "data", {"train": 4, "val": 2})
+    return SETTINGS | {"data": str(folder / "data"), "epochs": 1, "execution": execution}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_that_torch_cannot_use_ends_a_training_at_once(counted: Counted, data: str, tmp_path: Path) -> None:
-    run = write_run(tmp_path, data, execution={"workers": 2})
-    before = {*counted.logs.glob("ray-train-app-worker-*")}
-    done = roadscan("train", run, RAY_ADDRESS=counted.address, ROADSCAN_DEVICE="")
+def test_a_training_brings_its_nodes_up_and_ends_at_once_where_torch_cannot_use_their_gpus(
+    grows: Path, tmp_path: Path
+) -> None:
+    made = settings(tmp_path, shipped("train")) | {"runs": str(tmp_path / "runs"), "out": str(tmp_path / "model.zip")}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(made))
+    done = roadscan("train", str(tmp_path / "train.yaml"), ROADSCAN_DEVICE="")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith("error: a process was given a GPU, but torch")
     assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "runs" / "train" / "history.json").exists()
-    assert len({*counted.logs.glob("ray-train-app-worker-*")} - before) == 2, "no worker was started again"
+    # Of [1, 4] workers those that there is room for, and none was started again.
+    started = [*(grows / "127.0.0.1" / "session_latest" / "logs" / "train").glob("ray-train-app-worker-*")]
+    assert len(started) == 2
 
 
-def test_a_sweep_has_trials_of_two_gpus_and_of_half_of_one(on_processors: None, data: str, tmp_path: Path) -> None:
+def test_a_sweep_brings_its_nodes_up_and_has_trials_of_two_gpus_and_of_half_of_one(
+    grows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each a training as `roadscan train` makes it; where there may be one worker or two, they are two."""
-    write_run(tmp_path, data)
-    train = yaml.safe_load((tmp_path / "run.yaml").read_text())
-    for name in ("out", "runs"):
-        del train[name]
+    monkeypatch.setenv("ROADSCAN_DEVICE", "cpu")  # there is no card
     tree = {
-        "train": train | {"execution": {}}, "space": {"variant": ["n", "s"]}, "trials": 2,
+        "train": settings(tmp_path, shipped("tune")), "space": {"variant": ["n", "s"]}, "trials": 2,
         "sweeps": str(tmp_path / "sweeps"),
         "by_variant": {"n": {"execution.gpus_per_worker": 0.5}, "s": {"execution.workers": [1, 2]}},
     }  # fmt: skip
     (tmp_path / "tune.yaml").write_text(yaml.safe_dump(tree))
     plan = roadscan("tune", str(tmp_path / "tune.yaml"), "--dry-run")
-    assert ["n", "1 x (1 CPU, 0.5 GPU)", "4"] in rows(plan.stdout), plan.stdout + plan.stderr
-    assert ["s", "2 x (2 CPUs, 1 GPU)", "1"] in rows(plan.stdout)
-    done = roadscan("tune", str(tmp_path / "tune.yaml"))
+    assert ["n", "1 x (3 CPUs, 0.5 GPU)", "16"] in rows(plan.stdout), plan.stdout + plan.stderr  # of eight GPUs
+    assert ["s", "2 x (7 CPUs, 1 GPU)", "4"] in rows(plan.stdout)
+    done = roadscan("tune", str(tmp_path / "tune.yaml"), *sets(max_concurrent=1))
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "sweeps" / "sweep" / "sweep.json").read_text())
     assert (summary["states"]["complete"], summary["devices"]) == (2, ["cpu"])
@@ -110,17 +106,12 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table.splitlines()]
 
 
-def test_the_doctor_counts_what_the_cluster_has(counted: Counted) -> None:
-    done = roadscan("doctor", "--json", RAY_ADDRESS=counted.address)
-    found = {one["check"]: one for one in json.loads(done.stdout)}
-    assert found["ray"]["status"] == "ok", found["ray"]
-    assert found["ray"]["found"].endswith("1 nodes, 4 cores, 2 GPUs")
-
-
 @pytest.mark.gpu
-def test_on_a_card_a_training_uses_bfloat16_and_nccl(data: str, tmp_path: Path) -> None:
-    run = write_run(tmp_path, data, precision="bf16", execution={"workers": 1, "gpu": True})
-    done = roadscan("train", run, *sets(name="card"))
+def test_on_a_card_a_training_uses_bfloat16_and_nccl(tmp_path: Path) -> None:
+    one = settings(tmp_path, {"workers": 1, "gpu": True}) | {"precision": "bf16", "name": "card"}
+    own = {"runs": str(tmp_path / "runs"), "out": str(tmp_path / "model.zip")}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(one | own))
+    done = roadscan("train", str(tmp_path / "train.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "runs" / "card" / "summary.json").read_text())
     assert summary["device"].startswith("cuda: ")
