@@ -37,12 +37,12 @@ def write_config(folder: Path, **fields: Any) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A run that nothing disturbed.
+    """A finished run.
 
     Attributes:
         folder: where run.yaml, the dataset and model.zip lie.
         run: the run's own folder.
-        code, out, err: of the command.
+        code, out, err: of the command that ended it.
     """
 
     folder: Path
@@ -131,6 +131,32 @@ class Training:
         wait_until(lambda: not self.running(), lambda: f"left running: {self.running()}")
 
 
+def lose_driver(training: Training) -> None:
+    """Kill the command, and with it Ray on this machine; wait for its workers to end by themselves.
+
+    One of them is suspended meanwhile: without it, the others cannot do another epoch.
+    """
+    others = training.workers()
+    suspended = others.pop()
+    suspended.suspend()
+    training.process.kill()
+    wait_until(lambda: not {*others} & {*training.workers()}, lambda: "the workers go on")
+    with suppress(psutil.NoSuchProcess):
+        suspended.resume()
+    wait_until(lambda: not training.workers(), lambda: "the worker that waited goes on")
+
+
+def lose_worker(training: Training) -> None:
+    """Kill one of two workers; wait until there are two others."""
+    before = training.workers()
+    assert len(before) == 2
+    before[1].kill()
+    wait_until(
+        lambda: len([one for one in training.workers() if one not in before]) == 2,
+        lambda: f"no new workers: {training.out}{training.err}",
+    )
+
+
 def newest_checkpoint(run: Path) -> str | None:
     """That from which Ray would go on with the run in a folder; None before the first, or while that is written."""
     taken = run / "checkpoint_manager_snapshot.json"
@@ -155,7 +181,7 @@ def history(run: Path) -> list[dict[str, Any]]:
 
 def last_state(run: Path) -> dict[str, torch.Tensor]:
     """All that a run's newest checkpoint holds, by name: weights, optimiser, averages."""
-    newest = max(run.glob("checkpoint_*/state.pt"))  # named by time
+    newest = max(run.glob("*/state.pt"))  # named by time
     return dict(_leaves(torch.load(newest, weights_only=True)))
 
 
