@@ -12,7 +12,7 @@ from support.world import commit, drive, make_world
 from roadscan.manual.commented import commented_yaml
 from roadscan.warehouse import Warehouse
 
-SMALL = ["--km", "0.1", "--nights", "1", *sets(width_px=320, height_px=180, frame_spacing_m=50)]
+SMALL = ["--km", "0.1", "--nights", "1", *sets(width_px=320, height_px=180, frame_spacing_m=50, workers=1)]
 
 
 def test_a_jobs_config_is_printed_as_it_is_whatever_the_terminals_width(tmp_path: Path) -> None:

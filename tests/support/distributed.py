@@ -65,7 +65,8 @@ def run_together(world_size: int, config: TrainConfig, folder: Path) -> None:
 def _start(rank: Callable[..., None], world_size: int, *arguments: Any) -> None:
     """Call it in so many processes with rank, world size, a free port, and the arguments; wait for their end."""
     (port,) = free_ports(1)
-    mp.set_forkserver_preload(["roadscan.train.loop"])  # seconds a process, paid once
+    # Seconds a process, paid once; the second is what every optimiser imports.
+    mp.set_forkserver_preload(["roadscan.train.loop", "torch._dynamo"])
     mp.start_processes(rank, (world_size, port, *arguments), nprocs=world_size, start_method="forkserver")
 
 
