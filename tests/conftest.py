@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before torch, and for what tests start: threads that spin while they wait take the cores of all others.
 os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+# A process of each training, which looks out for machines that a cloud is about to take back: here is no cloud.
+os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
 
 import hypothesis
 import pytest
-import torch
+from support.commands import SCRATCH
 from support.once import made_once
 from support.wheel import Installed, install
 
 from roadscan.demo.server import S3Server, s3_server
-from roadscan.model import yolo
-from roadscan.model.bundle import ModelCard, Task, save
 from roadscan.taxonomy import HIGHWAY, SEGMENTABLE
+
+if TYPE_CHECKING:
+    from roadscan.model.bundle import Task
 
 # How long an example takes says something of the machine, not of the code.
 hypothesis.settings.register_profile("roadscan", deadline=None)
@@ -27,7 +32,9 @@ hypothesis.settings.load_profile("roadscan")
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
-if IS_WORKER:
+if IS_WORKER:  # the process that hands out tests needs no torch, which takes seconds to import
+    import torch
+
     torch.set_num_threads(1)  # the workers are as many as the cores are meant to be
 
 
@@ -36,6 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Files are handed to workers whole and in order, so that a short one is what a worker waits for in the end.
     """
+    import torch
+
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
@@ -53,6 +62,22 @@ def _weight(item: pytest.Item) -> int:
     return is_slow * (1 + is_ray)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _scratch() -> Iterator[None]:
+    """What programs write to the system's temporary folder goes with the tests, also what killed ones leave.
+
+    The tests' own folders are elsewhere: sockets of Ray's nodes, which lie in some, need short paths.
+    """
+    tempfile.gettempdir()  # from now on it is the same in this process
+    with (
+        tempfile.TemporaryDirectory(prefix="rs-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in SCRATCH:
+            patch.setenv(name, folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """SeaweedFS with the buckets raw and warehouse; the AWS environment points to it."""
@@ -62,6 +87,11 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 def _untrained(folder: Path, task: Task, classes: tuple[str, ...]) -> str:
     """A YOLOv8n with seeded random weights whose scores lie around 0.5, so that it finds boxes everywhere."""
+    import torch
+
+    from roadscan.model import yolo
+    from roadscan.model.bundle import ModelCard, save
+
     torch.manual_seed(0)
     network = yolo.build(task, "n", len(classes))
     for branch in network.model[-1].cv3:

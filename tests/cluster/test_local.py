@@ -17,7 +17,7 @@ import psutil
 import pytest
 from fleet import API_PORT, BIN, GCS_PORT, HEAD, METRICS_PORTS, STORE, Fleet, raylets
 from hosts import Host, add_bridge, boot, why_not
-from support.commands import ROOT
+from support.commands import ROOT, SCRATCH
 from support.training import wait_until
 
 from roadscan.errors import RoadscanError, StorageError
@@ -39,6 +39,8 @@ def fleet() -> Iterator[Fleet]:
     if reason := why_not():
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="rs-") as folder, pytest.MonkeyPatch.context() as patch:
+        for name in SCRATCH:
+            patch.delenv(name)  # hosts have a folder of their own for Ray
         before = dict(os.environ)
         fleet = Fleet.up(Path(folder) / "fleet", workers=1)
         assert dict(os.environ) == before

@@ -15,7 +15,7 @@ import pytest
 from hosts import Host, separate_hosts, why_not
 from support import labelled
 from support.clusters import BIN, HEAD, NODE, kill_node, start_node, wait_for_nodes, wait_for_port
-from support.commands import sets
+from support.commands import SCRATCH, sets
 from support.training import (
     Trained,
     Training,
@@ -121,6 +121,8 @@ def hosts(tmp_path: Path, token: None, monkeypatch: pytest.MonkeyPatch) -> Itera
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("NO_PROXY", "*")
         monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth0")
+        for name in SCRATCH:
+            monkeypatch.delenv(name)  # hosts have a folder of their own for Ray
         hosts = Hosts(head, [one, two], f"{head.address}:6379")
         head.start(tmp_path / "head", *NODE, *HEAD, f"--node-ip-address={head.address}")
         wait_for_port(head.address, 6379)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import optuna
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -29,9 +29,14 @@ from support.commands import PROGRAM, ROOT
 from support.training import SETTINGS, wait_until
 
 from roadscan.cli import run
+from roadscan.dataset.staging import stage
 from roadscan.demo.server import S3Server
 from roadscan.model.bundle import load
 from roadscan.storage import Store, open_store
+from roadscan.train import loop
+from roadscan.train.check import check_training
+from roadscan.train.config import TrainConfig
+from roadscan.train.ranks import SingleProcess
 from roadscan.tune.journal import JOURNAL
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -94,7 +99,9 @@ def head(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hea
             yield Head(process, api)
 
 
-def test_a_submitted_sweep_that_is_killed_goes_on_and_ends_with_every_trial_once(head: Head, tmp_path: Path) -> None:
+def test_a_submitted_sweep_that_is_killed_goes_on_and_ends_with_every_trial_once(
+    head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labelled.draw_dataset(tmp_path / "data", {"train": 24, "val": 8})
     raw = open_store(f"s3://raw/{tmp_path.name}")
     for path in (tmp_path / "data").rglob("*.*"):
@@ -141,7 +148,7 @@ def test_a_submitted_sweep_that_is_killed_goes_on_and_ends_with_every_trial_once
     assert load(store.uri_of("best.zip")).sha256 == best["model_sha256"]
     assert {"learning-curves.png", "parallel-coordinates.png"} <= set(store.keys())
     assert "trial   0 complete" in log()
-    replays_exactly(best, tmp_path)
+    replays_exactly(best, tmp_path, capsys)
 
 
 def test_a_job_that_would_write_into_its_copy_of_the_directory_is_refused(head: Head, tmp_path: Path) -> None:
@@ -155,17 +162,26 @@ def test_a_job_that_would_write_into_its_copy_of_the_directory_is_refused(head: 
     assert "Traceback" not in log
 
 
-def replays_exactly(best: dict[str, Any], folder: Path) -> None:
-    """The best trial's line, run alone, comes to the same metric, to the last digit."""
-    (folder / "replay").mkdir()
-    command = [PROGRAM, *shlex.split(best["replay"])[1:]]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    done = subprocess.run(
-        command, cwd=folder / "replay", capture_output=True, text=True, check=False, env=environment, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    history = json.loads((folder / "replay/runs" / f"trial-{best['trial']:04d}" / "history.json").read_text())
-    assert max(row["map50_95"] for row in history) == best["map50_95"]
+def replays_exactly(best: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The best trial's line is a training that comes to the same metric, to the last digit, also without Ray."""
+    capsys.readouterr()
+    assert run([*shlex.split(best["replay"])[1:], "--dry-run"]) == 0
+    config, initial = check_training(TrainConfig.model_validate(yaml.safe_load(capsys.readouterr().out)))
+    dataset = stage(config.data, folder / "cache")
+    with threads(1):  # as the trial's worker
+        state = loop.train(config, dataset, initial, SingleProcess(folder / "replay", torch.device("cpu")))
+    assert max(row["map50_95"] for row in state.history) == best["map50_95"]
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads of torch in a block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def trials(store: Store) -> list[optuna.trial.FrozenTrial]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 PROGRAM = str(Path(sys.executable).parent / "roadscan")
 ROOT = Path(__file__).resolve().parents[2]
+SCRATCH = ("TMPDIR", "RAY_TMPDIR")  # where programs, and Ray on this machine alone, write what nobody asked for
 
 
 def roadscan(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

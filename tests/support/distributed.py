@@ -58,7 +58,7 @@ def train_together(world_size: int, config: TrainConfig, images: dict[str, int],
 
 
 def run_together(world_size: int, config: TrainConfig, folder: Path) -> None:
-    """A whole run in so many processes: into a folder what `roadscan train` leaves in the run's, but for pictures."""
+    """A whole run in so many processes: what `roadscan train` leaves in the run's folder, in a folder."""
     _start(_run_rank, world_size, config.model_dump_json(), str(folder))
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 from rich.console import Console
-from support.world import commit, drive
+from support.world import commit, drive, make_world
 
 from roadscan.errors import WarehouseError
 from roadscan.inventory import InventoryConfig, query, render, update_inventory
@@ -17,10 +17,13 @@ from roadscan.schemas import TABLES
 from roadscan.warehouse import Change, Warehouse
 
 
-@pytest.fixture
-def uri(warehouse, config):
-    update_inventory(config)
-    return config.warehouse
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    """A register of one drive, which is only asked."""
+    warehouse = Warehouse(str(tmp_path_factory.mktemp("asked") / "warehouse"))
+    commit(warehouse, drive(make_world(seed=3, length_m=900.0), 0))
+    update_inventory(InventoryConfig(warehouse=warehouse.store.uri))
+    return warehouse.store.uri
 
 
 @pytest.mark.parametrize("name", [*TABLES, *VIEWS])
@@ -39,7 +42,8 @@ def test_where_nothing_was_published_there_is_nothing_to_ask(tmp_path):
         query(str(tmp_path), "FROM assets")
 
 
-def test_views_agree_with_the_tables(uri, warehouse):
+def test_views_agree_with_the_tables(uri):
+    warehouse = Warehouse(uri)
     assets = warehouse.read(warehouse.current(), "assets")
     per_class = query(uri, "SELECT * FROM assets_per_class").to_pylist()
     assert sum(row["assets"] for row in per_class) == assets.num_rows
@@ -54,7 +58,8 @@ def test_a_query_is_joined_from_several_tables(uri):
     assert query(uri, sql)["n"][0].as_py() == query(uri, "SELECT * FROM observations").num_rows
 
 
-def test_as_of_shows_an_older_state(uri, warehouse, config, world):
+def test_as_of_shows_an_older_state(warehouse, world):
+    uri = warehouse.store.uri
     moment = datetime.now(UTC)
     before = query(uri, "SELECT * FROM frames").num_rows
     commit(warehouse, drive(world, 1))
@@ -84,7 +89,8 @@ def test_a_wrong_query_says_what_is_wrong_and_what_there_is(uri, sql, message):
     assert "assets_per_class" in str(error.value)
 
 
-def test_a_query_reaches_nothing_but_the_release(uri, warehouse, tmp_path):
+def test_a_query_reaches_nothing_but_the_release(uri, tmp_path):
+    warehouse = Warehouse(uri)
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
     (path,) = warehouse.local_files(warehouse.files(warehouse.current(), "assets"))
@@ -98,7 +104,8 @@ def test_a_query_reaches_nothing_but_the_release(uri, warehouse, tmp_path):
     assert path.read_bytes() == before
 
 
-def test_an_explain_that_runs_a_copy_is_refused(uri, warehouse):
+def test_an_explain_that_runs_a_copy_is_refused(uri):
+    warehouse = Warehouse(uri)
     (file,) = warehouse.files(warehouse.current(), "assets")
     path = warehouse.store.path(file.path)
     before = path.read_bytes()
