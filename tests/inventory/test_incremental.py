@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from support.world import LINE, START, Known, World, drive, make_world
+from support.world import AWAY_M, LINE, START, Known, World, drive, make_world
 
 from roadscan.errors import StorageError, WarehouseError
 from roadscan.inventory import InventoryConfig, InventorySummary, run_audit, update_inventory
@@ -23,7 +23,9 @@ _SCANS = itertools.count()
 @pytest.fixture
 def world() -> World:
     """A road over the border of two tiles, at 100.5 degrees."""
-    return make_world(seed=3, length_m=500.0)
+    world = make_world(seed=3, length_m=500.0)
+    world.move(-AWAY_M)
+    return world
 
 
 def scan(warehouse: Warehouse, tables: DriveTables) -> None:

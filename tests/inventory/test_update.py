@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from support.world import commit, drive
+from support.world import AWAY_M, commit, drive
 
 from roadscan.errors import Conflict, StorageError, WarehouseError
 from roadscan.inventory import update_inventory
@@ -39,7 +39,9 @@ def test_running_again_publishes_nothing_and_keeps_every_id(warehouse, config):
     assert len(before) > 20
 
 
-def test_the_summary_counts_what_was_published(warehouse, config):
+def test_the_summary_counts_what_was_published(warehouse, config, world):
+    world.move(-AWAY_M)
+    commit(warehouse, drive(world, 0))  # over a border of two tiles
     seen: list[tuple[int, int, str]] = []
     summary = update_inventory(config, lambda *step: seen.append(step))
     assert seen == [(1, 1, "drives read"), (1, 2, "tiles built"), (2, 2, "tiles built")]

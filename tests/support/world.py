@@ -16,6 +16,7 @@ from roadscan.warehouse import Warehouse
 from roadscan.warehouse.drives import StagedDrive, publish_drives
 
 HOME = LocalFrame(100.5, 13.75)
+AWAY_M = 3000.0  # east of it, which lies on a border of tiles: a road is in one, unless a test moves it
 STEP_M = 10.0
 FOV_DEG = 64.0
 REACH_M = 60.0
@@ -96,6 +97,7 @@ def make_world(seed: int, length_m: float = 2000.0) -> World:
         [(100, 260, -4.0), (500, 560, 5.0), (0.7 * length_m, length_m - 100, 5.5)]
     ):
         world.assets.append(Known(f"rail{k}", LINE, start, offset, end))
+    world.move(AWAY_M)
     return world
 
 

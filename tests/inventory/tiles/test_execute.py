@@ -148,7 +148,7 @@ def test_a_tile_alone_is_what_the_register_has_there(roads):
     [
         ("1005", "tile: got '1005'; expected COLUMN,ROW, such as 1005,137"),
         ("a,b", "tile: got 'a,b'; expected COLUMN,ROW"),
-        ("7,7", "tile: got 7,7, in which no drive has frames; expected one of 1004,137 1005,137"),
+        ("7,7", "tile: got 7,7, in which no drive has frames; expected one of 1005,137 1010,137 1015,137"),
     ],
 )
 def test_a_tile_that_there_is_not_is_named_with_those_that_there_are(roads, name, message):

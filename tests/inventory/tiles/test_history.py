@@ -43,9 +43,7 @@ def test_of_no_files_none_is_merged_and_a_full_one_never():
 @pytest.fixture(scope="module")
 def world() -> World:
     """A short road in the middle of a tile."""
-    world = make_world(seed=3, length_m=400.0)
-    world.move(4000.0)
-    return world
+    return make_world(seed=3, length_m=400.0)
 
 
 @pytest.fixture(scope="module")
