@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import TYPE_CHECKING
 
 # Before torch, and for what tests start: threads that spin while they wait take the cores of all others.
@@ -15,7 +16,7 @@ os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
 
 import hypothesis
 import pytest
-from support.commands import SCRATCH
+from support.commands import SCRATCH, Command
 from support.once import made_once
 from support.wheel import Installed, install
 
@@ -76,6 +77,22 @@ def _scratch() -> Iterator[None]:
         for name in SCRATCH:
             patch.setenv(name, folder)
         yield
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command, as `support.commands.roadscan` runs it, but in this process, which has imported what it needs."""
+    from roadscan.cli import run
+
+    def ended(*arguments: str, **environment: str) -> CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name, value in {"COLUMNS": "200", **environment}.items():
+                patch.setenv(name, value)
+            capsys.readouterr()
+            code = run(list(arguments))
+        return CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return ended
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from rich.console import Console
-from support.commands import ROOT, roadscan
+from support.commands import ROOT, Command
 from support.written import HEIGHT, WIDTH, Written, good, picture, put, write_coco
 
 from roadscan.dataset.check import check_dataset
@@ -165,13 +165,13 @@ def test_a_report_reads_well(tmp_path: Path) -> None:
     assert again["errors"][0]["where"] == "labels/val/val1.txt:2"
 
 
-def test_the_command_line(tmp_path: Path) -> None:
+def test_the_command_line(here: Command, tmp_path: Path) -> None:
     made = good()
     _plant("similar images in two splits", made)
-    refused = roadscan("dataset", "check", made.write(tmp_path / "near"), "--json")
+    refused = here("dataset", "check", made.write(tmp_path / "near"), "--json")
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["errors"][0]["kind"] == "similar images in two splits"
-    accepted = roadscan("dataset", "check", str(tmp_path / "near"), "--allow-near-duplicates")
+    accepted = here("dataset", "check", str(tmp_path / "near"), "--allow-near-duplicates")
     assert accepted.returncode == 0
     assert "images/val/val1.jpg" in accepted.stdout
     assert "fit to train on" in accepted.stdout

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.commands import roadscan
 from support.world import FOV_DEG, HOME, START, Known, World, commit, drive, make_world
 
 import roadscan as public
@@ -348,9 +347,9 @@ def test_a_register_without_assets_says_what_to_run(tmp_path):
         explain_asset(str(tmp_path), "01ABC")
 
 
-def test_the_command_prints_the_whole_way(uri, roads):
+def test_the_command_prints_the_whole_way(here, uri, roads):
     asset_id = of_world(uri, roads, roads.assets[GOES])
-    done = roadscan("explain", uri, asset_id)
+    done = here("explain", uri, asset_id)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{asset_id}  {roads.assets[GOES].class_name}  missing, 0.0")
     parts = ["why", "drives", "observations that point to it", "frames that should show it", "what would change it"]
@@ -361,11 +360,11 @@ def test_the_command_prints_the_whole_way(uri, roads):
 
 
 @pytest.mark.slow
-def test_the_command_gives_json_and_takes_the_inventorys_config(uri, roads, tmp_path):
+def test_the_command_gives_json_and_takes_the_inventorys_config(here, uri, roads, tmp_path):
     file = tmp_path / "inventory.yaml"
     file.write_text("existence: {change_probability: 0.2}\n")
     asset_id = of_world(uri, roads, roads.assets[GOES])
-    done = roadscan("explain", uri, asset_id, "--json", "--config", str(file))
+    done = here("explain", uri, asset_id, "--json", "--config", str(file))
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     expected = InventoryConfig(warehouse=uri, existence={"change_probability": 0.2})

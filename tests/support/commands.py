@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 PROGRAM = str(Path(sys.executable).parent / "roadscan")
+Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ("TMPDIR", "RAY_TMPDIR")  # where programs, and Ray on this machine alone, write what nobody asked for
 

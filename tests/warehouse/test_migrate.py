@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.commands import roadscan
+from support.commands import Command
 from support.old_warehouse import OldWarehouse
 from support.tables import named_runs
 from support.world import drive, make_world
@@ -72,14 +72,14 @@ def test_a_migration_that_died_is_run_again(old: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-def test_the_command_tells_what_to_do_and_does_it(old: Path) -> None:
-    refused = roadscan("query", str(old), "FROM runs")
+def test_the_command_tells_what_to_do_and_does_it(here: Command, old: Path) -> None:
+    refused = here("query", str(old), "FROM runs")
     assert refused.returncode == 1
     assert f"roadscan migrate {old}" in refused.stderr
-    done = roadscan("migrate", str(old))
+    done = here("migrate", str(old))
     assert "3 releases with 9 files migrated" in done.stdout
-    assert "nothing to do" in roadscan("migrate", str(old)).stdout
-    assert roadscan("query", str(old), "SELECT count(*) AS n FROM frames", "--format", "csv").stdout == "n\n75\n"
+    assert "nothing to do" in here("migrate", str(old)).stdout
+    assert here("query", str(old), "SELECT count(*) AS n FROM frames", "--format", "csv").stdout == "n\n75\n"
 
 
 def test_no_warehouse_is_an_error(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pyarrow as pa
 import pytest
-from support.commands import roadscan
+from support.commands import Command
 from support.truths import BRIDGE, LAT, LON, POINT, RAIL, SIGN, START, at, feature, row, simulated, write
 
 from roadscan.errors import ConfigError, WarehouseError
@@ -117,14 +117,14 @@ def test_a_register_is_needed_and_a_radius_above_zero(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_table_or_json(tmp_path):
+def test_the_command_prints_a_table_or_json(here: Command, tmp_path):
     uri = publish(tmp_path / "w", [row("A", SIGN, 1), row("B", SIGN, 2000), row("R", RAIL, 100, to_m=180)])
     truth = write(
         tmp_path / "t.geojson",
         feature(SIGN, at(0), field="kind"),
         feature(RAIL, at(100), at(200), kind="LineString", field="kind"),
     )
-    shown = roadscan("score", uri, truth, "--class-field", "kind", "--radius", "3", "--resamples", "50")
+    shown = here("score", uri, truth, "--class-field", "kind", "--radius", "3", "--resamples", "50")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "points, matched within 3 m" in shown.stdout
     rows = [line.split() for line in shown.stdout.splitlines()]
@@ -132,10 +132,10 @@ def test_the_command_prints_a_table_or_json(tmp_path):
     # From 100 to 180 m of 100 to 200 m: its ends are 0 and 20 m off.
     assert ["Concrete", "Guardrail", "80", "100", "100", "80.0", "88.9", "10.00", "18.00"] in rows
     assert ["standing", "assets", "called", "missing", "0", "of", "1", "(0.0%)"] in rows
-    plain = json.loads(roadscan("score", uri, truth, "--class-field", "kind", "--json").stdout)
+    plain = json.loads(here("score", uri, truth, "--class-field", "kind", "--json").stdout)
     assert [one["radius_m"] for one in plain["radii"]] == [2, 5]
     assert plain["radii"][0]["classes"][SIGN]["recall"]["value"] == 1
     assert plain["missing"]["false_alarm_rate"] == 0
-    wrong = roadscan("score", uri, truth)
+    wrong = here("score", uri, truth)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "no row has 'class'" in wrong.stderr

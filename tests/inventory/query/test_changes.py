@@ -7,7 +7,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from support.commands import roadscan
 from support.located import CAME, GONE, GONE_RAIL, km_m, located_world, make_located
 from support.once import made_once
 
@@ -120,22 +119,22 @@ def test_what_is_no_date_is_refused(text):
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_table_that_fits_and_writes_all_of_it(uri, tmp_path):
+def test_the_command_prints_a_table_that_fits_and_writes_all_of_it(here, uri, tmp_path):
     out = tmp_path / "new folder" / "changes.csv"
     words = ["changes", uri, "--route", "2", "--km", "10-11.5", "--since", "2026-03", "--out", str(out)]
-    done = roadscan(*words, COLUMNS="80")
+    done = here(*words, COLUMNS="80")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.match(r"\d+ changes on route 0002 from km 10\+000 to 11\+500 since 2026-03-01\n", done.stdout)
     assert max(map(len, done.stdout.splitlines()[1:])) <= 80
     assert "days in Asia/Bangkok" in done.stdout
     written = list(csv.DictReader(out.open()))
     assert all(row["asset_id"] in done.stdout for row in written)
-    told = json.loads(roadscan(*words[:-2], "--json").stdout)
+    told = json.loads(here(*words[:-2], "--json").stdout)
     assert [row["asset_id"] for row in told["changes"]] == [row["asset_id"] for row in written]
     assert told["asked"]["since"] == "2026-03-01"
 
 
-def test_a_misspelt_warehouse_is_an_error(tmp_path):
-    done = roadscan("changes", str(tmp_path / "nope"))
+def test_a_misspelt_warehouse_is_an_error(here, tmp_path):
+    done = here("changes", str(tmp_path / "nope"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "no warehouse here" in done.stderr

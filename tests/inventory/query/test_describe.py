@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 import pytest
-from support.commands import roadscan
 
 from roadscan.errors import WarehouseError
 from roadscan.inventory import update_inventory
@@ -51,14 +50,14 @@ def test_a_name_that_there_is_not_is_refused(config):
 
 
 @pytest.mark.slow
-def test_the_command_describes_all_or_one_or_says_what_is_missing(config, warehouse):
-    listed = roadscan("query", config.warehouse, "--describe", COLUMNS="80")
+def test_the_command_describes_all_or_one_or_says_what_is_missing(here, config, warehouse):
+    listed = here("query", config.warehouse, "--describe", COLUMNS="80")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "One row a physical asset" in " ".join(listed.stdout.split())
-    one = roadscan("query", config.warehouse, "--describe", "assets", COLUMNS="80")
+    one = here("query", config.warehouse, "--describe", "assets", COLUMNS="80")
     assert "pos_sigma_m" in one.stdout
     assert "standard error of the position" in " ".join(one.stdout.split())
     assert max(map(len, one.stdout.splitlines()[1:])) <= 80
-    nothing = roadscan("query", config.warehouse)
+    nothing = here("query", config.warehouse)
     assert nothing.returncode == 1
     assert "got no SQL" in nothing.stderr

@@ -124,9 +124,9 @@ def test_a_tile_that_fails_is_named_with_its_cause_and_the_command_that_builds_i
     assert poisoned.current() == before
 
 
-def test_a_tile_alone_is_built_and_told_and_not_published(poisoned):
+def test_a_tile_alone_is_built_and_told_and_not_published(here, poisoned):
     before = poisoned.current()
-    done = roadscan("inventory", *sets(warehouse=poisoned.store.uri), "--tile", "1005,137")
+    done = here("inventory", *sets(warehouse=poisoned.store.uri), "--tile", "1005,137")
     assert done.returncode == 0, done.stderr
     facts = dict(line.rstrip().split(maxsplit=1) for line in done.stdout.splitlines() if "/" not in line)
     assert (facts["tile"], facts["drives"]) == ("1005,137", "1")
