@@ -1,4 +1,4 @@
-"""A model that is worse on labelled images, as cron runs the night, and as someone passes the gate."""
+"""A model that is worse on labelled images, in nights by the command that cron runs, and as someone passes the gate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from support.commands import roadscan
+from support.commands import Command
 from support.drives import START, make_drive
 from support.once import made_once
 
@@ -48,7 +48,9 @@ def worse(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def test_a_worse_model_scans_nothing_until_someone_says_why(tmp_path: Path, labelled: str, worse: str) -> None:
+def test_a_worse_model_scans_nothing_until_someone_says_why(
+    here: Command, tmp_path: Path, labelled: str, worse: str
+) -> None:
     def night(number: int, model: str, *more: str) -> tuple[int, str]:
         tree = {
             "warehouse": str(tmp_path / "warehouse"),
@@ -56,7 +58,7 @@ def test_a_worse_model_scans_nothing_until_someone_says_why(tmp_path: Path, labe
             "health": {"labelled": labelled},
         }
         (tmp_path / "nightly.yaml").write_text(yaml.safe_dump(tree))
-        done = roadscan("nightly", str(tmp_path / "nightly.yaml"), "--date", f"2026-11-0{number}", *more)
+        done = here("nightly", str(tmp_path / "nightly.yaml"), "--date", f"2026-11-0{number}", *more)
         return done.returncode, done.stdout + done.stderr
 
     def drive(number: int) -> None:
@@ -79,8 +81,8 @@ def test_a_worse_model_scans_nothing_until_someone_says_why(tmp_path: Path, labe
     assert code == 0, told
     assert "forced: a new camera" in told
     assert warehouse.current().note == "night 2026-11-02, forced: a new camera"
-    newest = json.loads(roadscan("releases", "list", str(tmp_path / "warehouse"), "--json").stdout)[0]["release"]
-    shown = roadscan("releases", "show", str(tmp_path / "warehouse"), str(newest)).stdout
+    newest = json.loads(here("releases", "list", str(tmp_path / "warehouse"), "--json").stdout)[0]["release"]
+    shown = here("releases", "show", str(tmp_path / "warehouse"), str(newest)).stdout
     assert "night 2026-11-02, forced: a new camera" in shown
 
     drive(3)

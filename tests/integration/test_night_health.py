@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from support.commands import roadscan
+from support.commands import Command
 from support.drives import make_drive
 
 from roadscan.nightly.metrics import METRICS
@@ -39,10 +39,12 @@ def last_log(config: Path) -> dict[str, Any]:
     return found
 
 
-def test_images_that_come_late_are_an_error_first_and_a_complete_night_then(config: Path, tmp_path: Path) -> None:
+def test_images_that_come_late_are_an_error_first_and_a_complete_night_then(
+    here: Command, config: Path, tmp_path: Path
+) -> None:
     make_drive(str(tmp_path / "drives/d1"), images=dict.fromkeys(range(6)))
     night = ("nightly", str(config), "--date", "2026-11-01")
-    done = roadscan(*night)
+    done = here(*night)
     assert done.returncode == 1, done.stderr
     assert "night 2026-11-01: error" in done.stdout
     assert "reasons: 6 missing" in done.stdout
@@ -56,9 +58,9 @@ def test_images_that_come_late_are_an_error_first_and_a_complete_night_then(conf
     assert warehouse.read(warehouse.current(), "frames").num_rows == 6
 
     make_drive(str(tmp_path / "drives/d1"))  # the same drive, whose images are there now
-    planned = [line.split() for line in roadscan(*night, "--dry-run").stdout.splitlines()]
+    planned = [line.split() for line in here(*night, "--dry-run").stdout.splitlines()]
     assert ["2026-11-01", "1", "1", "0", "6", "6"] in planned  # drives, new, of earlier dates, frames, to scan
-    done = roadscan(*night)
+    done = here(*night)
     assert done.returncode == 0, done.stdout + done.stderr
     log = last_log(config)
     assert (log["outcome"], log["frames_ok"], log["reasons"], log["withheld"]) == ("complete", 6, {}, [])

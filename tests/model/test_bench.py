@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from support.commands import roadscan
+from support.commands import Command, roadscan
 
 from roadscan.model.backends.agreement import Agreement
 from roadscan.model.backends.engine import is_installed
@@ -27,8 +27,8 @@ def test_all_backends_are_shown_side_by_side(converted: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_without_calibration_images_is_told_how_to_get_some(detect_model: str) -> None:
-    done = roadscan("model", "bench", detect_model)
+def test_a_model_without_calibration_images_is_told_how_to_get_some(here: Command, detect_model: str) -> None:
+    done = here("model", "bench", detect_model)
     assert done.returncode == 1
     assert "add them with 'roadscan model calibrate'" in done.stderr
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
-from support.commands import roadscan
+from support.commands import Command
 
 from roadscan.errors import ModelError
 from roadscan.model.bundle import load
@@ -23,10 +23,10 @@ def weights(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_imported_weights_may_bring_calibration_images(weights: Path, tmp_path: Path) -> None:
+def test_imported_weights_may_bring_calibration_images(here: Command, weights: Path, tmp_path: Path) -> None:
     classes = ",".join(load("demo").card.classes)
     arguments = "--classes", classes, "--calibrate", str(tmp_path / "images")
-    done = roadscan("model", "import", str(weights), str(tmp_path / "m.zip"), *arguments)
+    done = here("model", "import", str(weights), str(tmp_path / "m.zip"), *arguments)
     assert done.returncode == 0, done.stderr
     made = load(str(tmp_path / "m.zip"))
     assert len(made.calibration) == 3
@@ -42,15 +42,17 @@ def test_without_images_there_are_none(weights: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_gets_other_calibration_images_and_keeps_its_weights(weights: Path, tmp_path: Path) -> None:
+def test_a_model_gets_other_calibration_images_and_keeps_its_weights(
+    here: Command, weights: Path, tmp_path: Path
+) -> None:
     out = str(tmp_path / "m.zip")
-    done = roadscan("model", "calibrate", "demo", str(tmp_path / "images"), out)
+    done = here("model", "calibrate", "demo", str(tmp_path / "images"), out)
     assert done.returncode == 0, done.stderr
     made, demo = load(out), load("demo")
     assert len(made.calibration) == 3
     assert made.card == demo.card
     assert all((made.weights[name] == tensor).all() for name, tensor in demo.weights.items())
-    refused = roadscan("model", "calibrate", "demo", str(tmp_path / "none"), out)
+    refused = here("model", "calibrate", "demo", str(tmp_path / "none"), out)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: calibration images")
 

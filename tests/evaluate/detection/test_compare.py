@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from support.commands import roadscan
+from support.commands import Command
 
 from roadscan.cli import run
 from roadscan.errors import ConfigError, ModelError
@@ -141,8 +141,8 @@ def test_models_on_different_images_cannot_be_compared() -> None:
         compare_matches({"x": [first], "y": [second]}, resamples=10)
 
 
-def test_the_command_prints_markdown(roads: Path, seeds: list[str], tmp_path: Path) -> None:
-    done = roadscan(
+def test_the_command_prints_markdown(here: Command, roads: Path, seeds: list[str], tmp_path: Path) -> None:
+    done = here(
         "compare", f"bce={seeds[0]}", f"gfl={seeds[2]}", "--data", str(roads), "--resamples", "100", "--markdown",
         "--out", str(tmp_path),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.commands import roadscan
+from support.commands import Command
 
 from roadscan.cli import run
 from roadscan.config import load_config
@@ -182,8 +182,8 @@ def test_wrong_requests_are_refused(roads: Path, changed: Callable[..., str]) ->
         evaluate("demo", changed(names=dict(enumerate("abcdefg"))))
 
 
-def test_the_command_prints_writes_pictures_and_json(roads: Path, tmp_path: Path) -> None:
-    done = roadscan("evaluate", "demo", str(roads), "--resamples", "200", "--out", str(tmp_path / "out"), "--json")
+def test_the_command_prints_writes_pictures_and_json(here: Command, roads: Path, tmp_path: Path) -> None:
+    done = here("evaluate", "demo", str(roads), "--resamples", "200", "--out", str(tmp_path / "out"), "--json")
     assert done.returncode == 0, done.stderr
     tree = json.loads(done.stdout)
     assert tree == json.loads((tmp_path / "out" / "evaluation.json").read_text())
@@ -205,8 +205,8 @@ def test_the_command_prints_tables(roads: Path, capsys: pytest.CaptureFixture[st
     assert "…" not in printed  # nothing is cut off in the 80 columns of a pipe
 
 
-def test_a_mistake_gives_one_line(tmp_path: Path) -> None:
-    done = roadscan("evaluate", "demo", str(tmp_path / "none"))
+def test_a_mistake_gives_one_line(here: Command, tmp_path: Path) -> None:
+    done = here("evaluate", "demo", str(tmp_path / "none"))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: dataset {tmp_path}/none: expected data.yaml, dataset.yaml")
     assert done.stderr.count("\n") == 1
