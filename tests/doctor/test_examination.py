@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.commands import roadscan
+from support.commands import Command
 
 from roadscan.demo.server import S3Server
 from roadscan.doctor import Finding, Subject, examination, examine, machine
@@ -50,17 +50,17 @@ def test_models(detect_model: str, segment_model: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.s3
-def test_the_command(s3: S3Server, tmp_path: Path, detect_model: str) -> None:
+def test_the_command(here: Command, s3: S3Server, tmp_path: Path, detect_model: str) -> None:
     config = tmp_path / "night.yaml"
     address = f"s3://warehouse/{tmp_path.name}"
     config.write_text(f"warehouse: {address}\nscan: {{model: {tmp_path}/none.zip, drives: {address}}}\n")
-    done = roadscan("doctor", str(config), "--json")
+    done = here("doctor", str(config), "--json")
     found = [one["check"] for one in json.loads(done.stdout)]
     assert done.returncode == 1, done.stderr
     assert found.count("clock") == 1  # of two roots in one store
     assert {one["check"] for one in json.loads(done.stdout) if one["status"] == "fail"} == {"model"}
-    table = roadscan("doctor", str(config), "--model", detect_model, COLUMNS="100")
+    table = here("doctor", str(config), "--model", detect_model, COLUMNS="100")
     assert table.returncode == 0, table.stdout
     assert "If-None-Match and If-Match hold" in table.stdout
     assert max(map(len, table.stdout.splitlines())) <= 100
-    assert "Traceback" not in roadscan("doctor", str(tmp_path / "no.yaml")).stderr
+    assert "Traceback" not in here("doctor", str(tmp_path / "no.yaml")).stderr
