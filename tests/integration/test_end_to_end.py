@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.commands import roadscan, sets
+from support.commands import Command, roadscan, sets
 from support.wheel import Installed
 
 from roadscan.cli import run
@@ -24,8 +24,8 @@ def demo(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def answer(demo: Path, sql: str) -> list[dict[str, object]]:
-    done = roadscan("query", str(demo / "warehouse"), sql, "--format", "json")
+def answer(here: Command, demo: Path, sql: str) -> list[dict[str, object]]:
+    done = here("query", str(demo / "warehouse"), sql, "--format", "json")
     assert done.returncode == 0, done.stderr
     rows: list[dict[str, object]] = json.loads(done.stdout)
     return rows
@@ -48,12 +48,12 @@ def test_the_wheels_own_python_reads_what_its_demo_left(installed: Installed, de
     assert f"frames out {asked.stdout.strip()}\n" in told, asked.stderr
 
 
-def test_the_copied_warehouse_answers_after_the_server_is_gone(demo: Path) -> None:
-    (row,) = answer(demo, "SELECT count(*) AS frames, count(DISTINCT drive_id) AS drives FROM frames")
+def test_the_copied_warehouse_answers_after_the_server_is_gone(here: Command, demo: Path) -> None:
+    (row,) = answer(here, demo, "SELECT count(*) AS frames, count(DISTINCT drive_id) AS drives FROM frames")
     assert row["drives"] == 3
-    (twice,) = answer(demo, "SELECT count(*) - count(DISTINCT observation_id) AS n FROM observations")
+    (twice,) = answer(here, demo, "SELECT count(*) - count(DISTINCT observation_id) AS n FROM observations")
     assert twice["n"] == 0
-    found = answer(demo, "SELECT class, count(*) AS n FROM assets_current GROUP BY class")
+    found = answer(here, demo, "SELECT class, count(*) AS n FROM assets_current GROUP BY class")
     assert sum(int(str(row["n"])) for row in found) >= 5
 
 
