@@ -61,7 +61,12 @@ class LinesConfig(Config):
 class MatchingConfig(Config):
     """Which estimates of several drives are one asset."""
 
-    gate_m: float = Field(6.0, gt=0, le=50, description="an asset is looked for within this distance of an estimate")
+    gate_m: float = Field(
+        6.0,
+        gt=0,
+        le=50,
+        description="an asset is looked for within this distance of an estimate; one that is less sure starts no asset",
+    )
     overhead_gate_m: float = Field(25.0, gt=0, le=100, description="the same for assets that span the road")
     bias_window_m: float = Field(
         400.0, gt=0, le=5000, description="neighbourhood over which a drive's bias is one shift, at first"

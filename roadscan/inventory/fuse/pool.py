@@ -32,7 +32,8 @@ class Pool:
         xy, cov: (K, 2) position and (K, 2, 2) covariance, as the drive alone has them.
         raw_xy: (K, 2) the same as `xy`; of the prior without what its drives' biases were taken to be.
         s, offset_m, course: see `roadscan.inventory.drive.estimates.DriveEstimates`.
-        starts: seen often enough to be an asset that no other drive has seen.
+        starts: seen often enough to be an asset that no other drive has seen, and not so vague that an asset would not
+            even be looked for where it stands.
         gate_m: how far from it its asset may be, the drive's bias being unknown.
         merge_m: no two assets of its class are closer.
         overhead: it spans the road.
@@ -77,20 +78,22 @@ def pool_estimates(
     index_of = {name: index for index, name in enumerate(class_names)}
     class_index = np.array([index_of[str(name)] for one in sources for name in one.class_name], np.int64)
     overhead = np.array([c.geometry is Geometry.OVERHEAD for c in classes], bool)
-    gate_m = np.where(overhead, config.matching.overhead_gate_m, config.matching.gate_m)
+    gate_m = np.where(overhead, config.matching.overhead_gate_m, config.matching.gate_m)[class_index]
+    drive = np.repeat(np.arange(PRIOR, len(estimates)), [p, *(len(one.hits) for one in estimates)])
+    often = [before.belief.begun, *(one.hits >= config.tracking.candidate_hits for one in estimates)]
+    cov = stacked("cov")
+    sure = np.trace(cov, axis1=1, axis2=2) <= gate_m**2
     return Pool(
-        drive=np.repeat(np.arange(PRIOR, len(estimates)), [p, *(len(one.hits) for one in estimates)]),
+        drive=drive,
         class_index=class_index,
         xy=stacked("xy"),
         raw_xy=np.concatenate([before.raw_xy, *(one.xy for one in estimates)]),
-        cov=stacked("cov"),
+        cov=cov,
         s=stacked("s"),
         offset_m=stacked("offset_m"),
         course=stacked("course"),
-        starts=np.concatenate(
-            [before.belief.begun, *(one.hits >= config.tracking.candidate_hits for one in estimates)]
-        ),
-        gate_m=gate_m[class_index],
+        starts=np.concatenate(often) & (sure | (drive == PRIOR)),
+        gate_m=gate_m,
         merge_m=np.array([c.merge_m for c in classes], float)[class_index],
         overhead=overhead[class_index],
         frames=np.fromiter((f for one in sources for f in one.frames), object, len(class_index)),

@@ -34,3 +34,13 @@ def test_the_pool_is_the_drives_one_after_the_other():
     assert found.overhead.tolist() == [False, True, False, True]
     assert list(found.frames) == [frozenset({0}), frozenset({0, 1}), frozenset({0, 1, 2}), frozenset({0})]
     assert len(pool_estimates([], [], HIGHWAY, CONFIG).drive) == 0
+
+
+def test_an_estimate_vaguer_than_its_gate_starts_no_asset():
+    """6 m of a pole, 25 m of a bridge: root of the trace of its covariance."""
+    sigma_m = np.array([5.9, 6.1, 24.0, 26.0])
+    names = ["Single-Arm Pole", "Single-Arm Pole", "Pedestrian Bridge", "Pedestrian Bridge"]
+    zero, frames = np.zeros(4), [frozenset({0, 1, 2})] * 4
+    cov = np.eye(2) * (sigma_m**2 / 2)[:, None, None]
+    drive = DriveEstimates(np.array(names), np.zeros((4, 2)), cov, zero, zero, zero, frames, np.arange(4), 0.0)
+    assert pool_estimates([drive], sorted(set(names)), HIGHWAY, CONFIG).starts.tolist() == [True, False, True, False]
