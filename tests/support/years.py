@@ -63,6 +63,8 @@ class Night:
             "finished_at": [self.begin + NIGHT] * n,
             "started_at": [self.begin + timedelta(minutes=car) for car in range(n)],
             "ended_at": [self.begin + timedelta(hours=4, minutes=car) for car in range(n)],
+            "length_m": rng.uniform(1e5, 2e5, n),
+            "detections": [[{"class": name, "count": 3 * FRAMES // len(CLASSES)} for name in CLASSES]] * n,
             "bbox": pa.StructArray.from_arrays([pa.array(box[name]) for name in box], list(box)),
         }
         return pa.table([pa.array(columns[name]).cast(RUNS.field(name).type) for name in RUNS.names], schema=RUNS)
