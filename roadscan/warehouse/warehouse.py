@@ -339,6 +339,7 @@ class Warehouse:
         data, cast = encode(table, rows)
         file = data_file(table, start, data, cast)
         self.store.write(file.path, data)
+        pa.default_memory_pool().release_unused()  # as `read_verified` does
         LOG.debug("%s: wrote %d rows", self.store.uri_of(file.path), file.rows)
         return file
 
