@@ -59,17 +59,34 @@ class Surveyed:
         table = pa.concat_tables([covered, uncovered(self.reference, covered)])
         return table.sort_by([(name, "ascending") for name in ("route_code", "section_code", "km", "drive_id")])
 
+    def centrelines_of(self, placed: pa.Table) -> Ints:
+        """The number of the centreline on which each of assets was placed before, (N,), -1 where it cannot be told.
+
+        Args:
+            placed: `schemas.ASSETS` with the columns of the linear reference, of the same reference.
+        """
+        named: dict[tuple[str | None, ...], list[int]] = {}
+        for number, line in enumerate(self.reference.centrelines):
+            named.setdefault(tuple(getattr(line, name) for name in TEXTS), []).append(number)
+        numbers = {name: of_name[0] for name, of_name in named.items() if len(of_name) == 1}
+        names = zip(*(placed[name].to_pylist() for name in TEXTS), strict=True)
+        return np.array([numbers.get(name, -1) for name in names], np.int64)
+
     def unknown_drives(self, assets: pa.Table) -> list[str]:
         """Drives that `place` asks for and that were neither added nor followed."""
         return sorted(set(last_drives(assets).tolist()) - self._tracks.keys() - {""})
 
-    def place(self, assets: pa.Table) -> pa.Table:
+    def place(self, assets: pa.Table, known: Ints | None = None) -> pa.Table:
         """The assets (`schemas.ASSETS`) with the columns of the linear reference.
 
         An asset belongs to the centreline that the last drive that saw it was on there: not to the nearest one, which
         beside a frontage road or below a bridge is another road's.
+
+        Args:
+            assets: which.
+            known: (N,) the number of each one's centreline, -1 where the last drive is to tell it.
         """
-        index = self._centrelines(assets)
+        index = self._centrelines(assets) if known is None else np.where(known < 0, self._centrelines(assets), known)
         lon, lat = assets["lon"].to_numpy(), assets["lat"].to_numpy()
         found = self.reference.locate_on(index, lon, lat)
         none = index < 0

@@ -1,7 +1,8 @@
 """The register on the linear reference, with no more of the drives read than it takes.
 
 What is as it was keeps its kilometre, and a drive its coverage, while the reference is the same file with the same
-settings. For the others the frames of the drives that saw them last are read.
+settings; what has hardly moved keeps its centreline. For the others the frames of the drives that saw them last are
+read.
 
 Legend: N assets.
 """
@@ -22,7 +23,9 @@ from roadscan.inventory.register.referencing import REFERENCED, Surveyed
 from roadscan.inventory.tiles.partition import Tile
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.schemas import ASSETS
+from roadscan.survey.geodesy import WGS84
 
+ABOUT_M = 2.0  # that an asset moves as another drive of its road is weighed, and is on the same centreline
 UNCHANGED = ("class", "geometry", "last_seen")  # of an asset that keeps its kilometre
 
 
@@ -57,9 +60,10 @@ class Placing:
         row = self._unchanged(built, previous, carried)
         others = np.flatnonzero(row < 0)
         table = built.assets.take(pa.array(others))
-        for drive_id in self._surveyed.unknown_drives(table):
+        on = self._centrelines_before(table, previous)
+        for drive_id in self._surveyed.unknown_drives(table.filter(pa.array(on < 0))):
             self._surveyed.follow(drive_id, self._sources.frames(drive_id))
-        both = pa.concat_tables([previous.select(REFERENCED), self._surveyed.place(table).select(REFERENCED)])
+        both = pa.concat_tables([previous.select(REFERENCED), self._surveyed.place(table, on).select(REFERENCED)])
         row[others] = previous.num_rows + np.arange(len(others))
         assets = built.assets
         for name in REFERENCED:
@@ -83,8 +87,7 @@ class Placing:
     def _unchanged(self, built: Built, previous: pa.Table, carried: Mapping[Tile, Built]) -> Ints:
         """The row of before of each asset whose place on the reference is the same, (N,), -1 for the others."""
         kept = pc.is_in(built.assets["asset_id"], asset_ids(carried.values())).to_numpy()
-        row = pc.fill_null(pc.index_in(built.assets["asset_id"], previous["asset_id"].combine_chunks()), -1).to_numpy()
-        row = np.where(kept, row, -1).astype(np.int64)
+        row = np.where(kept, _rows_of(built.assets, previous), -1)
         there = np.flatnonzero(row >= 0)
         last = pc.fill_null(built.assets["last_drive_id"], "").take(pa.array(there))
         good = pc.is_in(last, pa.array(sorted(self._same), pa.string())).to_numpy()
@@ -93,3 +96,25 @@ class Placing:
             good &= pc.fill_null(pc.equal(now, before), False).to_numpy()
         row[there[~good]] = -1
         return row
+
+    def _centrelines_before(self, assets: pa.Table, previous: pa.Table) -> Ints:
+        """The centreline of each asset that stands about where it stood, and was last seen by the same drive, (N,).
+
+        -1 for the others. A drive that left one centreline for another within `ABOUT_M` of the asset may be on either.
+        """
+        row = _rows_of(assets, previous)
+        there = np.flatnonzero(row >= 0)
+        now, before = assets.take(pa.array(there)), previous.take(pa.array(row[there]))
+        off_m = WGS84.inv(*(table[name].to_numpy() for table in (now, before) for name in ("lon", "lat")))[2]
+        good = np.asarray(off_m) < ABOUT_M
+        good &= pc.fill_null(pc.equal(now["last_drive_id"], before["last_drive_id"]), False).to_numpy()
+        good &= pc.is_in(now["last_drive_id"], pa.array(sorted(self._same), pa.string())).to_numpy()
+        index = np.full(len(row), -1)
+        index[there[good]] = self._surveyed.centrelines_of(before.filter(pa.array(good)))
+        return index
+
+
+def _rows_of(assets: pa.Table, previous: pa.Table) -> Ints:
+    """The row of before of each asset, (N,), -1 for none."""
+    row = pc.index_in(assets["asset_id"], previous["asset_id"].combine_chunks())
+    return np.asarray(pc.fill_null(row, -1).to_numpy(), np.int64)
