@@ -241,7 +241,7 @@ def print_tables(tables: Sequence[ScoreTable], notes: Sequence[str]) -> None:
 
 def print_config(config: Config) -> int:
     """The resolved config as YAML; the exit code of having done so."""
-    console.print(dump_config(config), markup=False, end="")
+    console.print(dump_config(config), markup=False, soft_wrap=True, end="")  # a line that is wrapped is no YAML
     return 0
 
 

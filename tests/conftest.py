@@ -83,11 +83,14 @@ def _scratch() -> Iterator[None]:
 def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command, as `support.commands.roadscan` runs it, but in this process, which has imported what it needs."""
     from roadscan.cli import run
+    from roadscan.terminal import console, errors
 
     def ended(*arguments: str, **environment: str) -> CompletedProcess[str]:
         with monkeypatch.context() as patch:
-            for name, value in {"COLUMNS": "200", **environment}.items():
+            for name, value in environment.items():
                 patch.setenv(name, value)
+            for one in (console, errors):  # which read COLUMNS when they were made
+                patch.setattr(one, "width", int(environment.get("COLUMNS", "200")))
             capsys.readouterr()
             code = run(list(arguments))
         return CompletedProcess(arguments, code, *capsys.readouterr())

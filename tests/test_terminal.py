@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 from support.ablations import ablate_config
 
@@ -15,8 +16,17 @@ from roadscan import terminal
 from roadscan.ablate.runs import planned_runs
 from roadscan.ablate.state import RunState
 from roadscan.progress import Progress
+from roadscan.scan.config import ScanConfig
 from roadscan.storage import open_store
-from roadscan.terminal import epoch_in_words, epoch_progress, print_training, progress, run_progress, trial_progress
+from roadscan.terminal import (
+    epoch_in_words,
+    epoch_progress,
+    print_config,
+    print_training,
+    progress,
+    run_progress,
+    trial_progress,
+)
 from roadscan.train.result import TrainSummary
 from roadscan.tune.sweep import State, TrialRow
 
@@ -142,6 +152,15 @@ def test_a_line_is_not_broken_in_a_narrow_log(
     with epoch_progress() as bar:
         bar(epochs(row(3, map50_95=0.4, precision=0.6, recall=0.5), total=100))
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_config_is_yaml_in_a_narrow_terminal_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal.console, "width", 40)
+    config = ScanConfig(drives=("s3://raw/" + "drive/" * 20,), warehouse="s3://warehouse/" + "highways/" * 20)
+    print_config(config)
+    assert yaml.safe_load(capsys.readouterr().out) == config.model_dump(mode="json")
 
 
 def test_a_training_ends_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:
