@@ -91,15 +91,11 @@ def in_image(
     classes = [view.found.classes[row] for view, row in place_n]
     groups = [[n] for n in range(len(place_n))]
     if image.layout is not None:
-        groups = _by_object(
-            _Seen(
-                boxes_n4.astype(np.float64),
-                scores_n,
-                np.array(classes, np.str_),
-                np.repeat([view.window_xyxy for view in views], [len(view.found.scores) for view in views], axis=0),
-                np.concatenate([view.is_cut(image.layout) for view in views]),
-            )
-        )
+        view_n = np.repeat(np.arange(len(views)), [len(view.found.scores) for view in views])
+        windows_n4 = np.stack([view.window_xyxy for view in views])[view_n]
+        is_cut = np.concatenate([view.is_cut(image.layout) for view in views])
+        seen = _Seen(boxes_n4.astype(np.float64), scores_n, np.array(classes, np.str_), view_n, windows_n4, is_cut)
+        groups = _by_object(seen)
     first = [group[0] for group in groups]
     boxes = [[*boxes_n4[group, :2].min(0), *boxes_n4[group, 2:].max(0)] for group in groups]
     masks = None
@@ -154,6 +150,7 @@ class _Seen:
     boxes_n4: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float32]
     classes: npt.NDArray[np.str_]
+    views: npt.NDArray[np.intp]
     windows_n4: npt.NDArray[np.float32]
     is_cut: npt.NDArray[np.bool_]
 
@@ -166,9 +163,9 @@ class _Seen:
         mine, theirs = _clip(self.boxes_n4[n][None], shared), _clip(self.boxes_n4[others], shared)
         both = _area(_clip(mine, theirs))
         agree = both > SAME_IOU * (_area(mine) + _area(theirs) - both)
-        another_view = (windows != self.windows_n4[n]).any(1)
-        same: npt.NDArray[np.bool_] = agree & another_view & (self.classes[others] == self.classes[n])
-        return same
+        same_class, another_view = self.classes[others] == self.classes[n], self.views[others] != self.views[n]
+        shown: npt.NDArray[np.bool_] = agree & same_class & another_view
+        return shown
 
 
 def _by_object(seen: _Seen) -> list[list[int]]:

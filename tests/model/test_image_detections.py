@@ -108,6 +108,15 @@ def test_two_classes_in_one_place_are_two_detections() -> None:
     )
 
 
+def test_an_image_that_fits_a_slice_shows_its_objects_once_too() -> None:
+    letterbox = plan_letterbox((200, 256), 256, 32)
+    image = prepare_pixels(np.zeros((200, 256, 3), np.uint8), letterbox, SLICES)
+    assert image.layout is not None
+    assert image.layout.origins_xy == ((0, 0),)
+    whole = detections((40, 40 + letterbox.top, 90, 90 + letterbox.top, 0.8))
+    assert in_image(image, whole, [detections((41, 40, 90, 91, 0.9))]).boxes_xyxy.tolist() == [[41, 40, 90, 91]]
+
+
 def test_of_two_views_the_surer_one_counts() -> None:
     parts = nothing(IMAGE)
     parts[0] = detections((33, 33, 93, 93, 0.9))
