@@ -17,6 +17,7 @@ Past 400 lines: a door is one; both kinds of store keep the same promises side b
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import random
@@ -568,6 +569,15 @@ def arrow_file(data: bytes) -> Any:
     memory = pa.BufferOutputStream()
     memory.write(data)
     return pa.BufferReader(memory.getvalue())
+
+
+def parquet_bytes(table: Any) -> bytes:
+    """A pyarrow table -> a Parquet file."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def _arrow_s3() -> Any:

@@ -11,12 +11,12 @@ from roadscan.ablate.plan import CheckedAblation, check_ablation
 from roadscan.ablate.results import Ablation, collect, tested_on
 from roadscan.ablate.runs import Run
 from roadscan.ablate.state import is_complete
-from roadscan.ablate.tables import differences_rows, parquet, result_tables, runs_table
+from roadscan.ablate.tables import differences_rows, result_tables, runs_table
 from roadscan.cluster import connect, grows, nodes
 from roadscan.errors import TrainingError
 from roadscan.evaluate.detection.tables import ScoreTable
 from roadscan.progress import OnProgress, counter, silent
-from roadscan.storage import Store
+from roadscan.storage import Store, parquet_bytes
 from roadscan.tune.placement import SweepPlan, place_variants
 
 RUNS_TABLE, DIFFERENCES, TABLES, PAGE = "runs.parquet", "differences.parquet", "tables.md", "ablation.html"
@@ -101,8 +101,8 @@ def write_ablation(made: Ablation, cluster: SweepPlan, store: Store) -> Ablation
         store: its folder.
     """
     tables = result_tables(made)
-    store.write(RUNS_TABLE, parquet(runs_table(made, cluster)))
-    store.write(DIFFERENCES, parquet(differences_rows(made)))
+    store.write(RUNS_TABLE, parquet_bytes(runs_table(made, cluster)))
+    store.write(DIFFERENCES, parquet_bytes(differences_rows(made)))
     text = [
         *(table.markdown() for table in result_tables(made, wide=True)),
         "".join(f"- {note}\n" for note in made.notes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ from statistics import mean
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roadscan import schemas
 from roadscan.ablate.differences import Pooled
@@ -129,13 +127,6 @@ def runs_table(made: Ablation, plan: SweepPlan) -> pa.Table:
 def differences_rows(made: Ablation) -> pa.Table:
     """One row a loss, a variant and a part (`schemas.ABLATION_DIFFERENCES`)."""
     return pa.Table.from_pylist([*_difference_rows(made)], schemas.ABLATION_DIFFERENCES)
-
-
-def parquet(table: pa.Table) -> bytes:
-    """A table -> a Parquet file."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
 
 
 def _groups(made: Ablation) -> Groups:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from roadscan.dataset.draft import Draft, DraftImage, Size
 from roadscan.dataset.files import Files
 from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import DatasetError
-from roadscan.storage import arrow_file
+from roadscan.storage import arrow_file, parquet_bytes
 
 MANIFEST = "roadscan-dataset.parquet"
 FORMAT = "roadscan.dataset/1"
@@ -51,10 +50,7 @@ def manifest_bytes(dataset: Dataset, staged: Mapping[str, StagedImage]) -> bytes
         "sha256": pa.array([staged[image.key].sha256 for image in images], pa.string()),
     }
     header = {"format": FORMAT, "task": dataset.task, "names": dataset.names, "splits": list(dataset.splits)}
-    table = pa.table(columns).replace_schema_metadata({HEADER: json.dumps(header).encode()})
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
+    return parquet_bytes(pa.table(columns).replace_schema_metadata({HEADER: json.dumps(header).encode()}))
 
 
 def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedImage]]:

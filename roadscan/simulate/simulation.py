@@ -9,7 +9,6 @@ truth/frames/<drive>.parquet the true pose and the condition of every frame
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from itertools import islice
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roadscan.progress import OnProgress, Progress, silent
 from roadscan.simulate.config import SimulationConfig
@@ -25,7 +23,7 @@ from roadscan.simulate.frames import Job, Shot, make_assets, make_road, shoot_al
 from roadscan.simulate.labels.truth import BOXES, asset_table, box_rows, change_table, true_frames
 from roadscan.simulate.world.assets import changes
 from roadscan.simulate.world.drive import Trajectory, drive, local_frame
-from roadscan.storage import Store, open_store
+from roadscan.storage import Store, open_store, parquet_bytes
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import write_drive
 
@@ -156,6 +154,4 @@ def recorded_frames(config: SimulationConfig, trajectory: Trajectory) -> pa.Tabl
 
 
 def _write(store: Store, key: str, table: pa.Table) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    store.write(key, buffer.getvalue())
+    store.write(key, parquet_bytes(table))

@@ -9,7 +9,6 @@ A frame that cannot be used has a `reason` and stays in the table: it is counted
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Container, Sequence
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 from roadscan.errors import NotFound, StorageError, SurveyError
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import Store, arrow_file, check_key, open_store, sha256_hex
+from roadscan.storage import Store, arrow_file, check_key, open_store, parquet_bytes, sha256_hex
 from roadscan.survey.camera import Camera
 
 FORMAT = "roadscan.drive/1"
@@ -85,9 +84,7 @@ def write_drive(
     check_name("drive_id", drive_id)
     frames = _conform(frames, where=f"drive {drive_id}")
     _check(frames, {camera.camera_id for camera in cameras}, where=f"drive {drive_id}")
-    buffer = io.BytesIO()
-    pq.write_table(frames, buffer, compression="zstd")
-    data = buffer.getvalue()
+    data = parquet_bytes(frames)
     name = f"frames-{sha256_hex(data)[:16]}.parquet"  # a new table never lies under an old manifest
     manifest = {
         "format": FORMAT,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 from collections.abc import Callable
@@ -10,12 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roadscan.config import overrides_of
 from roadscan.errors import ConfigError, TrainingError
 from roadscan.report.tuning import Point, pictures
-from roadscan.storage import Store
+from roadscan.storage import Store, parquet_bytes
 from roadscan.train.config import TrainConfig
 from roadscan.train.result import MODEL
 from roadscan.tune.config import TuneConfig
@@ -84,7 +82,7 @@ def write_results(sweep: Sweep, store: Store, placed: Placed) -> TuneSummary:
         raise TrainingError(f"{store.uri}: none of {len(rows)} trials came to an end; {'; '.join(sorted(failures))}")
     best = min(complete, key=lambda row: (-_value(row), row.number))
     front = pareto_front(complete) if config.latency else []
-    store.write(TABLE, _parquet(table(config, rows, store, placed)))
+    store.write(TABLE, parquet_bytes(table(config, rows, store, placed)))
     store.write(BEST, store.read(f"{TRIALS}/{trial_name(best.number)}/{MODEL}"))
     baselines = [_value(row) for row in complete if row.start == "baseline"]
     summary = TuneSummary(
@@ -186,9 +184,3 @@ def _column(values: list[Any]) -> pa.Array:
     if kinds <= {int, float}:
         return pa.array(values, pa.int64() if kinds == {int} else pa.float64())
     return pa.array(values) if len(kinds) == 1 else pa.array([None if v is None else str(v) for v in values])
-
-
-def _parquet(table_: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table_, buffer)
-    return buffer.getvalue()

@@ -11,11 +11,12 @@ import pytest
 from support.ablations import ablate_config, ablation, found
 
 from roadscan.ablate.results import Ablation, RunResult
-from roadscan.ablate.tables import differences_rows, parquet, result_tables, runs_table, variants_table
+from roadscan.ablate.tables import differences_rows, result_tables, runs_table, variants_table
 from roadscan.config import load_config
 from roadscan.evaluate.detection import score
 from roadscan.evaluate.detection.tables import Cell, ScoreTable
 from roadscan.schemas import ABLATION_RUNS
+from roadscan.storage import parquet_bytes
 from roadscan.train.config import TrainConfig
 from roadscan.train.placement import Placement
 from roadscan.tune.placement import SweepPlan
@@ -93,7 +94,7 @@ def test_narrow_tables_fit_eighty_columns(made: Ablation) -> None:
 
 
 def test_the_table_of_runs_has_every_run_with_the_line_that_replays_it(made: Ablation) -> None:
-    data = parquet(runs_table(made, PLAN))
+    data = parquet_bytes(runs_table(made, PLAN))
     table = pq.read_table(io.BytesIO(data))
     assert table.schema.field("latency_ms").metadata[b"unit"] == b"ms"
     assert table.schema.remove_metadata().equals(ABLATION_RUNS.remove_metadata())

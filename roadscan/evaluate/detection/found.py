@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from roadscan.dataset.records import LabelledImage
 from roadscan.errors import DatasetError
 from roadscan.evaluate.detection.predict import true_objects
 from roadscan.evaluate.detection.results import ImageResult, Objects
+from roadscan.storage import arrow_file, parquet_bytes
 
 DATASET = b"dataset_sha256"  # key of the file's metadata
 
@@ -43,10 +43,7 @@ def found_bytes(results: Sequence[ImageResult], names: Sequence[str], dataset_sh
         "mask_rle": pa.array(masks, pa.string()),
     }
     table = pa.table({name: pa.array(column) for name, column in columns.items()}).cast(schemas.FOUND)
-    table = table.replace_schema_metadata({**schemas.FOUND.metadata, DATASET: dataset_sha256.encode()})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    return parquet_bytes(table.replace_schema_metadata({**schemas.FOUND.metadata, DATASET: dataset_sha256.encode()}))
 
 
 def read_found(
@@ -63,7 +60,7 @@ def read_found(
     Raises:
         DatasetError: the detections are of another dataset.
     """
-    table = pq.read_table(io.BytesIO(data))
+    table = pq.read_table(arrow_file(data))
     if (of := table.schema.metadata.get(DATASET, b"").decode()) != dataset_sha256:
         raise DatasetError(
             f"the dataset is another one than the models were trained and tested on: digest {dataset_sha256[:12]}, "
