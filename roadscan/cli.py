@@ -610,6 +610,7 @@ def evaluate(
     from roadscan.model.slices import read_slices
     from roadscan.report.evaluation import evaluation_pictures
 
+    inference = Inference(device, slices=read_slices(slices))
     with progress("images", errors if as_json else console) as bar:
         made = run_evaluation(
             model,
@@ -617,7 +618,7 @@ def evaluate(
             split=split,
             recall_target=recall,
             resamples=resamples,
-            inference=Inference(device, slices=read_slices(slices)),
+            inference=inference,
             on_progress=bar,
         )
     if out:

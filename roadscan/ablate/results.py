@@ -9,7 +9,7 @@ from pathlib import Path
 from roadscan.ablate.config import AblateConfig
 from roadscan.ablate.differences import Pooled, differences, pooled
 from roadscan.ablate.latency import Latency, count_parameters, network_of
-from roadscan.ablate.measures import Measure, Measured, measure, split_by_frequency
+from roadscan.ablate.measures import AREAS, Measure, Measured, measure, split_by_frequency
 from roadscan.ablate.runs import Run
 from roadscan.ablate.state import folder_of, history_of
 from roadscan.dataset.census import objects_by_class
@@ -207,7 +207,7 @@ def count_truths(matches: Matches, frequency: Mapping[str, Sequence[str]]) -> di
     """Matches -> true objects by class, size, frequency and condition."""
     by_class = dict(zip(matches.names, matches.truths[:, :, 0].sum(axis=0).tolist(), strict=True))
     found = {Measure("class", name): count for name, count in by_class.items()}
-    for row, size in enumerate(("small", "medium", "large"), start=1):
+    for row, size in enumerate(AREAS, start=1):
         found[Measure("size", size)] = int(matches.truths[:, :, row].sum())
     for name, classes in frequency.items():
         found[Measure("frequency", name)] = sum(by_class.get(one, 0) for one in classes)

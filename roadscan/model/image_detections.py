@@ -17,9 +17,9 @@ from roadscan.model.decode import Letterbox, Pixels
 from roadscan.model.image_input import ImageInput
 from roadscan.model.inference import Detections, Inference
 from roadscan.model.masks import empty_mask, encode_mask
+from roadscan.model.nms import MAX_DETECTIONS
 from roadscan.model.slices import SliceLayout
 
-MAX_DETECTIONS = 300  # an image, as of the whole alone
 SAME_IOU = 0.5  # boxes of two views that overlap by this much, of what both show, are of one object
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from roadscan.model.decode import Letterbox, plan_letterbox
-from roadscan.model.image_detections import MAX_DETECTIONS, in_image
+from roadscan.model.image_detections import in_image
 from roadscan.model.image_input import ImageInput, prepare_pixels
 from roadscan.model.inference import Detections
+from roadscan.model.nms import MAX_DETECTIONS
 from roadscan.model.slices import SliceConfig
 
 HEIGHT, WIDTH, CELL = 330, 540, 160

@@ -23,9 +23,7 @@ from roadscan.evaluate.detection.evaluation import (
     find,
     kinds_of,
     most_confident,
-    notes_on_classes,
-    notes_on_inference,
-    notes_on_tasks,
+    notes_on,
 )
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.operating_point import best_point
@@ -177,12 +175,7 @@ def compare(
         split=images,
         rows={kind: compare_matches(matches[kind], resamples=resamples) for kind in kinds},
         results=shown,
-        notes=(
-            *images.notes,
-            *notes_on_classes(images, unknown),
-            *notes_on_tasks([*cards.values()], images),
-            *notes_on_inference(inference),
-        ),
+        notes=notes_on([*cards.values()], images, unknown, inference),
     )
 
 

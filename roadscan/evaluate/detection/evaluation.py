@@ -187,12 +187,7 @@ def evaluate(
             for kind in kinds_of([bundle.card], images)
         },
         results=tuple(results),
-        notes=(
-            *images.notes,
-            *notes_on_classes(images, unknown),
-            *notes_on_tasks([bundle.card], images),
-            *notes_on_inference(inference),
-        ),
+        notes=notes_on([bundle.card], images, unknown, inference),
     )
 
 
@@ -261,7 +256,26 @@ def kinds_of(cards: Sequence[ModelCard], split: Split) -> tuple[Kind, ...]:
     return ("box", "mask") if with_masks else ("box",)
 
 
-def notes_on_tasks(cards: Sequence[ModelCard], split: Split) -> list[str]:
+def notes_on(
+    cards: Sequence[ModelCard], split: Split, unknown_to_data: Sequence[str], inference: Inference
+) -> tuple[str, ...]:
+    """What a reader of the scores should know, a sentence each.
+
+    Args:
+        cards: of the models.
+        split: the images.
+        unknown_to_data: classes of models that the dataset does not have.
+        inference: how the models were run.
+    """
+    return (
+        *split.notes,
+        *_notes_on_classes(split, unknown_to_data),
+        *_notes_on_tasks(cards, split),
+        *_notes_on_inference(inference),
+    )
+
+
+def _notes_on_tasks(cards: Sequence[ModelCard], split: Split) -> list[str]:
     """Why masks are not scored, where there are some."""
     tasks = {card.task for card in cards}
     if split.task == "segment" and "detect" in tasks:
@@ -271,7 +285,7 @@ def notes_on_tasks(cards: Sequence[ModelCard], split: Split) -> list[str]:
     return []
 
 
-def notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
+def _notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
     """Which classes are not scored."""
     notes = []
     if split.left_out:
@@ -281,7 +295,7 @@ def notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
     return notes
 
 
-def notes_on_inference(inference: Inference) -> list[str]:
+def _notes_on_inference(inference: Inference) -> list[str]:
     """How images were seen, where that is not as whole ones alone."""
     if inference.slices is None:
         return []

@@ -74,6 +74,7 @@ def predict(
     Raises:
         DatasetError: an image cannot be decoded.
     """
+    assert slices is None or mask_size == "image", "slices have no grid in common"
     truths = {} if truths is None else truths
     shrunk = shrunk or Shrunk()
     by_shape: dict[Letterbox, list[LabelledImage]] = defaultdict(list)
@@ -153,26 +154,25 @@ def _truth(image: LabelledImage, letterbox: Letterbox, mask_size: MaskSize) -> O
 
 
 def _on_the_grid(found: Detections, letterbox: Letterbox, names: Sequence[str]) -> Objects:
-    known = _known(found.classes, names)
+    known, classes = _known(found.classes, names)
     masks = None
     if found.masks is not None:
         drawn = known[:MASKS_PER_IMAGE]
-        own = crop_logits(found.masks[drawn], found.boxes_xyxy[drawn])
-        masks = (*own, *[_rle(found.masks.shape[1:], empty_mask(found.masks.shape[1:]))] * (len(known) - len(drawn)))
-    classes = np.array([names.index(found.classes[i]) for i in known], np.int64)
+        own, size = crop_logits(found.masks[drawn], found.boxes_xyxy[drawn]), found.masks.shape[1:]
+        masks = (*own, *[_rle(size, empty_mask(size))] * (len(known) - len(drawn)))
     return Objects(letterbox.to_image(found.boxes_xyxy)[known], classes, found.scores[known], masks)
 
 
 def _in_the_image(found: ImageDetections, image_hw: tuple[int, int], names: Sequence[str]) -> Objects:
-    known = _known(found.classes, names)
+    known, classes = _known(found.classes, names)
     masks = None if found.masks_rle is None else tuple(_rle(image_hw, found.masks_rle[i]) for i in known)
-    classes = np.array([names.index(found.classes[i]) for i in known], np.int64)
     return Objects(found.boxes_xyxy[known], classes, found.scores[known], masks)
 
 
-def _known(classes: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Indices of the detections whose class is one of the dataset's."""
-    return np.array([i for i, name in enumerate(classes) if name in names], np.int64)
+def _known(classes: Sequence[str], names: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Class names of detections -> indices of those whose class the dataset has, and the indices of their classes."""
+    known = np.array([i for i, name in enumerate(classes) if name in names], np.int64)
+    return known, np.array([names.index(classes[i]) for i in known], np.int64)
 
 
 def _rle(size_hw: Sequence[int], counts: str) -> Rle:
