@@ -241,10 +241,12 @@ def explain(error: ValidationError, model: type[Config], where: str) -> str:
 def _group(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
     """The group in which a field was not known."""
     for part in location[:-1]:
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
+        if part not in model.model_fields:  # a name or a number within a field of several groups
+            continue
+        annotation = model.model_fields[part].annotation
+        for one in (annotation, *get_args(annotation)):  # a group, or one that may be left out, or several
+            if isinstance(one, type) and issubclass(one, BaseModel):
+                model = one
     return model
 
 

@@ -160,6 +160,8 @@ def test_each_class_may_have_its_lowest_score() -> None:
 def test_an_unknown_field_of_a_group_is_told_that_groups_fields() -> None:
     with pytest.raises(ConfigError, match=r"roads\.foo: unknown field; known fields: .*length_km"):
         load_config(DemoConfig, None, ["roads.foo=1"])
+    with pytest.raises(ConfigError, match=r"slices\.size: unknown field; known fields: overlap_px, .*size_px"):
+        load_config(ScanConfig, None, [*FIELDS, "slices={size: 320}"])
 
 
 def test_an_override_of_one_field_leaves_the_others(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def _example(field: FieldFacts, without: frozenset[str]) -> Iterator[str]:
     assert field.group is not None
     yield f"{field.name}:"
     lines = list(_indented(_group(field.group, field.inner, without, hide_required=False)))
+    if field.holds == "named":
+        lines = [f"{STEP}a name:", *(STEP + line for line in lines)]
     if field.holds == "many":
         first = next(number for number, line in enumerate(lines) if not line.lstrip().startswith("#"))
         lines = [STEP + line for line in lines]

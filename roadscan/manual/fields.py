@@ -18,8 +18,8 @@ WORDS: dict[object, str] = {
 }  # fmt: skip
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
 
-#: How a field holds a group of fields: always one, one or null, or a list of them.
-Holds: TypeAlias = Literal["one", "optional", "many"]
+#: How a field holds a group of fields: always one, one or null, a list of them, or each by a name.
+Holds: TypeAlias = Literal["one", "optional", "many", "named"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def _group(annotation: Any) -> tuple[type[Config] | None, Holds]:
     arguments = get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Config):
         return annotation, "one"
-    holds: Holds = "many" if get_origin(annotation) is tuple else "optional"
+    origin = get_origin(annotation)
+    holds: Holds = "many" if origin is tuple else "named" if origin is dict else "optional"
     for one in arguments:
         if isinstance(one, type) and issubclass(one, Config):
             return one, holds

@@ -8,8 +8,11 @@ from typing import Any
 
 from roadscan.config import Config
 from roadscan.manual.columns import Column, drive_frames, training_tables, warehouse_tables
-from roadscan.manual.fields import FieldFacts, describe, first_sentence
+from roadscan.manual.fields import FieldFacts, Holds, describe, first_sentence
 from roadscan.manual.jobs import JOBS, Job
+
+#: From a field to those of its groups.
+BELOW: dict[Holds, str] = {"one": ".", "optional": ".", "many": "[].", "named": ".NAME."}
 
 
 def config_tables() -> str:
@@ -59,7 +62,7 @@ def _rows(
             continue
         if field.holds != "one":
             yield [f"`{path}`", _default(field), field.values, "", field.description]
-        yield from _rows(field.group, field.inner, f"{path}{'[]' if field.holds == 'many' else ''}.", without, jobs)
+        yield from _rows(field.group, field.inner, f"{path}{BELOW[field.holds]}", without, jobs)
 
 
 def _default(field: FieldFacts) -> str:

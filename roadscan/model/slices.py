@@ -50,7 +50,7 @@ class SliceConfig(Config):
                 f"slices.overlap_px: got {self.overlap_px} of slices of {self.size_px} px; expected up to half of them"
             )
         if not 0 <= self.rows[0] < self.rows[1] <= 1:
-            raise ValueError(f"slices.rows: got {list(self.rows)}; expected [from, to] between 0 (the top) and 1")
+            raise ValueError(f"slices.rows: got {list(self.rows)}; expected [from, to], 0 ≤ from < to ≤ 1")
         return self
 
 

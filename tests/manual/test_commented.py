@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ from roadscan.config import load_config
 from roadscan.errors import ConfigError
 from roadscan.manual.commented import commented_yaml
 from roadscan.manual.jobs import JOBS, JobName
+from roadscan.model.losses import LossConfig
 
 #: Fields that have no default, and a value that each may have.
 REQUIRED = {
@@ -78,6 +80,14 @@ def test_a_field_has_its_meaning_above_it_and_its_bounds_behind_it() -> None:
     at = lines.index("shard_frames: 512 # whole number; ≥ 1; ≤ 65536")
     assert lines[at - 1] == "# most frames a shard, the unit of commit and of resumption"
     assert "# warehouse: # text; required" in lines
+
+
+def test_groups_that_have_names_are_shown_with_one() -> None:
+    lines = commented_yaml("ablate").splitlines()
+    at = lines.index("# losses:")
+    shown = takewhile(lambda line: line.startswith("#  "), lines[at + 1 :])
+    example = yaml.safe_load("\n".join(line.removeprefix("#") for line in shown))
+    assert set(example["a name"]) == set(LossConfig.model_fields)
 
 
 def test_every_job_of_the_command_line_is_there() -> None:

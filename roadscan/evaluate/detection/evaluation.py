@@ -104,6 +104,7 @@ class Evaluation:
         measured: by kind: ``box``, and ``mask`` where model and dataset both have masks.
         results: truth and detections of every image, by key.
         notes: what a reader should know, a sentence each.
+        slices: how images were seen besides the whole.
     """
 
     model: str
@@ -114,6 +115,7 @@ class Evaluation:
     measured: dict[Kind, Measured]
     results: tuple[ImageResult, ...]
     notes: tuple[str, ...]
+    slices: SliceConfig | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the results."""
@@ -130,13 +132,17 @@ class Evaluation:
     def confidences_yaml(self) -> str:
         """The score from which each class's boxes are found with the wanted recall, as a scan's config takes it.
 
-        A class that does not reach the recall, or is not in the data, is left to the model's own.
+        A class that does not reach the recall, or is not in the data, is left to the model's own. Where images were
+        seen in slices, the scan has to see them so, too.
         """
         found = self.measured["box"].thresholds
         scores = {name: one.confidence for name, one in found.classes.items() if one.confidence}
         of_what = f"split {self.split.name} of {self.split.uri}, model {self.sha256[:12]}"
         head = f"# recall {found.target:g} on {of_what}\n"
-        return head + yaml.safe_dump({"confidence": scores}, sort_keys=False, allow_unicode=True)
+        tree: dict[str, Any] = {"confidence": scores}
+        if self.slices is not None:
+            tree["slices"] = self.slices.model_dump(mode="json")
+        return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def evaluate(
@@ -188,6 +194,7 @@ def evaluate(
         },
         results=tuple(results),
         notes=notes_on([bundle.card], images, unknown, inference),
+        slices=inference.slices,
     )
 
 

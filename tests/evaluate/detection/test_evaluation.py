@@ -16,6 +16,7 @@ from roadscan.evaluate.detection.evaluation import Evaluation, evaluate, frozen_
 from roadscan.evaluate.detection.split import Split
 from roadscan.evaluate.detection.tables import evaluation_tables
 from roadscan.model.bundle import load
+from roadscan.model.slices import SliceConfig
 from roadscan.scan.config import ScanConfig
 from roadscan.taxonomy import HIGHWAY
 
@@ -194,6 +195,15 @@ def test_the_command_prints_writes_pictures_and_json(here: Command, roads: Path,
     pictures = {path.name: path.read_bytes()[:4] for path in (tmp_path / "out").glob("*.png")}
     assert pictures == dict.fromkeys(("precision-recall.png", "confusion.png", "samples.png"), b"\x89PNG")
     assert "9/9 images" in done.stderr
+
+
+def test_scores_found_with_slices_go_into_a_scan_with_slices(here: Command, roads: Path, tmp_path: Path) -> None:
+    given = ["--resamples", "0", "--slices", "{size_px: 320, overlap_px: 64}", "--out", str(tmp_path)]
+    assert here("evaluate", "demo", str(roads), *given).returncode == 0
+    scan = load_config(ScanConfig, tmp_path / "confidence.yaml", ["drives=[a]", "warehouse=w"])
+    assert scan.slices == SliceConfig(size_px=320, overlap_px=64)
+    (note,) = [note for note in json.loads((tmp_path / "evaluation.json").read_text())["notes"] if "slices" in note]
+    assert "size_px 320" in note
 
 
 def test_the_command_prints_tables(roads: Path, capsys: pytest.CaptureFixture[str]) -> None:
