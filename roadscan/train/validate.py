@@ -11,6 +11,7 @@ from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.detection.scores import score
 from roadscan.model.bundle import Bundle, ModelCard, StateDict
 from roadscan.train.config import TrainConfig
+from roadscan.train.precision import trains_in_bfloat16
 from roadscan.train.ranks import Ranks, all_gather, broadcast
 
 
@@ -44,7 +45,7 @@ def validate(
     )
     detector = measuring_detector(
         Bundle(card, weights, ""),
-        precision="half" if config.precision == "bf16" else "full",
+        precision="half" if trains_in_bfloat16(config.precision, ranks.device) else "full",
         device=str(ranks.device),
     )
     own = dataset.splits["val"][ranks.rank :: ranks.world_size]
