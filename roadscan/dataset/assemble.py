@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from roadscan.dataset.description import ClassesConfig, Settings
 from roadscan.dataset.draft import Draft, DraftImage, Problem, boxes_around, check_names
 from roadscan.dataset.files import Files
+from roadscan.dataset.label_maps import check_pixel_classes
 from roadscan.dataset.labels import ImageRecord, LabelledObject, NoObject
 from roadscan.dataset.records import Task
 from roadscan.errors import DatasetError
@@ -59,6 +60,8 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     number = {old: kept_names.index(new) for old, new in classes.items() if new is not None}
     kept = [one for one in objects if one.class_name in number]
     task = settings.task or _task_of(kept)
+    if task == "semantic":
+        check_pixel_classes(names, labelling.where)
     other = [] if task == settings.task == "detect" else _other_kind(kept, task)
     errors = [*labelling.errors, *_without_area(labelling, number), *other]
     origins = _origins(files)
@@ -155,7 +158,7 @@ def _draft_image(
         size=image.size,
         classes=[number[one.class_name] for one in objects],
         boxes=boxes_around(outlines),
-        outlines=outlines if task == "segment" else (),
+        outlines=outlines if task != "detect" else (),
         drive_id=drive_id or image.drive_id,
         condition=condition or image.condition,
     )

@@ -1,7 +1,7 @@
 """A dataset's YAML file, beside its images: where labels are, which classes are made of theirs, boxes or outlines.
 
     format: cvat                # or as the annotations look
-    task: detect                # the boxes around outlines; empty: what the labels are
+    task: detect                # the boxes around outlines; semantic: classes of pixels; empty: what the labels are
     classes:
       map: {stop: sign, "regulatory--*": sign}
       ignore: [tree, "other-*"]
@@ -40,7 +40,11 @@ class Settings(Config):
     """What a dataset of any format may set."""
 
     format: FormatName | None = Field(None, description="of the labels; empty: as they look")
-    task: Task | None = Field(None, description="detect: boxes, around outlines where there are; empty: what there is")
+    task: Task | None = Field(
+        None,
+        description="detect: boxes, around outlines where there are; semantic: the classes of pixels, drawn from "
+        "outlines or in label maps; empty: what there is",
+    )
     classes: ClassesConfig = Field(ClassesConfig(), description="the classes to learn")
     path_prefix: str | None = Field(None, description="what to cut from image names that were written elsewhere")
 

@@ -115,7 +115,7 @@ class Draft:
 
     Attributes:
         files: where images and labels are.
-        task: segment where objects have outlines.
+        task: as in `Dataset`.
         names: of the classes.
         splits: images by split.
         errors, warnings, without_label_file: as in `Reading`.
@@ -233,7 +233,7 @@ def _finished(image: DraftImage, size: Size, task: Task) -> LabelledImage:
         height_px=size.height_px,
         classes=np.array(image.classes, np.int64),
         boxes_xyxy=(image.boxes.clip(0, 1) * np.tile(scale, 2)).astype(np.float32),
-        outlines=outlines if task == "segment" else None,
+        outlines=outlines if task != "detect" else None,
         drive_id=image.drive_id,
         condition=image.condition,
     )

@@ -6,6 +6,7 @@ A pixel is the index of its class, the number of classes for the background, or 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,6 +40,22 @@ MOST_CLASSES = VOID_VALUE - 1  # beside the background
 
 class BadLabelMap(Exception):
     """A label map that cannot be used; the message says what was got and what was expected."""
+
+
+def check_pixel_classes(names: Sequence[str], where: str) -> None:
+    """Refuse classes that pixels cannot have.
+
+    Raises:
+        DatasetError: they are more than a label map can tell, or one has a name that is not for classes.
+    """
+    taken = [name for name in names if name in (BACKGROUND, VOID)]
+    if taken:
+        raise DatasetError(
+            f"{where}: the class {taken[0]!r} is what pixels without a class are called; leave it out with "
+            f"'classes: {{ignore: [{taken[0]}]}}', or give it another name"
+        )
+    if len(names) > MOST_CLASSES:
+        raise DatasetError(f"{where}: {len(names)} classes; of task semantic expected at most {MOST_CLASSES}")
 
 
 def label_map(image: LabelledImage, root: str | Path, n_classes: int, size_hw: Shape | None = None) -> LabelMap:

@@ -57,8 +57,8 @@ def write_yolo_dataset(
     Args:
         out_dir: written to; created when missing.
         config: image size, camera, densities and seed; length, nights and conditions are set here.
-        task: boxes of the seven classes, or outlines of the five that have masks, of objects or (semantic) of what pixels
-            show.
+        task: boxes of the seven classes, or outlines of the five that have masks: of segment as objects, of semantic as
+            what pixels show.
         frames: images in all splits together.
         shares: of train, val and test.
         on_progress: called after each frame.

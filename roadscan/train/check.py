@@ -12,6 +12,7 @@ from roadscan.dataset.fitness import unfit
 from roadscan.dataset.read import open_draft
 from roadscan.errors import AccessDenied
 from roadscan.model import yolo
+from roadscan.model.semantic_loss import check_semantic_loss
 from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
@@ -45,7 +46,10 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     check_settings(config.identity(), runs.child(config.name))
     initial = read_initial(config.initial) if config.initial else None
     draft = check_data(config.data)
-    config.loss.on(objects_by_class(draft, "train"))
+    if draft.task == "semantic":
+        check_semantic_loss(config.loss, draft.names)
+    else:
+        config.loss.on(objects_by_class(draft, "train"))
     if initial:
         check_fit(initial, draft, config)
     return CheckedTraining(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)
