@@ -612,7 +612,7 @@ def evaluate(
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Score a model on labelled images: average precision, P, R and F1, or pixels' overlap, with intervals over drives."""
+    """Score a model on labelled images: average precision, P, R and F1, or overlap of pixels, with intervals."""
     from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.evaluation import evaluate as run_evaluation
     from roadscan.evaluate.detection.tables import evaluation_tables

@@ -63,7 +63,8 @@ def test_a_run_that_is_stopped_and_goes_on_leaves_a_model_and_pictures(tmp_path:
     assert min(alpha, key=alpha.__getitem__) == BACKGROUND  # most pixels are, so they weigh least
     for picture in ("val-samples", "val-confusion", "test-samples", "curves"):
         pixels = cv2.imdecode(np.frombuffer(store.read(f"{picture}.png"), np.uint8), cv2.IMREAD_COLOR)
-        assert pixels is not None and pixels.std() > 1
+        assert pixels is not None
+        assert pixels.std() > 1
     (found,) = Segmenter(bundle, device="cpu").infer(np.zeros((1, 96, 160, 3), np.uint8))
     assert found.shape == (4, 96, 160)
     assert found.sum(0) == pytest.approx(np.ones((96, 160)), abs=1e-5)
