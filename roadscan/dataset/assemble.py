@@ -53,7 +53,7 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     objects = [one for image in images for one in image.objects]
     used = [*(one.class_name for one in objects), *(one.class_name for one in labelling.no_objects)]
     found = (*labelling.names, *sorted(set(used) - set(labelling.names)))
-    classes = _new_names(found, settings.classes, labelling.where)
+    classes = new_names(found, settings.classes, labelling.where)
     kept_names = list(dict.fromkeys(new for new in classes.values() if new is not None))
     # Of labels that are all wrong there is no class, and their errors say more than that.
     names = check_names(kept_names, f"{labelling.where}: classes") if found else ()
@@ -64,7 +64,7 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
         check_pixel_classes(names, labelling.where)
     other = [] if task == settings.task == "detect" else _other_kind(kept, task)
     errors = [*labelling.errors, *_without_area(labelling, number), *other]
-    origins = _origins(files)
+    origins = origins_of(files)
     splits = {
         split: [_draft_image(image, number, settings.task, task, origins) for image in of_split]
         for split, of_split in labelling.splits.items()
@@ -73,7 +73,7 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     return Draft(files, task, names, splits, errors, warnings, labelling.without_label_file)
 
 
-def _new_names(found: Sequence[str], classes: ClassesConfig, where: str) -> dict[str, str | None]:
+def new_names(found: Sequence[str], classes: ClassesConfig, where: str) -> dict[str, str | None]:
     """The class that each class of the labels becomes; None for one that is left out."""
     rules: dict[str, str | None] = {**dict.fromkeys(classes.ignore), **classes.map}
     both = sorted(set(classes.ignore) & set(classes.map))
@@ -164,7 +164,7 @@ def _draft_image(
     )
 
 
-def _origins(files: Files) -> dict[str, tuple[str | None, str | None]]:
+def origins_of(files: Files) -> dict[str, tuple[str | None, str | None]]:
     """Drive and condition by image, from the frames table if there is one."""
     data = files.read_if_there(FRAMES)
     if data is None:

@@ -120,14 +120,18 @@ def pixels_by_class(dataset: Dataset, split: str) -> dict[str, int]:
     Raises:
         DatasetError: a label map cannot be used.
     """
-    names = (*dataset.names, BACKGROUND)
+    n_classes = len(dataset.names)
 
     def count(image: LabelledImage) -> npt.NDArray[np.int64]:
-        found = label_map(image, dataset.root, len(dataset.names))
-        return np.bincount(found.ravel(), minlength=VOID_VALUE + 1)[: len(names)]
+        return count_pixels(label_map(image, dataset.root, n_classes), n_classes)
 
     counts = np.sum(in_threads(count, dataset.splits[split], usable_cores()), axis=0)
-    return dict(zip(names, counts.tolist(), strict=True))
+    return dict(zip((*dataset.names, BACKGROUND), counts.tolist(), strict=True))
+
+
+def count_pixels(found: LabelMap, n_classes: int) -> npt.NDArray[np.int64]:
+    """A label map -> (classes + 1,) numbers of pixels of each class and the background; void ones are not counted."""
+    return np.bincount(found.ravel(), minlength=VOID_VALUE + 1)[: n_classes + 1]
 
 
 def _drawn(image: LabelledImage, n_classes: int, size_hw: Shape) -> LabelMap:
