@@ -844,7 +844,7 @@ def migrate(warehouse: WarehouseArgument) -> int:
 def import_model(
     weights: Annotated[Path, typer.Argument(help="Ultralytics YOLOv8 .pt, or a state dict in .safetensors.")],
     out: Annotated[Path, typer.Argument(help="The model file to write.")],
-    task: Annotated[str, typer.Option(help="For .safetensors: detect or segment.")] = "detect",
+    task: Annotated[str, typer.Option(help="For .safetensors: detect, segment or semantic.")] = "detect",
     variant: Annotated[str, typer.Option(help="For .safetensors: n, s, m, l or x.")] = "n",
     classes: Annotated[str, typer.Option(help="For .safetensors: coco, or names separated by commas.")] = "coco",
     run_pickle: Annotated[bool, typer.Option("--run-pickle", help="Allow a .pt, which may run code.")] = False,
