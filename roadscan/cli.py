@@ -87,6 +87,14 @@ ResamplesOption = Annotated[int, typer.Option(min=0, help="Of the drives, for th
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu or cuda; empty: the GPU where there is one.", show_default=False)
 ]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        help="Longer side of the network's input, as a scan's image_size_px; empty: the model's own.",
+        show_default=False,
+    ),
+]
 SlicesOption = Annotated[
     str | None,
     typer.Option(
@@ -606,6 +614,7 @@ def evaluate(
     recall: Annotated[float, typer.Option(help="Wanted recall: prints the confidences that reach it.")] = RECALL,
     resamples: ResamplesOption = 2000,
     device: DeviceOption = None,
+    image_size: ImageSizeOption = None,
     slices: SlicesOption = None,
     out: Annotated[
         str | None, typer.Option(help="Folder for evaluation.json, confidence.yaml and pictures.", show_default=False)
@@ -620,7 +629,7 @@ def evaluate(
     from roadscan.model.slices import read_slices
     from roadscan.report.evaluation import evaluation_pictures
 
-    inference = Inference(device, slices=read_slices(slices))
+    inference = Inference(device, image_size_px=image_size, slices=read_slices(slices))
     if inspect(model).card.task == "semantic":
         if recall != RECALL:
             raise ConfigError(
@@ -675,6 +684,7 @@ def compare(
     split: SplitOption = "test",
     resamples: ResamplesOption = 2000,
     device: DeviceOption = None,
+    image_size: ImageSizeOption = None,
     slices: SlicesOption = None,
     out: Annotated[
         str | None, typer.Option(help="Folder for comparison.json and pictures.", show_default=False)
@@ -691,7 +701,7 @@ def compare(
     if as_json and markdown:
         raise ConfigError("--json and --markdown: got both; expected one of them")
     candidates = read_candidates(models)
-    inference = Inference(device, slices=read_slices(slices))
+    inference = Inference(device, image_size_px=image_size, slices=read_slices(slices))
     run = _compare_pixels if inspect(candidates[0].files[0]).card.task == "semantic" else _compare_objects
     with progress("images", errors if as_json or markdown else console) as bar:
         made, shown, pictures = run(

@@ -18,7 +18,7 @@ from roadscan.model.bundle import DEMO, load
 from roadscan.model.decode import Letterbox, Undecodable, image_size, plan_letterbox
 from roadscan.model.head import STRIDES_PX
 from roadscan.model.image_detections import detect_images
-from roadscan.model.image_input import ImageInput, prepare, prepare_pixels
+from roadscan.model.image_input import ImageInput, check_image_size, prepare, prepare_pixels
 from roadscan.model.slices import SliceConfig
 from roadscan.storage import open_file
 
@@ -56,12 +56,14 @@ class Detector:
         model: a model file, a path or s3:// address; ``demo`` is the one shipped with roadscan.
         confidence: lowest score kept, 0 to 1; None for the model's own.
         iou: overlap at which the lower score is dropped, 0 to 1; None for the model's own.
+        image_size_px: longer side of the network's input, a multiple of 32; None for the model's own.
         slices: besides the whole image, see it in overlapping slices, for objects that are small; None: no.
         device: cpu or cuda; None for the GPU where there is one.
         backend: what runs the network. auto is the fastest that is installed and agrees with PyTorch.
 
     Raises:
         ModelError: not a model file, or the backend cannot be used with it.
+        ConfigError: the network does not take images of that size.
         DeviceError: the process was given a GPU that PyTorch cannot use.
     """
 
@@ -71,12 +73,14 @@ class Detector:
         *,
         confidence: float | None = None,
         iou: float | None = None,
+        image_size_px: int | None = None,
         slices: SliceConfig | None = None,
         device: str | None = None,
         backend: Choice = "auto",
     ) -> None:
         bundle = load(str(model))
-        self._side_px, self._slices = bundle.card.image_size_px, slices
+        self._side_px = bundle.card.image_size_px if image_size_px is None else check_image_size(image_size_px)
+        self._slices = slices
         self._detector = detector.Detector(bundle, device=device, confidence=confidence, iou=iou, backend=backend)
 
     @property

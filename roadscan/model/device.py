@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from roadscan.errors import DeviceError
 
@@ -76,6 +77,17 @@ def has_driver() -> bool:
 def this_device(holds_gpu: bool | None) -> DeviceType:
     """`choose_device` for this process, as it is."""
     return choose_device(holds_gpu, Cuda.here(), os.environ.get(OVERRIDE))
+
+
+def has_bfloat16(device: DeviceType | str) -> bool:
+    """Whether a kind of device computes in bfloat16 itself; what has to do it by other means is slower than float32."""
+    import torch
+
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Of an older torch nothing is known.
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(has_it) for name, has_it in capabilities.items() if name.endswith("bf16"))
 
 
 def device_name(device: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from roadscan.errors import ConfigError
 from roadscan.model.decode import DecodeMode, Letterbox, Pixels, decode, decode_image, place
-from roadscan.model.slices import SliceConfig, SliceLayout, plan_slices
+from roadscan.model.slices import STRIDE_PX, SliceConfig, SliceLayout, plan_slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,17 @@ class ImageInput:
     def passes(self) -> int:
         """How many inputs the network is given."""
         return 1 + (0 if self.slices is None else len(self.slices))
+
+
+def check_image_size(side_px: int) -> int:
+    """The longer side of an input itself, if the network takes it.
+
+    Raises:
+        ConfigError: it is no multiple of the network's stride.
+    """
+    if side_px < STRIDE_PX or side_px % STRIDE_PX:
+        raise ConfigError(f"image size: got {side_px} px; expected a multiple of {STRIDE_PX}, such as 640 or 1280")
+    return side_px
 
 
 def prepare(data: bytes, letterbox: Letterbox, slices: SliceConfig | None, mode: DecodeMode = "full") -> ImageInput:

@@ -31,7 +31,7 @@ VISIBLE = 1e-3  # a class with less of an image's pixels shows little on a pictu
 
 def evaluation_pictures(made: PixelEvaluation) -> dict[str, bytes]:
     """Images with their classes, and which class was taken for which; by file name."""
-    shown = {Path(made.model).stem: show(load(made.model), made.split, choose_images(made.results))}
+    shown = {Path(made.model).stem: show(load(made.model), made.split, choose_images(made.results), made.inference)}
     return {
         "samples.png": samples(made.split.root, shown, made.split.names),
         "confusion.png": pixel_confusion(made.scores.confusion, made.split.names),
@@ -41,7 +41,7 @@ def evaluation_pictures(made: PixelEvaluation) -> dict[str, bytes]:
 def comparison_pictures(made: PixelComparison) -> dict[str, bytes]:
     """The same images with the classes that each model's first run found; by file name."""
     keys = choose_images(next(iter(made.runs.values())))
-    shown = {one.name: show(load(one.files[0]), made.split, keys) for one in made.candidates}
+    shown = {one.name: show(load(one.files[0]), made.split, keys, made.inference) for one in made.candidates}
     return {"samples.png": samples(made.split.root, shown, made.split.names)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from roadscan.model.losses import LossConfig
 from roadscan.model.yolo import STRIDE_PX, AugmentConfig
 from roadscan.nodes import GrowthConfig
 
+TrainPrecision: TypeAlias = Literal["auto", "full", "bf16"]
 NOT_IDENTITY = {
     "data", "out", "runs", "name", "initial", "execution", "tracking", "keep_checkpoints", "trained_on", "limits",
 }  # fmt: skip  # of data and initial the contents count
@@ -107,7 +108,10 @@ class TrainConfig(Config):
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="AdamW")
     augment: AugmentConfig = Field(AugmentConfig(), description="augmentation")
     ema_decay: float = Field(0.9999, gt=0, lt=1, description="of the averaged weights, which are the model")
-    precision: Literal["full", "bf16"] = Field("bf16", description="of the forward pass; weights stay float32")
+    precision: TrainPrecision = Field(
+        "auto",
+        description="of the forward pass; weights stay float32. auto: bf16 where the GPU or CPU computes it, else full",
+    )
     batch_norm: Literal["local", "sync", "frozen"] = Field(
         "local", description="statistics of each worker's images, of all workers' (GPU), or as initialised"
     )

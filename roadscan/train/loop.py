@@ -31,7 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.shrunk import Shrunk
 from roadscan.dataset.staging import dataset_digest
-from roadscan.errors import ConfigError, DatasetError, RoadscanError, TrainingError
+from roadscan.errors import DatasetError, RoadscanError, TrainingError
 from roadscan.evaluate.detection.results import Objects
 from roadscan.model import yolo
 from roadscan.model.losses import LossConfig
@@ -39,6 +39,7 @@ from roadscan.progress import Progress
 from roadscan.train.config import TrainConfig
 from roadscan.train.dataloader import bytes_of_image, make_loader
 from roadscan.train.initial import Initial, initialise, input_shape, loss_on
+from roadscan.train.precision import trains_in_bfloat16
 from roadscan.train.ranks import Ranks, all_gather, broadcast
 from roadscan.train.schedule import RankBatchSampler, learning_rate, steps_per_epoch
 from roadscan.train.state import Ema, State
@@ -101,7 +102,8 @@ class _TrainLoop:
         self.parallel = _parallel(network, ranks)
         loss = loss_on(dataset, config)
         self.criterion = yolo.criterion(network, names, loss)
-        self.autocast = _autocast(ranks.device, config)
+        half = trains_in_bfloat16(config.precision, ranks.device)
+        self.autocast = torch.autocast(ranks.device.type, torch.bfloat16, enabled=half)
         identity = {
             **config.identity(),
             "dataset": _same_on_all_ranks(dataset_digest(dataset), config.data),
@@ -272,14 +274,6 @@ def ask_for_determinism(device: torch.device) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)  # with it, cuDNN's convolutions
         # Nothing here reads memory that it did not write.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def _autocast(device: torch.device, config: TrainConfig) -> torch.autocast:
-    if config.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
-        raise ConfigError(
-            f"precision: got bf16, which {torch.cuda.get_device_name()} does not have; set precision=full"
-        )
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def _parallel(network: nn.Module, ranks: Ranks) -> nn.Module:

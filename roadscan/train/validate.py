@@ -18,6 +18,7 @@ from roadscan.model.backends.engine import Precision
 from roadscan.model.bundle import Bundle, ModelCard, StateDict
 from roadscan.model.segmenter import Segmenter
 from roadscan.train.config import TrainConfig
+from roadscan.train.precision import trains_in_bfloat16
 from roadscan.train.ranks import Ranks, all_gather, broadcast
 
 
@@ -52,7 +53,7 @@ def validate(
         image_size_px=config.image_size_px,
     )
     bundle, device = Bundle(card, weights, ""), str(ranks.device)
-    precision: Precision = "half" if config.precision == "bf16" else "full"
+    precision: Precision = "half" if trains_in_bfloat16(config.precision, ranks.device) else "full"
     root, own = Path(dataset.root), dataset.splits["val"][ranks.rank :: ranks.world_size]
     metrics: dict[str, float] | None
     if dataset.task == "semantic":

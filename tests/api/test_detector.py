@@ -60,6 +60,15 @@ def test_a_higher_confidence_finds_less(detect_model: str, detector: roadscan.De
     assert strict.scores.min() >= bar
 
 
+def test_a_larger_input_is_another_look(detect_model: str, detector: roadscan.Detector, files: list[Path]) -> None:
+    larger = roadscan.Detector(detect_model, backend="torch", device="cpu", image_size_px=640)
+    found, own = larger.detect(files[0]), detector.detect(files[0])
+    assert found.image_hw == own.image_hw
+    assert found.boxes_xyxy.tolist() != own.boxes_xyxy.tolist()
+    with pytest.raises(roadscan.ConfigError, match="image size: got 500 px"):
+        roadscan.Detector(detect_model, image_size_px=500)
+
+
 def test_masks_have_the_images_size(segment_model: str, files: list[Path]) -> None:
     found = roadscan.Detector(segment_model, backend="torch", device="cpu").detect(files[0])
     assert found.masks_rle is not None

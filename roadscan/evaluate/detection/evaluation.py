@@ -24,6 +24,7 @@ from roadscan.evaluate.detection.thresholds import Calibration, RecallThresholds
 from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector, Precision
+from roadscan.model.image_input import check_image_size
 from roadscan.model.slices import SliceConfig
 from roadscan.progress import OnCount, OnProgress, counter, silent
 
@@ -39,13 +40,22 @@ class Inference:
         device: torch device; None for the GPU where there is one.
         precision: full is float32, half is faster and changes scores a little.
         batch: images a forward pass.
+        image_size_px: longer side of the network's input, a multiple of 32; None for the model's own.
         slices: besides the whole image, see it in overlapping slices; None: no.
+
+    Raises:
+        ConfigError: the network does not take images of that size.
     """
 
     device: str | None = None
     precision: Precision = "full"
     batch: int = 16
+    image_size_px: int | None = None
     slices: SliceConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.image_size_px is not None:
+            check_image_size(self.image_size_px)
 
 
 INFERENCE = Inference()
@@ -105,7 +115,7 @@ class Evaluation:
         measured: by kind: ``box``, and ``mask`` where model and dataset both have masks.
         results: truth and detections of every image, by key.
         notes: what a reader should know, a sentence each.
-        slices: how images were seen besides the whole.
+        inference: how the model was run.
     """
 
     model: str
@@ -116,7 +126,7 @@ class Evaluation:
     measured: dict[Kind, Measured]
     results: tuple[ImageResult, ...]
     notes: tuple[str, ...]
-    slices: SliceConfig | None = None
+    inference: Inference = INFERENCE
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the results."""
@@ -131,16 +141,18 @@ class Evaluation:
     def confidences_yaml(self) -> str:
         """The score from which each class's boxes are found with the wanted recall, as a scan's config takes it.
 
-        A class that does not reach the recall, or is not in the data, is left to the model's own. Where images were
-        seen in slices, the scan has to see them so, too.
+        A class that does not reach the recall, or is not in the data, is left to the model's own. The scan has to see
+        images as they were seen here: in that size, in those slices.
         """
         found = self.measured["box"].thresholds
         scores = {name: one.confidence for name, one in found.classes.items() if one.confidence}
         of_what = f"split {self.split.name} of {self.split.uri}, model {self.sha256[:12]}"
         head = f"# recall {found.target:g} on {of_what}\n"
         tree: dict[str, Any] = {"confidence": scores}
-        if self.slices is not None:
-            tree["slices"] = self.slices.model_dump(mode="json")
+        if self.inference.image_size_px is not None:
+            tree["image_size_px"] = self.inference.image_size_px
+        if self.inference.slices is not None:
+            tree["slices"] = self.inference.slices.model_dump(mode="json")
         return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
@@ -199,7 +211,7 @@ def evaluate(
         },
         results=tuple(results),
         notes=notes_on([bundle.card], images, unknown, inference),
-        slices=inference.slices,
+        inference=inference,
     )
 
 
@@ -222,7 +234,7 @@ def find(
         DatasetError: an image cannot be decoded.
     """
     detector = _detector(bundle, inference)
-    size = bundle.card.image_size_px
+    size = inference.image_size_px or bundle.card.image_size_px
     results = []
     for result in predict(
         detector, split.root, split.images, split.names, image_size_px=size, batch=inference.batch,
@@ -283,7 +295,7 @@ def notes_on(
         *split.notes,
         *notes_on_classes(split, unknown_to_data),
         *_notes_on_tasks(cards, split),
-        *_notes_on_inference(inference),
+        *notes_on_inference(inference),
     )
 
 
@@ -307,12 +319,15 @@ def notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
     return notes
 
 
-def _notes_on_inference(inference: Inference) -> list[str]:
-    """How images were seen, where that is not as whole ones alone."""
-    if inference.slices is None:
-        return []
-    settings = ", ".join(f"{name} {value}" for name, value in inference.slices.model_dump(mode="json").items())
-    return [f"each image was seen in slices besides the whole: {settings}"]
+def notes_on_inference(inference: Inference) -> list[str]:
+    """How images were seen, where that is not as whole ones in the model's own size."""
+    notes = []
+    if inference.image_size_px is not None:
+        notes.append(f"images were seen with a longer side of {inference.image_size_px} px")
+    if inference.slices is not None:
+        settings = ", ".join(f"{name} {value}" for name, value in inference.slices.model_dump(mode="json").items())
+        notes.append(f"each image was seen in slices besides the whole: {settings}")
+    return notes
 
 
 def most_confident(results: Sequence[ImageResult], confidence: float) -> tuple[ImageResult, ...]:

@@ -39,6 +39,7 @@ class PixelComparison:
         rows: in the order of the candidates.
         runs: results of each candidate's first run, by its name.
         notes: what a reader should know, a sentence each.
+        inference: how models were run.
     """
 
     candidates: tuple[Candidate, ...]
@@ -48,6 +49,7 @@ class PixelComparison:
     rows: tuple[Row, ...]
     runs: dict[str, Run]
     notes: tuple[str, ...]
+    inference: Inference = INFERENCE
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the results."""
@@ -109,4 +111,5 @@ def compare(
         for name, own in runs.items()
     )
     first = {name: own[0] for name, own in runs.items()}
-    return PixelComparison(tuple(candidates), digests, cards, images, rows, first, notes_on(images, unknown))
+    notes = notes_on(images, unknown, inference)
+    return PixelComparison(tuple(candidates), digests, cards, images, rows, first, notes, inference)

@@ -10,7 +10,14 @@ from typing import Any
 from roadscan import __version__
 from roadscan.errors import ConfigError, DatasetError
 from roadscan.evaluate.bootstrap import RESAMPLES, Intervals
-from roadscan.evaluate.detection.evaluation import INFERENCE, Inference, model_facts, notes_on_classes, on_device
+from roadscan.evaluate.detection.evaluation import (
+    INFERENCE,
+    Inference,
+    model_facts,
+    notes_on_classes,
+    notes_on_inference,
+    on_device,
+)
 from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
 from roadscan.evaluate.semantic.bootstrap import intervals
 from roadscan.evaluate.semantic.predict import Compared, label_maps, predict
@@ -34,6 +41,7 @@ class PixelEvaluation:
         intervals: over drives.
         results: of every image, by key.
         notes: what a reader should know, a sentence each.
+        inference: how the model was run.
     """
 
     model: str
@@ -45,6 +53,7 @@ class PixelEvaluation:
     intervals: Intervals
     results: tuple[PixelResult, ...]
     notes: tuple[str, ...]
+    inference: Inference = INFERENCE
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the results."""
@@ -99,7 +108,8 @@ def evaluate(
         scores=score(results, images.names),
         intervals=intervals([results], images.names, resamples=resamples),
         results=results,
-        notes=notes_on(images, unknown),
+        notes=notes_on(images, unknown, inference),
+        inference=inference,
     )
 
 
@@ -117,9 +127,9 @@ def open_pixels(data_uri: str, split: str, cache_dir: Path) -> Split:
     return images
 
 
-def notes_on(split: Split, unknown_to_data: Collection[str]) -> tuple[str, ...]:
+def notes_on(split: Split, unknown_to_data: Collection[str], inference: Inference) -> tuple[str, ...]:
     """What a reader of the scores should know, a sentence each."""
-    return *split.notes, *notes_on_classes(split, [*unknown_to_data])
+    return *split.notes, *notes_on_classes(split, [*unknown_to_data]), *notes_on_inference(inference)
 
 
 def show(bundle: Bundle, split: Split, keys: Collection[str], inference: Inference = INFERENCE) -> tuple[Compared, ...]:
@@ -131,7 +141,8 @@ def show(bundle: Bundle, split: Split, keys: Collection[str], inference: Inferen
         keys: of those that are wanted.
         inference: how models are run.
     """
-    wanted, size = [image for image in split.images if image.key in keys], bundle.card.image_size_px
+    wanted = [image for image in split.images if image.key in keys]
+    size = inference.image_size_px or bundle.card.image_size_px
     found = label_maps(_segmenter(bundle, inference), split.root, wanted, split.names, image_size_px=size)
     return tuple(sorted(found, key=lambda one: one.image.key))
 
@@ -156,7 +167,7 @@ def find(
     results = []
     for result in predict(
         _segmenter(bundle, inference), split.root, split.images, split.names,
-        image_size_px=bundle.card.image_size_px, batch=inference.batch,
+        image_size_px=inference.image_size_px or bundle.card.image_size_px, batch=inference.batch,
     ):  # fmt: skip
         results.append(result)
         if on_image is not None:

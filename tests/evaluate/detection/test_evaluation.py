@@ -206,6 +206,29 @@ def test_scores_found_with_slices_go_into_a_scan_with_slices(here: Command, road
     assert "size_px 320" in note
 
 
+def test_scores_found_in_larger_images_go_into_a_scan_of_larger_ones(
+    here: Command, roads: Path, tmp_path: Path
+) -> None:
+    sizes = {"own": [], "larger": ["--image-size", "960"]}
+    for name, given in sizes.items():
+        assert (
+            here("evaluate", "demo", str(roads), "--resamples", "0", *given, "--out", str(tmp_path / name)).returncode
+            == 0
+        )
+    scan = load_config(ScanConfig, tmp_path / "larger" / "confidence.yaml", ["drives=[a]", "warehouse=w"])
+    assert scan.image_size_px == 960
+    own, larger = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in sizes)
+    assert larger["boxes"] != own["boxes"]
+    assert "images were seen with a longer side of 960 px" in larger["notes"]
+
+
+def test_a_size_that_the_network_does_not_take_is_refused(here: Command, roads: Path) -> None:
+    done = here("compare", "a=demo", "b=other.zip", "--data", str(roads), "--image-size", "1000")
+    assert (done.returncode, done.stderr) == (
+        1, "error: image size: got 1000 px; expected a multiple of 32, such as 640 or 1280\n"
+    )  # fmt: skip
+
+
 def test_the_command_prints_tables(roads: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "demo", str(roads), "--split", "val", "--resamples", "200", "--recall", "0.8"]) == 0
     printed = capsys.readouterr().out
