@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -49,6 +49,14 @@ from roadscan.terminal import (
     trial_progress,
 )  # fmt: skip
 
+if TYPE_CHECKING:  # what imports PyTorch is imported by the commands that need it
+    from roadscan.evaluate.detection.compare import Candidate, Comparison
+    from roadscan.evaluate.detection.evaluation import Inference
+    from roadscan.evaluate.detection.tables import ScoreTable
+    from roadscan.evaluate.semantic.compare import PixelComparison
+
+    Compared: TypeAlias = tuple[Comparison | PixelComparison, list[ScoreTable], Callable[[], dict[str, bytes]]]
+
 app = typer.Typer(
     help="Survey drives in, a register of road assets out.",
     epilog="Without -v and -q, ROADSCAN_LOG=debug, info, warning or error says what is logged.",
@@ -67,6 +75,7 @@ FAILED_FRAMES = 3
 LEASE_HELD = 4
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 DAY = "%Y-%m-%d"
+RECALL = 0.9  # that a user mostly wants
 ConfigT = TypeVar("ConfigT", bound=Config)
 ConfigFile = Annotated[Path | None, typer.Argument(help="YAML config.", show_default=False)]
 Overrides = Annotated[
@@ -602,7 +611,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Model file, or demo.")],
     data: Annotated[str, typer.Argument(help="Labelled dataset; a folder or s3://.")],
     split: SplitOption = "test",
-    recall: Annotated[float, typer.Option(help="Wanted recall: prints the confidences that reach it.")] = 0.9,
+    recall: Annotated[float, typer.Option(help="Wanted recall: prints the confidences that reach it.")] = RECALL,
     resamples: ResamplesOption = 2000,
     device: DeviceOption = None,
     image_size: ImageSizeOption = None,
@@ -612,14 +621,21 @@ def evaluate(
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Score a model on labelled images: average precision, P, R and F1, with intervals over drives."""
+    """Score a model on labelled images: average precision, P, R and F1, or overlap of pixels, with intervals."""
     from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.evaluation import evaluate as run_evaluation
     from roadscan.evaluate.detection.tables import evaluation_tables
+    from roadscan.model.bundle import inspect
     from roadscan.model.slices import read_slices
     from roadscan.report.evaluation import evaluation_pictures
 
     inference = Inference(device, image_size_px=image_size, slices=read_slices(slices))
+    if inspect(model).card.task == "semantic":
+        if recall != RECALL:
+            raise ConfigError(
+                f"--recall: got {recall:g}, and {model} is semantic: its pixels have no confidence to choose"
+            )
+        return _evaluate_pixels(model, data, split, resamples, inference, out, as_json=as_json)
     with progress("images", errors if as_json else console) as bar:
         made = run_evaluation(
             model,
@@ -633,6 +649,25 @@ def evaluate(
     if out:
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
         open_store(out).write("confidence.yaml", made.confidences_yaml().encode())
+    if as_json:
+        console.print_json(json.dumps(made.to_dict()))
+    else:
+        print_tables(evaluation_tables(made), made.notes)
+    return 0
+
+
+def _evaluate_pixels(
+    model: str, data: str, split: str, resamples: int, inference: Inference, out: str | None, *, as_json: bool
+) -> int:
+    """`evaluate` of a semantic model."""
+    from roadscan.evaluate.semantic.evaluation import evaluate as run_evaluation
+    from roadscan.evaluate.semantic.tables import evaluation_tables
+    from roadscan.report.pixels import evaluation_pictures
+
+    with progress("images", errors if as_json else console) as bar:
+        made = run_evaluation(model, data, split=split, resamples=resamples, inference=inference, on_progress=bar)
+    if out:
+        _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
     if as_json:
         console.print_json(json.dumps(made.to_dict()))
     else:
@@ -658,30 +693,49 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
 ) -> int:
     """Compare models on the same labelled images: means over seeds, and differences with intervals over drives."""
-    from roadscan.evaluate.detection.compare import compare as run_comparison
     from roadscan.evaluate.detection.compare import read_candidates
     from roadscan.evaluate.detection.evaluation import Inference
-    from roadscan.evaluate.detection.tables import comparison_tables
+    from roadscan.model.bundle import inspect
     from roadscan.model.slices import read_slices
-    from roadscan.report.evaluation import comparison_pictures
 
     if as_json and markdown:
         raise ConfigError("--json and --markdown: got both; expected one of them")
     candidates = read_candidates(models)
     inference = Inference(device, image_size_px=image_size, slices=read_slices(slices))
+    run = _compare_pixels if inspect(candidates[0].files[0]).card.task == "semantic" else _compare_objects
     with progress("images", errors if as_json or markdown else console) as bar:
-        made = run_comparison(candidates, data, split=split, resamples=resamples, inference=inference, on_progress=bar)
+        made, shown, pictures = run(
+            candidates, data, {"split": split, "resamples": resamples, "inference": inference, "on_progress": bar}
+        )
     if out:
-        _write_files(out, "comparison.json", made.to_dict(), comparison_pictures(made))
+        _write_files(out, "comparison.json", made.to_dict(), pictures())
     if as_json:
         console.print_json(json.dumps(made.to_dict()))
     elif markdown:
-        tables = [table.markdown() for table in comparison_tables(made)]
+        tables = [table.markdown() for table in shown]
         notes = "".join(f"- {note}\n" for note in made.notes)
         console.print("\n".join([*tables, notes] if notes else tables), markup=False, soft_wrap=True, end="")
     else:
-        print_tables(comparison_tables(made), made.notes)
+        print_tables(shown, made.notes)
     return 0
+
+
+def _compare_objects(candidates: Sequence[Candidate], data: str, options: dict[str, Any]) -> Compared:
+    from roadscan.evaluate.detection.compare import compare as run_comparison
+    from roadscan.evaluate.detection.tables import comparison_tables
+    from roadscan.report.evaluation import comparison_pictures
+
+    made = run_comparison(candidates, data, **options)
+    return made, comparison_tables(made), lambda: comparison_pictures(made)
+
+
+def _compare_pixels(candidates: Sequence[Candidate], data: str, options: dict[str, Any]) -> Compared:
+    from roadscan.evaluate.semantic.compare import compare as run_comparison
+    from roadscan.evaluate.semantic.tables import comparison_tables
+    from roadscan.report.pixels import comparison_pictures
+
+    made = run_comparison(candidates, data, **options)
+    return made, comparison_tables(made), lambda: comparison_pictures(made)
 
 
 @dataset_app.command("check")
@@ -800,7 +854,7 @@ def migrate(warehouse: WarehouseArgument) -> int:
 def import_model(
     weights: Annotated[Path, typer.Argument(help="Ultralytics YOLOv8 .pt, or a state dict in .safetensors.")],
     out: Annotated[Path, typer.Argument(help="The model file to write.")],
-    task: Annotated[str, typer.Option(help="For .safetensors: detect or segment.")] = "detect",
+    task: Annotated[str, typer.Option(help="For .safetensors: detect, segment or semantic.")] = "detect",
     variant: Annotated[str, typer.Option(help="For .safetensors: n, s, m, l or x.")] = "n",
     classes: Annotated[str, typer.Option(help="For .safetensors: coco, or names separated by commas.")] = "coco",
     run_pickle: Annotated[bool, typer.Option("--run-pickle", help="Allow a .pt, which may run code.")] = False,

@@ -128,7 +128,10 @@ def epoch_in_words(row: Mapping[str, Any], epochs: int, each_s: float) -> str:
         epochs: of the whole run.
         each_s: what an epoch takes, validation and checkpoint inside.
     """
-    names = {"map50_95": "mAP50-95", "mask_map50_95": "mask mAP50-95", "precision": "P", "recall": "R"}
+    names = {
+        "map50_95": "mAP50-95", "mask_map50_95": "mask mAP50-95", "precision": "P", "recall": "R", "miou": "mIoU",
+        "boundary_f1": "boundary F1",
+    }  # fmt: skip
     scores = " ".join(f"{short} {row[name]:.3f}" for name, short in names.items() if name in row)
     left = epochs - row["epoch"]
     parts = [
@@ -273,10 +276,15 @@ def print_facts(facts: dict[str, Any]) -> None:
 
 def print_training(out: str, summary: TrainSummary) -> None:
     """What a training came to: scores by split, and the rest."""
-    columns = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall": "R", "f1": "F1"}
-    table = Table("split", *columns.values(), "at confidence", box=SIMPLE_HEAD)
+    known = {
+        "map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall": "R", "f1": "F1",
+        "confidence": "at confidence", "miou": "mIoU", "miou_with_background": "with background",
+        "boundary_f1": "boundary F1", "pixel_accuracy": "accuracy",
+    }  # fmt: skip
+    columns = {name: known[name] for name in known if all(name in scores for scores in summary.metrics.values())}
+    table = Table("split", *columns.values(), box=SIMPLE_HEAD)
     for split, scores in summary.metrics.items():
-        table.add_row(split, *(f"{scores[name]:.3f}" for name in (*columns, "confidence")))
+        table.add_row(split, *(f"{scores[name]:.3f}" for name in columns))
     console.print(table)
     facts = asdict(summary)
     del facts["metrics"]

@@ -11,7 +11,7 @@ from roadscan.ablate.runs import Run, planned_runs
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.dataset.census import objects_by_class
 from roadscan.dataset.draft import Draft
-from roadscan.errors import ModelError
+from roadscan.errors import ConfigError, ModelError
 from roadscan.storage import Store, open_store
 from roadscan.train.check import check_data, check_fit, check_writable
 from roadscan.train.history import check_tracking
@@ -49,6 +49,11 @@ def check_ablation(config: AblateConfig) -> CheckedAblation:
     root = open_store(config.ablations)
     check_writable("ablations", root)
     draft = check_data(config.train.data)
+    if draft.task == "semantic":
+        raise ConfigError(
+            f"train.data: {config.train.data} is of task semantic, and an ablation's tables are of objects; train each "
+            "loss with 'roadscan train', and hold them against each other with 'roadscan compare'"
+        )
     objects = objects_by_class(draft, "train")
     initials: dict[str, Initial] = {}
     for variant in config.variants:

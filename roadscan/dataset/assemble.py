@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from roadscan.dataset.description import ClassesConfig, Settings
 from roadscan.dataset.draft import Draft, DraftImage, Problem, boxes_around, check_names
 from roadscan.dataset.files import Files
+from roadscan.dataset.label_maps import check_pixel_classes
 from roadscan.dataset.labels import ImageRecord, LabelledObject, NoObject
 from roadscan.dataset.records import Task
 from roadscan.errors import DatasetError
@@ -52,16 +53,18 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     objects = [one for image in images for one in image.objects]
     used = [*(one.class_name for one in objects), *(one.class_name for one in labelling.no_objects)]
     found = (*labelling.names, *sorted(set(used) - set(labelling.names)))
-    classes = _new_names(found, settings.classes, labelling.where)
+    classes = new_names(found, settings.classes, labelling.where)
     kept_names = list(dict.fromkeys(new for new in classes.values() if new is not None))
     # Of labels that are all wrong there is no class, and their errors say more than that.
     names = check_names(kept_names, f"{labelling.where}: classes") if found else ()
     number = {old: kept_names.index(new) for old, new in classes.items() if new is not None}
     kept = [one for one in objects if one.class_name in number]
     task = settings.task or _task_of(kept)
+    if task == "semantic":
+        check_pixel_classes(names, labelling.where)
     other = [] if task == settings.task == "detect" else _other_kind(kept, task)
     errors = [*labelling.errors, *_without_area(labelling, number), *other]
-    origins = _origins(files)
+    origins = origins_of(files)
     splits = {
         split: [_draft_image(image, number, settings.task, task, origins) for image in of_split]
         for split, of_split in labelling.splits.items()
@@ -70,7 +73,7 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     return Draft(files, task, names, splits, errors, warnings, labelling.without_label_file)
 
 
-def _new_names(found: Sequence[str], classes: ClassesConfig, where: str) -> dict[str, str | None]:
+def new_names(found: Sequence[str], classes: ClassesConfig, where: str) -> dict[str, str | None]:
     """The class that each class of the labels becomes; None for one that is left out."""
     rules: dict[str, str | None] = {**dict.fromkeys(classes.ignore), **classes.map}
     both = sorted(set(classes.ignore) & set(classes.map))
@@ -155,13 +158,13 @@ def _draft_image(
         size=image.size,
         classes=[number[one.class_name] for one in objects],
         boxes=boxes_around(outlines),
-        outlines=outlines if task == "segment" else (),
+        outlines=outlines if task != "detect" else (),
         drive_id=drive_id or image.drive_id,
         condition=condition or image.condition,
     )
 
 
-def _origins(files: Files) -> dict[str, tuple[str | None, str | None]]:
+def origins_of(files: Files) -> dict[str, tuple[str | None, str | None]]:
     """Drive and condition by image, from the frames table if there is one."""
     data = files.read_if_there(FRAMES)
     if data is None:

@@ -30,7 +30,7 @@ class SplitCount:
 
     Attributes:
         images: all of them.
-        background: those without an object.
+        background: those without an object or a label map.
         without_label_file: those of the background that have no label file, either.
         drives: that the images say they are of.
         without_drive: images that say none.
@@ -84,7 +84,7 @@ def _count(images: tuple[LabelledImage, ...], names: tuple[str, ...], without_fi
     pairs = zip(objects.tolist(), showing.tolist(), strict=True)
     return SplitCount(
         images=len(images),
-        background=sum(not len(image.classes) for image in images),
+        background=sum(not len(image.classes) and image.label_map is None for image in images),
         without_label_file=sum(image.key in without_file for image in images),
         drives=len({image.drive_id for image in images if image.drive_id is not None}),
         without_drive=sum(image.drive_id is None for image in images),

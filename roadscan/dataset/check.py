@@ -7,27 +7,31 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from roadscan.dataset.census import count_objects
 from roadscan.dataset.draft import Problem
 from roadscan.dataset.files import Files
 from roadscan.dataset.fitness import unfit
 from roadscan.dataset.images import Examined, Unreadable, examine, problem_of
+from roadscan.dataset.label_maps import BACKGROUND, BadLabelMap, count_pixels, label_map, read_label_map
 from roadscan.dataset.read import open_draft
-from roadscan.dataset.records import Dataset
+from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.dataset.report import CheckReport
 from roadscan.dataset.similar import ALIKE_BITS, WORDS, alike
 from roadscan.dataset.staging import content_digest
 from roadscan.errors import StorageError
 from roadscan.progress import OnCount, OnProgress, counter, silent
+from roadscan.storage import sha256_hex
 
 
 def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress: OnProgress = silent) -> CheckReport:
     """A dataset's address -> a report of what is wrong with it.
 
     Errors, with which it must not be trained on: bad labels, images that are missing, corrupt or of another size than
-    their labels say, leaks between splits (a drive, an image, or images that look alike in two of them), and whatever a
-    training refuses (`unfit`). Warnings: an image or a label twice, labels without an image, what is left out.
+    their labels say, label maps with values that mean nothing, leaks between splits (a drive, an image, or images that
+    look alike in two of them), and whatever a training refuses (`unfit`). Warnings: an image or a label twice, labels
+    without an image, what is left out.
 
     Args:
         uri: as for `read_dataset`.
@@ -45,16 +49,18 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress:
     images = {key: one for key, one in found.items() if isinstance(one, Examined)}
     twice, shared = _same_files(reading.dataset, images)
     near = _near_duplicates(reading.dataset, images)
-    errors = [*reading.errors, *shared, *unfit(draft)]
+    pixels, bad_maps = _count_pixels(reading.dataset, draft.files) if draft.task == "semantic" else ({}, [])
+    errors = [*reading.errors, *bad_maps, *shared, *unfit(draft)]
     warnings = [*reading.warnings, *twice, *_repeated_labels(reading.dataset)]
     (warnings if allow_near_duplicates else errors).extend(near)
     return CheckReport(
         uri=uri,
-        digest=content_digest(reading.dataset, {key: one.sha256 for key, one in images.items()}),
+        digest=_digest(reading.dataset, draft.files, images),
         task=reading.dataset.task,
         census=count_objects(reading),
         errors=tuple(errors),
         warnings=tuple(warnings),
+        pixels=pixels,
     )
 
 
@@ -66,6 +72,36 @@ def _examined(files: Files, keys: Sequence[str], on_image: OnCount) -> dict[str,
             return problem_of(key, error)
 
     return dict(zip(keys, files.each(one, keys, on_image), strict=True))
+
+
+def _digest(dataset: Dataset, files: Files, images: Mapping[str, Examined]) -> str:
+    """The dataset's digest, for which label maps alone are read once more."""
+    of_split = [image.label_map for images in dataset.splits.values() for image in images]
+    keys = sorted({file.key for file in of_split if file is not None})
+    maps = dict(zip(keys, files.each(lambda key: sha256_hex(files.store.read(key)), keys), strict=True))
+    return content_digest(dataset, {key: one.sha256 for key, one in images.items()} | maps)
+
+
+def _count_pixels(dataset: Dataset, files: Files) -> tuple[dict[str, dict[str, int]], list[Problem]]:
+    """Pixels of each class and the background by split, and label maps that cannot be used."""
+    n_classes = len(dataset.names)
+
+    def count(image: LabelledImage) -> npt.NDArray[np.int64] | Problem:
+        if image.label_map is None:
+            return count_pixels(label_map(image, dataset.root, n_classes), n_classes)
+        try:
+            found = read_label_map(files.store.read(image.label_map.key), image, image.label_map, n_classes)
+        except BadLabelMap as error:
+            return Problem("bad label", image.label_map.key, str(error))
+        return count_pixels(found, n_classes)
+
+    counts, problems = {}, []
+    for split, images in dataset.splits.items():
+        found = files.each(count, images)
+        problems += [one for one in found if isinstance(one, Problem)]
+        total = sum((one for one in found if not isinstance(one, Problem)), np.zeros(n_classes + 1, np.int64))
+        counts[split] = dict(zip((*dataset.names, BACKGROUND), total.tolist(), strict=True))
+    return counts, problems
 
 
 def _same_files(dataset: Dataset, images: Mapping[str, Examined]) -> tuple[list[Problem], list[Problem]]:

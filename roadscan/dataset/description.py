@@ -1,13 +1,21 @@
 """A dataset's YAML file, beside its images: where labels are, which classes are made of theirs, boxes or outlines.
 
     format: cvat                # or as the annotations look
-    task: detect                # the boxes around outlines; empty: what the labels are
+    task: detect                # the boxes around outlines; semantic: classes of pixels; empty: what the labels are
     classes:
       map: {stop: sign, "regulatory--*": sign}
       ignore: [tree, "other-*"]
     path_prefix: D:/export      # cut from image names that were written elsewhere
     train: {annotations: labels.xml, images: images, list: train.txt}
     val: {annotations: labels.xml, images: images, list: val.txt}
+
+Pixels that have classes of their own are in label maps (`LabelMapsConfig`), with the splits' images as YOLO names them:
+
+    train: images/train
+    val: images/val
+    label_maps:
+      path: {images: labels}    # images/train/a.jpg has labels/train/a.png
+      numbers: {road: 7, traffic sign: 20, background: 0, void: 255}
 
 Without splits they are looked for where the format's tools put them. Text is taken as it is typed: a class may be named
 ``no``. YOLO's ``data.yaml`` has its own way to name splits, and may have `task`, `classes` and `path_prefix` too.
@@ -17,13 +25,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 
 from roadscan.config import Config, explain
 from roadscan.dataset.records import Task
 from roadscan.errors import DatasetError
 
-SettingsT = TypeVar("SettingsT", bound="Settings")
+ConfigT = TypeVar("ConfigT", bound=Config)
+Number: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
+Colour: TypeAlias = tuple[Annotated[int, Field(ge=0, le=255)], ...]
 FormatName: TypeAlias = Literal["yolo", "coco", "voc", "cvat", "bdd100k", "mapillary", "label_studio"]
 
 
@@ -40,7 +50,11 @@ class Settings(Config):
     """What a dataset of any format may set."""
 
     format: FormatName | None = Field(None, description="of the labels; empty: as they look")
-    task: Task | None = Field(None, description="detect: boxes, around outlines where there are; empty: what there is")
+    task: Task | None = Field(
+        None,
+        description="detect: boxes, around outlines where there are; semantic: the classes of pixels, drawn from "
+        "outlines or in label maps; empty: what there is",
+    )
     classes: ClassesConfig = Field(ClassesConfig(), description="the classes to learn")
     path_prefix: str | None = Field(None, description="what to cut from image names that were written elsewhere")
 
@@ -61,6 +75,41 @@ class Description(Settings):
         None, validation_alias=AliasChoices("val", "valid", "validation"), description="to choose the best epoch by"
     )
     test: SplitConfig | None = Field(None, description="to score on")
+
+
+class LabelMapsConfig(Config):
+    """Images whose pixels are the classes of other images': where they are, and what their values mean."""
+
+    path: dict[str, str] = Field(
+        {"images": "labels"}, min_length=1, description="texts of an image's path, and what its label map's has instead"
+    )
+    suffix: str = Field(".png", description="of label maps, in place of the image's")
+    numbers: dict[str, Number | tuple[Number, ...]] | None = Field(
+        None, min_length=1, description="name of a class, background or void, to the number or numbers of its pixels"
+    )
+    colours: dict[str, Colour | tuple[Colour, ...]] | None = Field(
+        None, min_length=1, description="likewise, to its colour or colours, as red, green, blue"
+    )
+    config: str | None = Field(None, description="Mapillary Vistas' own description of its classes, a JSON file")
+
+    @model_validator(mode="after")
+    def _one_table(self) -> LabelMapsConfig:
+        given = [name for name in ("numbers", "colours", "config") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"label_maps: got {', '.join(given) or 'none'} of numbers, colours, config; expected one")
+        return self
+
+
+def read_label_maps_config(tree: dict[str, Any], where: str) -> LabelMapsConfig:
+    """The entry `label_maps` of a YAML file.
+
+    Raises:
+        DatasetError: one of its fields is wrong.
+    """
+    given = tree["label_maps"]
+    if not isinstance(given, dict):
+        raise DatasetError(f"{where}: label_maps: got {given!r}; expected a mapping, such as\n{EXAMPLE_OF_MAPS}")
+    return _validated(LabelMapsConfig, given, f"{where}: label_maps")
 
 
 def read_settings(tree: dict[str, Any], where: str) -> Settings:
@@ -94,7 +143,11 @@ EXAMPLE_OF_LISTS = """  train: {{annotations: {0}, list: train.txt}}
   val: {{annotations: {0}, list: val.txt}}"""
 
 
-def _validated(model: type[SettingsT], tree: dict[str, Any], where: str) -> SettingsT:
+EXAMPLE_OF_MAPS = """  path: {images: labels}
+  numbers: {road: 7, traffic sign: 20, background: 0, void: 255}"""
+
+
+def _validated(model: type[ConfigT], tree: dict[str, Any], where: str) -> ConfigT:
     try:
         return model.model_validate(tree)
     except ValidationError as error:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadscan.dataset.files import Files
-from roadscan.dataset.records import Dataset, LabelledImage, Task
+from roadscan.dataset.records import Dataset, LabelledImage, LabelMapFile, Task
 from roadscan.errors import DatasetError
 
 Points: TypeAlias = npt.NDArray[np.float64]  # (k, 2) x, y as shares of the image's width and height
@@ -80,7 +80,7 @@ class DraftImage:
         classes: one index an object.
         boxes: (n, 4) x1, y1, x2, y2.
         outlines: one an object, each of one or more polygons; empty in a dataset of boxes.
-        drive_id, condition: as in `LabelledImage`.
+        drive_id, condition, label_map: as in `LabelledImage`.
     """
 
     key: str
@@ -90,6 +90,7 @@ class DraftImage:
     outlines: Sequence[tuple[Points, ...]]
     drive_id: str | None = None
     condition: str | None = None
+    label_map: LabelMapFile | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Draft:
 
     Attributes:
         files: where images and labels are.
-        task: segment where objects have outlines.
+        task: as in `Dataset`.
         names: of the classes.
         splits: images by split.
         errors, warnings, without_label_file: as in `Reading`.
@@ -133,6 +134,12 @@ class Draft:
     def image_keys(self) -> list[str]:
         """All images, each once."""
         return list(dict.fromkeys(image.key for images in self.splits.values() for image in images))
+
+    @property
+    def label_map_keys(self) -> list[str]:
+        """All label maps, each once."""
+        files = [image.label_map for images in self.splits.values() for image in images]
+        return list(dict.fromkeys(file.key for file in files if file is not None))
 
     @property
     def has_sizes(self) -> bool:
@@ -233,7 +240,8 @@ def _finished(image: DraftImage, size: Size, task: Task) -> LabelledImage:
         height_px=size.height_px,
         classes=np.array(image.classes, np.int64),
         boxes_xyxy=(image.boxes.clip(0, 1) * np.tile(scale, 2)).astype(np.float32),
-        outlines=outlines if task == "segment" else None,
+        outlines=outlines if task != "detect" else None,
         drive_id=image.drive_id,
         condition=image.condition,
+        label_map=image.label_map,
     )

@@ -21,7 +21,7 @@ def unfit(dataset: Dataset | Draft) -> list[Problem]:
         if not images:
             has = ", ".join(name for name, found in dataset.splits.items() if found) or "none"
             problems.append(Problem("missing split", f"split {split}", f"no images; got {has}; expected images {why}"))
-        elif not any(len(image.classes) for image in images):
+        elif not any(len(image.classes) or image.label_map for image in images):
             bare = sum(image.key in without_file for image in images)
             files = f"{bare} of its {len(images)} images have no label file: are the labels where they belong?"
             text = f"no objects: {files if bare else 'all of its images are background'}"

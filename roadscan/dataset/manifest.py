@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from roadscan.dataset.draft import Draft, DraftImage, Size
 from roadscan.dataset.files import Files
-from roadscan.dataset.records import Dataset, LabelledImage
+from roadscan.dataset.records import Dataset, LabelledImage, LabelMapFile, Palette
 from roadscan.errors import DatasetError
 from roadscan.storage import arrow_file, parquet_bytes
 
@@ -33,7 +33,7 @@ class StagedImage:
 
 
 def manifest_bytes(dataset: Dataset, staged: Mapping[str, StagedImage]) -> bytes:
-    """The Parquet file of a dataset whose images are files with these digests."""
+    """The Parquet file of a dataset whose images, and label maps, are files with these digests."""
     rows = [(split, image) for split, images in dataset.splits.items() for image in images]
     images = [image for _, image in rows]
     columns: dict[str, Any] = {
@@ -49,12 +49,26 @@ def manifest_bytes(dataset: Dataset, staged: Mapping[str, StagedImage]) -> bytes
         "size_bytes": pa.array([staged[image.key].size_bytes for image in images], pa.int64()),
         "sha256": pa.array([staged[image.key].sha256 for image in images], pa.string()),
     }
-    header = {"format": FORMAT, "task": dataset.task, "names": dataset.names, "splits": list(dataset.splits)}
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "task": dataset.task,
+        "names": dataset.names,
+        "splits": list(dataset.splits),
+    }
+    maps = [image.label_map for image in images if image.label_map is not None]
+    if maps:
+        held = [None if image.label_map is None else staged[image.label_map.key] for image in images]
+        columns |= {
+            "label_map": pa.array([image.label_map and image.label_map.key for image in images], pa.string()),
+            "label_map_bytes": pa.array([one and one.size_bytes for one in held], pa.int64()),
+            "label_map_sha256": pa.array([one and one.sha256 for one in held], pa.string()),
+        }
+        header["palette"] = [maps[0].palette.of_colours, list(maps[0].palette.meaning.items())]
     return parquet_bytes(pa.table(columns).replace_schema_metadata({HEADER: json.dumps(header).encode()}))
 
 
 def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedImage]]:
-    """The labels, and the image files by key, of `manifest_bytes`.
+    """The labels, and the image files and label maps by key, of `manifest_bytes`.
 
     Raises:
         DatasetError: the file is damaged, or of another version of roadscan.
@@ -71,6 +85,7 @@ def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedIma
     sizes = [Size(*pair) for pair in zip(*(table[name].to_pylist() for name in ("width_px", "height_px")), strict=True)]
     classes, boxes = _arrays(table["classes"]), _arrays(table["boxes_xyxy"])
     outlines = _outlines_rows(table["outlines"])
+    maps = _label_maps(table, header)
     splits: dict[str, list[DraftImage]] = {split: [] for split in header["splits"]}
     for row, (split, key, size) in enumerate(zip(columns["split"], columns["key"], sizes, strict=True)):
         scale = np.array(size, np.float64)
@@ -83,11 +98,26 @@ def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedIma
                 outlines=[tuple(part / scale for part in parts) for parts in outlines[row]],
                 drive_id=columns["drive_id"][row],
                 condition=columns["condition"][row],
+                label_map=maps[row],
             )
         )
     draft = Draft(files, header["task"], tuple(header["names"]), splits, [], [])
     staged = map(StagedImage, table["size_bytes"].to_pylist(), columns["sha256"])
-    return draft, dict(zip(columns["key"], staged, strict=True))
+    files_of = dict(zip(columns["key"], staged, strict=True))
+    if any(maps):
+        sizes_and_digests = zip(*(table[f"label_map_{name}"].to_pylist() for name in ("bytes", "sha256")), strict=True)
+        rows = zip(maps, sizes_and_digests, strict=True)
+        files_of |= {file.key: StagedImage(*facts) for file, facts in rows if file is not None}
+    return draft, files_of
+
+
+def _label_maps(table: pa.Table, header: dict[str, Any]) -> list[LabelMapFile | None]:
+    """The label map of each row, where the dataset has some; all have one palette."""
+    if "palette" not in header:
+        return [None] * table.num_rows
+    of_colours, meaning = header["palette"]
+    palette = Palette(dict(map(tuple, meaning)), of_colours)
+    return [None if key is None else LabelMapFile(key, palette) for key in table["label_map"].to_pylist()]
 
 
 def _listed(parts: Sequence[npt.NDArray[Any]], dtype: type) -> Any:

@@ -26,6 +26,7 @@ from roadscan.dataset.description import (
 from roadscan.dataset.draft import Draft, Problem, Reading, refuse
 from roadscan.dataset.files import Files
 from roadscan.dataset.formats import FORMATS
+from roadscan.dataset.formats.label_maps import read_label_maps
 from roadscan.dataset.formats.layouts import find_layouts
 from roadscan.dataset.formats.trees import SUFFIXES, read_tree
 from roadscan.dataset.formats.yolo import read_yolo
@@ -107,6 +108,8 @@ def _of_yaml(files: Files, key: str, data: bytes) -> Draft:
         raise DatasetError(f"{where}: expected a mapping, got {'nothing' if tree is None else type(tree).__name__}")
     if tree and tree.keys() <= Settings.model_fields.keys() and tree.get("format") != "yolo":
         return _of_layout(files, files.store.uri, read_settings(tree, where))
+    if "label_maps" in tree:
+        return read_label_maps(files, key, tree, read_settings(tree, where))
     of_files = any(isinstance(entry, dict) and "annotations" in entry for entry in tree.values())
     if tree.get("format") in (None, "yolo") and not of_files:
         settings = read_settings(tree, where)

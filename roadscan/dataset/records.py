@@ -9,8 +9,38 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Task: TypeAlias = Literal["detect", "segment"]
+Task: TypeAlias = Literal["detect", "segment", "semantic"]
 Outline: TypeAlias = npt.NDArray[np.float32]  # (k, 2) x, y in pixels, k >= 3
+
+
+BACKGROUND_PIXELS, VOID_PIXELS = -1, -2  # in a palette, beside the indices of classes
+
+
+@dataclass(frozen=True)
+class Palette:
+    """What the values of a dataset's label maps mean.
+
+    Attributes:
+        meaning: of each value that may be there: the index of a class, `BACKGROUND_PIXELS`, or `VOID_PIXELS` for what
+            is neither learnt nor scored.
+        of_colours: a value is a colour, red * 65536 + green * 256 + blue; else it is the number of the pixel itself.
+    """
+
+    meaning: Mapping[int, int]
+    of_colours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMapFile:
+    """An image file whose pixels are the classes of another image's.
+
+    Attributes:
+        key: below the dataset's root.
+        palette: what its values mean.
+    """
+
+    key: str
+    palette: Palette
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +55,7 @@ class LabelledImage:
         outlines: one an object, each of one or more polygons; None in a dataset of boxes.
         drive_id: the survey drive it was taken on; None where the dataset does not say.
         condition: day, dusk, night or rain; None where the dataset does not say.
+        label_map: the classes of its pixels, where a file has them; there are no objects then.
     """
 
     key: str
@@ -35,6 +66,7 @@ class LabelledImage:
     outlines: tuple[tuple[Outline, ...], ...] | None = None
     drive_id: str | None = None
     condition: str | None = None
+    label_map: LabelMapFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +75,8 @@ class Dataset:
 
     Attributes:
         root: folder or ``s3://`` prefix that the images' keys are below.
-        task: segment where every object has an outline, else detect.
+        task: detect, segment where every object has an outline, semantic where classes of pixels are wanted: every
+            object has an outline, or every image a label map.
         names: class names; a class index counts in them.
         splits: images by split name (train, val, test).
     """

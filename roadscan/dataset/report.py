@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -23,10 +23,11 @@ class CheckReport:
     Attributes:
         uri: the dataset, as given.
         digest: of its content (`dataset_digest`), where nothing is wrong with its images.
-        task: detect or segment.
+        task: detect, segment or semantic.
         census: what it consists of, by split, without what is wrong.
         errors: why it must not be trained on.
         warnings: what a user may want to know.
+        pixels: of task semantic, by split and class, the background too.
     """
 
     uri: str
@@ -35,6 +36,7 @@ class CheckReport:
     census: dict[str, SplitCount]
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    pixels: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def refused(self) -> bool:
@@ -45,11 +47,13 @@ class CheckReport:
         """All of it, for JSON."""
         splits = {split: asdict(count) for split, count in self.census.items()}
         facts = {"data": self.uri, "digest": self.digest, "task": self.task, "refused": self.refused, "splits": splits}
+        if self.pixels:
+            facts["pixels"] = self.pixels
         return facts | {name: [asdict(one) for one in getattr(self, name)] for name in ("errors", "warnings")}
 
     def __rich__(self) -> RenderableType:
         """Tables of what there is, then what is wrong."""
-        parts: list[RenderableType] = [self._splits(), "", self._classes()]
+        parts: list[RenderableType] = [self._splits(), "", self._pixels() if self.pixels else self._classes()]
         for title, problems in (("warnings", self.warnings), ("errors", self.errors)):
             if problems:
                 parts += ["", Text(f"{title}: {_kinds(problems)}"), Text(listed(problems))]
@@ -70,6 +74,14 @@ class CheckReport:
         for name in names:
             counts = [count.classes[name] for count in self.census.values()]
             table.add_row(Text(name), *(str(n) for count in counts for n in (count.objects, count.images)))
+        return table
+
+    def _pixels(self) -> Table:
+        table = _table(("class", *(f"{split} % of pixels" for split in self.pixels)))
+        totals = {split: max(sum(counts.values()), 1) for split, counts in self.pixels.items()}
+        for name in next(iter(self.pixels.values())):
+            shares = [100 * counts[name] / totals[split] for split, counts in self.pixels.items()]
+            table.add_row(Text(name), *(f"{share:.2f}" for share in shares))
         return table
 
 

@@ -80,7 +80,9 @@ def dataset_digest(dataset: Dataset) -> str:
     files = Files(open_store(dataset.root))
     data = files.read_if_there(MANIFEST)
     held = read_manifest(data, files)[1] if data is not None else {}
-    keys = sorted({image.key for images in dataset.splits.values() for image in images} - held.keys())
+    images = [image for of_split in dataset.splits.values() for image in of_split]
+    maps = {image.label_map.key for image in images if image.label_map is not None}
+    keys = sorted(({image.key for image in images} | maps) - held.keys())
     digests = files.each(lambda key: sha256_hex(files.store.read(key)), keys)
     return content_digest(
         dataset, {key: one.sha256 for key, one in held.items()} | dict(zip(keys, digests, strict=True))
@@ -95,7 +97,11 @@ def content_digest(dataset: Dataset, sha256_by_key: Mapping[str, str]) -> str:
             outlines = [[part.astype("<f4").tobytes().hex() for part in parts] for parts in image.outlines or ()]
             labels = [image.classes.astype("<i8").tobytes().hex(), image.boxes_xyxy.astype("<f4").tobytes().hex()]
             fields = [split, image.key, sha256_by_key[image.key], image.width_px, image.height_px, *labels, outlines]
-            whole.update(json.dumps([*fields, image.drive_id, image.condition]).encode())
+            fields += [image.drive_id, image.condition]
+            if image.label_map is not None:
+                palette = image.label_map.palette
+                fields += [sha256_by_key[image.label_map.key], palette.of_colours, sorted(palette.meaning.items())]
+            whole.update(json.dumps(fields).encode())
     return whole.hexdigest()
 
 
@@ -117,12 +123,12 @@ def _stage(uri: str, cache: Path, on_image: OnCount | None) -> tuple[Dataset, st
 
 
 def _stats(draft: Draft, uri: str) -> dict[str, Stat]:
-    """Size and tag of every image.
+    """Size and tag of every image and label map.
 
     Raises:
         DatasetError: the labels have errors, or an image is missing.
     """
-    keys, store = draft.image_keys, draft.files.store
+    keys, store = [*draft.image_keys, *draft.label_map_keys], draft.files.store
 
     def stat_of(key: str) -> Stat | Problem:
         try:
@@ -158,12 +164,13 @@ def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_i
     for left in folder.parent.glob(f".{folder.name}-*.partial"):
         shutil.rmtree(left, ignore_errors=True)
     partial = folder.parent / f".{folder.name}-{secrets.token_hex(4)}.partial"
-    keys = draft.image_keys
+    keys = [*draft.image_keys, *draft.label_map_keys]
     try:
         found = draft.files.each(lambda key: _fetch_image(draft.files, key, stats[key], partial), keys, on_image)
         sizes = {key: size for key, (size, _) in zip(keys, found, strict=True)}
         reading = draft.finish(sizes)
-        refuse(reading.errors, uri)
+        unreadable = [size for key in draft.label_map_keys if isinstance(size := sizes[key], Problem)]
+        refuse([*reading.errors, *unreadable], uri)
         held = {key: one for key, (_, one) in zip(keys, found, strict=True)}
         _write(partial / MANIFEST, manifest_bytes(reading.dataset, held), durable=True)
         with disk_errors(folder):

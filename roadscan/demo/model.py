@@ -23,7 +23,7 @@ from roadscan.train.config import TrainConfig
 class DemoModelConfig(Config):
     """How the demo model is made."""
 
-    task: Task = Field("detect", description="detect or segment")
+    task: Task = Field("detect", description="detect, segment or semantic")
     images: int = Field(1800, ge=10, description="in all splits together: 80 % training, 10 % validation, 10 % test")
     roads: SimulationConfig = Field(SimulationConfig(), description="the roads that the images are of")
     train: TrainConfig = Field(description="the training; images are made in its `data` folder where there are none")

@@ -55,8 +55,10 @@ def model(uri: str) -> Finding:
 
     from roadscan.model.bundle import load
     from roadscan.model.detector import Detector
+    from roadscan.model.segmenter import Segmenter
 
     bundle = load(uri)
     card = bundle.card
-    Detector(bundle).infer(np.zeros((1, card.image_size_px, card.image_size_px, 3), np.uint8))
+    blank = np.zeros((1, card.image_size_px, card.image_size_px, 3), np.uint8)
+    (Segmenter(bundle) if card.task == "semantic" else Detector(bundle)).infer(blank)
     return Finding("model", "ok", f"{uri}: YOLOv8{card.variant}, {card.task}, {len(card.classes)} classes; it detects")

@@ -38,7 +38,7 @@ UNREADABLE = (
     zipfile.BadZipFile, zlib.error, KeyError, ValueError, AttributeError, RuntimeError, safetensors.SafetensorError,
 )  # fmt: skip
 StateDict: TypeAlias = "dict[str, torch.Tensor]"
-Task: TypeAlias = Literal["detect", "segment"]
+Task: TypeAlias = Literal["detect", "segment", "semantic"]
 Variant: TypeAlias = Literal["n", "s", "m", "l", "x"]
 Activation: TypeAlias = Literal["silu", "leaky_relu"]
 
@@ -47,10 +47,13 @@ class ModelCard(Config):
     """What a model is, how it came to be, and what may be expected of it."""
 
     format: Literal["roadscan.model/1"] = FORMAT
-    task: Task = Field(description="detect: boxes; segment: boxes and masks")
+    task: Task = Field(description="detect: boxes; segment: boxes and masks; semantic: the class of every pixel")
     variant: Variant = Field(description="YOLOv8 size")
     activation: Activation = Field("silu", description="of the convolutions")
-    classes: tuple[str, ...] = Field(min_length=1, description="class names, in the order of the network's outputs")
+    classes: tuple[str, ...] = Field(
+        min_length=1,
+        description="class names, in the order of the network's outputs; of semantic the background follows",
+    )
     image_size_px: int = Field(640, ge=32, multiple_of=32, description="longer side of the network's input")
     confidence: float = Field(0.25, gt=0, lt=1, description="detections below this score are dropped")
     iou: float = Field(0.6, gt=0, lt=1, description="overlap at which non-maximum suppression drops the lower score")

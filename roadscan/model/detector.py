@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
+from roadscan.errors import ModelError
 from roadscan.model.backends.choose import choose_engine
 from roadscan.model.backends.engine import Backend, Choice, Precision
 from roadscan.model.bundle import Bundle
@@ -31,7 +32,8 @@ class Detector(Inference):
         threads: cores to use on a CPU; None for as many as PyTorch would.
 
     Raises:
-        ModelError: the backend is not installed, cannot run there, or does not agree with PyTorch.
+        ModelError: the model is semantic, or the backend is not installed, cannot run there, or does not agree with
+            PyTorch.
         DeviceError: the process was given a GPU that PyTorch cannot use.
     """
 
@@ -48,6 +50,11 @@ class Detector(Inference):
         threads: int | None = None,
     ) -> None:
         card = bundle.card
+        if card.task == "semantic":
+            raise ModelError(
+                "the model is for task semantic, so it gives the class of every pixel and no boxes; expected a model "
+                "for detect or segment"
+            )
         engine = choose_engine(
             backend, bundle, device or this_device(None), precision, threads or torch.get_num_threads()
         )

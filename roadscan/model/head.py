@@ -26,7 +26,8 @@ class Raw(NamedTuple):
 
     Attributes:
         head_bca: (b, 64 + classes + coefficients, anchors) float32: logits of the distances to the four sides, class
-            logits, and of a segmentation model the mask coefficients.
+            logits, and of a segmentation model the mask coefficients. Of a semantic model its logits of every pixel,
+            the background's last: (b, classes + 1, h, w).
         prototypes: (b, 32, h / 4, w / 4) of a segmentation model, else None.
     """
 

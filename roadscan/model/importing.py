@@ -24,7 +24,7 @@ def import_weights(
     Args:
         weights: an Ultralytics ``.pt`` (task, variant and classes come from it), or a state dict in ``.safetensors``.
         out: the model file to write.
-        task: of a state dict, detect or segment.
+        task: of a state dict, detect, segment or semantic.
         variant: of a state dict, n, s, m, l or x.
         classes: of a state dict, ``coco`` or names separated by commas.
         run_pickle: whether a ``.pt``, which is a pickle and may run code, may be read.
@@ -62,7 +62,7 @@ def import_weights(
         )
     except ValidationError:
         raise ModelError(
-            f"task {task!r}, variant {variant!r}: expected detect or segment, and one of {get_args(Variant)}"
+            f"task {task!r}, variant {variant!r}: expected detect, segment or semantic, and one of {get_args(Variant)}"
         ) from None
     whole = {name: tensor.float() for name, tensor in tensors.items()}
     yolo.restore(card.task, card.variant, len(card.classes), whole)

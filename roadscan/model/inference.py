@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ import torch
 from roadscan.model.backends.engine import Engine, Pixels
 from roadscan.model.head import decode_head
 from roadscan.model.nms import suppress
+
+T = TypeVar("T")
 
 PART = 4  # images a lane takes at once: fewer leave a core idle at the end, more leave its cache
 
@@ -35,12 +38,38 @@ class Detections:
     masks: npt.NDArray[np.float32] | None = None
 
 
-class Inference:
-    """An engine with thresholds.
+class Lanes:
+    """The threads in which images go through an engine.
 
-    On a CPU every core has its own images from pixels to boxes, in threads that all callers share, so there are never
-    more than cores; a batch of one image is computed by all cores together, as far as the engine can. On a GPU the
-    caller's thread does the work, and what limits the device's use is up to the engine.
+    On a CPU every core has its own images from pixels to what is made of them, in threads that all callers share, so
+    there are never more than cores; a batch of one image is computed by all cores together, as far as the engine can.
+    On a GPU the caller's thread does the work, and what limits the device's use is up to the engine.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._count = engine.lanes
+        self._threads = _single_core_threads(engine.lanes) if engine.lanes else None
+        self._alone = threading.Lock()
+
+    def map(self, work: Callable[[Pixels], list[T]], images_bhwc: Pixels) -> list[T]:
+        """Work on parts of a batch -> what it gives for each image; safe to call from several threads at once.
+
+        Args:
+            work: a part of the batch -> one result an image.
+            images_bhwc: (b, h, w, 3).
+        """
+        if self._threads is None:
+            return work(images_bhwc)
+        if len(images_bhwc) == 1:
+            with self._alone:
+                return work(images_bhwc)
+        size = min(PART, -(-len(images_bhwc) // self._count))
+        parts = [images_bhwc[start : start + size] for start in range(0, len(images_bhwc), size)]
+        return [found for part in self._threads.map(work, parts) for found in part]
+
+
+class Inference:
+    """An engine with thresholds, in its `Lanes`.
 
     Args:
         engine: what runs the network.
@@ -64,8 +93,7 @@ class Inference:
         lowest = [confidence] if isinstance(confidence, float | int) else list(confidence)
         self.confidence, self.iou = min(lowest), iou
         self._lowest = torch.tensor(lowest) if len(set(lowest)) > 1 else None
-        self._lanes = _single_core_threads(engine.lanes) if engine.lanes else None
-        self._alone = threading.Lock()
+        self._lanes = Lanes(engine)
 
     def infer(self, images_bhwc: Pixels) -> list[Detections]:
         """Images -> detections of each; safe to call from several threads at once.
@@ -73,14 +101,7 @@ class Inference:
         Args:
             images_bhwc: (b, h, w, 3) uint8 BGR; h and w multiples of 32.
         """
-        if self._lanes is None:
-            return self._detect(images_bhwc)
-        if len(images_bhwc) == 1:
-            with self._alone:
-                return self._detect(images_bhwc)
-        size = min(PART, -(-len(images_bhwc) // self.engine.lanes))
-        parts = [images_bhwc[start : start + size] for start in range(0, len(images_bhwc), size)]
-        return [found for part in self._lanes.map(self._detect, parts) for found in part]
+        return self._lanes.map(self._detect, images_bhwc)
 
     @torch.inference_mode()
     def _detect(self, images_bhwc: Pixels) -> list[Detections]:

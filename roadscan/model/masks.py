@@ -49,7 +49,18 @@ def encode_mask(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return _compress(_runs(crop > 0, (x1 + origin_xy[0], y1 + origin_xy[1]), image_hw or letterbox.image_hw))
+    return encode_part(crop > 0, (x1 + origin_xy[0], y1 + origin_xy[1]), image_hw or letterbox.image_hw)
+
+
+def encode_part(inside: npt.NDArray[np.bool_], origin_xy: tuple[int, int], image_hw: tuple[int, int]) -> str:
+    """A part of an image -> the RLE string of the image's mask, which is `inside` there and empty elsewhere.
+
+    Args:
+        inside: (h, w).
+        origin_xy: left and top of the part.
+        image_hw: size of the image.
+    """
+    return _compress(_runs(inside, origin_xy, image_hw))
 
 
 def empty_mask(image_hw: tuple[int, int]) -> str:

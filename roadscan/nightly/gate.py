@@ -29,6 +29,7 @@ from roadscan.scan.ledger import model_key
 from roadscan.warehouse import Release, Warehouse
 
 METRIC = "map50_95"  # of the models: the one that trainings and sweeps choose by
+PIXEL_METRIC = "miou"  # likewise, of semantic models
 
 
 class Difference(Protocol):
@@ -101,13 +102,13 @@ class Gates:
         standing = warehouse.store.uri_of(model_key(old))
         if lost := [name for name in inspect(standing).card.classes if name not in new.card.classes]:
             return GateReport(True, (f"model {new.sha256[:8]} does not know {', '.join(lost)}, as {old[:8]} does",))
-        from roadscan.evaluate.detection.compare import Candidate, compare  # late: it brings torch
-
-        candidates = [Candidate("old", (standing,)), Candidate("new", (uri,))]
-        made = compare(candidates, self.labelled, on_progress=on_progress)
-        rows = {kind: rows[1] for kind, rows in made.rows.items()}
-        found = {f"{METRIC} of {kind}": row.deltas.metrics[METRIC] for kind, row in rows.items() if row.deltas}
-        return judge(found, f"model {new.sha256[:8]} minus {old[:8]}")
+        tasks = [card.task for card in (inspect(standing).card, new.card)]
+        if tasks.count("semantic") == 1:
+            return GateReport(
+                True, (f"model {new.sha256[:8]} is for {tasks[1]}, {old[:8]} for {tasks[0]}: they cannot be compared",)
+            )
+        deltas = _compared(standing, uri, self.labelled, on_progress, of_pixels=new.card.task == "semantic")
+        return judge(deltas, f"model {new.sha256[:8]} minus {old[:8]}")
 
     def judge_register(
         self, warehouse: Warehouse, release: Release, current: pa.Table, candidate: pa.Table
@@ -127,6 +128,21 @@ class Gates:
         else:
             known = self.known.after(drive_ids(warehouse, release))
         return judge(compare_registers(current, candidate, known), "register minus the current one")
+
+
+def _compared(old: str, new: str, data: str, on_progress: OnProgress, *, of_pixels: bool) -> dict[str, Difference]:
+    """Two model files on labelled images -> the differences of what models are chosen by, new minus old."""
+    from roadscan.evaluate.detection.compare import Candidate, compare  # late: it brings torch
+    from roadscan.evaluate.semantic.compare import compare as compare_pixels
+
+    candidates = [Candidate("old", (old,)), Candidate("new", (new,))]
+    if of_pixels:
+        rows = {f"{PIXEL_METRIC} of pixels": compare_pixels(candidates, data, on_progress=on_progress).rows[1]}
+        metric = PIXEL_METRIC
+    else:
+        made = compare(candidates, data, on_progress=on_progress).rows
+        rows, metric = {f"{METRIC} of {kind}": of_kind[1] for kind, of_kind in made.items()}, METRIC
+    return {name: row.deltas.metrics[metric] for name, row in rows.items() if row.deltas}
 
 
 @dataclass

@@ -6,28 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Stroke
 from pycocotools import mask as coco
 
 from roadscan.arrays import Bools, Image
-from roadscan.errors import ConfigError, DatasetError
+from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.assignment import assign
 from roadscan.evaluate.detection.overlap import Kind, overlaps
 from roadscan.evaluate.detection.results import ImageResult, Objects
-from roadscan.report.drawing import DPI, INK, SOFT, class_colors, png
-from roadscan.storage import open_store
-
-Handle: TypeAlias = Patch | Line2D
+from roadscan.report.drawing import DPI, SOFT, class_colors, png
+from roadscan.report.sheet import Handle, Sheet, read_rgb, shrunk_to
 
 VISIBLE_PX = 32  # an object whose longer side is shorter shows little on a picture of many images
 MASK_OPACITY = 0.45
@@ -35,13 +32,6 @@ HALO = [Stroke(linewidth=3.2, foreground="#000000", alpha=0.45), Stroke()]  # so
 Dashes: TypeAlias = Literal["-"] | tuple[float, Sequence[float]]
 DASHED: Dashes = (0, (3.2, 1.8))
 DOTTED: Dashes = (0, (1, 1.4))
-
-# Inches.
-PANEL_WIDTH = {2: 7.0, 3: 5.4}  # by the number of columns
-PANEL_WIDTH_OF_MANY = 4.4
-PANEL_WIDTH_OF_MORE = 2.6  # than MANY columns, so that what is written stays legible where the whole is scaled down
-MANY = 5
-HEAD, FOOT, LEGEND_LINE, MARGIN, GAP, CAPTION = 0.5, 0.3, 0.26, 0.34, 0.09, 0.27
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,17 @@ def choose_images(results: Sequence[ImageResult], count: int) -> list[str]:
         results: of any model.
         count: how many at most.
     """
-    shows = {result.key: _shown(result) for result in sorted(results, key=lambda result: result.key)}
+    return choose_varied({result.key: _shown(result) for result in results}, count)
+
+
+def choose_varied(shows: Mapping[str, set[object]], count: int) -> list[str]:
+    """Keys of images that together show much.
+
+    Args:
+        shows: what each image shows, by its key.
+        count: how many at most.
+    """
+    shows = dict(sorted(shows.items()))
     seen: dict[object, int] = {}
     chosen: list[str] = []
     while len(chosen) < min(count, len(shows)):
@@ -106,14 +106,14 @@ def samples(
     """
     by_key = {name: {result.key: result for result in results} for name, results in models.items()}
     keys = _checked_keys(by_key, keys, count)
-    rows = [(_read(root, key), [one[key] for one in by_key.values()]) for key in keys]
+    rows = [(read_rgb(root, key), [one[key] for one in by_key.values()]) for key in keys]
     colors = class_colors(names)
     headings = ["truth", *models]
     if as_figure:
         headings = [
             f"({letter}) {heading}" for letter, heading in zip(ascii_lowercase, ["input", *headings], strict=False)
         ]
-    sheet = _Sheet(headings, [image.shape[0] / image.shape[1] for image, _ in rows], _legend(rows, colors))
+    sheet = Sheet(headings, [image.shape[0] / image.shape[1] for image, _ in rows], _legend(rows, colors))
     for row, (image, results) in enumerate(rows):
         panels = [_truth_panel(results[0].truth), *(_panel(one, kind) for one in results)]
         for column, panel in enumerate([BARE, *panels] if as_figure else panels):
@@ -121,47 +121,6 @@ def samples(
             _draw(axis, image, panel, [colors[names[c]] for c in panel.objects.classes], kind, round(sheet.width * DPI))
         sheet.label(row, results[0].condition or "")
     return png(sheet.figure)
-
-
-class _Sheet:
-    """A grid of panels with headings, captions, and a legend below; lengths in inches from the upper left corner."""
-
-    def __init__(self, headings: Sequence[str], aspects: Sequence[float], handles: Sequence[Handle]) -> None:
-        many = PANEL_WIDTH_OF_MANY if len(headings) <= MANY else PANEL_WIDTH_OF_MORE
-        self.width = PANEL_WIDTH.get(len(headings), many)
-        self.heights = [self.width * aspect for aspect in aspects]
-        self._tops = HEAD + np.cumsum([0.0, *(height + CAPTION + GAP for height in self.heights)])
-        across = MARGIN + len(headings) * (self.width + GAP)
-        per_line = max(int(across // (0.6 + 0.07 * max(len(str(handle.get_label())) for handle in handles))), 1)
-        foot = FOOT + LEGEND_LINE * -(-len(handles) // per_line)
-        self.figure = Figure(figsize=(across, float(self._tops[-1]) + foot))
-        for column, heading in enumerate(headings):
-            self._text(self._left(column), HEAD / 2, heading, color=INK, fontsize=13, fontweight="bold")
-        self.figure.legend(
-            handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.0), ncols=min(per_line, len(handles)),
-            frameon=False, fontsize=10, labelcolor=INK, handlelength=1.7, columnspacing=1.6,
-        )  # fmt: skip
-
-    def axis(self, row: int, column: int, caption: str) -> Axes:
-        """Axes for a panel, without a frame."""
-        (across, down), left, top = self.figure.get_size_inches(), self._left(column), float(self._tops[row])
-        height = self.heights[row]
-        axis = self.figure.add_axes((left / across, 1 - (top + height) / down, self.width / across, height / down))
-        axis.set_axis_off()
-        self._text(left, top + height + CAPTION / 2, caption, color=SOFT, fontsize=9)
-        return axis
-
-    def label(self, row: int, text: str) -> None:
-        """What stands at the left of a row."""
-        middle = float(self._tops[row]) + self.heights[row] / 2
-        self._text(MARGIN / 2, middle, text, rotation=90, ha="center", color=SOFT, fontsize=10)
-
-    def _left(self, column: int) -> float:
-        return MARGIN + column * (self.width + GAP)
-
-    def _text(self, x: float, y: float, text: str, **style: Any) -> None:
-        across, down = self.figure.get_size_inches()
-        self.figure.text(x / across, 1 - y / down, text, va="center", **style)
 
 
 def _shown(result: ImageResult) -> set[object]:
@@ -187,15 +146,6 @@ def _checked_keys(
     if not chosen or not set(chosen) <= first.keys():
         raise ConfigError(f"samples: got the images {', '.join(chosen) or 'none'}; expected some that have results")
     return chosen
-
-
-def _read(root: str | Path, key: str) -> Image:
-    """RGB."""
-    data = np.frombuffer(open_store(root).read(key), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise DatasetError(f"{root}/{key}: cannot be decoded as an image")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _truth_panel(truth: Objects) -> Panel:
@@ -225,8 +175,7 @@ def _part(objects: Objects, rows: npt.NDArray[np.int64]) -> Objects:
 
 def _draw(axis: Axes, image: Image, panel: Panel, colors: Sequence[str], kind: Kind, width_px: int) -> None:
     """Draw the image, shrunk to the pixels that it has in the picture, and its objects, each in its colour."""
-    scale = width_px / image.shape[1]
-    shrunk = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    shrunk = shrunk_to(width_px, image)
     if kind == "mask":
         shrunk = _with_masks(shrunk, panel.objects, [to_rgb(color) for color in colors])
     axis.imshow(shrunk, extent=(0, image.shape[1], image.shape[0], 0), aspect="auto", interpolation="nearest")

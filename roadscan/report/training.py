@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from roadscan.dataset.label_maps import BACKGROUND
 from roadscan.evaluate.detection.average_precision import mean_over_classes
 from roadscan.evaluate.detection.scores import ClassScores, Scores
 from roadscan.report.drawing import GRID, INK, PALETTE, PAPER, SOFT, class_colors, png, tidy, title
@@ -24,41 +26,51 @@ LOSSES = {
     "cls_loss": ("class", "#e15759", "-"),
     "dfl_loss": ("distribution", "#59a14f", "-"),
     "seg_loss": ("mask", "#b07aa1", "-"),
+    "pixel_loss": ("pixel", "#f28e2b", "-"),
 }
 PRECISIONS = {
     "map50": ("mAP50", "#4e79a7", "-"),
     "map50_95": ("mAP50-95", "#f28e2b", "-"),
     "mask_map50": ("mask mAP50", "#4e79a7", ":"),
     "mask_map50_95": ("mask mAP50-95", "#f28e2b", ":"),
+    "miou": ("mIoU", "#4e79a7", "-"),
+    "miou_with_background": ("mIoU with background", "#f28e2b", "-"),
 }
 SHARES = {
     "precision": ("precision", "#4e79a7", "-"),
     "recall": ("recall", "#f28e2b", "-"),
     "f1": ("F1", "#1d2733", "-"),
+    "pixel_accuracy": ("pixel accuracy", "#4e79a7", "-"),
+    "boundary_f1": ("boundary F1", "#1d2733", "-"),
 }
 RATE = {"lr": ("learning rate", "#66717d", "-")}
 
 CLASSES_NAMED = len(PALETTE)  # more lines than colours nobody tells apart
 CELLS_WRITTEN = 16  # classes up to which a confusion matrix has its numbers written in
+SHARE_WRITTEN = 0.0005  # of a row; less is 0.0 %
+DARK = 0.5  # share from which a cell is too dark for dark ink
 FAINT = "#c3cad1"
 BLUES = LinearSegmentedColormap.from_list("roadscan", ["#ffffff", "#cfe0ef", "#4e79a7", "#1f3f63"])
 
 
 def curves(history: History) -> bytes:
-    """Losses, average precision, precision with recall and F1, and learning rate, over the epochs.
+    """Losses, learning rate, and average precision, precision, recall and F1, or pixels' overlap, over the epochs.
 
     Args:
         history: one row an epoch, with ``epoch`` from 1, ``lr``, losses, and where it was validated ``map50``,
-            ``map50_95``, ``precision``, ``recall``, ``f1``; what no row has is left out.
+            ``map50_95``, ``precision``, ``recall``, ``f1``, or of pixels ``miou`` and the others; what no row has is
+            left out.
     """
     figure = Figure(figsize=(12, 7.6))
     axes = figure.subplots(2, 2, sharex=True, gridspec_kw={"hspace": 0.4, "wspace": 0.16})
     best = _best_epoch(history)
+    of_pixels = any("miou" in row for row in history)
+    points = "Pixels and boundaries" if of_pixels else "At the confidence of greatest F1"
     panels = (
         (axes[0, 0], "Training loss", LOSSES, None),
-        (axes[0, 1], "Average precision, validation", PRECISIONS, best),
+        (axes[0, 1], f"{'Overlap of pixels' if of_pixels else 'Average precision'}, validation", PRECISIONS, best),
         (axes[1, 0], "Learning rate", RATE, None),
-        (axes[1, 1], "At the confidence of greatest F1, validation", SHARES, best),
+        (axes[1, 1], f"{points}, validation", SHARES, best),
     )
     for axis, heading, lines, marked in panels:
         tidy(axis)
@@ -130,20 +142,52 @@ def precision_recall(scores: Scores) -> bytes:
 
 def confusion(scores: Scores) -> bytes:
     """Which class was taken for which: rows are true classes, columns found ones; shade is the share of the row."""
-    names = [one.name for one in scores.classes]
-    counts, size = scores.confusion, len(names) + 1
+    counts = scores.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares[-1] = 0  # what was found where nothing is has no number of tries that it could be a share of
+    figure, axis = _matrix([one.name for one in scores.classes], "not found", "nothing there", shares)
+    axis.set_ylabel("true class: objects, and share of the row", color=INK)
+    title(axis, f"Confusion at overlap 0.5{_at_confidence(scores)}", gap_pt=12)
+    if len(counts) <= CELLS_WRITTEN + 1:
+        _write_cells(axis, counts, shares)
+    return png(figure)
+
+
+def pixel_confusion(counts: npt.NDArray[np.int64], names: Sequence[str]) -> bytes:
+    """Which class pixels were taken for: rows are true classes, columns found ones; shade is the share of the row.
+
+    Args:
+        counts: (k, k) pixels, the background last.
+        names: of the classes without the background.
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure, axis = _matrix(names, BACKGROUND, BACKGROUND, shares)
+    axis.set_ylabel("true class: share of the row", color=INK)
+    title(axis, "Confusion of pixels", gap_pt=12)
+    if len(counts) <= CELLS_WRITTEN + 1:
+        for row, column in np.argwhere(shares >= SHARE_WRITTEN):
+            axis.text(
+                column, row, f"{100 * shares[row, column]:.1f} %", ha="center", va="center", fontsize=9,
+                color=PAPER if shares[row, column] > DARK else INK, fontweight="bold" if row == column else "normal",
+            )  # fmt: skip
+    return png(figure)
+
+
+def _matrix(
+    names: Sequence[str], last_column: str, last_row: str, shares: npt.NDArray[np.float64]
+) -> tuple[Figure, Axes]:
+    """A square of shares in blue, true classes and one more row against found ones and one more column."""
+    size = len(names) + 1
     cell = 0.82 if len(names) <= CELLS_WRITTEN else 8 / size
     side = max(cell * size, 3.2)
-    longest = max(len("nothing there"), *map(len, names))
+    longest = max(len(last_row), *map(len, names))
     left, bottom, right, top = 0.6 + 0.075 * longest, 0.75 + 0.05 * longest, 0.25, 0.75  # inches around the matrix
     figure = Figure(figsize=(left + side + right, bottom + side + top))
     width, height = figure.get_size_inches()
     axis = figure.add_axes((left / width, bottom / height, side / width, side / height))
-    # What was found where nothing is has no number of tries that it could be a share of, so its row has no shade.
-    axis.imshow(np.vstack([shares[:-1], np.zeros(size)]), cmap=BLUES, vmin=0, vmax=1)
-    axis.set_xticks(range(size), [*names, "not found"], rotation=40, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(size), [*names, "nothing there"])
+    axis.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
+    axis.set_xticks(range(size), [*names, last_column], rotation=40, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(size), [*names, last_row])
     axis.tick_params(length=0, colors=INK, labelsize=9 if len(names) <= CELLS_WRITTEN else 5)
     axis.set_xticks(np.arange(size) - 0.5, minor=True)
     axis.set_yticks(np.arange(size) - 0.5, minor=True)
@@ -154,11 +198,7 @@ def confusion(scores: Scores) -> bytes:
     for draw in (axis.axhline, axis.axvline):
         draw(size - 1.5, color=SOFT, linewidth=1.4)
     axis.set_xlabel("found as", color=INK)
-    axis.set_ylabel("true class: objects, and share of the row", color=INK)
-    title(axis, f"Confusion at overlap 0.5{_at_confidence(scores)}", gap_pt=12)
-    if len(names) <= CELLS_WRITTEN:
-        _write_cells(axis, counts, shares)
-    return png(figure)
+    return figure, axis
 
 
 def _lines(axis: Axes, history: History, lines: Mapping[str, tuple[str, str, str]]) -> None:
@@ -191,7 +231,7 @@ def _class_label(one: ClassScores) -> str:
 def _write_cells(axis: Axes, counts: Any, shares: Any) -> None:
     last = len(counts) - 1
     for row, column in np.argwhere(counts > 0):
-        dark = row < last and shares[row, column] > 0.5
+        dark = row < last and shares[row, column] > DARK
         color = PAPER if dark else INK
         share = f"\n{100 * shares[row, column]:.0f} %" if row < last else ""
         axis.text(

@@ -27,7 +27,7 @@ class ScanConfig(Config):
     )
     warehouse: str = Field(description="where the tables go; a folder or s3://")
     model: str = Field("demo", description="model file, path or s3://; 'demo' is the one shipped with roadscan")
-    task: Task = Field("detect", description="what the model must be for: detect or segment")
+    task: Task = Field("detect", description="what the model must be for: detect, segment or semantic")
     confidence: Score | dict[str, Score] | None = Field(
         None, description="lowest score kept, or that of each class; empty, and for classes not named: the model's own"
     )
@@ -98,6 +98,19 @@ class ScanConfig(Config):
         if self.slices is not None:  # so that scans without slices keep their digest
             values.append(self.slices.model_dump())
         return sha256_hex(json.dumps(values, sort_keys=True).encode())
+
+    @model_validator(mode="after")
+    def _of_pixels(self) -> ScanConfig:
+        if self.task != "semantic":
+            return self
+        idle = {"iou": self.iou, "slices": self.slices, "backend": None if self.backend == "auto" else self.backend}
+        for name, value in idle.items():
+            if value not in (None, "torch"):
+                raise ValueError(
+                    f"{name}: got {value}, and a semantic model draws no boxes, sees whole images, and is run by "
+                    "PyTorch; leave it out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _every_pixel(self) -> ScanConfig:

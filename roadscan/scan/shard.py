@@ -19,9 +19,11 @@ from dataclasses import replace
 import pyarrow as pa
 
 from roadscan.model.bundle import Bundle, ModelCard
+from roadscan.model.components import find_components
 from roadscan.model.detector import Detector
 from roadscan.model.head import STRIDES_PX
 from roadscan.model.image_detections import detect_images
+from roadscan.model.segmenter import Segmenter
 from roadscan.model.slices import n_slices
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings
@@ -36,16 +38,22 @@ class ShardScanner:
     Args:
         config: the scan.
         bundle: the model.
-        detector: the model on its device.
+        detector: the model on its device; a `Segmenter` of a semantic one.
         threads: images being fetched and decoded at a time.
         taxonomy: what is known of the model's classes.
     """
 
     def __init__(
-        self, config: ScanConfig, bundle: Bundle, detector: Detector, threads: int = 8, taxonomy: Taxonomy = HIGHWAY
+        self,
+        config: ScanConfig,
+        bundle: Bundle,
+        detector: Detector | Segmenter,
+        threads: int = 8,
+        taxonomy: Taxonomy = HIGHWAY,
     ) -> None:
         self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, bundle.sha256
         self._detector, self._slices = detector, config.slices
+        self._lowest = bundle.card.confidences(config.confidence)
         self._loader = Loader(**loader_settings(config, bundle.card, threads))
 
     def scan(
@@ -80,7 +88,10 @@ class ShardScanner:
 
     def _detect(self, batch: Sequence[Loaded]) -> Iterator[Seen]:
         images = [loaded.image for loaded in batch if loaded.image is not None]
-        found = detect_images(self._detector, images, batch=self._batch_size)
+        if isinstance(self._detector, Segmenter):
+            found = find_components(self._detector, images, self._lowest, batch=self._batch_size)
+        else:
+            found = detect_images(self._detector, images, batch=self._batch_size)
         for loaded, image, one in zip(batch, images, found, strict=True):
             yield Seen(replace(loaded, image=None), image.letterbox.image_hw, one)
 

@@ -19,8 +19,10 @@ import cv2
 
 from roadscan.errors import RoadscanError
 from roadscan.logs import set_up_logging
+from roadscan.model.bundle import Bundle
 from roadscan.model.detector import Detector
 from roadscan.model.device import this_device
+from roadscan.model.segmenter import Segmenter
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
@@ -47,7 +49,7 @@ class ShardWorker:
         self._warehouse = Warehouse(config.warehouse)
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._loading = Lock()
-        self._loaded: tuple[Detector, ShardScanner] | None = None
+        self._loaded: tuple[Detector | Segmenter, ShardScanner] | None = None
 
     def scan(self, shard: Shard, decoded: Iterable[Loaded] | None = None) -> Scanned:
         """Scan and commit a shard.
@@ -66,25 +68,32 @@ class ShardWorker:
         commit = ledger.commit(self._warehouse, shard, *tables)
         return Scanned(drive.drive_id, frames.num_rows, commit.detections, self._process, detector.runs_on)
 
-    def _model(self) -> tuple[Detector, ShardScanner]:
+    def _model(self) -> tuple[Detector | Segmenter, ShardScanner]:
         """Loaded at the first shard, not in the constructor, whose errors Ray wraps beyond recognition."""
         with self._loading:
             if self._loaded is None:
                 config, placement = self._config, self._placement
                 bundle = ledger.read_model(self._warehouse, self._model_sha256)
-                detector = Detector(
-                    bundle,
-                    device=this_device(holds_gpu=placement.gpus > 0),
-                    confidence=config.confidence,
-                    iou=config.iou,
-                    precision=config.precision,
-                    backend=config.backend,
-                    threads=placement.cpus,
-                )
+                detector = _on_device(config, bundle, placement)
                 LOG.info("%s computes on %s", self._process, detector.runs_on)
                 threads = config.fetch_threads or placement.threads
                 self._loaded = detector, ShardScanner(config, bundle, detector, threads)
         return self._loaded
+
+
+def _on_device(config: ScanConfig, bundle: Bundle, placement: Placement) -> Detector | Segmenter:
+    device = this_device(holds_gpu=placement.gpus > 0)
+    if bundle.card.task == "semantic":
+        return Segmenter(bundle, device=device, precision=config.precision, threads=placement.cpus)
+    return Detector(
+        bundle,
+        device=device,
+        confidence=config.confidence,
+        iou=config.iou,
+        precision=config.precision,
+        backend=config.backend,
+        threads=placement.cpus,
+    )
 
 
 def main() -> None:

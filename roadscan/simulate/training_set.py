@@ -57,7 +57,8 @@ def write_yolo_dataset(
     Args:
         out_dir: written to; created when missing.
         config: image size, camera, densities and seed; length, nights and conditions are set here.
-        task: boxes of the seven classes, or outlines of the five that have masks.
+        task: boxes of the seven classes, or outlines of the five that have masks: of segment as objects, of semantic as
+            what pixels show.
         frames: images in all splits together.
         shares: of train, val and test.
         on_progress: called after each frame.
@@ -84,6 +85,8 @@ def write_yolo_dataset(
         on_progress(Progress("simulate", len(rows), len(plan), "images"))
     pq.write_table(pa.Table.from_pylist(rows), out_dir / "frames.parquet")
     data = {"path": str(out_dir.resolve())} | {split: f"images/{split}" for split in SPLITS}
+    if task == "semantic":  # else outlines are of objects
+        data["task"] = task
     text = yaml.safe_dump(data | {"names": dict(enumerate(names))}, sort_keys=False)
     (out_dir / "data.yaml").write_text(text)
     return DatasetSummary(out_dir, images, objects)
@@ -121,4 +124,4 @@ def _road_jobs(config: SimulationConfig, road_seed: int, count: int, task: Task)
     )
     total = len(drive(own, make_road(own), 1))
     indices = np.unique(((np.arange(count) + rng.uniform(0.1, 0.9, count)) / count * total).astype(int))
-    return [Job(own, 1, int(index), with_masks=task == "segment") for index in indices]
+    return [Job(own, 1, int(index), with_masks=task != "detect") for index in indices]

@@ -12,6 +12,8 @@ from roadscan.dataset.fitness import unfit
 from roadscan.dataset.read import open_draft
 from roadscan.errors import AccessDenied
 from roadscan.model import yolo
+from roadscan.model.losses import LossConfig
+from roadscan.model.semantic_loss import check_semantic_loss
 from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
@@ -45,7 +47,7 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     check_settings(config.identity(), runs.child(config.name))
     initial = read_initial(config.initial) if config.initial else None
     draft = check_data(config.data)
-    config.loss.on(objects_by_class(draft, "train"))
+    check_loss(config.loss, draft)
     if initial:
         check_fit(initial, draft, config)
     return CheckedTraining(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)
@@ -75,6 +77,18 @@ def check_data(uri: str) -> Draft:
     draft = open_draft(uri)
     refuse([*draft.errors, *unfit(draft)], uri)
     return draft
+
+
+def check_loss(loss: LossConfig, draft: Draft) -> None:
+    """Refuse a loss that does not go with a dataset's task or classes.
+
+    Raises:
+        ConfigError: `alpha` names other classes, or a field means nothing for the task.
+    """
+    if draft.task == "semantic":
+        check_semantic_loss(loss, draft.names)
+    else:
+        loss.on(objects_by_class(draft, "train"))
 
 
 def check_fit(initial: Initial, draft: Draft, config: TrainConfig) -> None:

@@ -115,7 +115,9 @@ class TrainConfig(Config):
     batch_norm: Literal["local", "sync", "frozen"] = Field(
         "local", description="statistics of each worker's images, of all workers' (GPU), or as initialised"
     )
-    patience: int = Field(100, ge=1, description="epochs without a better validation mAP50-95 before it stops")
+    patience: int = Field(
+        100, ge=1, description="epochs without a better validation (mAP50-95; of semantic mIoU) before it stops"
+    )
     validate_every: int = Field(1, ge=1, description="epochs between validations; the last is always validated")
     keep_checkpoints: int = Field(1, ge=1, description="best checkpoints kept, besides the newest")
     trained_on: str = Field("", description="for the model card: the data, in words")

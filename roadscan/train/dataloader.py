@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from roadscan.dataset.records import Dataset
+from roadscan.dataset.records import Dataset, Task
 from roadscan.dataset.shrunk import ShrinkTarget
 from roadscan.errors import ConfigError
 from roadscan.model import yolo
@@ -22,7 +22,6 @@ from roadscan.train.schedule import RankBatchSampler
 MOST_PROCESSES = 16  # a worker: with a few milliseconds an image, enough for any network on any card
 BATCHES_AHEAD = 2  # that each process has ready
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where torch hands batches over
-BYTES_PER_PIXEL = 3 + 1 / yolo.MASK_RATIO**2  # colours, and masks on their coarser grid
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +35,12 @@ def images_to_shrink(dataset: Dataset, image_size_px: int) -> list[ShrinkTarget]
         size = image.height_px, image.width_px
         wanted.append(ShrinkTarget(image.key, size, plan_letterbox(size, image_size_px, yolo.STRIDE_PX).inner_hw))
     return [one for one in wanted if max(one.image_hw) > image_size_px]
+
+
+def bytes_of_image(task: Task, input_hw: tuple[int, int]) -> int:
+    """What an image and its labels take of a batch: colours, and masks on their coarser grid, or each pixel's class."""
+    labels = 1 if task == "semantic" else 1 / yolo.MASK_RATIO**2
+    return math.ceil(math.prod(input_hw) * (3 + labels))
 
 
 def loader_processes(stated: int | None, cpus: int, batch_bytes: int, shared_bytes: int) -> int:
@@ -65,7 +70,13 @@ def loader_processes(stated: int | None, cpus: int, batch_bytes: int, shared_byt
 
 
 def make_loader(
-    images: yolo.TrainingImages, batches: RankBatchSampler, *, stated: int | None, cpus: int, pixels: int, pin: bool
+    images: yolo.TrainingImages,
+    batches: RankBatchSampler,
+    *,
+    stated: int | None,
+    cpus: int,
+    batch_bytes: int,
+    pin: bool,
 ) -> DataLoader[Any]:
     """The loader of a worker; batches are the same bits by however many processes.
 
@@ -74,13 +85,13 @@ def make_loader(
         batches: of this rank.
         stated: processes, by the config.
         cpus: of the worker.
-        pixels: of a batch.
+        batch_bytes: one batch of the worker.
         pin: for copies to a GPU beside its work.
 
     Raises:
         ConfigError: as `loader_processes`.
     """
-    processes = loader_processes(stated, cpus, math.ceil(pixels * BYTES_PER_PIXEL), _shared_bytes(cpus))
+    processes = loader_processes(stated, cpus, batch_bytes, _shared_bytes(cpus))
     if stated is None and processes < min(cpus - 1, MOST_PROCESSES):
         logger.warning(
             "%s is small: %d processes load images, where %d CPUs could; give the container more (--shm-size, or an "

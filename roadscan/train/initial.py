@@ -12,11 +12,14 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from roadscan.dataset.records import LabelledImage
+from roadscan.dataset.census import objects_by_class
+from roadscan.dataset.label_maps import BACKGROUND, pixels_by_class
+from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import ConfigError, ModelError
 from roadscan.model import yolo
 from roadscan.model.bundle import StateDict, load, read_bytes
 from roadscan.model.decode import decode, plan_letterbox
+from roadscan.model.losses import LossConfig
 from roadscan.storage import sha256_hex
 from roadscan.train.config import TrainConfig
 
@@ -32,6 +35,19 @@ def input_shape(images: Sequence[LabelledImage], config: TrainConfig) -> tuple[i
     shapes = np.array([plan_letterbox(size, side, yolo.STRIDE_PX).input_hw for size in sizes])
     height, width = shapes.max(0)
     return int(height), int(width)
+
+
+def loss_on(dataset: Dataset, config: TrainConfig) -> LossConfig:
+    """The loss of a run on its dataset: with the figures in place that follow from what the training split shows.
+
+    Raises:
+        ConfigError: as `LossConfig.on`.
+    """
+    if dataset.task != "semantic":
+        return config.loss.on(objects_by_class(dataset, "train"))
+    wants_counts = isinstance(config.loss.alpha, str)  # for which every label map is drawn or read
+    names = (*dataset.names, BACKGROUND)
+    return config.loss.on(pixels_by_class(dataset, "train") if wants_counts else dict.fromkeys(names, 0))
 
 
 class Initial(NamedTuple):

@@ -28,7 +28,6 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from roadscan.dataset.census import objects_by_class
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.shrunk import Shrunk
 from roadscan.dataset.staging import dataset_digest
@@ -38,8 +37,8 @@ from roadscan.model import yolo
 from roadscan.model.losses import LossConfig
 from roadscan.progress import Progress
 from roadscan.train.config import TrainConfig
-from roadscan.train.dataloader import make_loader
-from roadscan.train.initial import Initial, initialise, input_shape
+from roadscan.train.dataloader import bytes_of_image, make_loader
+from roadscan.train.initial import Initial, initialise, input_shape, loss_on
 from roadscan.train.precision import trains_in_bfloat16
 from roadscan.train.ranks import Ranks, all_gather, broadcast
 from roadscan.train.schedule import RankBatchSampler, learning_rate, steps_per_epoch
@@ -101,7 +100,7 @@ class _TrainLoop:
         if config.batch_norm == "sync" and ranks.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.parallel = _parallel(network, ranks)
-        loss = config.loss.on(objects_by_class(dataset, "train"))
+        loss = loss_on(dataset, config)
         self.criterion = yolo.criterion(network, names, loss)
         half = trains_in_bfloat16(config.precision, ranks.device)
         self.autocast = torch.autocast(ranks.device.type, torch.bfloat16, enabled=half)
@@ -118,14 +117,14 @@ class _TrainLoop:
             len(images), config.batch, config.accumulate, config.seed, ranks.rank, ranks.world_size
         )
         pixels = yolo.TrainingImages(
-            Path(dataset.root), images, task=dataset.task, config=config.augment, input_hw=input_hw,
-            image_size_px=config.image_size_px, seed=config.seed, shrunk=shrunk,
+            Path(dataset.root), images, task=dataset.task, n_classes=len(names), config=config.augment,
+            input_hw=input_hw, image_size_px=config.image_size_px, seed=config.seed, shrunk=shrunk,
             mosaic_epochs=config.epochs - config.augment.close_mosaic,
         )  # fmt: skip
         micro_batch = math.ceil(config.batch / ranks.world_size / config.accumulate)
         self.loader = make_loader(
             pixels, self.batches, stated=config.execution.loader_workers, cpus=ranks.cpus,
-            pixels=micro_batch * math.prod(input_hw), pin=ranks.device.type == "cuda",
+            batch_bytes=micro_batch * bytes_of_image(dataset.task, input_hw), pin=ranks.device.type == "cuda",
         )  # fmt: skip
         self.truths: dict[str, Objects] = {}
         self.skipped = 0  # steps in a row without a finite gradient

@@ -21,11 +21,13 @@ from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.detection.scores import Scores, score
 from roadscan.evaluate.detection.thresholds import calibration, thresholds_for_recall
 from roadscan.evaluate.jsonable import jsonable
+from roadscan.evaluate.semantic.scores import METRICS as PIXEL_METRICS
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
 from roadscan.model.calibration import calibration_from_dataset
 from roadscan.model.device import device_name
 from roadscan.storage import Store, sha256_hex
 from roadscan.train.config import TrainConfig
+from roadscan.train.pixel_result import write_pixel_result
 from roadscan.train.state import State
 
 MODEL = "model.zip"
@@ -43,7 +45,7 @@ class TrainSummary:
         run: address of its folder.
         epochs: done; `best_epoch` is the one whose weights are the model.
         model_sha256: of the model file.
-        metrics: by split, of the model file itself in float32: `COLUMNS`.
+        metrics: by split, of the model file itself in float32: `COLUMNS`, or those of pixels.
         device: that the first worker computed on, such as ``cuda: NVIDIA L4``; empty in older summaries.
         backend: nccl or gloo.
     """
@@ -88,6 +90,9 @@ def write_result(
     for split in ("val", "test"):
         if not dataset.splits.get(split):
             continue
+        if dataset.task == "semantic":
+            metrics[split] = write_pixel_result(Bundle(card, weights, ""), dataset, split, store, device)
+            continue
         found = _predictions(Bundle(card, weights, ""), dataset, split, device)
         store.write(found_name(split), found_bytes(found, dataset.names, state.identity["dataset"]))
         for kind in KINDS[dataset.task]:
@@ -101,7 +106,8 @@ def write_result(
     store.write("curves.png", curves(state.history))
     calibration = calibration_from_dataset(dataset, "val", config.image_size_px)
     data = pack(card.model_copy(update={"metrics": metrics}), weights, calibration)
-    columns = {split: {name: one[name] for name in COLUMNS} for split, one in metrics.items()}
+    names = PIXEL_METRICS if dataset.task == "semantic" else COLUMNS
+    columns = {split: {name: one[name] for name in names} for split, one in metrics.items()}
     backend = dist.get_backend() if dist.is_initialized() else ""
     facts = (sha256_hex(data), columns, device_name(str(device)), backend)
     summary = TrainSummary(store.uri, state.epoch, state.best_epoch, *facts)

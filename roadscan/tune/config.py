@@ -13,7 +13,8 @@ from roadscan.model.bundle import Variant
 from roadscan.train.config import TrainConfig
 from roadscan.tune.space import Dimension, Range, Settings, options, probes
 
-Metric = Literal["map50_95", "map50", "f1", "mask_map50_95", "mask_map50"]
+Metric = Literal["map50_95", "map50", "f1", "mask_map50_95", "mask_map50", "miou", "boundary_f1"]
+PIXEL_METRICS = ("miou", "boundary_f1")
 NOT_SEARCHED = ("data", "out", "runs", "name", "epochs", "seed", "validate_every", "execution", "tracking")
 NETWORK_FIELDS = ("variant", "activation", "image_size_px")  # what latency depends on
 VARIANTS: tuple[Variant, ...] = get_args(Variant)

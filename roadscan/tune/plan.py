@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from roadscan.cluster import connect, grows, nodes, refuse_lost_outputs
-from roadscan.dataset.census import objects_by_class
 from roadscan.errors import ConfigError, ModelError
 from roadscan.storage import open_store
-from roadscan.train.check import check_data, check_fit, check_writable
+from roadscan.train.check import check_data, check_fit, check_loss, check_writable
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, read_initial
-from roadscan.tune.config import TuneConfig
+from roadscan.tune.config import PIXEL_METRICS, TuneConfig
 from roadscan.tune.placement import SweepPlan, place_trials
 from roadscan.tune.space import Range, options
 
@@ -21,7 +20,7 @@ def plan_sweep(config: TuneConfig) -> SweepPlan:
     """A sweep's config -> where its trials will run; starts nothing but a local cluster where there is none.
 
     Raises:
-        ConfigError: the cluster has no room for a variant; the metric is of masks, and the labels are boxes; or
+        ConfigError: the cluster has no room for a variant; the metric is of masks or pixels, and the labels are not; or
             loss.alpha does not go with the classes.
         DatasetError, ModelError, StorageError: as their names say.
     """
@@ -40,16 +39,16 @@ def check_sweep(config: TuneConfig) -> dict[str, Initial]:
     refuse_lost_outputs({"sweeps": config.sweeps}, os.environ)
     check_writable("sweeps", open_store(config.sweeps))
     draft = check_data(config.train.data)
-    if config.metric.startswith("mask") and draft.task != "segment":
+    of_pixels = config.metric in PIXEL_METRICS
+    if (config.metric.startswith("mask") and draft.task != "segment") or of_pixels != (draft.task == "semantic"):
         raise ConfigError(f"metric: got {config.metric}, but {config.train.data} is labelled for {draft.task}")
-    objects = objects_by_class(draft, "train")
     for alpha in options(config.space.get("loss.alpha", ())):
         if not isinstance(alpha, Range):
-            config.trial({"loss.alpha": alpha}).loss.on(objects)
+            check_loss(config.trial({"loss.alpha": alpha}).loss, draft)
     found: dict[str, Initial] = {}
     for variant in config.variants:
         train = config.trial({"variant": variant})
-        train.loss.on(objects)
+        check_loss(train.loss, draft)
         for uri in _initial_uris(config, train):
             found[uri] = found.get(uri) or read_initial(uri)
             try:

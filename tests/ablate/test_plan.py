@@ -44,3 +44,11 @@ def test_what_cannot_be_trained_is_refused(
     made = config(tmp_path, **{k: v for k, v in fields.items() if k != "ablations"})
     with pytest.raises(error, match=message):
         check_ablation(made.model_copy(update={k: v for k, v in fields.items() if k == "ablations"}))
+
+
+def test_an_ablation_of_pixels_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    labelled.draw_dataset(tmp_path / "pixels", {"train": 2, "val": 1}, task="semantic")
+    made = config(tmp_path)
+    of_pixels = made.train.model_copy(update={"data": str(tmp_path / "pixels")})
+    with pytest.raises(ConfigError, match="is of task semantic, and an ablation's tables are of objects; train each"):
+        check_ablation(made.model_copy(update={"train": of_pixels}))

@@ -20,6 +20,7 @@ def test_the_configs_that_come_with_roadscan() -> None:
     assert (train.datasets, train.outputs, train.model) == (("s3://raw/labelled",), ("s3://models/runs",), None)
     tune = read_subject(CONFIGS / "tune.yaml")
     assert (tune.datasets, tune.outputs) == (("s3://raw/labelled",), ("s3://models/sweeps",))
+    assert read_subject(CONFIGS / "demo_model-semantic.yaml").datasets == ("runs/semantic/images",)
     ablate = read_subject(CONFIGS / "ablate.yaml")
     assert (ablate.datasets, ablate.outputs) == (("s3://raw/labelled",), ("s3://models/ablations",))
 

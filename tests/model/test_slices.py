@@ -91,6 +91,16 @@ def test_slices_need_every_pixel() -> None:
         load_config(ScanConfig, None, ["drives=[d]", "warehouse=w", "slices={}", "decode=scaled"])
 
 
+def test_a_semantic_model_sees_whole_images() -> None:
+    fields = ["drives=[d]", "warehouse=w", "task=semantic"]
+    load_config(ScanConfig, None, [*fields, "backend=torch", "confidence=0.6"])
+    for setting in ("slices={}", "iou=0.5", "backend=openvino"):
+        with pytest.raises(
+            ConfigError, match=f"{setting.partition('=')[0]}: got .*, and a semantic model draws no boxes"
+        ):
+            load_config(ScanConfig, None, [*fields, setting])
+
+
 def test_a_scan_with_slices_is_another_one() -> None:
     plain, sliced, finer = (
         load_config(ScanConfig, None, ["drives=[d]", "warehouse=w", *more]).fingerprint()

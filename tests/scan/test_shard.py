@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
+import torch
+from pycocotools import mask as coco
 from support.drives import jpeg, make_drive
 
 import roadscan
-from roadscan.model.bundle import load
+from roadscan.model import yolo
+from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector
+from roadscan.model.segmenter import Segmenter
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.decoded import decode_shard, unpack
@@ -93,3 +97,25 @@ def test_slices_find_in_a_scan_what_they_find_in_single_images(tmp_path: Path, d
         found = single.detect(uris[frame_id])
         boxes = observations.filter(pc.field("frame_id") == frame_id)["box_px"].to_pylist()
         assert np.allclose(np.array(boxes), found.boxes_xyxy, atol=0.05)
+
+
+def test_a_semantic_model_gives_observations_with_the_pixels_of_each(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    card = ModelCard(task="semantic", variant="n", classes=("Concrete Guardrail", "Warning Sign"), image_size_px=160)
+    network = yolo.build("semantic", "n", 2)
+    torch.nn.init.normal_(network.state_dict()["model.22.logits.weight"])  # so that classes take turns
+    bundle = Bundle(card, network.state_dict(), "0" * 64)
+    config = ScanConfig.model_validate({"drives": ("d",), "warehouse": "w", "task": "semantic", "confidence": 0.3})
+    drive = read_drive(make_drive(str(tmp_path), n=3, images={1: b""}))
+    observations, frames = ShardScanner(config, bundle, Segmenter(bundle, device="cpu")).scan(
+        drive, drive.frames, "key"
+    )
+    assert frames["status"].to_pylist() == ["ok", "quarantined", "ok"]
+    assert observations.num_rows == sum(frames["n_detections"].to_pylist()) > 0
+    height, width = frames["height_px"][0].as_py(), frames["width_px"][0].as_py()
+    for row in observations.to_pylist():
+        mask = {"size": [height, width], "counts": row["mask_rle"].encode()}
+        left, top, across, down = coco.toBbox(mask)
+        assert row["box_px"] == [left, top, left + across, top + down]
+        assert row["class"] in card.classes
+        assert 0.3 <= row["score"] <= 1

@@ -26,6 +26,8 @@ def draw_dataset(
             (root / kind / split).mkdir(parents=True, exist_ok=True)
         splits[split] = tuple(_draw(root, split, i, size_hw, task, rng) for i in range(count))
     data = {split: f"images/{split}" for split in counts} | {"names": dict(enumerate(NAMES))}
+    if task == "semantic":  # else outlines are of objects
+        data["task"] = task
     (root / "data.yaml").write_text(yaml.safe_dump(data))
     return Dataset(str(root), task, NAMES, splits)  # type: ignore[arg-type]
 
@@ -56,10 +58,10 @@ def _draw(
     size = np.array([width, height], np.float32)
     lines = []
     for kind, outline, box in zip(classes, outlines, boxes, strict=True):
-        values = (outline / size).ravel() if task == "segment" else _xywh(box, size)
+        values = _xywh(box, size) if task == "detect" else (outline / size).ravel()
         lines.append(" ".join([str(kind), *(f"{value:.7f}" for value in values)]))
     (root / "labels" / split / f"{name}.txt").write_text("\n".join(lines))
-    parts = tuple((outline,) for outline in outlines) if task == "segment" else None
+    parts = None if task == "detect" else tuple((outline,) for outline in outlines)
     return LabelledImage(
         f"images/{split}/{name}.jpg", width, height, np.array(classes, np.int64), boxes, parts, f"drive-{split}", None
     )

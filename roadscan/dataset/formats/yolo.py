@@ -48,7 +48,7 @@ def read_yolo(files: Files, yaml_key: str, tree: dict[str, Any], prefix: str | N
     found = Labelling(where, names=_names(tree, where))
     images = SplitImages(files, tree, prefix, where, found)
     keys = {}
-    for split, entries in _split_entries(tree, where).items():
+    for split, entries in split_entries(tree, where).items():
         if (of_split := images.of_split(split, entries)) is not None:
             keys[split] = of_split
     labels, spare = _label_keys(files, keys)
@@ -96,7 +96,7 @@ def _names(tree: dict[str, Any], where: str) -> tuple[str, ...]:
     return check_names(names, f"{where}: names")
 
 
-def _split_entries(tree: dict[str, Any], where: str) -> dict[str, list[str]]:
+def split_entries(tree: dict[str, Any], where: str) -> dict[str, list[str]]:
     """Folders or lists of images by split, as written."""
     found = {}
     for split in SPLITS:

@@ -11,7 +11,8 @@ All of it, of one model: evaluation.evaluate; of several on the same images: com
 From ImageResult on it is NumPy alone; what this package exports needs no torch.
 """
 
-from roadscan.evaluate.detection.bootstrap import Delta, Deltas, Interval, Intervals, intervals, paired_deltas
+from roadscan.evaluate.bootstrap import Delta, Deltas, Interval, Intervals
+from roadscan.evaluate.detection.bootstrap import intervals, paired_deltas
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.operating_point import OperatingPoint, operating_point
 from roadscan.evaluate.detection.results import ImageResult, Objects

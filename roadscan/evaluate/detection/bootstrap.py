@@ -18,111 +18,21 @@ Welsh, Bootstrapping clustered data, 2007 (https://doi.org/10.1111/j.1467-9868.2
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from roadscan.arrays import Floats
 from roadscan.errors import ConfigError
-from roadscan.evaluate.bootstrap import LEVEL, RESAMPLES, draws, percentile_interval
+from roadscan.evaluate.bootstrap import LEVEL, RESAMPLES, Deltas, Intervals, deltas_of, draws, intervals_of
 from roadscan.evaluate.detection.average_precision import average_precision, mean_over_classes
 from roadscan.evaluate.detection.matching import Matches
 from roadscan.evaluate.detection.operating_point import CONFIDENCES, best_point
-from roadscan.evaluate.jsonable import jsonable
 
 #: The scores that have intervals, beside AP50 of every class.
 METRICS = ("map50", "map50_95", "precision", "recall", "f1_of_means", "mean_class_f1")
 
 CELLS_AT_ONCE = 1 << 20  # resamples times detections of a class (or points of the curves): about 50 MB
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A score and where it lies; NaN where it cannot be said.
-
-    Attributes:
-        value: on the images as they are, mean over the runs.
-        low, high: ends of the interval; NaN with fewer than 2 drives.
-        between_runs: standard deviation between the runs' values; NaN with one run.
-    """
-
-    value: float
-    low: float
-    high: float
-    between_runs: float
-
-
-@dataclass(frozen=True)
-class Delta:
-    """A difference of two models' scores, candidate minus baseline; NaN where it cannot be said.
-
-    Attributes:
-        value: on the images as they are, of the means over the runs.
-        low, high: ends of the interval of the differences on the same resamples.
-        p_value: twice the smaller share of resamples in which the difference is not above, or not below, 0. Read it as
-            a two-sided p-value, of the choice of drives alone.
-        between_runs: standard error of the difference from training alone, √(s²/n + s²/n); NaN if a model has one run.
-    """
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-    between_runs: float
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """Confidence intervals of a model's scores.
-
-    Attributes:
-        metrics: by name, those of `METRICS`.
-        classes: AP50 by class name; from the resamples in which the class has truth.
-        level: share of the resamples inside.
-        resamples, drives, images, runs: how many.
-    """
-
-    metrics: dict[str, Interval]
-    classes: dict[str, Interval]
-    level: float
-    resamples: int
-    drives: int
-    images: int
-    runs: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: NaN becomes None."""
-        plain: dict[str, Any] = jsonable(asdict(self))
-        return plain
-
-
-@dataclass(frozen=True)
-class Deltas:
-    """Differences of two models' scores; as `Intervals`.
-
-    Attributes:
-        metrics: by name, those of `METRICS`.
-        classes: AP50 by class name.
-        level: share of the resamples inside.
-        resamples, drives, images: how many.
-        baseline_runs, candidate_runs: how many of either.
-    """
-
-    metrics: dict[str, Delta]
-    classes: dict[str, Delta]
-    level: float
-    resamples: int
-    drives: int
-    images: int
-    baseline_runs: int
-    candidate_runs: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: NaN becomes None."""
-        plain: dict[str, Any] = jsonable(asdict(self))
-        return plain
 
 
 def intervals(runs: Sequence[Matches], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0) -> Intervals:
@@ -138,13 +48,7 @@ def intervals(runs: Sequence[Matches], *, resamples: int = RESAMPLES, level: flo
     Raises:
         ConfigError: there is no run, or the runs are of different images, truth, drives, classes or kinds.
     """
-    values, drawn = resample_scores(runs, resamples, seed)
-    spread = _between_runs(values)
-    low, high = _ends(drawn.mean(axis=0), level)
-    found = [
-        Interval(*(float(number) for number in numbers))
-        for numbers in zip(values.mean(axis=0), low, high, spread, strict=True)
-    ]
+    found = intervals_of(*resample_scores(runs, resamples, seed), level)
     return Intervals(
         metrics=dict(zip(METRICS, found[: len(METRICS)], strict=True)),
         classes=dict(zip(runs[0].names, found[len(METRICS) :], strict=True)),
@@ -180,14 +84,7 @@ def paired_deltas(
         raise ConfigError("runs to compare: a model has none; expected at least one of each")
     n = len(baseline)
     values, drawn = resample_scores([*baseline, *candidate], resamples, seed)
-    value = values[n:].mean(axis=0) - values[:n].mean(axis=0)
-    difference = drawn[n:].mean(axis=0) - drawn[:n].mean(axis=0)
-    low, high = _ends(difference, level)
-    error = np.sqrt(_between_runs(values[:n]) ** 2 / n + _between_runs(values[n:]) ** 2 / len(candidate))
-    found = [
-        Delta(*(float(number) for number in numbers))
-        for numbers in zip(value, low, high, _p_values(difference), error, strict=True)
-    ]
+    found = deltas_of(values, drawn, n, level)
     return Deltas(
         metrics=dict(zip(METRICS, found[: len(METRICS)], strict=True)),
         classes=dict(zip(baseline[0].names, found[len(METRICS) :], strict=True)),
@@ -261,21 +158,3 @@ def _aligned(run: Matches, first: Matches) -> Matches:
 
 def _n_drives(matches: Matches) -> int:
     return len(np.unique(matches.drives))
-
-
-def _between_runs(values: Floats) -> Floats:
-    """Standard deviation over the first axis; NaN of fewer than 2."""
-    return values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
-
-
-def _ends(drawn: Floats, level: float) -> tuple[Floats, Floats]:
-    """Percentile interval of every row of (rows, resamples)."""
-    ends = np.array([percentile_interval(row, level) for row in drawn]).reshape(-1, 2)
-    return ends[:, 0], ends[:, 1]
-
-
-def _p_values(difference: Floats) -> Floats:
-    """Two-sided, of every row of (rows, resamples); never 0, as the data themselves are one more sample."""
-    known = (~np.isnan(difference)).sum(axis=1)
-    least = np.minimum((difference <= 0).sum(axis=1), (difference >= 0).sum(axis=1))
-    return np.where(known > 0, np.minimum(1.0, 2 * (least + 1) / (known + 1)), np.nan)

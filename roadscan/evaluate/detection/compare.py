@@ -14,8 +14,8 @@ from typing import Any
 
 from roadscan import __version__
 from roadscan.errors import ConfigError
-from roadscan.evaluate.bootstrap import RESAMPLES
-from roadscan.evaluate.detection.bootstrap import Deltas, Intervals, intervals, paired_deltas
+from roadscan.evaluate.bootstrap import RESAMPLES, Deltas, Intervals
+from roadscan.evaluate.detection.bootstrap import intervals, paired_deltas
 from roadscan.evaluate.detection.evaluation import (
     INFERENCE,
     NAMES_OF_KINDS,
@@ -81,13 +81,12 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the results."""
-        files = {one.name: [{"file": f, "sha256": self.sha256[f]} for f in one.files] for one in self.candidates}
         return {
             **self.split.to_dict(),
             "baseline": self.candidates[0].name,
-            "models": files,
+            "models": files_dict(self.candidates, self.sha256),
             "notes": list(self.notes),
-            **{NAMES_OF_KINDS[kind]: {row.name: _row_dict(row) for row in rows} for kind, rows in self.rows.items()},
+            **{NAMES_OF_KINDS[kind]: {row.name: row_dict(row) for row in rows} for kind, rows in self.rows.items()},
             "code_version": __version__,
         }
 
@@ -154,16 +153,16 @@ def compare(
         DatasetError: the dataset cannot be read, or has no image in the split.
         ModelError: a model cannot be read, or has no class in common with the dataset.
     """
-    cards, digests = _read_cards(candidates)
+    cards, digests = read_cards(candidates)
     images = open_split(data_uri, split, cache_dir)
-    unknown = _unknown(cards.values(), images.names)
+    unknown = unknown_to(cards.values(), images.names)
     for file, card in cards.items():
         images = images.of_classes(card.classes, whose=file)
     kinds = kinds_of([*cards.values()], images)
     matches: dict[Kind, dict[str, list[Matches]]] = {kind: {one.name: [] for one in candidates} for kind in kinds}
     shown: dict[str, tuple[ImageResult, ...]] = {}
     for number, (name, file) in enumerate((one.name, file) for one in candidates for file in one.files):
-        results = find(load(file), images, inference, _of_all_files(on_progress, number, len(cards)))
+        results = find(load(file), images, inference, of_all_files(on_progress, number, len(cards)))
         for kind in kinds:
             matches[kind][name].append(match(results, images.names, kind=kind))
         if name not in shown:
@@ -200,7 +199,7 @@ def compare_matches(runs: Mapping[str, Sequence[Matches]], *, resamples: int = R
     )
 
 
-def _read_cards(candidates: Sequence[Candidate]) -> tuple[dict[str, ModelCard], dict[str, str]]:
+def read_cards(candidates: Sequence[Candidate]) -> tuple[dict[str, ModelCard], dict[str, str]]:
     """Cards and digests of all files, so that what is wrong with one is said before hours of inference."""
     cards: dict[str, ModelCard] = {}
     digests: dict[str, str] = {}
@@ -222,16 +221,22 @@ def _read_cards(candidates: Sequence[Candidate]) -> tuple[dict[str, ModelCard], 
     return cards, digests
 
 
-def _unknown(cards: Collection[ModelCard], names: Collection[str]) -> list[str]:
+def unknown_to(cards: Collection[ModelCard], names: Collection[str]) -> list[str]:
     """Classes that some model has and the dataset has not."""
     return [name for name in dict.fromkeys(n for card in cards for n in card.classes) if name not in names]
 
 
-def _of_all_files(on_progress: OnProgress, number: int, files: int) -> OnCount:
+def of_all_files(on_progress: OnProgress, number: int, files: int) -> OnCount:
     """A callback for the counts of one of several files, each with as many images."""
     count = counter(on_progress, "compare", "images")
     return lambda done, total: count(number * total + done, files * total)
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
+def files_dict(candidates: Sequence[Candidate], sha256: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
+    """The files of each candidate, for JSON."""
+    return {one.name: [{"file": file, "sha256": sha256[file]} for file in one.files] for one in candidates}
+
+
+def row_dict(row: Row) -> dict[str, Any]:
+    """A candidate's scores, for JSON."""
     return {**row.intervals.to_dict(), "to_baseline": row.deltas.to_dict() if row.deltas else None}

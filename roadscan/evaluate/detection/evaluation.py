@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import yaml
 
 from roadscan import __version__
 from roadscan.errors import ConfigError
-from roadscan.evaluate.bootstrap import RESAMPLES
-from roadscan.evaluate.detection.bootstrap import Intervals, intervals
+from roadscan.evaluate.bootstrap import RESAMPLES, Intervals
+from roadscan.evaluate.detection.bootstrap import intervals
 from roadscan.evaluate.detection.matching import match
 from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.predict import measuring_detector, predict
@@ -28,6 +28,7 @@ from roadscan.model.image_input import check_image_size
 from roadscan.model.slices import SliceConfig
 from roadscan.progress import OnCount, OnProgress, counter, silent
 
+T = TypeVar("T")
 NAMES_OF_KINDS: dict[Kind, str] = {"box": "boxes", "mask": "masks"}
 
 
@@ -129,10 +130,8 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without the results."""
-        model = {"file": self.model, "sha256": self.sha256}
-        model |= {name: getattr(self.card, name) for name in ("task", "variant", "activation", "image_size_px")}
         return {
-            "model": {**model, "classes_of_model_alone": list(self.unknown_to_data)},
+            "model": model_facts(self.model, self.sha256, self.card, self.unknown_to_data),
             **self.split.to_dict(),
             "notes": list(self.notes),
             **{NAMES_OF_KINDS[kind]: one.to_dict() for kind, one in self.measured.items()},
@@ -155,6 +154,12 @@ class Evaluation:
         if self.inference.slices is not None:
             tree["slices"] = self.inference.slices.model_dump(mode="json")
         return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def model_facts(file: str, sha256: str, card: ModelCard, unknown_to_data: Sequence[str]) -> dict[str, Any]:
+    """What an evaluation says of its model, for JSON."""
+    facts = {name: getattr(card, name) for name in ("task", "variant", "activation", "image_size_px")}
+    return {"file": file, "sha256": sha256, **facts, "classes_of_model_alone": list(unknown_to_data)}
 
 
 def evaluate(
@@ -288,9 +293,9 @@ def notes_on(
     """
     return (
         *split.notes,
-        *_notes_on_classes(split, unknown_to_data),
+        *notes_on_classes(split, unknown_to_data),
         *_notes_on_tasks(cards, split),
-        *_notes_on_inference(inference),
+        *notes_on_inference(inference),
     )
 
 
@@ -304,7 +309,7 @@ def _notes_on_tasks(cards: Sequence[ModelCard], split: Split) -> list[str]:
     return []
 
 
-def _notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
+def notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]:
     """Which classes are not scored."""
     notes = []
     if split.left_out:
@@ -314,7 +319,7 @@ def _notes_on_classes(split: Split, unknown_to_data: Sequence[str]) -> list[str]
     return notes
 
 
-def _notes_on_inference(inference: Inference) -> list[str]:
+def notes_on_inference(inference: Inference) -> list[str]:
     """How images were seen, where that is not as whole ones in the model's own size."""
     notes = []
     if inference.image_size_px is not None:
@@ -331,8 +336,17 @@ def most_confident(results: Sequence[ImageResult], confidence: float) -> tuple[I
 
 
 def _detector(bundle: Bundle, how: Inference) -> Detector:
+    return on_device(lambda: measuring_detector(bundle, precision=how.precision, device=how.device), how)
+
+
+def on_device(make: Callable[[], T], how: Inference) -> T:
+    """What `make` gives, on the device that the user asked for.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
     try:
-        return measuring_detector(bundle, precision=how.precision, device=how.device)
+        return make()
     except (RuntimeError, AssertionError) as error:  # what torch raises of a device, by its kind
         if how.device is None:
             raise

@@ -89,10 +89,7 @@ def predict(
 
     def load(one: tuple[LabelledImage, Letterbox]) -> ImageInput:
         image, letterbox = one
-        small = None if slices else shrunk.read(image.key, letterbox.inner_hw)
-        if small is not None:
-            return ImageInput(letterbox, _place(small, letterbox))
-        return _input(root / image.key, letterbox, slices)
+        return load_input(root, image.key, letterbox, shrunk, slices)
 
     loaded = map_ahead(load, asked, threads, 2 * batch)
     for letterbox, chosen in batches:
@@ -120,11 +117,21 @@ def map_ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahea
             yield result
 
 
-def _input(path: Path, letterbox: Letterbox, slices: SliceConfig | None) -> ImageInput:
+def load_input(
+    root: Path, key: str, letterbox: Letterbox, shrunk: Shrunk, slices: SliceConfig | None = None
+) -> ImageInput:
+    """An image of a dataset -> the network's inputs, from its small copy where there is one and no slices are wanted.
+
+    Raises:
+        DatasetError: it cannot be decoded.
+    """
+    small = None if slices else shrunk.read(key, letterbox.inner_hw)
+    if small is not None:
+        return ImageInput(letterbox, _place(small, letterbox))
     try:
-        return prepare(path.read_bytes(), letterbox, slices)
+        return prepare((root / key).read_bytes(), letterbox, slices)
     except (OSError, Undecodable) as error:
-        raise DatasetError(f"{path}: {error}; see 'roadscan dataset check'") from None
+        raise DatasetError(f"{root / key}: {error}; see 'roadscan dataset check'") from None
 
 
 def _place(small: Pixels, letterbox: Letterbox) -> Pixels:

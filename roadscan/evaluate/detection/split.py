@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from roadscan.dataset.records import LabelledImage, Task
+from roadscan.dataset.records import LabelledImage, LabelMapFile, Task
 from roadscan.dataset.staging import dataset_digest, stage
 from roadscan.errors import DatasetError, ModelError
 
@@ -141,7 +141,19 @@ def _kept(image: LabelledImage, number: np.ndarray[tuple[int], np.dtype[np.int64
     classes = number[image.classes]
     rows = np.flatnonzero(classes >= 0)
     outlines = None if image.outlines is None else tuple(image.outlines[row] for row in rows)
-    return replace(image, classes=classes[rows], boxes_xyxy=image.boxes_xyxy[rows], outlines=outlines)
+    return replace(
+        image,
+        classes=classes[rows],
+        boxes_xyxy=image.boxes_xyxy[rows],
+        outlines=outlines,
+        label_map=None if image.label_map is None else _renumbered(image.label_map, number),
+    )
+
+
+def _renumbered(file: LabelMapFile, number: np.ndarray[tuple[int], np.dtype[np.int64]]) -> LabelMapFile:
+    """The label map with the new numbers of its classes; those without one become background."""
+    meaning = {value: int(number[old]) if old >= 0 else old for value, old in file.palette.meaning.items()}
+    return replace(file, palette=replace(file.palette, meaning=meaning))
 
 
 def _listed(names: Collection[str] | Sequence[str], most: int = 12) -> str:

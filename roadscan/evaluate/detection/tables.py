@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from roadscan.evaluate.detection.bootstrap import Delta, Interval
+from roadscan.evaluate.bootstrap import Delta, Interval
 from roadscan.evaluate.detection.compare import Comparison, Row
 from roadscan.evaluate.detection.evaluation import NAMES_OF_KINDS, Evaluation, Measured
 from roadscan.evaluate.detection.scores import MainScores
@@ -96,29 +96,31 @@ def comparison_tables(comparison: Comparison) -> list[ScoreTable]:
     for kind, rows in comparison.rows.items():
         split = comparison.split
         what = f"{NAMES_OF_KINDS[kind]}: {split.name} split, {len(split.images)} images, {split.drives} drives"
-        tables.append(ScoreTable(what, ["model", *COLUMNS.values()], [_model_row(row) for row in rows], _how(rows)))
+        tables.append(
+            ScoreTable(what, ["model", *COLUMNS.values()], [_model_row(row) for row in rows], how_to_read(rows))
+        )
         name = comparison.candidates[0].name
         tables.append(
             ScoreTable(
                 f"{NAMES_OF_KINDS[kind]}: difference to {name}, in percentage points",
                 ["model", *COLUMNS.values()],
                 [_delta_row(row) for row in rows if row.deltas],
-                f"{_how(rows, deltas=True)}; bold where all of the interval is on one side of zero",
+                f"{how_to_read(rows, deltas=True)}; bold where all of the interval is on one side of zero",
             )
         )
     return tables
 
 
 def _model_row(row: Row) -> list[Cell | str]:
-    return [row.name, *(_interval(row.intervals.metrics[name]) for name in COLUMNS)]
+    return [row.name, *(interval_cell(row.intervals.metrics[name]) for name in COLUMNS)]
 
 
 def _delta_row(row: Row) -> list[Cell | str]:
     assert row.deltas is not None
-    return [row.name, *(_delta(row.deltas.metrics[name]) for name in COLUMNS)]
+    return [row.name, *(delta_cell(row.deltas.metrics[name]) for name in COLUMNS)]
 
 
-def _how(rows: Sequence[Row], *, deltas: bool = False) -> str:
+def how_to_read(rows: Sequence[Row], *, deltas: bool = False) -> str:
     """How the numbers of a comparison are to be read."""
     first = rows[0].intervals
     parts = ["percent" if not deltas else "model minus baseline"]
@@ -137,12 +139,12 @@ def _overall(measured: Measured, title: str) -> ScoreTable:
     caption = f"percent; P, R, F1 at confidence {scores.confidence:.3f}, where F1 is greatest on these images"
     if how.drives > 1:
         caption += f"; {how.level:.0%} interval over drives ({how.resamples} resamples)"
-    return ScoreTable(title, [*COLUMNS.values()], [[_interval(how.metrics[name]) for name in COLUMNS]], caption)
+    return ScoreTable(title, [*COLUMNS.values()], [[interval_cell(how.metrics[name]) for name in COLUMNS]], caption)
 
 
 def _by_size(measured: Measured, what: str) -> ScoreTable:
     scores = measured.scores
-    row = [_percent(value) for value in (scores.map75, scores.ap_small, scores.ap_medium, scores.ap_large)]
+    row = [percent(value) for value in (scores.map75, scores.ap_small, scores.ap_medium, scores.ap_large)]
     caption = "percent; small is below 32² pixels, large above 96²"
     return ScoreTable(f"{what} by size", ["mAP75", "small mAP50-95", "medium", "large"], [row], caption)
 
@@ -155,7 +157,7 @@ def _operating_points(measured: Measured, what: str) -> ScoreTable:
         [
             f"{whence}, mean over classes",
             f"{measured.frozen.confidence:.3f}",
-            *(_percent(float(v)) for v in (frozen.mean_precision, frozen.mean_recall, frozen.f1_of_means)),
+            *(percent(float(v)) for v in (frozen.mean_precision, frozen.mean_recall, frozen.f1_of_means)),
         ]
     ]
     chosen = thresholds.overall
@@ -164,8 +166,8 @@ def _operating_points(measured: Measured, what: str) -> ScoreTable:
     label = f"for a recall of {thresholds.target:.0%}, all objects"
     if chosen.confidence is None:
         label = f"a recall of {thresholds.target:.0%} is out of reach; all detections"
-    rows.append([label, confidence, *map(_percent, (chosen.precision, chosen.recall, f1))])
-    caption = f"percent; expected calibration error of the scores {_percent(measured.calibration.error)}"
+    rows.append([label, confidence, *map(percent, (chosen.precision, chosen.recall, f1))])
+    caption = f"percent; expected calibration error of the scores {percent(measured.calibration.error)}"
     return ScoreTable(f"{what} at a confidence", ["operating point", "confidence", "P", "R", "F1"], rows, caption)
 
 
@@ -178,8 +180,8 @@ def _by_class(measured: Measured, what: str) -> ScoreTable:
             [
                 one.name,
                 str(one.instances),
-                _interval(measured.intervals.classes[one.name]),
-                *map(_percent, values),
+                interval_cell(measured.intervals.classes[one.name]),
+                *map(percent, values),
                 NOTHING if threshold is None else f"{threshold:.3f}",
             ]
         )
@@ -191,13 +193,14 @@ def _by_class(measured: Measured, what: str) -> ScoreTable:
 
 def _by_condition(measured: Measured, what: str) -> ScoreTable:
     def row(name: str, one: MainScores) -> list[Cell | str]:
-        return [name, str(one.images), str(one.instances), *(_percent(getattr(one, column)) for column in COLUMNS)]
+        return [name, str(one.images), str(one.instances), *(percent(getattr(one, column)) for column in COLUMNS)]
 
     rows = [row(name, one) for name, one in measured.scores.by_condition.items()]
     return ScoreTable(f"{what} by condition", ["condition", "images", "objects", *COLUMNS.values()], rows, "percent")
 
 
-def _interval(one: Interval) -> Cell:
+def interval_cell(one: Interval) -> Cell:
+    """A score in percent, with its interval below."""
     if math.isnan(one.value):
         return Cell(NOTHING)
     spread = "" if math.isnan(one.between_runs) else f" ± {100 * one.between_runs:.2f}"
@@ -205,7 +208,8 @@ def _interval(one: Interval) -> Cell:
     return Cell(f"{100 * one.value:.2f}{spread}", ends)
 
 
-def _delta(one: Delta) -> Cell:
+def delta_cell(one: Delta) -> Cell:
+    """A difference in percentage points, with its interval below."""
     if math.isnan(one.value):
         return Cell(NOTHING)
     spread = "" if math.isnan(one.between_runs) else f" ± {100 * one.between_runs:.2f}"
@@ -222,7 +226,8 @@ def _signed(share: float, digits: int) -> str:
     return f"{100 * share:+.{digits}f}".replace("-", "−")
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in percent, with two decimals."""
     return NOTHING if math.isnan(share) else f"{100 * share:.2f}"
 
 

@@ -26,6 +26,7 @@ from ultralytics.data.augment import (
     RandomFlip,
     RandomHSV,
     RandomPerspective,
+    SemanticFormat,
 )
 from ultralytics.data.converter import merge_multi_segment
 from ultralytics.data.dataset import YOLODataset
@@ -33,7 +34,8 @@ from ultralytics.utils.instance import Instances
 from ultralytics.utils.ops import resample_segments
 
 from roadscan.config import Config
-from roadscan.dataset.records import LabelledImage, Outline
+from roadscan.dataset.label_maps import label_map
+from roadscan.dataset.records import LabelledImage, Outline, Task
 from roadscan.dataset.shrunk import Pixels, Shrunk
 from roadscan.errors import DatasetError
 
@@ -83,7 +85,8 @@ class TrainingImages(Dataset[dict[str, Any]]):
     Args:
         root: folder that the images' keys are below.
         images: the split.
-        task: segment adds masks.
+        task: segment adds masks, semantic the class of every pixel.
+        n_classes: of the dataset, for semantic alone.
         config: the augmentations.
         image_size_px: longer side to which images are scaled.
         input_hw: of the network's input; multiples of 32.
@@ -101,7 +104,8 @@ class TrainingImages(Dataset[dict[str, Any]]):
         root: Path,
         images: Sequence[LabelledImage],
         *,
-        task: str,
+        task: Task,
+        n_classes: int = 0,
         config: AugmentConfig,
         image_size_px: int,
         input_hw: tuple[int, int],
@@ -110,7 +114,7 @@ class TrainingImages(Dataset[dict[str, Any]]):
         shrunk: Shrunk | None = None,
     ) -> None:
         self._root, self._images, self._seed, self._shrunk = root, images, seed, shrunk or Shrunk()
-        self._segment, self._size = task == "segment", image_size_px
+        self._task, self._n_classes, self._size = task, n_classes, image_size_px
         self._mosaic_epochs = mosaic_epochs
         closed = config.model_copy(update={"mosaic": 0.0, "mixup": 0.0, "copy_paste": 0.0})
         self._mixing, self._closed = (self._transforms(c, input_hw) for c in (config, closed))
@@ -119,7 +123,12 @@ class TrainingImages(Dataset[dict[str, Any]]):
         return len(self._images)
 
     def __getitem__(self, item: Item) -> dict[str, Any]:
-        """img (3, h, w) uint8 RGB, cls (n, 1), bboxes (n, 4) xywh in 0..1, batch_idx (n,), in segmentation masks."""
+        """An image and what is learnt of it.
+
+        Returns:
+            img (3, h, w) uint8 RGB; cls (n, 1), bboxes (n, 4) xywh in 0..1, batch_idx (n,), and of segment masks; of
+            semantic nothing but semantic_mask (h, w) uint8, whose pixels are void where the image does not reach.
+        """
         state = random.getstate(), np.random.get_state()
         key = np.random.SeedSequence((self._seed, item.epoch, item.place)).generate_state(2)
         random.seed(int(key[0])), np.random.seed(int(key[1]))
@@ -128,6 +137,8 @@ class TrainingImages(Dataset[dict[str, Any]]):
             made = transforms(self.get_image_and_label(item.image))
         finally:
             random.setstate(state[0]), np.random.set_state(state[1])
+        if self._task == "semantic":
+            return {"img": made["img"], "semantic_mask": made["semantic_mask"].to(torch.uint8)}
         return {name: made[name] for name in ("img", "cls", "bboxes", "batch_idx", "masks") if name in made}
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
@@ -138,7 +149,7 @@ class TrainingImages(Dataset[dict[str, Any]]):
         if pixels is None:
             pixels = self._decode(image.key)
         size = np.array([image.width_px, image.height_px], np.float32)
-        return {
+        labels = {
             "im_file": image.key,
             "img": pixels,
             "ori_shape": image_hw,
@@ -148,6 +159,9 @@ class TrainingImages(Dataset[dict[str, Any]]):
                 image.boxes_xyxy / np.tile(size, 2), self._segments(image, size), bbox_format="xyxy", normalized=True
             ),
         }
+        if self._task == "semantic":
+            labels["semantic_mask"] = label_map(image, self._root, self._n_classes, pixels.shape[:2])
+        return labels
 
     def _decode(self, key: str) -> Pixels:
         """The original, scaled."""
@@ -161,7 +175,7 @@ class TrainingImages(Dataset[dict[str, Any]]):
 
     def _segments(self, image: LabelledImage, size: Outline) -> Outline:
         """(n, OUTLINE_POINTS, 2) in 0..1; an object's polygons are joined by a seam."""
-        if not self._segment or not image.outlines:
+        if self._task != "segment" or not image.outlines:
             return np.zeros((0, OUTLINE_POINTS, 2), np.float32)
         joined = [
             np.concatenate(merge_multi_segment(list(parts))) if len(parts) > 1 else parts[0] for parts in image.outlines
@@ -192,12 +206,17 @@ class TrainingImages(Dataset[dict[str, Any]]):
                 RandomHSV(hgain=config.hsv_h, sgain=config.hsv_s, vgain=config.hsv_v),
                 RandomFlip(direction="vertical", p=config.flipud),
                 RandomFlip(direction="horizontal", p=config.fliplr),
-                Format(return_mask=self._segment, mask_ratio=MASK_RATIO),
+                SemanticFormat()
+                if self._task == "semantic"
+                else Format(return_mask=self._task == "segment", mask_ratio=MASK_RATIO),
             ]
         )
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """One batch: img (b, 3, h, w) uint8, and the objects of all images with the image's number in `batch_idx`."""
+    """One batch: img (b, 3, h, w) uint8, and the objects of all images with the image's number in `batch_idx`.
+
+    Of semantic: img, and semantic_mask (b, h, w) uint8.
+    """
     batch: dict[str, torch.Tensor] = YOLODataset.collate_fn(list(items))
     return batch

@@ -18,11 +18,14 @@ from ultralytics.utils.loss import BboxLoss, v8DetectionLoss, v8SegmentationLoss
 from ultralytics.utils.ops import crop_mask
 
 from roadscan.model.losses import Alpha, LossConfig
+from roadscan.model.yolo.semantic import SemanticCriterion, SemanticHead
 
 Items = dict[str, torch.Tensor]
 
 
-def criterion(network: torch.nn.Module, classes: tuple[str, ...], config: LossConfig) -> DetectionCriterion:
+def criterion(
+    network: torch.nn.Module, classes: tuple[str, ...], config: LossConfig
+) -> DetectionCriterion | SemanticCriterion:
     """The loss of a network in training.
 
     Args:
@@ -34,6 +37,8 @@ def criterion(network: torch.nn.Module, classes: tuple[str, ...], config: LossCo
         A callable of (the network's training output, batch) that gives the loss of each part times the number of
         images, to be summed and minimised, and each part's mean for display.
     """
+    if isinstance(network.model[-1], SemanticHead):  # type: ignore[index]
+        return SemanticCriterion(classes, config)
     network.args = SimpleNamespace(  # type: ignore[assignment]  # where ultralytics looks for them
         box=config.box_gain, cls=config.cls_gain, dfl=config.dfl_gain, overlap_mask=True
     )

@@ -15,8 +15,10 @@ from roadscan.model.unfold import is_folded, unfold_batchnorm
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-from ultralytics.nn.modules import Conv
+from ultralytics.nn.modules import Conv, ConvTranspose
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint
+
+from roadscan.model.yolo.semantic import SemanticHead, with_semantic_head
 
 STRIDE_PX = 32  # of YOLOv8's coarsest feature map: input sides are multiples of it
 
@@ -25,16 +27,18 @@ def build(task: Task, variant: Variant, n_classes: int, activation: Activation =
     """A YOLOv8 network with fresh weights.
 
     Args:
-        task: detect or segment.
+        task: detect, segment, or semantic.
         variant: n, s, m, l or x.
-        n_classes: size of the classification output.
+        n_classes: size of the classification output; of semantic without the background.
         activation: after every convolution; leaky_relu with a slope of 0.1 below zero.
     """
     kind, suffix = (SegmentationModel, "-seg") if task == "segment" else (DetectionModel, "")
     network: torch.nn.Module = kind(f"yolov8{variant}{suffix}.yaml", nc=n_classes, verbose=False)
+    if task == "semantic":
+        with_semantic_head(network, n_classes)
     if activation == "leaky_relu":
         for module in network.modules():
-            if isinstance(module, Conv) and isinstance(module.act, torch.nn.SiLU):
+            if isinstance(module, Conv | ConvTranspose) and isinstance(module.act, torch.nn.SiLU):
                 module.act = torch.nn.LeakyReLU(0.1, inplace=True)
     return network
 
@@ -106,8 +110,9 @@ def keeps_class_head(network: torch.nn.Module, initial: StateDict) -> bool:
 
 
 def _class_biases(network: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The biases of the class scores, one tensor a feature map, by name."""
-    last = [layers[-1].bias for layers in network.model[-1].cv3]  # type: ignore[index, union-attr]
+    """The biases of the class scores, one tensor a feature map, by name; of a semantic head the only one."""
+    head: Any = network.model[-1]  # type: ignore[index]
+    last = [head.logits.bias] if isinstance(head, SemanticHead) else [layers[-1].bias for layers in head.cv3]
     return {name: one for name, one in network.named_parameters() if any(one is bias for bias in last)}
 
 

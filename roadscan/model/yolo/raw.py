@@ -20,8 +20,10 @@ class RawNetwork(torch.nn.Module):
         super().__init__()
         card = bundle.card
         self.network = restore(card.task, card.variant, len(card.classes), bundle.weights, card.activation)
-        head: Any = self.network.model[-1]  # type: ignore[index]
-        head._inference = _raw_boxes
+        self._semantic = card.task == "semantic"
+        if not self._semantic:
+            head: Any = self.network.model[-1]  # type: ignore[index]
+            head._inference = _raw_boxes
         self.eval()
 
     def forward(self, images_bhwc: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -32,10 +34,13 @@ class RawNetwork(torch.nn.Module):
 
         Returns:
             (b, 64 + classes + coefficients, anchors) float32; and of a segmentation model the prototypes
-            (b, 32, h / 4, w / 4) float32.
+            (b, 32, h / 4, w / 4) float32. Of a semantic model class logits with the background's, (b, classes + 1,
+            h, w) float32.
         """
         dtype = next(self.network.parameters()).dtype
         pixels = (images_bhwc.permute(0, 3, 1, 2).flip(1).to(torch.float32) / 255).to(dtype)
+        if self._semantic:
+            return (self.network(pixels)["logits"].float(),)
         raw = cast("dict[str, torch.Tensor]", self.network(pixels)[1])
         parts = [raw[name] for name in ("boxes", "scores", "mask_coefficient") if name in raw]
         head = torch.cat(parts, 1).float()

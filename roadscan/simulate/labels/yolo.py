@@ -12,7 +12,7 @@ import numpy as np
 
 from roadscan.simulate.labels.policy import Label
 
-Task = Literal["detect", "segment"]
+Task = Literal["detect", "segment", "semantic"]
 
 
 def label_lines(
@@ -26,7 +26,7 @@ def label_lines(
 
     Args:
         labels: of the frame.
-        outlines: for task segment, the polygon of each label in pixels.
+        outlines: but for task detect, the polygon of each label in pixels.
         names: the data set's classes; labels of others are left out.
         size_wh: width and height of the image in pixels.
         task: boxes or outlines.
