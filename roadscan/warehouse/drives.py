@@ -23,6 +23,7 @@ from roadscan.warehouse.warehouse import SURVEYED, Warehouse
 
 FILE_BYTES = 128 << 20  # about: what lies in one file
 SMALL_BYTES = 8 << 20  # a smaller file is written again with new rows of its date
+RUNS_BYTES = 6 << 20  # and one of `runs` with those of any: a night's memory, against files that a query looks at
 CELL_DEG = 0.1  # rows of one place lie together
 UNDATED = "unknown"
 
@@ -128,11 +129,10 @@ def _runs(
 ) -> tuple[list[DataFile], list[DataFile]]:
     """What is added to `runs` and what removed, to have rows of these drives: few files, however many releases."""
     rows = pa.Table.from_pylist([{**drive.run, **extent(drive.files)} for drive in drives], RUNS)
-    old = {file.path: file for file in warehouse.files(release, "runs") if file.bytes < SMALL_BYTES}
+    old = {file.path: file for file in warehouse.files(release, "runs") if file.bytes < RUNS_BYTES}
     for drive_id in again:  # ids of other drives may lie between a file's least and greatest, in every file
         old |= {file.path: file for file in warehouse.files(release, "runs", drive_id=drive_id)}
-    kept = _without(warehouse.read_files(old.values(), "runs"), again)
-    return [warehouse.write("runs", pa.concat_tables([kept, rows.cast(kept.schema)]))], list(old.values())
+    return [warehouse.rewrite("runs", old.values(), lambda kept: _without(kept, again), rows)], list(old.values())
 
 
 def _without(rows: pa.Table, drive_ids: Sequence[str]) -> pa.Table:

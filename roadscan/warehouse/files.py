@@ -6,7 +6,7 @@ import io
 import json
 import math
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from roadscan.errors import StorageError
 from roadscan.schemas import TABLES
 from roadscan.storage import Store, arrow_file, sha256_hex
 
+PART_ROWS = 8192  # as many are held at a time where a file is written again
 ROW_GROUP = 131_072  # rows: a query about one section reads the few groups in which it lies, not the whole file
 LOOKED_UP = ("asset_id", "alias_id")  # columns whose Bloom filters tell which row groups an id may be in
 #: Columns that queries are narrowed by, where a table has them: a file's least and greatest value stand in the log.
@@ -78,18 +79,28 @@ def encode(table: str, rows: pa.Table) -> tuple[bytes, pa.Table]:
     metadata = {**(rows.schema.metadata or {}), **schema.metadata}
     cast = rows.select(schema.names).cast(schema).replace_schema_metadata(metadata)
     buffer = io.BytesIO()
-    words = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers hardly repeat
-    looked_up = {name: {"ndv": max(1, min(cast.num_rows, ROW_GROUP))} for name in LOOKED_UP if name in schema.names}
-    pq.write_table(
-        cast.cast(_stored(cast.schema)),
-        buffer,
-        compression="zstd",
-        row_group_size=ROW_GROUP,
-        use_dictionary=words,
-        bloom_filter_options=looked_up,
-        write_page_checksum=True,
-    )
+    stored = cast.cast(_stored(cast.schema))
+    pq.write_table(stored, buffer, row_group_size=ROW_GROUP, **_settings(schema, cast.num_rows))
     return buffer.getvalue(), cast
+
+
+def encode_parts(table: str, parts: Iterable[pa.Table]) -> tuple[bytes, pa.Table]:
+    """Tables one after the other -> the bytes of one Parquet file, and of its rows the columns in `NARROWED`.
+
+    Its row groups have `PART_ROWS` each, so that it is written again a part at a time, too.
+
+    Args:
+        table: name in `TABLES`; the rows are cast to its schema.
+        parts: any order of columns.
+    """
+    schema = TABLES[table]
+    buffer, stored, names = io.BytesIO(), _stored(schema), [name for name in NARROWED if name in schema.names]
+    told = [schema.empty_table().select(names)]
+    with pq.ParquetWriter(buffer, stored, **_settings(schema, ROW_GROUP)) as writer:
+        for part in _regrouped(part.select(schema.names).cast(schema) for part in parts):
+            writer.write_table(part.cast(stored))
+            told.append(part.select(names))
+    return buffer.getvalue(), pa.concat_tables(told)
 
 
 def data_file(table: str, start: str, data: bytes, rows: pa.Table) -> DataFile:
@@ -144,6 +155,18 @@ def read_verified(store: Store, file: DataFile, schema: pa.Schema) -> pa.Table:
     return rows
 
 
+def read_parts(store: Store, file: DataFile, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of a file as `read_verified` gives them, a row group at a time.
+
+    Raises:
+        StorageError: its content is not what its name says; before any row.
+    """
+    parquet = pq.ParquetFile(arrow_file(verified(store, file)))
+    names = [name for name in schema.names if name in parquet.schema_arrow.names]
+    for group in range(parquet.num_row_groups):
+        yield conform(parquet.read_row_group(group, columns=names), schema)
+
+
 def verified(store: Store, file: DataFile) -> bytes:
     """The bytes of a file.
 
@@ -172,6 +195,32 @@ def schema_of(table: str, columns: Sequence[str] | None) -> pa.Schema:
     """A table's schema, of some columns where given."""
     schema = TABLES[table]
     return schema if columns is None else pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
+
+
+def _regrouped(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, `PART_ROWS` at a time."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= PART_ROWS:
+            rows = pa.concat_tables(waiting)
+            whole = len(rows) - len(rows) % PART_ROWS
+            yield from (rows.slice(start, PART_ROWS) for start in range(0, whole, PART_ROWS))
+            waiting = [rows.slice(whole)]
+    if sum(map(len, waiting)):
+        yield pa.concat_tables(waiting)
+
+
+def _settings(schema: pa.Schema, rows: int) -> dict[str, Any]:
+    """How a table's files are written."""
+    words = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers hardly repeat
+    looked_up = {name: {"ndv": max(1, min(rows, ROW_GROUP))} for name in LOOKED_UP if name in schema.names}
+    return {
+        "compression": "zstd",
+        "use_dictionary": words,
+        "bloom_filter_options": looked_up,
+        "write_page_checksum": True,
+    }
 
 
 def _stored(schema: pa.Schema) -> pa.Schema:

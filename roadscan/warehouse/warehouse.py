@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,17 @@ from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store, rea
 from roadscan.warehouse import release as releases
 from roadscan.warehouse.cache import local_copies
 from roadscan.warehouse.extents import DriveExtents, overlapping
-from roadscan.warehouse.files import DataFile, conform, data_file, encode, read_verified, schema_of, verified
+from roadscan.warehouse.files import (
+    DataFile,
+    conform,
+    data_file,
+    encode,
+    encode_parts,
+    read_parts,
+    read_verified,
+    schema_of,
+    verified,
+)
 from roadscan.warehouse.latest import bring_latest
 from roadscan.warehouse.log import TableLog, no_files, to_data_files
 from roadscan.warehouse.release import Change, Entry, Release
@@ -249,6 +260,22 @@ class Warehouse:
         """
         return self._write(table, rows, "/".join(filter(None, (table, folder, table.replace("_", "-")))))
 
+    def rewrite(
+        self, table: str, files: Iterable[DataFile], keep: Callable[[pa.Table], pa.Table], more: pa.Table
+    ) -> DataFile:
+        """Write one data file, as `write` does, of rows of others and of new ones; few rows are held at a time.
+
+        Args:
+            table: as of `write`.
+            files: whose rows are written again, verified …
+            keep: … as far as this keeps them.
+            more: rows that follow.
+        """
+        schema = TABLES[table]
+        older = (keep(part) for file in files for part in read_parts(self.store, file, schema))
+        data, rows = encode_parts(table, chain(older, [more]))
+        return self._save(table, data, rows, f"{table}/{table.replace('_', '-')}")
+
     def stage(self, table: str, rows: pa.Table, key: str) -> DataFile:
         """Write rows that are not published as they are; `roadscan.warehouse.drives` puts them together.
 
@@ -337,7 +364,10 @@ class Warehouse:
 
     def _write(self, table: str, rows: pa.Table, start: str) -> DataFile:
         data, cast = encode(table, rows)
-        file = data_file(table, start, data, cast)
+        return self._save(table, data, cast, start)
+
+    def _save(self, table: str, data: bytes, rows: pa.Table, start: str) -> DataFile:
+        file = data_file(table, start, data, rows)
         self.store.write(file.path, data)
         pa.default_memory_pool().release_unused()  # as `read_verified` does
         LOG.debug("%s: wrote %d rows", self.store.uri_of(file.path), file.rows)

@@ -18,7 +18,7 @@ from roadscan.schemas import RUNS, TABLES
 from roadscan.storage import sha256_hex
 from roadscan.warehouse import DataFile, Release, Warehouse
 from roadscan.warehouse import release as releases
-from roadscan.warehouse.drives import SMALL_BYTES, StagedDrive
+from roadscan.warehouse.drives import RUNS_BYTES, StagedDrive
 from roadscan.warehouse.files import data_file, encode, statistics
 from roadscan.warehouse.warehouse import POINTER
 
@@ -107,9 +107,9 @@ def write_years(uri: str, count: int, cars: int = CARS) -> Release:
     for number, night in enumerate(nights(count, cars), 1):
         open_runs.append(night.runs())
         rows = pa.concat_tables(open_runs)
-        full = rows.num_rows * _bytes_a_run(warehouse) > SMALL_BYTES
+        full = rows.num_rows * _bytes_a_run(warehouse) > RUNS_BYTES
         runs = warehouse.write("runs", rows) if full or number == count else _entry(rows, number)
-        full = full and runs.bytes >= SMALL_BYTES
+        full = full and runs.bytes >= RUNS_BYTES
         new = releases.successor(release, entry, night.begin + NIGHT)
         tables = dict(release.tables)
         for table, add, remove in [
