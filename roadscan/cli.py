@@ -55,7 +55,7 @@ if TYPE_CHECKING:  # what imports PyTorch is imported by the commands that need 
     from roadscan.evaluate.detection.tables import ScoreTable
     from roadscan.evaluate.semantic.compare import PixelComparison
 
-    Compared: TypeAlias = tuple[Comparison | PixelComparison, list[ScoreTable], Callable[[], dict[str, bytes]]]
+    ComparedModels: TypeAlias = tuple[Comparison | PixelComparison, list[ScoreTable], Callable[[], dict[str, bytes]]]
 
 app = typer.Typer(
     help="Survey drives in, a register of road assets out.",
@@ -720,7 +720,7 @@ def compare(
     return 0
 
 
-def _compare_objects(candidates: Sequence[Candidate], data: str, options: dict[str, Any]) -> Compared:
+def _compare_objects(candidates: Sequence[Candidate], data: str, options: dict[str, Any]) -> ComparedModels:
     from roadscan.evaluate.detection.compare import compare as run_comparison
     from roadscan.evaluate.detection.tables import comparison_tables
     from roadscan.report.evaluation import comparison_pictures
@@ -729,7 +729,7 @@ def _compare_objects(candidates: Sequence[Candidate], data: str, options: dict[s
     return made, comparison_tables(made), lambda: comparison_pictures(made)
 
 
-def _compare_pixels(candidates: Sequence[Candidate], data: str, options: dict[str, Any]) -> Compared:
+def _compare_pixels(candidates: Sequence[Candidate], data: str, options: dict[str, Any]) -> ComparedModels:
     from roadscan.evaluate.semantic.compare import compare as run_comparison
     from roadscan.evaluate.semantic.tables import comparison_tables
     from roadscan.report.pixels import comparison_pictures

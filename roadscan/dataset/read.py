@@ -108,7 +108,7 @@ def _of_yaml(files: Files, key: str, data: bytes) -> Draft:
         raise DatasetError(f"{where}: expected a mapping, got {'nothing' if tree is None else type(tree).__name__}")
     if tree and tree.keys() <= Settings.model_fields.keys() and tree.get("format") != "yolo":
         return _of_layout(files, files.store.uri, read_settings(tree, where))
-    if "label_maps" in tree:
+    if "label_maps" in tree or "masks_dir" in tree:
         return read_label_maps(files, key, tree, read_settings(tree, where))
     of_files = any(isinstance(entry, dict) and "annotations" in entry for entry in tree.values())
     if tree.get("format") in (None, "yolo") and not of_files:

@@ -74,6 +74,11 @@ def check_semantic_loss(config: LossConfig, classes: tuple[str, ...]) -> None:
             "loss.kind: got varifocal, whose weights are of negatives, and a pixel has none in a softmax; expected gfl "
             "or bce"
         )
+    if config.alpha == "effective_number":
+        raise ConfigError(
+            "loss.alpha: got effective_number, which is of objects: of thousands of pixels all classes have the same; "
+            "expected from_frequency, or one value or one a class"
+        )
     if not isinstance(config.alpha, str):
         config.alpha_of((*classes, BACKGROUND))
 

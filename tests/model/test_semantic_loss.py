@@ -116,6 +116,7 @@ def test_alpha_is_of_each_class_and_the_background() -> None:
         ({"cls_gain": 2}, r"loss\.cls_gain: got 2"),
         ({"scale_gain": True, "gamma": 2}, r"loss\.scale_gain: got True"),
         ({"kind": "varifocal", "alpha": 0.5}, r"loss\.kind: got varifocal"),
+        ({"alpha": "effective_number"}, r"loss\.alpha: got effective_number, which is of objects"),
         ({"alpha": {"sign": 0.5, "pole": 0.5}}, r"loss\.alpha: .* \(missing: background\)"),
     ],
 )

@@ -6,9 +6,11 @@
 
 A value may mean a class, ``background`` (what no class covers) or ``void`` (neither learnt nor scored); ``classes`` of
 the YAML file may map classes to these, too. Cityscapes, CamVid and the like are described so; Mapillary Vistas has a
-JSON file of its own, in which the number of a pixel is the place of its class, and what is not evaluated is void.
+JSON file of its own, in which the number of a pixel is the place of its class, and what is not evaluated is void. The
+YAML files of Ultralytics' semantic datasets are read as well (``masks_dir``, ``label_mapping``).
 
-Source: https://www.mapillary.com/dataset/vistas (config.json: labels with name, evaluate, color).
+Source: https://www.mapillary.com/dataset/vistas (config.json: labels with name, evaluate, color);
+https://docs.ultralytics.com/datasets/semantic (masks_dir, label_mapping, 255 for pixels that are ignored).
 """
 
 from __future__ import annotations
@@ -24,13 +26,15 @@ from roadscan.dataset.assemble import Labelling, new_names, origins_of
 from roadscan.dataset.description import LabelMapsConfig, Settings, read_label_maps_config
 from roadscan.dataset.draft import Draft, DraftImage, Problem, check_names
 from roadscan.dataset.files import Files
-from roadscan.dataset.formats.yolo import split_entries
+from roadscan.dataset.formats.yolo import names_of, split_entries
 from roadscan.dataset.formats.yolo_images import SplitImages
-from roadscan.dataset.label_maps import BACKGROUND, VOID, check_pixel_classes
+from roadscan.dataset.label_maps import BACKGROUND, VOID, VOID_VALUE, check_pixel_classes
+from roadscan.dataset.labels import whole
 from roadscan.dataset.records import BACKGROUND_PIXELS, VOID_PIXELS, LabelMapFile, Palette
 from roadscan.errors import DatasetError
 
 CHANNELS = 3
+IGNORED = "ignore_label"  # Ultralytics' word for void
 
 
 def read_label_maps(files: Files, yaml_key: str, tree: dict[str, Any], settings: Settings) -> Draft:
@@ -46,7 +50,7 @@ def read_label_maps(files: Files, yaml_key: str, tree: dict[str, Any], settings:
         DatasetError: the YAML file is wrong. What is wrong with images and label maps is collected.
     """
     where = files.store.uri_of(yaml_key)
-    config = read_label_maps_config(tree, where)
+    config = read_label_maps_config(tree if "label_maps" in tree else _of_ultralytics(tree, where), where)
     if settings.task not in (None, "semantic"):
         raise DatasetError(f"{where}: task: got {settings.task}, and label maps have no objects; expected semantic")
     table = _table(files, config, where)
@@ -70,6 +74,22 @@ def read_label_maps(files: Files, yaml_key: str, tree: dict[str, Any], settings:
                 DraftImage(key, None, (), np.zeros((0, 4)), (), drive_id, condition, LabelMapFile(map_key, palette))
             )
     return Draft(files, "semantic", names, splits, found.errors, found.warnings)
+
+
+def _of_ultralytics(tree: dict[str, Any], where: str) -> dict[str, Any]:
+    """An Ultralytics YAML file -> the entry that means the same here."""
+    names = names_of(tree, where)
+    mapping = tree.get("label_mapping") or {str(number): str(number) for number in range(len(names))}
+    numbers: dict[str, list[str]] = {}
+    for source, target in mapping.items():
+        index = whole(target)
+        if target != IGNORED and (index is None or not 0 <= index < len(names)):
+            raise DatasetError(f"{where}: label_mapping: {source} is {target!r}; expected a class's index or {IGNORED}")
+        if not source.startswith("-"):  # as Cityscapes' -1, which no image file holds
+            numbers.setdefault(VOID if index is None else names[index], []).append(source)
+    if str(VOID_VALUE) not in mapping:
+        numbers.setdefault(VOID, []).append(str(VOID_VALUE))
+    return {"label_maps": {"path": {"images/": f"{tree['masks_dir']}/"}, "numbers": numbers}}
 
 
 def _map_key(image_key: str, config: LabelMapsConfig) -> str:

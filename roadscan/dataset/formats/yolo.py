@@ -45,7 +45,7 @@ def read_yolo(files: Files, yaml_key: str, tree: dict[str, Any], prefix: str | N
         DatasetError: the YAML file is wrong. What is wrong with labels and images is collected.
     """
     where = files.store.uri_of(yaml_key)
-    found = Labelling(where, names=_names(tree, where))
+    found = Labelling(where, names=names_of(tree, where))
     images = SplitImages(files, tree, prefix, where, found)
     keys = {}
     for split, entries in split_entries(tree, where).items():
@@ -80,7 +80,12 @@ def label_key(image_key: str) -> str:
     return f"{folder}{name.rpartition('.')[0]}.txt".lstrip("/")
 
 
-def _names(tree: dict[str, Any], where: str) -> tuple[str, ...]:
+def names_of(tree: dict[str, Any], where: str) -> tuple[str, ...]:
+    """The class names of a YAML file, by index.
+
+    Raises:
+        DatasetError: they are none, or not as many as it says.
+    """
     names, count = tree.get("names"), tree.get("nc")
     if isinstance(names, dict):
         numbers = {whole(index): name for index, name in names.items()}
@@ -97,7 +102,11 @@ def _names(tree: dict[str, Any], where: str) -> tuple[str, ...]:
 
 
 def split_entries(tree: dict[str, Any], where: str) -> dict[str, list[str]]:
-    """Folders or lists of images by split, as written."""
+    """Folders or lists of images by split, as written.
+
+    Raises:
+        DatasetError: a split is something else, or there is none.
+    """
     found = {}
     for split in SPLITS:
         spellings = VAL if split == "val" else (split,)

@@ -29,7 +29,7 @@ from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.operating_point import best_point
 from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.results import ImageResult
-from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
+from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_objects
 from roadscan.model.bundle import ModelCard, load
 from roadscan.progress import OnCount, OnProgress, counter, silent
 
@@ -154,7 +154,7 @@ def compare(
         ModelError: a model cannot be read, or has no class in common with the dataset.
     """
     cards, digests = read_cards(candidates)
-    images = open_split(data_uri, split, cache_dir)
+    images = open_objects(data_uri, split, cache_dir)
     unknown = unknown_to(cards.values(), images.names)
     for file, card in cards.items():
         images = images.of_classes(card.classes, whose=file)

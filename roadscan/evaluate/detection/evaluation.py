@@ -19,7 +19,7 @@ from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.predict import measuring_detector, predict
 from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.detection.scores import Scores, score
-from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
+from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_objects
 from roadscan.evaluate.detection.thresholds import Calibration, RecallThresholds, calibration, thresholds_for_recall
 from roadscan.evaluate.jsonable import jsonable
 from roadscan.model.bundle import Bundle, ModelCard, load
@@ -195,7 +195,7 @@ def evaluate(
     if not 0 < recall_target <= 1:
         raise ConfigError(f"recall: got {recall_target:g}; expected a share above 0 and up to 1, such as 0.9")
     bundle = load(model_uri)
-    images = open_split(data_uri, split, cache_dir)
+    images = open_objects(data_uri, split, cache_dir)
     unknown = tuple(name for name in bundle.card.classes if name not in images.names)
     images = images.of_classes(bundle.card.classes, whose=model_uri)
     results = find(bundle, images, inference, counter(on_progress, "evaluate", "images"))
@@ -276,7 +276,7 @@ def frozen_confidence(card: ModelCard, kind: Kind) -> Frozen:
 
 def kinds_of(cards: Sequence[ModelCard], split: Split) -> tuple[Kind, ...]:
     """Boxes, and masks where all models and the dataset have them."""
-    with_masks = split.task == "segment" and all(card.task == "segment" for card in cards)
+    with_masks = split.task != "detect" and all(card.task == "segment" for card in cards)
     return ("box", "mask") if with_masks else ("box",)
 
 
@@ -302,7 +302,7 @@ def notes_on(
 def _notes_on_tasks(cards: Sequence[ModelCard], split: Split) -> list[str]:
     """Why masks are not scored, where there are some."""
     tasks = {card.task for card in cards}
-    if split.task == "segment" and "detect" in tasks:
+    if split.task != "detect" and "detect" in tasks:
         return ["a model is for task detect and draws no masks, so boxes alone are scored"]
     if split.task == "detect" and "segment" in tasks:
         return ["the dataset is of boxes, so the models' masks are not scored"]

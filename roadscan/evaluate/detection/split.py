@@ -123,6 +123,20 @@ def open_split(uri: str, name: str = "test", cache_dir: Path = CACHE_DIR) -> Spl
     return replace(split, notes=(*split.notes, *_notes_on_drives(split)))
 
 
+def open_objects(uri: str, name: str = "test", cache_dir: Path = CACHE_DIR) -> Split:
+    """As `open_split`, for models that find objects.
+
+    Raises:
+        DatasetError: as `open_split`, or the dataset is of label maps.
+    """
+    split = open_split(uri, name, cache_dir)
+    if any(image.label_map is not None for image in split.images):
+        raise DatasetError(
+            f"{uri}: its label maps have no objects; a model for detect or segment needs boxes or outlines"
+        )
+    return split
+
+
 def _notes_on_drives(split: Split) -> list[str]:
     notes = []
     if split.loose == len(split.images):

@@ -85,7 +85,8 @@ class TrainingImages(Dataset[dict[str, Any]]):
     Args:
         root: folder that the images' keys are below.
         images: the split.
-        task: segment adds masks, semantic the class of every pixel.
+        task: segment adds masks; semantic has the class of every pixel instead of objects, and of two images that are
+            blended (mixup) those of the one that is seen more.
         n_classes: of the dataset, for semantic alone.
         config: the augmentations.
         image_size_px: longer side to which images are scaled.

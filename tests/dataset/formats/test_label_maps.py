@@ -122,6 +122,28 @@ def test_vistas_own_description(tmp_path: Path) -> None:
     assert drawn(uri) == (("construction--flat--road", "sign"), [0, 1, 2, VOID_VALUE])
 
 
+def test_the_yaml_of_ultralytics_semantic_datasets(tmp_path: Path) -> None:
+    images = {f"masks/{split}/a.png": f"images/{split}/a.jpg" for split in ("train", "val")}
+    maps = {key: png(columns(7, 20, 255, 4)) for key in images}
+    described = {
+        "train": "images/train", "val": "images/val", "masks_dir": "masks", "names": {0: "road", 1: "sign"},
+        "label_mapping": {-1: "ignore_label", 4: "ignore_label", 7: 0, 20: 1},
+    }  # fmt: skip
+    uri = write(tmp_path, maps, images, {}, **described)
+    tree = yaml.safe_load((tmp_path / "data.yaml").read_text())
+    del tree["label_maps"]
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(tree))
+    assert drawn(uri) == (("road", "sign"), [0, 1, VOID_VALUE, VOID_VALUE])
+    tree["label_mapping"][20] = 2
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(DatasetError, match="label_mapping: 20 is '2'; expected a class's index or ignore_label"):
+        read_dataset(uri)
+    del tree["label_mapping"]
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(DatasetError, match="pixels are 7, which"):  # numbers are indices of classes, then
+        drawn(uri)
+
+
 def test_a_check_looks_at_every_label_map(tmp_path: Path) -> None:
     uri = cityscapes(tmp_path)
     report = check_dataset(uri)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from support import labelled
 from support.commands import Command
 from ultralytics.utils.metrics import SemanticMetrics
@@ -19,9 +20,11 @@ from roadscan.dataset.read import read_dataset
 from roadscan.errors import ConfigError, DatasetError, ModelError
 from roadscan.evaluate.detection.compare import read_candidates
 from roadscan.evaluate.detection.evaluation import Inference
+from roadscan.evaluate.detection.evaluation import evaluate as evaluate_objects
 from roadscan.evaluate.semantic.compare import compare
 from roadscan.evaluate.semantic.evaluation import evaluate
-from roadscan.model.bundle import load, save
+from roadscan.model import yolo
+from roadscan.model.bundle import ModelCard, load, save
 from roadscan.model.segmenter import Segmenter
 from roadscan.model.slices import SliceConfig
 
@@ -111,3 +114,18 @@ def test_the_command_compares_seeds_of_models(shapes: Path, models: list[str], t
     own = tree["pixels"]["a"]["metrics"]["miou"]["value"], tree["pixels"]["b"]["metrics"]["miou"]["value"]
     assert tree["pixels"]["b"]["to_baseline"]["metrics"]["miou"]["value"] == pytest.approx(own[1] - own[0])
     assert (tmp_path / "out" / "samples.png").exists()
+
+
+def test_what_finds_objects_is_scored_on_outlines_and_not_on_label_maps(shapes: Path, tmp_path: Path) -> None:
+    card = ModelCard(task="segment", variant="n", classes=labelled.NAMES, image_size_px=160)
+    save(tmp_path / "segment.zip", card, yolo.build("segment", "n", 3).state_dict())
+    assert evaluate_objects(str(tmp_path / "segment.zip"), str(shapes), resamples=20).measured.keys() == {"box", "mask"}
+    maps = tmp_path / "maps"
+    for split in ("train", "val", "test"):
+        for folder, mode in (("images", "RGB"), ("labels", "L")):
+            (maps / folder / split).mkdir(parents=True)
+            Image.new(mode, (64, 64)).save(maps / folder / split / f"{split}.png")
+    tree = {"test": "images/test", "label_maps": {"numbers": {"square": 0}}}
+    (maps / "data.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(DatasetError, match="its label maps have no objects"):
+        evaluate_objects(str(tmp_path / "segment.zip"), str(maps))
