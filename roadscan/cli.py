@@ -24,6 +24,7 @@ from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
 from roadscan.logs import set_up_logging
 from roadscan.manual.jobs import JobName
+from roadscan.model.formats import Format
 from roadscan.storage import open_file, open_store
 from roadscan.terminal import (
     console,
@@ -835,6 +836,31 @@ def calibrate_model(
     calibration = calibration_from_folder(bundle, images)
     digest = save(out, bundle.card, bundle.weights, calibration)
     print_facts({"model": str(out), "calibration images": len(calibration), "sha256": digest})
+    return 0
+
+
+@model_app.command("export")
+def export_a_model(
+    model: Annotated[str, typer.Argument(help="Model file, or demo.")],
+    to: Annotated[Format, typer.Option(help="The program that shall run it.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="What to write; empty for the model's name with the format's ending.", show_default=False),
+    ] = None,
+    fixed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BATCHxHEIGHTxWIDTH",
+            help="The only input it shall take, in pixels; empty for any.",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Export a model for another program, with its card inside; it must find what PyTorch finds to be written."""
+    from roadscan.model.export import export_model, read_fixed
+
+    made = export_model(model, to, out, read_fixed(fixed) if fixed else None)
+    print_facts({"exported": str(made.path), "to": to, "sha256": made.sha256, "largest difference": made.difference})
     return 0
 
 

@@ -53,10 +53,10 @@ def model(uri: str) -> Finding:
     """The model file, loaded, and run on a blank image."""
     import numpy as np
 
-    from roadscan.model.bundle import load
     from roadscan.model.detector import Detector
+    from roadscan.model.exported import open_model
 
-    bundle = load(uri)
-    card = bundle.card
-    Detector(bundle).infer(np.zeros((1, card.image_size_px, card.image_size_px, 3), np.uint8))
+    opened = open_model(uri)
+    card = opened.card
+    Detector(opened).infer(np.zeros((1, card.image_size_px, card.image_size_px, 3), np.uint8))
     return Finding("model", "ok", f"{uri}: YOLOv8{card.variant}, {card.task}, {len(card.classes)} classes; it detects")

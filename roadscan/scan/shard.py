@@ -18,8 +18,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from roadscan.model.bundle import Bundle, ModelCard
+from roadscan.model.bundle import ModelCard
 from roadscan.model.detector import Detector
+from roadscan.model.exported import Model
 from roadscan.model.head import STRIDES_PX
 from roadscan.model.image_detections import detect_images
 from roadscan.model.slices import n_slices
@@ -35,18 +36,18 @@ class ShardScanner:
 
     Args:
         config: the scan.
-        bundle: the model.
+        model: the model.
         detector: the model on its device.
         threads: images being fetched and decoded at a time.
         taxonomy: what is known of the model's classes.
     """
 
     def __init__(
-        self, config: ScanConfig, bundle: Bundle, detector: Detector, threads: int = 8, taxonomy: Taxonomy = HIGHWAY
+        self, config: ScanConfig, model: Model, detector: Detector, threads: int = 8, taxonomy: Taxonomy = HIGHWAY
     ) -> None:
-        self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, bundle.sha256
+        self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, model.sha256
         self._detector, self._slices = detector, config.slices
-        self._loader = Loader(**loader_settings(config, bundle.card, threads))
+        self._loader = Loader(**loader_settings(config, model.card, threads))
 
     def scan(
         self, drive: Drive, frames: pa.Table, run_key: str, decoded: Iterable[Loaded] | None = None

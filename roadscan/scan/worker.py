@@ -71,9 +71,9 @@ class ShardWorker:
         with self._loading:
             if self._loaded is None:
                 config, placement = self._config, self._placement
-                bundle = ledger.read_model(self._warehouse, self._model_sha256)
+                model = ledger.read_model(self._warehouse, self._model_sha256)
                 detector = Detector(
-                    bundle,
+                    model,
                     device=this_device(holds_gpu=placement.gpus > 0),
                     confidence=config.confidence,
                     iou=config.iou,
@@ -83,7 +83,7 @@ class ShardWorker:
                 )
                 LOG.info("%s computes on %s", self._process, detector.runs_on)
                 threads = config.fetch_threads or placement.threads
-                self._loaded = detector, ShardScanner(config, bundle, detector, threads)
+                self._loaded = detector, ShardScanner(config, model, detector, threads)
         return self._loaded
 
 
