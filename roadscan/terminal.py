@@ -301,7 +301,8 @@ def print_ablation_plan(config: AblateConfig, plan: AblationPlan) -> None:
     """What an ablation will train, and what it asks of the cluster."""
     losses = Table("loss", "settings", box=SIMPLE_HEAD)
     for name, loss in config.losses.items():
-        settings = " ".join(overrides_of(loss)) or "the defaults"
+        others = [f"train.{field}={value}" for field, value in config.by_loss.get(name, {}).items()]
+        settings = " ".join([*overrides_of(loss), *others]) or "the defaults"
         losses.add_row(escape(f"{name}{' (baseline)' if name == config.baseline_loss else ''}"), escape(settings))
     console.print(losses)
     room = Table("variant", "workers of a run", "runs at once, if all have it", box=SIMPLE_HEAD)

@@ -16,6 +16,7 @@ from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, check_initial, read_initial
+from roadscan.train.repeat_factor import check_repeats
 from roadscan.train.state import check_settings
 
 
@@ -45,7 +46,7 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     check_settings(config.identity(), runs.child(config.name))
     initial = read_initial(config.initial) if config.initial else None
     draft = check_data(config.data)
-    config.loss.on(objects_by_class(draft, "train"))
+    check_balance(config, draft)
     if initial:
         check_fit(initial, draft, config)
     return CheckedTraining(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)
@@ -75,6 +76,16 @@ def check_data(uri: str) -> Draft:
     draft = open_draft(uri)
     refuse([*draft.errors, *unfit(draft)], uri)
     return draft
+
+
+def check_balance(config: TrainConfig, draft: Draft) -> None:
+    """Refuse settings for rare classes with which the labels leave nothing to do.
+
+    Raises:
+        ConfigError: weights by class cannot be had from these objects, or no image would be repeated.
+    """
+    config.loss.on(objects_by_class(draft, "train"))
+    check_repeats(draft.splits["train"], draft.names, config.repeat_threshold)
 
 
 def check_fit(initial: Initial, draft: Draft, config: TrainConfig) -> None:

@@ -8,7 +8,7 @@ from roadscan.cluster import connect, grows, nodes, refuse_lost_outputs
 from roadscan.dataset.census import objects_by_class
 from roadscan.errors import ConfigError, ModelError
 from roadscan.storage import open_store
-from roadscan.train.check import check_data, check_fit, check_writable
+from roadscan.train.check import check_balance, check_data, check_fit, check_writable
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, read_initial
@@ -49,7 +49,7 @@ def check_sweep(config: TuneConfig) -> dict[str, Initial]:
     found: dict[str, Initial] = {}
     for variant in config.variants:
         train = config.trial({"variant": variant})
-        train.loss.on(objects)
+        check_balance(train, draft)
         for uri in _initial_uris(config, train):
             found[uri] = found.get(uri) or read_initial(uri)
             try:
