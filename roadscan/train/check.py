@@ -6,11 +6,11 @@ import os
 from typing import NamedTuple
 
 from roadscan.cluster import refuse_lost_outputs
-from roadscan.dataset.census import objects_by_class
+from roadscan.dataset.census import objects_by_class, rare_classes
 from roadscan.dataset.draft import Draft, refuse
 from roadscan.dataset.fitness import unfit
 from roadscan.dataset.read import open_draft
-from roadscan.errors import AccessDenied
+from roadscan.errors import AccessDenied, ConfigError
 from roadscan.model import yolo
 from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
@@ -82,10 +82,16 @@ def check_balance(config: TrainConfig, draft: Draft) -> None:
     """Refuse settings for rare classes with which the labels leave nothing to do.
 
     Raises:
-        ConfigError: weights by class cannot be had from these objects, or no image would be repeated.
+        ConfigError: weights by class cannot be had from these objects, no image would be repeated, or nothing pasted.
     """
+    images, augment = draft.splits["train"], config.augment
     config.loss.on(objects_by_class(draft, "train"))
-    check_repeats(draft.splits["train"], draft.names, config.repeat_threshold)
+    check_repeats(images, draft.names, config.repeat_threshold)
+    if augment.paste_rare and not rare_classes(images, augment.rare_below):
+        raise ConfigError(
+            f"augment.paste_rare: got {augment.paste_rare:g}, but every class is in a share of {augment.rare_below:g} "
+            "of the training images or more; raise augment.rare_below, or leave paste_rare out"
+        )
 
 
 def check_fit(initial: Initial, draft: Draft, config: TrainConfig) -> None:

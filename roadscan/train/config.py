@@ -132,8 +132,12 @@ class TrainConfig(Config):
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on: all but where things lie, and how it is computed and followed."""
-        settings = self.model_dump(mode="json", exclude=NOT_IDENTITY)
-        return {name: value for name, value in settings.items() if name != "repeat_threshold" or value is not None}
+        unused: dict[str, Any] = {}  # so that runs without them keep their identity of before
+        if self.repeat_threshold is None:
+            unused["repeat_threshold"] = True
+        if not self.augment.paste_rare:
+            unused["augment"] = {"paste_rare", "rare_below"}
+        return self.model_dump(mode="json", exclude={**dict.fromkeys(NOT_IDENTITY, True), **unused})
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:

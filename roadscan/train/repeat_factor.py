@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from roadscan.dataset.census import image_shares
 from roadscan.dataset.draft import DraftImage
 from roadscan.dataset.records import LabelledImage
 from roadscan.errors import ConfigError
@@ -19,19 +20,16 @@ Labelled: TypeAlias = LabelledImage | DraftImage
 Factors: TypeAlias = npt.NDArray[np.float64]
 
 
-def image_shares(images: Sequence[Labelled], names: Sequence[str]) -> dict[str, float]:
+def shares_by_class(images: Sequence[Labelled], names: Sequence[str]) -> dict[str, float]:
     """A split's images -> the share of them that shows each class, f_c."""
-    showing = np.zeros(len(names), np.int64)
-    for image in images:
-        showing[np.unique(np.asarray(image.classes, np.int64))] += 1
-    return dict(zip(names, (showing / max(len(images), 1)).tolist(), strict=True))
+    return dict(zip(names, image_shares(images, len(names)).tolist(), strict=True))
 
 
 def class_factors(shares: Mapping[str, float], threshold: float) -> dict[str, float]:
     """Shares of images by class -> r_c = max(1, sqrt(t / f_c)); 1 of a class without images.
 
     Args:
-        shares: f_c, from `image_shares`.
+        shares: f_c, from `shares_by_class`.
         threshold: t, the share below which images are repeated.
 
     Source: Gupta, Dollár, Girshick 2019, arXiv:1908.03195, section 4 (repeat factor sampling).
@@ -52,7 +50,7 @@ def image_factors(images: Sequence[Labelled], names: Sequence[str], threshold: f
     """
     if threshold is None:
         return np.ones(len(images))
-    by_class = np.array([*class_factors(image_shares(images, names), threshold).values()])
+    by_class = np.array([*class_factors(shares_by_class(images, names), threshold).values()])
     return np.array([by_class[np.asarray(image.classes, np.int64)].max(initial=1.0) for image in images])
 
 
@@ -66,7 +64,7 @@ def check_repeats(images: Sequence[Labelled], names: Sequence[str], threshold: f
     """
     if threshold is None or (image_factors(images, names, threshold) > 1).any():
         return
-    shares = {name: share for name, share in image_shares(images, names).items() if share}
+    shares = {name: share for name, share in shares_by_class(images, names).items() if share}
     rarest = min(shares, key=shares.__getitem__)
     raise ConfigError(
         f"repeat_threshold: got {threshold:g}, which repeats no image, as the rarest class, {rarest}, is in "
