@@ -132,7 +132,8 @@ def epoch_in_words(row: Mapping[str, Any], epochs: int, each_s: float) -> str:
     scores = " ".join(f"{short} {row[name]:.3f}" for name, short in names.items() if name in row)
     left = epochs - row["epoch"]
     parts = [
-        f"epoch {row['epoch']}/{epochs}", _losses({k: v for k, v in row.items() if k.endswith("_loss")}), scores,
+        f"epoch {row['epoch']}/{epochs}", f"{row['images']} images" if "images" in row else "",
+        _losses({k: v for k, v in row.items() if k.endswith("_loss")}), scores,
         f"lr {row['lr']:.2g}", f"{each_s:.1f} s" + (f", {_duration(left * each_s)} left" if left else ""),
     ]  # fmt: skip
     return "  ".join(part for part in parts if part)

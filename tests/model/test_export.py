@@ -22,6 +22,8 @@ from roadscan.model.bundle import load, save
 from roadscan.model.export import Export, export_model, objection_to
 from roadscan.model.exported import Exported, inspect, open_model
 from roadscan.model.formats import SUFFIXES, Format
+from roadscan.scan import ledger
+from roadscan.warehouse import Warehouse
 
 FORMATS: tuple[Format, ...] = ("onnx", "openvino", "torchscript")  # that need no GPU
 Floats = npt.NDArray[np.float32]
@@ -138,6 +140,14 @@ def test_ultralytics_reads_the_facts_that_it_decodes_by(model: str, exports: dic
         assert (facts["task"], facts["stride"], facts["channels"], facts["batch"]) == ("segment", "32", "3", "1")
         assert ast.literal_eval(facts["imgsz"]) == [640, 640]
         assert ast.literal_eval(facts["args"])["dynamic"] is True
+
+
+@pytest.mark.slow
+def test_a_scan_keeps_an_exported_model_beside_its_rows(exports: dict[Format, Export], tmp_path: Path) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    for made in exports.values():
+        ledger.keep_model(warehouse, str(made.path), made.sha256)
+        assert ledger.read_model(warehouse, made.sha256) == open_model(str(made.path))
 
 
 @pytest.mark.slow
