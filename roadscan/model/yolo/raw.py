@@ -8,7 +8,7 @@ import torch
 from ultralytics.utils.tal import dist2bbox, make_anchors
 
 from roadscan.model.bundle import Bundle
-from roadscan.model.head import STRIDES_PX
+from roadscan.model.head import BINS, STRIDES_PX
 from roadscan.model.yolo.network import restore
 
 
@@ -47,6 +47,9 @@ class ExportedNetwork(torch.nn.Module):
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         self.network = _with_raw_head(bundle)
+        # Constants by their definition, and as `decode_head` has them; weights that were compressed may hold others.
+        bins = torch.arange(BINS, dtype=torch.float32).view(1, -1, 1, 1)
+        self.network.model[-1].dfl.conv.weight.copy_(bins)  # type: ignore[index, union-attr]
         self.eval()
 
     def forward(self, images_bchw: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
