@@ -840,7 +840,7 @@ def calibrate_model(
 
 
 @model_app.command("export")
-def export_a_model(
+def export_model(
     model: Annotated[str, typer.Argument(help="Model file, or demo.")],
     to: Annotated[Format, typer.Option(help="The program that shall run it.")],
     out: Annotated[
@@ -857,9 +857,9 @@ def export_a_model(
     ] = None,
 ) -> int:
     """Export a model for another program, with its card inside; it must find what PyTorch finds to be written."""
-    from roadscan.model.export import export_model, read_fixed
+    from roadscan.model import export
 
-    made = export_model(model, to, out, read_fixed(fixed) if fixed else None)
+    made = export.export_model(model, to, out, export.read_fixed(fixed) if fixed else None)
     print_facts({"exported": str(made.path), "to": to, "sha256": made.sha256, "largest difference": made.difference})
     return 0
 
@@ -881,12 +881,16 @@ def bench_model(
 
 @model_app.command("show")
 def show_model(model: Annotated[str, typer.Argument(help="Model file, or demo.")] = "demo") -> int:
-    """Print a model's card."""
-    from roadscan.model.bundle import load
+    """Print a model's card, of a model file or an exported one."""
+    from roadscan.model.exported import Exported, open_model
 
-    bundle = load(model)
-    facts = {"sha256": bundle.sha256, "calibration_images": len(bundle.calibration)}
-    console.print_json(json.dumps({**bundle.card.model_dump(mode="json"), **facts}))
+    opened = open_model(model)
+    facts: dict[str, Any] = {"sha256": opened.sha256}
+    if isinstance(opened, Exported):
+        facts["exported_to"] = opened.format
+    else:
+        facts["calibration_images"] = len(opened.calibration)
+    console.print_json(json.dumps({**opened.card.model_dump(mode="json"), **facts}))
     return 0
 
 

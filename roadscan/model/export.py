@@ -26,6 +26,7 @@ from roadscan.model.backends.agreement import UNCALIBRATED, Agreement, compare
 from roadscan.model.backends.choose import calibration_images, found_in
 from roadscan.model.backends.engine import Pixels, require_installed
 from roadscan.model.backends.exported import ExportedEngine, filled
+from roadscan.model.backends.openvino import import_openvino
 from roadscan.model.backends.pytorch import TorchEngine
 from roadscan.model.bundle import Bundle, load
 from roadscan.model.decode import PADDING_GREY
@@ -89,10 +90,9 @@ def export_model(uri: str, to: Format, out: Path | None = None, fixed_bhw: Fixed
     """
     bundle, target = load(uri), out or Path(PurePosixPath(uri).stem + SUFFIXES[to])
     _check(bundle, to, target, fixed_bhw)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-") as folder:
+    with _scratch_beside(target) as folder:
         made = Path(folder) / target.name
-        _CONVERTERS[to](_Wanted(bundle, fixed_bhw), made)
+        _convert(_Wanted(bundle, fixed_bhw), to, made)
         exported = unpack_model(read_model_bytes(str(made)), where=str(target))
         assert isinstance(exported, Exported)
         agreement = agreement_of(bundle, exported)
@@ -183,8 +183,8 @@ def _check(bundle: Bundle, to: Format, target: Path, fixed_bhw: FixedInput | Non
     """Refuse what cannot become an export, before anything is converted."""
     if not target.name.endswith(SUFFIXES[to]) or target.name == SUFFIXES[to]:
         raise ModelError(f"out {target}: expected a name that ends in {SUFFIXES[to]}, by which its readers know {to}")
-    if to == "openvino" and target.exists():
-        raise ModelError(f"out {target}: is there already; delete that folder, or give another name")
+    if target.is_dir() or (to == "openvino" and target.exists()):
+        raise ModelError(f"out {target}: is there already; delete it, or give another name")
     if fixed_bhw is not None and (min(fixed_bhw) < 1 or any(side % 32 for side in fixed_bhw[1:])):
         raise ModelError(f"fixed {fixed_bhw}: expected a batch from 1, and sides that are multiples of 32")
     if to == "tensorrt" and fixed_bhw is None:
@@ -199,6 +199,15 @@ def _check(bundle: Bundle, to: Format, target: Path, fixed_bhw: FixedInput | Non
         from roadscan.model import yolo
 
         yolo.require_tensorrt()
+
+
+def _scratch_beside(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder on the target's own disk, from which it is moved once it is right."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-")
+    except OSError as error:
+        raise ModelError(f"out {target}: cannot be written there ({error.strerror})") from None
 
 
 @dataclass(frozen=True)
@@ -235,6 +244,15 @@ class _Wanted:
         return ["output0", "output1"] if self.bundle.card.task == "segment" else ["output0"]
 
 
+def _convert(wanted: _Wanted, to: Format, out: Path) -> None:
+    try:
+        _CONVERTERS[to](wanted, out)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever ails another project's converter
+        raise ModelError(f"{to}: the network cannot be brought into it ({type(error).__name__}: {error})") from error
+
+
 def _to_onnx(wanted: _Wanted, out: Path) -> None:
     from roadscan.model import yolo
 
@@ -258,8 +276,7 @@ def _to_onnx(wanted: _Wanted, out: Path) -> None:
 
 
 def _to_openvino(wanted: _Wanted, out: Path) -> None:
-    import openvino
-
+    openvino = import_openvino()
     model = openvino.convert_model(_traced(wanted), example_input=wanted.example)
     model.reshape({model.inputs[0]: [-1, 3, -1, -1] if wanted.fixed_bhw is None else list(wanted.example.shape)})
     for tensor, name in zip([*model.inputs, *model.outputs], ["images", *wanted.outputs], strict=True):

@@ -69,7 +69,7 @@ def open_model(uri: str, *, task: Task | None = None) -> Model:
 
 
 def inspect(uri: str, *, task: Task | None = None) -> ModelFile:
-    """Look at a model that can detect without loading its weights: arguments and errors are those of `open_model`."""
+    """The card of a model that can detect, and its digest; arguments and errors are those of `open_model`."""
     data = read_model_bytes(uri)
     card = unpack_model(data, where=uri).card if format_of(data) else bundle.read_card(data, where=uri)
     bundle.check_task(card, uri, task)

@@ -43,7 +43,7 @@ from roadscan.train.dataloader import make_loader
 from roadscan.train.initial import Initial, initialise, input_shape
 from roadscan.train.precision import trains_in_bfloat16
 from roadscan.train.ranks import Ranks, all_gather, broadcast
-from roadscan.train.repeat_factor import describe, image_factors, shares_by_class
+from roadscan.train.repeat_factor import describe, image_factors
 from roadscan.train.schedule import RankBatchSampler, learning_rate
 from roadscan.train.state import Ema, State
 from roadscan.train.validate import validate
@@ -119,8 +119,7 @@ class _TrainLoop:
             self.state.load(checkpoint)
         factors = image_factors(images, names, config.repeat_threshold)
         if config.repeat_threshold is not None and ranks.rank == 0:
-            shares = shares_by_class(images, names)
-            logger.info("%s", describe(factors, shares, config.repeat_threshold))
+            logger.info("%s", describe(images, names, config.repeat_threshold))
         self.batches = RankBatchSampler(
             factors, config.batch, config.accumulate, config.seed, ranks.rank, ranks.world_size
         )

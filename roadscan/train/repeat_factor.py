@@ -87,11 +87,12 @@ def drawn_images(factors: Factors, seed: int, epoch: int) -> npt.NDArray[np.int6
     return np.repeat(np.arange(len(factors)), times)
 
 
-def describe(factors: Factors, shares: Mapping[str, float], threshold: float) -> str:
+def describe(images: Sequence[Labelled], names: Sequence[str], threshold: float) -> str:
     """What is repeated, in words for the log."""
-    by_class = {name: factor for name, factor in class_factors(shares, threshold).items() if factor > 1}
-    classes = ", ".join(f"{name} {factor:.2f}" for name, factor in by_class.items())
+    factors = image_factors(images, names, threshold)
+    by_class = class_factors(shares_by_class(images, names), threshold)
+    repeated = ", ".join(f"{name} {factor:.2f}" for name, factor in by_class.items() if factor > 1)
     return (
-        f"{int((factors > 1).sum())} of {len(factors)} training images are repeated, by class {classes}: an epoch has "
+        f"{int((factors > 1).sum())} of {len(factors)} training images are repeated, by class {repeated}: an epoch has "
         f"about {factors.sum():.0f} images"
     )

@@ -42,14 +42,14 @@ def epoch_order(factors: Factors, batch: int, seed: int, epoch: int) -> list[Ite
 class RankBatchSampler(Sampler[list[Item]]):
     """The micro-batches of one rank, as a PyTorch batch sampler.
 
+    A batch is the same for any number of ranks; a rank takes a run of neighbours of it, in `accumulate` micro-batches.
+
     Args:
         factors: how often each image is to be seen an epoch, on average, see `repeat_factor`.
         batch: images a step, of all ranks.
         accumulate: micro-batches of a rank's part of it.
         seed: of the run.
         rank, world_size: this process among the others.
-
-    A batch is the same for any number of ranks; a rank takes a run of neighbours of it, in `accumulate` micro-batches.
 
     Attributes:
         epoch: the epoch that the next iteration is of.

@@ -144,6 +144,12 @@ def test_ultralytics_reads_the_facts_that_it_decodes_by(model: str, exports: dic
 
 
 @pytest.mark.slow
+def test_the_card_of_an_exported_model_is_shown(exports: dict[Format, Export], here: Command) -> None:
+    shown = json.loads(here("model", "show", str(exports["onnx"].path)).stdout)
+    assert (shown["exported_to"], shown["sha256"], shown["variant"]) == ("onnx", exports["onnx"].sha256, "n")
+
+
+@pytest.mark.slow
 def test_a_scan_keeps_an_exported_model_beside_its_rows(exports: dict[Format, Export], tmp_path: Path) -> None:
     warehouse = Warehouse(str(tmp_path))
     for made in exports.values():
@@ -200,6 +206,8 @@ def test_a_network_that_finds_anything_else_is_refused(change: dict[str, float],
         (["demo", "m.onnx", "--to", "onnx", "--fixed", "640"], "got '640'; expected BATCHxHEIGHTxWIDTH"),
         (["demo", "m.onnx", "--to", "onnx", "--fixed", "1x640x600"], "sides that are multiples of 32"),
         (["demo", "m.engine", "--to", "tensorrt"], "built for one size; expected --fixed"),
+        (["demo", "there.onnx", "--to", "onnx"], "is there already; delete it, or give another name"),
+        (["demo", "bare.zip/m.onnx", "--to", "onnx"], "cannot be written there"),
         (["bare.zip", "m.onnx", "--to", "onnx"], "no calibration images; add them with 'roadscan model calibrate'"),
     ],
 )
@@ -209,10 +217,11 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     demo = load("demo")
     save(tmp_path / "bare.zip", demo.card, demo.weights)
+    (tmp_path / "there.onnx").mkdir()
     done = here("model", "export", *arguments)
     assert done.returncode == 1
     assert words in done.stderr.replace("\n", " ")
-    assert [path.name for path in tmp_path.iterdir()] == ["bare.zip"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["bare.zip", "there.onnx"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import torch
 
 from roadscan.errors import ModelError
 from roadscan.model.backends.engine import Backend, Choice, Engine, Pixels, Precision, require_installed
+from roadscan.model.backends.openvino import cpu_settings, import_openvino
 from roadscan.model.decode import PADDING_GREY
 from roadscan.model.device import device_name
 from roadscan.model.exported import INSTEAD, Exported
@@ -118,20 +120,16 @@ def _onnx(data: bytes, threads: int) -> Run:  # noqa: ARG001 - one thread for ea
 
 def _openvino(data: bytes, threads: int) -> Run:
     require_installed("openvino", INSTEAD)
-    import openvino
-
+    core = import_openvino().Core()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        network = openvino.Core().read_model(archive.read("model.xml"), archive.read("model.bin"))
-    settings = {
-        "NUM_STREAMS": str(threads),
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",
-        "ENABLE_CPU_PINNING": False,
-    }
-    compiled = openvino.Core().compile_model(network, "CPU", settings)
+        network = core.read_model(archive.read("model.xml"), archive.read("model.bin"))
+    compiled = core.compile_model(network, "CPU", cpu_settings(threads, "f32"))
+    own = threading.local()
 
     def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found = compiled.create_infer_request().infer({0: images.numpy()}, share_inputs=True)
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        found = own.request.infer({0: images.numpy()}, share_inputs=True)
         return tuple(torch.from_numpy(found[output]) for output in compiled.outputs)
 
     return run
