@@ -24,6 +24,7 @@ from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
 from roadscan.logs import set_up_logging
 from roadscan.manual.jobs import JobName
+from roadscan.model.formats import Format
 from roadscan.storage import open_file, open_store
 from roadscan.terminal import (
     console,
@@ -625,7 +626,7 @@ def evaluate(
     from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.evaluation import evaluate as run_evaluation
     from roadscan.evaluate.detection.tables import evaluation_tables
-    from roadscan.model.bundle import inspect
+    from roadscan.model.exported import inspect
     from roadscan.model.slices import read_slices
     from roadscan.report.evaluation import evaluation_pictures
 
@@ -695,7 +696,7 @@ def compare(
     """Compare models on the same labelled images: means over seeds, and differences with intervals over drives."""
     from roadscan.evaluate.detection.compare import read_candidates
     from roadscan.evaluate.detection.evaluation import Inference
-    from roadscan.model.bundle import inspect
+    from roadscan.model.exported import inspect
     from roadscan.model.slices import read_slices
 
     if as_json and markdown:
@@ -892,6 +893,31 @@ def calibrate_model(
     return 0
 
 
+@model_app.command("export")
+def export_model(
+    model: Annotated[str, typer.Argument(help="Model file, or demo.")],
+    to: Annotated[Format, typer.Option(help="The program that shall run it.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="What to write; empty for the model's name with the format's ending.", show_default=False),
+    ] = None,
+    fixed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BATCHxHEIGHTxWIDTH",
+            help="The only input it shall take, in pixels; empty for any.",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Export a model for another program, with its card inside; it must find what PyTorch finds to be written."""
+    from roadscan.model import export
+
+    made = export.export_model(model, to, out, export.read_fixed(fixed) if fixed else None)
+    print_facts({"exported": str(made.path), "to": to, "sha256": made.sha256, "largest difference": made.difference})
+    return 0
+
+
 @model_app.command("bench")
 def bench_model(
     model: Annotated[str, typer.Argument(help="Model file, or demo.")] = "demo",
@@ -909,12 +935,16 @@ def bench_model(
 
 @model_app.command("show")
 def show_model(model: Annotated[str, typer.Argument(help="Model file, or demo.")] = "demo") -> int:
-    """Print a model's card."""
-    from roadscan.model.bundle import load
+    """Print a model's card, of a model file or an exported one."""
+    from roadscan.model.exported import Exported, open_model
 
-    bundle = load(model)
-    facts = {"sha256": bundle.sha256, "calibration_images": len(bundle.calibration)}
-    console.print_json(json.dumps({**bundle.card.model_dump(mode="json"), **facts}))
+    opened = open_model(model)
+    facts: dict[str, Any] = {"sha256": opened.sha256}
+    if isinstance(opened, Exported):
+        facts["exported_to"] = opened.format
+    else:
+        facts["calibration_images"] = len(opened.calibration)
+    console.print_json(json.dumps({**opened.card.model_dump(mode="json"), **facts}))
     return 0
 
 

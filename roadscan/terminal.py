@@ -135,7 +135,8 @@ def epoch_in_words(row: Mapping[str, Any], epochs: int, each_s: float) -> str:
     scores = " ".join(f"{short} {row[name]:.3f}" for name, short in names.items() if name in row)
     left = epochs - row["epoch"]
     parts = [
-        f"epoch {row['epoch']}/{epochs}", _losses({k: v for k, v in row.items() if k.endswith("_loss")}), scores,
+        f"epoch {row['epoch']}/{epochs}", f"{row['images']} images" if "images" in row else "",
+        _losses({k: v for k, v in row.items() if k.endswith("_loss")}), scores,
         f"lr {row['lr']:.2g}", f"{each_s:.1f} s" + (f", {_duration(left * each_s)} left" if left else ""),
     ]  # fmt: skip
     return "  ".join(part for part in parts if part)
@@ -309,7 +310,8 @@ def print_ablation_plan(config: AblateConfig, plan: AblationPlan) -> None:
     """What an ablation will train, and what it asks of the cluster."""
     losses = Table("loss", "settings", box=SIMPLE_HEAD)
     for name, loss in config.losses.items():
-        settings = " ".join(overrides_of(loss)) or "the defaults"
+        others = [f"train.{field}={value}" for field, value in config.by_loss.get(name, {}).items()]
+        settings = " ".join([*overrides_of(loss), *others]) or "the defaults"
         losses.add_row(escape(f"{name}{' (baseline)' if name == config.baseline_loss else ''}"), escape(settings))
     console.print(losses)
     room = Table("variant", "workers of a run", "runs at once, if all have it", box=SIMPLE_HEAD)

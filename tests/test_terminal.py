@@ -109,6 +109,7 @@ def test_an_epoch_is_one_line() -> None:
     assert line == (
         "epoch 3/100  box 1.250 cls 0.500 dfl 1.000  mAP50-95 0.412 P 0.600 R 0.500  lr 0.001  90.0 s, 2 h 26 min left"
     )  # 97 epochs of 90 s are 8730 s
+    assert epoch_in_words({**row(100), "images": 1204}, 100, each_s=4).startswith("epoch 100/100  1204 images  box")
 
 
 def test_an_epoch_without_validation_and_the_last_one_say_less() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
@@ -15,7 +16,8 @@ from roadscan.train.config import TrainConfig
 
 LossName = Annotated[str, StringConstraints(pattern=r"^[\w. -]+$")]
 OWN = {"name", "runs", "out", "variant", "loss", "seed"}  # fields of a training that the ablation sets
-SHARED = {*OWN, "data", "epochs", "image_size_px", "augment", "activation"}  # in which variants do not differ
+SAME = {*OWN, "data", "epochs", "image_size_px"}  # in which no runs differ, but as the ablation says
+SHARED = {*SAME, "augment", "activation"}  # in which variants do not differ
 
 
 class AblateConfig(Config):
@@ -27,6 +29,9 @@ class AblateConfig(Config):
     variants: tuple[Variant, ...] = Field(("n", "s", "m", "l", "x"), min_length=1, description="YOLOv8 sizes")
     losses: dict[LossName, LossConfig] = Field(
         {"cross-entropy": LossConfig()}, min_length=1, description="by a name for the tables: the fields of train.loss"
+    )
+    by_loss: dict[LossName, dict[str, Any]] = Field(
+        {}, description="other fields of train that come with a loss: repeat_threshold, augment.mixup …"
     )
     baseline: str | None = Field(None, description="the loss that the others are held against; empty: the first")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
@@ -61,7 +66,7 @@ class AblateConfig(Config):
             ConfigError: the settings contradict each other.
         """
         own = {"variant": variant, "loss": self.losses[loss].model_dump(mode="json"), "seed": seed}
-        return replace_fields(self.train, {**self.by_variant.get(variant, {}), **own})
+        return replace_fields(self.train, {**self.by_variant.get(variant, {}), **self.by_loss.get(loss, {}), **own})
 
     @model_validator(mode="after")
     def _consistent(self) -> AblateConfig:
@@ -74,13 +79,11 @@ class AblateConfig(Config):
                 raise ValueError(f"{what}: got {', '.join(map(str, values))}; expected each once")
         names: dict[str, str] = {}
         for name, loss in self.losses.items():
-            if (other := names.setdefault(loss.model_dump_json(), name)) != name:
+            settings = json.dumps([loss.model_dump(mode="json"), self.by_loss.get(name, {})], sort_keys=True)
+            if (other := names.setdefault(settings, name)) != name:
                 raise ValueError(f"losses.{name}: the same as losses.{other}; leave one of them out")
-        for variant, fields in self.by_variant.items():
-            if variant not in self.variants:
-                raise ValueError(f"by_variant.{variant}: no run has it; expected {', '.join(self.variants)}")
-            if taken := {field for field in fields if field.partition(".")[0] in SHARED}:
-                raise ValueError(f"by_variant.{variant}.{min(taken)}: runs cannot differ in that here")
+        _check_own_fields("by_variant", self.by_variant, self.variants, SHARED)
+        _check_own_fields("by_loss", self.by_loss, self.losses, SAME)
         for problem in self._problems():
             raise ValueError(problem)
         return self
@@ -93,3 +96,14 @@ class AblateConfig(Config):
                     self.training(variant, loss, self.seeds[0])
                 except ConfigError as error:
                     yield f"variant {variant}, losses.{loss}: {error}"
+
+
+def _check_own_fields(
+    group: str, given: Mapping[Any, Mapping[str, Any]], known: Collection[str], fixed: Collection[str]
+) -> None:
+    """Refuse fields for runs that there are none of, and fields in which runs must not differ."""
+    for name, fields in given.items():
+        if name not in known:
+            raise ValueError(f"{group}.{name}: no run has it; expected {', '.join(known)}")
+        if taken := {field for field in fields if field.partition(".")[0] in fixed}:
+            raise ValueError(f"{group}.{name}.{min(taken)}: runs cannot differ in that here")

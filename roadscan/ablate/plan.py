@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from roadscan.ablate.config import AblateConfig
 from roadscan.ablate.runs import Run, planned_runs
 from roadscan.cluster import refuse_lost_outputs
-from roadscan.dataset.census import objects_by_class
 from roadscan.dataset.draft import Draft
 from roadscan.errors import ConfigError, ModelError
 from roadscan.storage import Store, open_store
-from roadscan.train.check import check_data, check_fit, check_writable
+from roadscan.train.check import check_balance, check_data, check_fit, check_writable
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, read_initial
 
@@ -54,12 +53,11 @@ def check_ablation(config: AblateConfig) -> CheckedAblation:
             f"train.data: {config.train.data} is of task semantic, and an ablation's tables are of objects; train each "
             "loss with 'roadscan train', and hold them against each other with 'roadscan compare'"
         )
-    objects = objects_by_class(draft, "train")
     initials: dict[str, Initial] = {}
     for variant in config.variants:
         for loss in config.losses:
             train = config.training(variant, loss, config.seeds[0])
-            train.loss.on(objects)
+            check_balance(train, draft)
             if train.initial is None:
                 continue
             initials[train.initial] = initials.get(train.initial) or read_initial(train.initial)

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from roadscan.errors import ConfigError, RoadscanError
 from roadscan.model import detector
 from roadscan.model.backends.engine import Choice
-from roadscan.model.bundle import DEMO, load
+from roadscan.model.bundle import DEMO
 from roadscan.model.decode import Letterbox, Undecodable, image_size, plan_letterbox
+from roadscan.model.exported import open_model
 from roadscan.model.head import STRIDES_PX
 from roadscan.model.image_detections import detect_images
 from roadscan.model.image_input import ImageInput, check_image_size, prepare, prepare_pixels
@@ -53,7 +54,7 @@ class Detector:
     """A model, loaded, that finds what a scan with it would find.
 
     Args:
-        model: a model file, a path or s3:// address; ``demo`` is the one shipped with roadscan.
+        model: a model file or an exported one, a path or s3:// address; ``demo`` is the one shipped with roadscan.
         confidence: lowest score kept, 0 to 1; None for the model's own.
         iou: overlap at which the lower score is dropped, 0 to 1; None for the model's own.
         image_size_px: longer side of the network's input, a multiple of 32; None for the model's own.
@@ -62,7 +63,7 @@ class Detector:
         backend: what runs the network. auto is the fastest that is installed and agrees with PyTorch.
 
     Raises:
-        ModelError: not a model file, or the backend cannot be used with it.
+        ModelError: no model there, or the backend cannot be used with it.
         ConfigError: the network does not take images of that size.
         DeviceError: the process was given a GPU that PyTorch cannot use.
     """
@@ -78,10 +79,10 @@ class Detector:
         device: str | None = None,
         backend: Choice = "auto",
     ) -> None:
-        bundle = load(str(model))
-        self._side_px = bundle.card.image_size_px if image_size_px is None else check_image_size(image_size_px)
+        opened = open_model(str(model))
+        self._side_px = opened.card.image_size_px if image_size_px is None else check_image_size(image_size_px)
         self._slices = slices
-        self._detector = detector.Detector(bundle, device=device, confidence=confidence, iou=iou, backend=backend)
+        self._detector = detector.Detector(opened, device=device, confidence=confidence, iou=iou, backend=backend)
 
     @property
     def classes(self) -> tuple[str, ...]:

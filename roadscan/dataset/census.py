@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from roadscan.dataset.draft import Draft, Reading
+from roadscan.dataset.draft import Draft, DraftImage, Reading
 from roadscan.dataset.records import Dataset, LabelledImage
 
 #: COCO's areas: small is below 32², large from 96² pixels.
@@ -63,6 +64,21 @@ def objects_by_class(dataset: Dataset | Draft, split: str) -> dict[str, int]:
     for image in dataset.splits[split]:
         counts += np.bincount(np.asarray(image.classes, np.int64), minlength=len(counts))
     return dict(zip(dataset.names, counts.tolist(), strict=True))
+
+
+def image_shares(images: Sequence[LabelledImage | DraftImage], n_classes: int) -> npt.NDArray[np.float64]:
+    """A split's images -> the share of them that shows each class, (n_classes,)."""
+    showing = np.zeros(n_classes, np.int64)
+    for image in images:
+        showing[np.unique(np.asarray(image.classes, np.int64))] += 1
+    return showing / max(len(images), 1)
+
+
+def rare_classes(images: Sequence[LabelledImage | DraftImage], below: float) -> tuple[int, ...]:
+    """A split's images -> the classes that some of them show, but fewer than a share."""
+    n_classes = max((int(max(image.classes)) + 1 for image in images if len(image.classes)), default=0)
+    shares = image_shares(images, n_classes)
+    return tuple(np.flatnonzero((shares > 0) & (shares < below)).tolist())
 
 
 def areas_px2(image: LabelledImage) -> npt.NDArray[np.float64]:

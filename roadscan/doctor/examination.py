@@ -53,12 +53,12 @@ def model(uri: str) -> Finding:
     """The model file, loaded, and run on a blank image."""
     import numpy as np
 
-    from roadscan.model.bundle import load
     from roadscan.model.detector import Detector
+    from roadscan.model.exported import open_model
     from roadscan.model.segmenter import Segmenter
 
-    bundle = load(uri)
-    card = bundle.card
+    opened = open_model(uri)
+    card = opened.card
     blank = np.zeros((1, card.image_size_px, card.image_size_px, 3), np.uint8)
-    (Segmenter(bundle) if card.task == "semantic" else Detector(bundle)).infer(blank)
+    (Segmenter(opened) if card.task == "semantic" else Detector(opened)).infer(blank)
     return Finding("model", "ok", f"{uri}: YOLOv8{card.variant}, {card.task}, {len(card.classes)} classes; it detects")

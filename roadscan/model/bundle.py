@@ -25,6 +25,7 @@ from pydantic import Field, ValidationError
 
 from roadscan.config import Config
 from roadscan.errors import ModelError, NotFound
+from roadscan.model.formats import format_of
 from roadscan.storage import open_file, open_store, sha256_hex
 
 if TYPE_CHECKING:
@@ -143,8 +144,18 @@ def unpack(data: bytes, *, where: str) -> Bundle:
     return Bundle(card, whole, sha256_hex(data), calibration)
 
 
+def read_card(data: bytes, *, where: str) -> ModelCard:
+    """The card in a model file's bytes; its weights are not loaded. Errors are those of `unpack`."""
+    return _parts(data, where)[0]
+
+
 def _parts(data: bytes, where: str) -> tuple[ModelCard, bytes, tuple[bytes, ...]]:
     """Card, weights as they are stored, and calibration images; all of them whole."""
+    if kind := format_of(data):
+        raise ModelError(
+            f"model {where}: exported to {kind}, without weights to go on from; expected the model file that it was "
+            "exported from"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             tree = json.loads(archive.read("model.json"))
@@ -187,19 +198,16 @@ def load(uri: str, *, task: Task | None = None) -> Bundle:
         ModelError: no such file, not a model file, or a model for another task.
     """
     bundle = unpack(read_bytes(uri), where=uri)
-    _check_task(bundle.card, uri, task)
+    check_task(bundle.card, uri, task)
     return bundle
 
 
-def inspect(uri: str, *, task: Task | None = None) -> ModelFile:
-    """Look at a model file without loading its weights: arguments and errors are those of `load`."""
-    data = read_bytes(uri)
-    card, _, _ = _parts(data, uri)
-    _check_task(card, uri, task)
-    return ModelFile(card, sha256_hex(data))
+def check_task(card: ModelCard, uri: str, task: Task | None) -> None:
+    """Refuse a model for another task than the caller needs; None for any.
 
-
-def _check_task(card: ModelCard, uri: str, task: Task | None) -> None:
+    Raises:
+        ModelError: it is for another one.
+    """
     if task is not None and card.task != task:
         raise ModelError(
             f"model {uri}: it is for task {card.task!r}, the job needs {task!r}; "

@@ -9,8 +9,8 @@ import torch
 from roadscan.errors import ModelError
 from roadscan.model.backends.choose import choose_engine
 from roadscan.model.backends.engine import Backend, Choice, Precision
-from roadscan.model.bundle import Bundle
 from roadscan.model.device import this_device
+from roadscan.model.exported import Exported, Model
 from roadscan.model.inference import Detections, Inference
 
 __all__ = ["Backend", "Choice", "Detections", "Detector", "Precision"]
@@ -20,7 +20,7 @@ class Detector(Inference):
     """A model on a device.
 
     Args:
-        bundle: the model.
+        model: the model.
         device: torch device; None for the GPU where there is one, see `roadscan.model.device`.
         confidence, iou: override the card's thresholds; confidence for all classes, or by class name.
         precision: full is float32. half is float16 on a GPU and bfloat16 on a CPU, where it is twice as fast if the CPU
@@ -28,7 +28,7 @@ class Detector(Inference):
         every_class: a box counts for each of its classes above the confidence, as average precision is measured; else
             for its best class alone.
         backend: what runs the network. auto takes the fastest that is installed and finds on the model's calibration
-            images what PyTorch finds in float32.
+            images what PyTorch finds in float32. None for PyTorch, or what an exported model was exported to.
         threads: cores to use on a CPU; None for as many as PyTorch would.
 
     Raises:
@@ -39,24 +39,25 @@ class Detector(Inference):
 
     def __init__(
         self,
-        bundle: Bundle,
+        model: Model,
         *,
         device: str | None = None,
         confidence: float | Mapping[str, float] | None = None,
         iou: float | None = None,
         precision: Precision = "full",
         every_class: bool = False,
-        backend: Choice = "torch",
+        backend: Choice | None = None,
         threads: int | None = None,
     ) -> None:
-        card = bundle.card
+        card = model.card
         if card.task == "semantic":
             raise ModelError(
                 "the model is for task semantic, so it gives the class of every pixel and no boxes; expected a model "
                 "for detect or segment"
             )
+        wanted = backend or ("auto" if isinstance(model, Exported) else "torch")
         engine = choose_engine(
-            backend, bundle, device or this_device(None), precision, threads or torch.get_num_threads()
+            wanted, model, device or this_device(None), precision, threads or torch.get_num_threads()
         )
         lowest = card.confidences(confidence)
         super().__init__(engine, card.classes, lowest, iou or card.iou, every_class=every_class)

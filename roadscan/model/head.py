@@ -34,6 +34,27 @@ class Raw(NamedTuple):
     head_bca: torch.Tensor
     prototypes: torch.Tensor | None = None
 
+    def candidates(self, input_hw: tuple[int, int], n_classes: int, confidence: float) -> torch.Tensor:
+        """What may be above a confidence, as `suppress` takes it; see `decode_head`."""
+        return decode_head(self.head_bca, input_hw, n_classes, confidence)
+
+
+class Decoded(NamedTuple):
+    """What an exported network gives, which has decoded its head itself.
+
+    Attributes:
+        boxes_bca: (b, 4 + classes + coefficients, anchors) float32: xywh boxes in input pixels, class scores, and of a
+            segmentation model the mask coefficients.
+        prototypes: as of `Raw`.
+    """
+
+    boxes_bca: torch.Tensor
+    prototypes: torch.Tensor | None = None
+
+    def candidates(self, input_hw: tuple[int, int], n_classes: int, confidence: float) -> torch.Tensor:  # noqa: ARG002
+        """All anchors, as `suppress` takes them."""
+        return self.boxes_bca
+
 
 def decode_head(head_bca: torch.Tensor, input_hw: tuple[int, int], n_classes: int, confidence: float) -> torch.Tensor:
     """Boxes and scores of the anchors that may be above a confidence.

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 
 from roadscan.model.backends.engine import Engine, Pixels
-from roadscan.model.head import decode_head
 from roadscan.model.nms import suppress
 
 T = TypeVar("T")
@@ -108,7 +107,7 @@ class Inference:
         n_classes = len(self.classes)
         with self.engine.stream():
             raw = self.engine.forward(images_bhwc)
-            boxes = decode_head(raw.head_bca, images_bhwc.shape[1:3], n_classes, self.confidence)
+            boxes = raw.candidates(images_bhwc.shape[1:3], n_classes, self.confidence)
             found = suppress(boxes, n_classes, self.confidence, self.iou, every_class=self.every_class)
             if self._lowest is not None:
                 lowest = self._lowest.to(boxes.device)

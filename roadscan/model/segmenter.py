@@ -17,9 +17,9 @@ import torch
 from roadscan.errors import ModelError
 from roadscan.model.backends.engine import Pixels, Precision
 from roadscan.model.backends.pytorch import TorchEngine
-from roadscan.model.bundle import Bundle
 from roadscan.model.decode import Letterbox
 from roadscan.model.device import this_device
+from roadscan.model.exported import Exported, Model
 from roadscan.model.image_input import ImageInput
 from roadscan.model.inference import Lanes
 
@@ -41,7 +41,7 @@ class Segmenter:
     """A semantic model on a device, run by PyTorch.
 
     Args:
-        bundle: the model.
+        model: a model file's; semantic ones are not exported.
         device: torch device; None for the GPU where there is one, see `roadscan.model.device`.
         precision: as for `Detector`.
         threads: cores to use on a CPU; None for as many as PyTorch would.
@@ -52,13 +52,13 @@ class Segmenter:
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str | None = None, precision: Precision = "full", threads: int | None = None
+        self, model: Model, *, device: str | None = None, precision: Precision = "full", threads: int | None = None
     ) -> None:
-        if bundle.card.task != "semantic":
-            raise ModelError(f"the model is for task {bundle.card.task}; expected one for semantic")
-        self.classes = bundle.card.classes
+        if model.card.task != "semantic" or isinstance(model, Exported):
+            raise ModelError(f"the model is for task {model.card.task}; expected a model file for semantic")
+        self.classes = model.card.classes
         on = device or this_device(None)
-        self._engine = TorchEngine(bundle, on, precision, threads or torch.get_num_threads())
+        self._engine = TorchEngine(model, on, precision, threads or torch.get_num_threads())
         self._lanes = Lanes(self._engine)
 
     @property

@@ -21,7 +21,8 @@ from roadscan.errors import ConfigError
 from roadscan.evaluate.register.compare import compare_registers
 from roadscan.evaluate.register.states import drive_ids
 from roadscan.evaluate.register.truth import FileTruth, Truth, open_truth
-from roadscan.model.bundle import ModelFile, inspect
+from roadscan.model.bundle import ModelFile
+from roadscan.model.exported import inspect
 from roadscan.nightly.config import HealthConfig
 from roadscan.nightly.summary import GateReport
 from roadscan.progress import OnProgress

@@ -26,7 +26,11 @@ class ScanConfig(Config):
         min_length=1, description="drives, or folders whose sub-folders are drives; paths or s3://"
     )
     warehouse: str = Field(description="where the tables go; a folder or s3://")
-    model: str = Field("demo", description="model file, path or s3://; 'demo' is the one shipped with roadscan")
+    model: str = Field(
+        "demo",
+        description="model file, or one exported to ONNX, OpenVINO or TorchScript, path or s3://; 'demo' is the one "
+        "shipped with roadscan",
+    )
     task: Task = Field("detect", description="what the model must be for: detect, segment or semantic")
     confidence: Score | dict[str, Score] | None = Field(
         None, description="lowest score kept, or that of each class; empty, and for classes not named: the model's own"

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from roadscan import __version__
 from roadscan.errors import Conflict, ModelError, SurveyError, WarehouseError
-from roadscan.model.bundle import Bundle, read_bytes, unpack
+from roadscan.model.exported import Model, read_model_bytes, unpack_model
 from roadscan.storage import sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.survey.path import path_length_m
@@ -235,15 +235,15 @@ def keep_model(warehouse: Warehouse, uri: str, sha256: str) -> None:
         ModelError: the file at `uri` is no longer the one that was planned with.
     """
     if not warehouse.store.exists(model_key(sha256)):
-        data = read_bytes(uri)
+        data = read_model_bytes(uri)
         if sha256_hex(data) != sha256:
             raise ModelError(f"model {uri}: the file changed since the run was planned; run again")
         warehouse.store.write(model_key(sha256), data)
 
 
-def read_model(warehouse: Warehouse, sha256: str) -> Bundle:
+def read_model(warehouse: Warehouse, sha256: str) -> Model:
     """A model that `keep_model` kept, verified."""
-    return unpack(
+    return unpack_model(
         warehouse.store.read(model_key(sha256), sha256=sha256), where=warehouse.store.uri_of(model_key(sha256))
     )
 

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.errors import SurveyError
-from roadscan.model.bundle import ModelFile, inspect
+from roadscan.model.bundle import ModelFile
+from roadscan.model.exported import inspect
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Shard

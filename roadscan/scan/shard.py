@@ -18,9 +18,10 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from roadscan.model.bundle import Bundle, ModelCard
+from roadscan.model.bundle import ModelCard
 from roadscan.model.components import find_components
 from roadscan.model.detector import Detector
+from roadscan.model.exported import Model
 from roadscan.model.head import STRIDES_PX
 from roadscan.model.image_detections import detect_images
 from roadscan.model.segmenter import Segmenter
@@ -37,7 +38,7 @@ class ShardScanner:
 
     Args:
         config: the scan.
-        bundle: the model.
+        model: the model.
         detector: the model on its device; a `Segmenter` of a semantic one.
         threads: images being fetched and decoded at a time.
         taxonomy: what is known of the model's classes.
@@ -46,15 +47,15 @@ class ShardScanner:
     def __init__(
         self,
         config: ScanConfig,
-        bundle: Bundle,
+        model: Model,
         detector: Detector | Segmenter,
         threads: int = 8,
         taxonomy: Taxonomy = HIGHWAY,
     ) -> None:
-        self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, bundle.sha256
+        self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, model.sha256
         self._detector, self._slices = detector, config.slices
-        self._lowest = bundle.card.confidences(config.confidence)
-        self._loader = Loader(**loader_settings(config, bundle.card, threads))
+        self._lowest = model.card.confidences(config.confidence)
+        self._loader = Loader(**loader_settings(config, model.card, threads))
 
     def scan(
         self, drive: Drive, frames: pa.Table, run_key: str, decoded: Iterable[Loaded] | None = None

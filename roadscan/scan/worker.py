@@ -19,9 +19,9 @@ import cv2
 
 from roadscan.errors import RoadscanError
 from roadscan.logs import set_up_logging
-from roadscan.model.bundle import Bundle
 from roadscan.model.detector import Detector
 from roadscan.model.device import this_device
+from roadscan.model.exported import Model
 from roadscan.model.segmenter import Segmenter
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
@@ -73,20 +73,20 @@ class ShardWorker:
         with self._loading:
             if self._loaded is None:
                 config, placement = self._config, self._placement
-                bundle = ledger.read_model(self._warehouse, self._model_sha256)
-                detector = _on_device(config, bundle, placement)
+                model = ledger.read_model(self._warehouse, self._model_sha256)
+                detector = _on_device(config, model, placement)
                 LOG.info("%s computes on %s", self._process, detector.runs_on)
                 threads = config.fetch_threads or placement.threads
-                self._loaded = detector, ShardScanner(config, bundle, detector, threads)
+                self._loaded = detector, ShardScanner(config, model, detector, threads)
         return self._loaded
 
 
-def _on_device(config: ScanConfig, bundle: Bundle, placement: Placement) -> Detector | Segmenter:
+def _on_device(config: ScanConfig, model: Model, placement: Placement) -> Detector | Segmenter:
     device = this_device(holds_gpu=placement.gpus > 0)
-    if bundle.card.task == "semantic":
-        return Segmenter(bundle, device=device, precision=config.precision, threads=placement.cpus)
+    if model.card.task == "semantic":
+        return Segmenter(model, device=device, precision=config.precision, threads=placement.cpus)
     return Detector(
-        bundle,
+        model,
         device=device,
         confidence=config.confidence,
         iou=config.iou,

@@ -6,18 +6,18 @@ import os
 from typing import NamedTuple
 
 from roadscan.cluster import refuse_lost_outputs
-from roadscan.dataset.census import objects_by_class
+from roadscan.dataset.census import objects_by_class, rare_classes
 from roadscan.dataset.draft import Draft, refuse
 from roadscan.dataset.fitness import unfit
 from roadscan.dataset.read import open_draft
-from roadscan.errors import AccessDenied
+from roadscan.errors import AccessDenied, ConfigError
 from roadscan.model import yolo
-from roadscan.model.losses import LossConfig
 from roadscan.model.semantic_loss import check_semantic_loss
 from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, check_initial, read_initial
+from roadscan.train.repeat_factor import check_repeats
 from roadscan.train.state import check_settings
 
 
@@ -47,7 +47,7 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     check_settings(config.identity(), runs.child(config.name))
     initial = read_initial(config.initial) if config.initial else None
     draft = check_data(config.data)
-    check_loss(config.loss, draft)
+    check_balance(config, draft)
     if initial:
         check_fit(initial, draft, config)
     return CheckedTraining(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)
@@ -79,16 +79,27 @@ def check_data(uri: str) -> Draft:
     return draft
 
 
-def check_loss(loss: LossConfig, draft: Draft) -> None:
-    """Refuse a loss that does not go with a dataset's task or classes.
+def check_balance(config: TrainConfig, draft: Draft) -> None:
+    """Refuse a loss or settings for rare classes that do not go with a dataset, or leave nothing to do.
 
     Raises:
-        ConfigError: `alpha` names other classes, or a field means nothing for the task.
+        ConfigError: weights by class cannot be had from these objects, no image would be repeated, nothing pasted, or a
+            field means nothing for the task.
     """
+    images, augment = draft.splits["train"], config.augment
     if draft.task == "semantic":
-        check_semantic_loss(loss, draft.names)
-    else:
-        loss.on(objects_by_class(draft, "train"))
+        check_semantic_loss(config.loss, draft.names)
+        for field, value in (("repeat_threshold", config.repeat_threshold), ("augment.paste_rare", augment.paste_rare)):
+            if value:
+                raise ConfigError(f"{field}: got {value:g}, which is of objects, and pixels are learnt; leave it out")
+        return
+    config.loss.on(objects_by_class(draft, "train"))
+    check_repeats(images, draft.names, config.repeat_threshold)
+    if augment.paste_rare and not rare_classes(images, augment.rare_below):
+        raise ConfigError(
+            f"augment.paste_rare: got {augment.paste_rare:g}, but every class is in a share of {augment.rare_below:g} "
+            "of the training images or more; raise augment.rare_below, or leave paste_rare out"
+        )
 
 
 def check_fit(initial: Initial, draft: Draft, config: TrainConfig) -> None:

@@ -104,6 +104,13 @@ class TrainConfig(Config):
     batch: int = Field(16, ge=1, description="images an optimiser step, over all workers together")
     accumulate: int = Field(1, ge=1, description="parts in which a worker computes its share, to fit its memory")
     seed: int = Field(0, ge=0, description="of weights, order and augmentation")
+    repeat_threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="images with a class that fewer than this share of images show are seen more often (LVIS' repeat "
+        "factor, sqrt(threshold / share)); empty: each once an epoch",
+    )
     loss: LossConfig = Field(LossConfig(), description="the training loss")
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="AdamW")
     augment: AugmentConfig = Field(AugmentConfig(), description="augmentation")
@@ -127,7 +134,12 @@ class TrainConfig(Config):
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on: all but where things lie, and how it is computed and followed."""
-        return self.model_dump(mode="json", exclude=NOT_IDENTITY)
+        unused: dict[str, Any] = {}  # so that runs without them keep their identity of before
+        if self.repeat_threshold is None:
+            unused["repeat_threshold"] = True
+        if not self.augment.paste_rare:
+            unused["augment"] = {"paste_rare", "rare_below"}
+        return self.model_dump(mode="json", exclude={**dict.fromkeys(NOT_IDENTITY, True), **unused})
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:

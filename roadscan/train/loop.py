@@ -11,6 +11,7 @@ Shape suffixes: b images, c channels, h and w input pixels. A batch is all ranks
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tempfile
@@ -41,12 +42,14 @@ from roadscan.train.dataloader import bytes_of_image, make_loader
 from roadscan.train.initial import Initial, initialise, input_shape, loss_on
 from roadscan.train.precision import trains_in_bfloat16
 from roadscan.train.ranks import Ranks, all_gather, broadcast
-from roadscan.train.schedule import RankBatchSampler, learning_rate, steps_per_epoch
+from roadscan.train.repeat_factor import describe, image_factors
+from roadscan.train.schedule import RankBatchSampler, learning_rate
 from roadscan.train.state import Ema, State
 from roadscan.train.validate import validate
 
 SKIPPED_STEPS = 20  # in a row without a finite gradient, after which a run has diverged
 PROGRESS_S = 1.0
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -113,8 +116,11 @@ class _TrainLoop:
         self.state = State(network, _optimiser(network, config), Ema(network, config.ema_decay), identity)
         if (checkpoint := ranks.latest()) is not None:
             self.state.load(checkpoint)
+        factors = image_factors(images, names, config.repeat_threshold)
+        if config.repeat_threshold is not None and ranks.rank == 0:
+            logger.info("%s", describe(images, names, config.repeat_threshold))
         self.batches = RankBatchSampler(
-            len(images), config.batch, config.accumulate, config.seed, ranks.rank, ranks.world_size
+            factors, config.batch, config.accumulate, config.seed, ranks.rank, ranks.world_size
         )
         pixels = yolo.TrainingImages(
             Path(dataset.root), images, task=dataset.task, n_classes=len(names), config=config.augment,
@@ -132,8 +138,8 @@ class _TrainLoop:
     def train_epoch(self) -> None:
         """Take all steps of the next epoch, and add its row to the history."""
         state, config = self.state, self.config
-        steps = steps_per_epoch(len(self.dataset.splits["train"]), config.batch)
         self.batches.epoch = state.epoch
+        steps = self.batches.steps
         torch.manual_seed(config.seed + state.epoch)
         _set_training(state.network, frozen=config.batch_norm == "frozen")
         micro_batches, shown, ends = iter(self.loader), 0.0, [time.monotonic()]
@@ -152,7 +158,7 @@ class _TrainLoop:
         mean = _mean_over_ranks(totals / max(counted, 1))
         losses = dict(zip(self.criterion.loss_names, (round(v, 6) for v in mean.tolist()), strict=True))
         times = {"seconds": round(ends[-1] - ends[0], 1), "step_seconds": round(median(np.diff(ends)), 4)}
-        size = {"workers": self.ranks.world_size, "cpus_per_worker": self.ranks.cpus}
+        size = {"images": self.batches.images, "workers": self.ranks.world_size, "cpus_per_worker": self.ranks.cpus}
         skipped = {"skipped_steps": steps - counted}
         state.epoch += 1
         state.history.append(broadcast({"epoch": state.epoch, "lr": rate, **size, **skipped, **times, **losses}))

@@ -7,7 +7,7 @@ import os
 from roadscan.cluster import connect, grows, nodes, refuse_lost_outputs
 from roadscan.errors import ConfigError, ModelError
 from roadscan.storage import open_store
-from roadscan.train.check import check_data, check_fit, check_loss, check_writable
+from roadscan.train.check import check_balance, check_data, check_fit, check_writable
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, read_initial
@@ -44,11 +44,11 @@ def check_sweep(config: TuneConfig) -> dict[str, Initial]:
         raise ConfigError(f"metric: got {config.metric}, but {config.train.data} is labelled for {draft.task}")
     for alpha in options(config.space.get("loss.alpha", ())):
         if not isinstance(alpha, Range):
-            check_loss(config.trial({"loss.alpha": alpha}).loss, draft)
+            check_balance(config.trial({"loss.alpha": alpha}), draft)
     found: dict[str, Initial] = {}
     for variant in config.variants:
         train = config.trial({"variant": variant})
-        check_loss(train.loss, draft)
+        check_balance(train, draft)
         for uri in _initial_uris(config, train):
             found[uri] = found.get(uri) or read_initial(uri)
             try:

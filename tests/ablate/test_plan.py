@@ -35,6 +35,11 @@ def test_an_ablation_that_can_start_has_all_its_runs_and_their_weights(tmp_path:
             r"variant s: .*; by_variant\.s\.initial sets other weights, or none",
         ),
         ({"losses": {"a": {"alpha": {"tree": 0.5}}}}, ConfigError, r"loss\.alpha: got values for tree"),
+        (
+            {"by_loss": {"gfl": {"repeat_threshold": 0.01}}},
+            ConfigError,
+            r"repeat_threshold: got 0\.01, which repeats no",
+        ),
         ({"ablations": "gs://bucket"}, StorageError, r"scheme 'gs' is not supported"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from support import labelled
 
-from roadscan.dataset.census import objects_by_class
+from roadscan.dataset.census import image_shares, objects_by_class, rare_classes
 from roadscan.dataset.read import open_draft
 
 
@@ -23,3 +23,15 @@ def test_a_class_without_objects_has_0(tmp_path: Path) -> None:
     (tmp_path / "labels" / "train" / "train-0000.txt").write_text("")
     draft = open_draft(str(tmp_path))
     assert [*objects_by_class(draft, "train").items()] == [("square", 0), ("disc", 0), ("bar", 0)]
+
+
+def test_shares_count_images_not_objects_and_what_no_image_shows_is_not_rare(tmp_path: Path) -> None:
+    labelled.draw_dataset(tmp_path, {"train": 4})
+    box = "0.5 0.5 0.2 0.2"
+    for number, kinds in enumerate(([0, 0, 0], [0], [0, 2], [])):
+        (tmp_path / "labels" / "train" / f"train-000{number}.txt").write_text("\n".join(f"{k} {box}" for k in kinds))
+    images = open_draft(str(tmp_path)).splits["train"]
+    assert image_shares(images, 3).tolist() == [0.75, 0, 0.25]
+    assert rare_classes(images, 0.5) == (2,)
+    assert rare_classes(images, 0.25) == ()
+    assert rare_classes([images[3]], 0.5) == ()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from support import labelled
 
+from roadscan.dataset.records import LabelledImage
 from roadscan.errors import DatasetError
 from roadscan.model import yolo
 
@@ -75,6 +77,89 @@ def test_mosaic_is_closed_for_the_last_epochs(tmp_path: Path) -> None:
     assert torch.equal(images[item]["img"], plain[item]["img"])
     open_ = yolo.Item(0, 0, 0)
     assert not torch.equal(images[open_]["img"], plain[open_]["img"])
+
+
+@pytest.mark.parametrize("field", ["mosaic", "mixup", "copy_paste", "paste_rare"])
+def test_what_mixes_images_brings_its_objects_and_is_closed_for_the_last_epochs(field: str, tmp_path: Path) -> None:
+    images = images_of(tmp_path, task="segment", **(NONE | {field: 1, "rare_below": 1}))
+    plain = images_of(tmp_path, task="segment", **NONE)
+    items = [yolo.Item(0, place, place) for place in range(5)]
+    assert sum(not torch.equal(images[item]["img"], plain[item]["img"]) for item in items) > 2
+    assert sum(len(images[item]["cls"]) for item in items) > sum(len(plain[item]["cls"]) for item in items)
+    for item in items:
+        closed = item._replace(epoch=1)
+        assert all(torch.equal(images[closed][name], plain[closed][name]) for name in images[closed])
+
+
+SIZE_HW = 96, 160
+COMMON, RARE = 0, 1
+
+
+def _write(root: Path, name: str, objects: dict[int, tuple[int, int, int, int]], triangles: bool) -> LabelledImage:
+    """An image of noise with an object of each class, xyxy: class 0 in grey 0, class 1 in grey 255."""
+    pixels = np.random.default_rng(len(name)).integers(90, 140, (*SIZE_HW, 3), dtype=np.uint8)
+    outlines = []
+    for kind, (left, top, right, bottom) in objects.items():
+        corners = [[left, top], [right, top], [right, bottom], [left, bottom]][: 3 if triangles else 4]
+        outlines.append(np.array(corners, np.float32))
+        cv2.fillPoly(pixels, [np.array(corners, np.int32)], [255 * kind] * 3)
+    cv2.imwrite(str(root / name), pixels)
+    boxes = np.array([*objects.values()], np.float32).reshape(-1, 4)
+    parts = tuple((one,) for one in outlines) if triangles else None
+    return LabelledImage(name, *SIZE_HW[::-1], np.array([*objects], np.int64), boxes, parts)
+
+
+def _pasted(root: Path, *onto: dict[int, tuple[int, int, int, int]], triangles: bool = False) -> dict[str, np.ndarray]:
+    """The second image, with what is pasted into it; the rare object is in the first one."""
+    given = [{COMMON: (4, 4, 34, 34), RARE: (100, 20, 140, 60)}, *onto, {COMMON: (4, 4, 34, 34)}]
+    images = [_write(root, f"{'i' * (k + 1)}.png", objects, triangles) for k, objects in enumerate(given)]
+    made = yolo.TrainingImages(
+        root, images, task="segment" if triangles else "detect", image_size_px=160, input_hw=SIZE_HW, seed=0,
+        config=yolo.AugmentConfig(**NONE, paste_rare=1, rare_below=0.5), mosaic_epochs=1,
+    )[yolo.Item(0, 0, 1)]  # fmt: skip
+    xy, half = made["bboxes"].numpy()[:, :2] * SIZE_HW[::-1], made["bboxes"].numpy()[:, 2:] * SIZE_HW[::-1] / 2
+    boxes = np.concatenate([xy - half, xy + half], 1).round().astype(int)
+    return {"pixels": made["img"].numpy()[0], "classes": made["cls"].numpy().ravel().astype(int), "boxes": boxes}
+
+
+@pytest.mark.parametrize("onto", [{COMMON: (40, 40, 70, 70)}, {}], ids=["beside another", "into an empty image"])
+def test_a_rare_object_is_pasted_where_it_was_and_common_ones_are_not(
+    onto: dict[int, tuple[int, int, int, int]], tmp_path: Path
+) -> None:
+    made = _pasted(tmp_path, onto)
+    assert made["classes"].tolist() == [*onto, RARE]
+    assert made["boxes"].tolist() == [[*box] for box in [*onto.values(), (100, 20, 140, 60)]]
+    assert (made["pixels"][21:59, 101:139] == 255).all()
+    outside = made["pixels"].copy()
+    outside[20:61, 100:141] = 0
+    assert (outside < 255).all()
+    assert (made["pixels"][5:33, 5:33] > 0).all()  # where the first image's common object is
+
+
+def test_no_object_is_hidden_by_a_pasted_one(tmp_path: Path) -> None:
+    made = _pasted(tmp_path, {COMMON: (120, 20, 150, 60)})  # two thirds of it would be
+    assert made["classes"].tolist() == [COMMON]
+    assert (made["pixels"] < 255).all()
+
+
+def test_what_a_pasted_box_shows_of_others_is_pasted_and_labelled_too(tmp_path: Path) -> None:
+    """A common object that reaches into the rare one's box: its half would stand there without a label."""
+    images = [
+        _write(tmp_path, "i.png", {COMMON: (90, 30, 120, 50), RARE: (100, 20, 140, 60)}, False),
+        _write(tmp_path, "ii.png", {}, False),
+    ]
+    made = yolo.TrainingImages(
+        tmp_path, images, task="detect", image_size_px=160, input_hw=SIZE_HW, seed=0, mosaic_epochs=1,
+        config=yolo.AugmentConfig(**NONE, paste_rare=1, rare_below=1),
+    )[yolo.Item(0, 0, 1)]  # fmt: skip
+    assert sorted(made["cls"].ravel().tolist()) == [COMMON, RARE]
+
+
+def test_of_outlines_only_what_they_hold_is_pasted(tmp_path: Path) -> None:
+    made = _pasted(tmp_path, {COMMON: (40, 40, 70, 70)}, triangles=True)
+    assert sorted(made["classes"].tolist()) == [COMMON, RARE]
+    assert made["pixels"][25, 130] == 255
+    assert made["pixels"][55, 105] < 255  # in the box, below the triangle
 
 
 def test_the_random_state_of_the_program_is_left_alone(tmp_path: Path) -> None:

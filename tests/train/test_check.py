@@ -103,6 +103,13 @@ def test_a_prior_for_a_class_head_that_is_kept_is_refused(folder: Path, capsys: 
     assert refused(capsys, "train", **prior).startswith("RAY_ADDRESS")
 
 
+def test_what_would_repeat_or_paste_nothing_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "train", repeat_threshold=0.001).startswith("repeat_threshold: got 0.001, which repeats no")
+    rare = {"augment.paste_rare": 0.5, "augment.rare_below": 0.001}
+    assert refused(capsys, "train", **rare).startswith("augment.paste_rare: got 0.5, but every class is in a share")
+    assert refused(capsys, "train", repeat_threshold=1, **{"augment.mixup": 0.5}).startswith("RAY_ADDRESS")
+
+
 def test_alpha_is_looked_at(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = "{square: 0.5, disk: 0.5, bar: 0.5}"
     message = "loss.alpha: got values for bar, disk, square; expected one for each class: square, disc, bar"

@@ -30,7 +30,8 @@ from roadscan.evaluate.detection.operating_point import best_point
 from roadscan.evaluate.detection.overlap import Kind
 from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_objects
-from roadscan.model.bundle import ModelCard, load
+from roadscan.model.bundle import ModelCard
+from roadscan.model.exported import open_model
 from roadscan.progress import OnCount, OnProgress, counter, silent
 
 
@@ -162,7 +163,7 @@ def compare(
     matches: dict[Kind, dict[str, list[Matches]]] = {kind: {one.name: [] for one in candidates} for kind in kinds}
     shown: dict[str, tuple[ImageResult, ...]] = {}
     for number, (name, file) in enumerate((one.name, file) for one in candidates for file in one.files):
-        results = find(load(file), images, inference, of_all_files(on_progress, number, len(cards)))
+        results = find(open_model(file), images, inference, of_all_files(on_progress, number, len(cards)))
         for kind in kinds:
             matches[kind][name].append(match(results, images.names, kind=kind))
         if name not in shown:
@@ -205,8 +206,8 @@ def read_cards(candidates: Sequence[Candidate]) -> tuple[dict[str, ModelCard], d
     digests: dict[str, str] = {}
     for one in candidates:
         for file in one.files:
-            bundle = load(file)
-            cards[file], digests[file] = bundle.card, bundle.sha256
+            model = open_model(file)
+            cards[file], digests[file] = model.card, model.sha256
         first = one.files[0]
         for other in one.files[1:]:
             for field in ("task", "variant", "activation", "classes", "image_size_px"):

@@ -22,8 +22,9 @@ from roadscan.evaluate.detection.scores import Scores, score
 from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_objects
 from roadscan.evaluate.detection.thresholds import Calibration, RecallThresholds, calibration, thresholds_for_recall
 from roadscan.evaluate.jsonable import jsonable
-from roadscan.model.bundle import Bundle, ModelCard, load
+from roadscan.model.bundle import ModelCard
 from roadscan.model.detector import Detector, Precision
+from roadscan.model.exported import Model, open_model
 from roadscan.model.image_input import check_image_size
 from roadscan.model.slices import SliceConfig
 from roadscan.progress import OnCount, OnProgress, counter, silent
@@ -194,29 +195,29 @@ def evaluate(
     """
     if not 0 < recall_target <= 1:
         raise ConfigError(f"recall: got {recall_target:g}; expected a share above 0 and up to 1, such as 0.9")
-    bundle = load(model_uri)
+    model = open_model(model_uri)
     images = open_objects(data_uri, split, cache_dir)
-    unknown = tuple(name for name in bundle.card.classes if name not in images.names)
-    images = images.of_classes(bundle.card.classes, whose=model_uri)
-    results = find(bundle, images, inference, counter(on_progress, "evaluate", "images"))
+    unknown = tuple(name for name in model.card.classes if name not in images.names)
+    images = images.of_classes(model.card.classes, whose=model_uri)
+    results = find(model, images, inference, counter(on_progress, "evaluate", "images"))
     return Evaluation(
         model=model_uri,
-        sha256=bundle.sha256,
-        card=bundle.card,
+        sha256=model.sha256,
+        card=model.card,
         split=images,
         unknown_to_data=unknown,
         measured={
-            kind: measure(results, images.names, kind, frozen_confidence(bundle.card, kind), recall_target, resamples)
-            for kind in kinds_of([bundle.card], images)
+            kind: measure(results, images.names, kind, frozen_confidence(model.card, kind), recall_target, resamples)
+            for kind in kinds_of([model.card], images)
         },
         results=tuple(results),
-        notes=notes_on([bundle.card], images, unknown, inference),
+        notes=notes_on([model.card], images, unknown, inference),
         inference=inference,
     )
 
 
 def find(
-    bundle: Bundle,
+    model: Model,
     split: Split,
     inference: Inference = INFERENCE,
     on_image: OnCount | None = None,
@@ -224,7 +225,7 @@ def find(
     """What a model finds in the images, beside their truth; by key.
 
     Args:
-        bundle: the model.
+        model: the model.
         split: the images.
         inference: how models are run.
         on_image: called with (images done, images in all).
@@ -233,8 +234,8 @@ def find(
         ConfigError: there is no such device.
         DatasetError: an image cannot be decoded.
     """
-    detector = _detector(bundle, inference)
-    size = inference.image_size_px or bundle.card.image_size_px
+    detector = _detector(model, inference)
+    size = inference.image_size_px or model.card.image_size_px
     results = []
     for result in predict(
         detector, split.root, split.images, split.names, image_size_px=size, batch=inference.batch,
@@ -335,8 +336,8 @@ def most_confident(results: Sequence[ImageResult], confidence: float) -> tuple[I
     return tuple(replace(result, found=_at_least(result.found, confidence)) for result in results)
 
 
-def _detector(bundle: Bundle, how: Inference) -> Detector:
-    return on_device(lambda: measuring_detector(bundle, precision=how.precision, device=how.device), how)
+def _detector(model: Model, how: Inference) -> Detector:
+    return on_device(lambda: measuring_detector(model, precision=how.precision, device=how.device), how)
 
 
 def on_device(make: Callable[[], T], how: Inference) -> T:

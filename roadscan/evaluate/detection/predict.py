@@ -18,9 +18,9 @@ from roadscan.dataset.shrunk import Pixels, Shrunk
 from roadscan.errors import DatasetError
 from roadscan.evaluate.detection.grid_masks import Rle, crop_logits, draw_outlines
 from roadscan.evaluate.detection.results import ImageResult, Objects
-from roadscan.model.bundle import Bundle
 from roadscan.model.decode import PADDING_GREY, Letterbox, Undecodable, plan_letterbox
 from roadscan.model.detector import Detections, Detector, Precision
+from roadscan.model.exported import Model
 from roadscan.model.image_detections import ImageDetections, detect_images
 from roadscan.model.image_input import ImageInput, prepare
 from roadscan.model.masks import empty_mask
@@ -36,9 +36,9 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def measuring_detector(bundle: Bundle, *, precision: Precision = "full", device: str | None = None) -> Detector:
+def measuring_detector(model: Model, *, precision: Precision = "full", device: str | None = None) -> Detector:
     """A detector that gives every box that average precision asks for."""
-    return Detector(bundle, device=device, confidence=CONFIDENCE, iou=IOU, precision=precision, every_class=True)
+    return Detector(model, device=device, confidence=CONFIDENCE, iou=IOU, precision=precision, every_class=True)
 
 
 def predict(

@@ -27,6 +27,7 @@ LOWEST_IOU = 0.8
 TYPICAL_IOU = 0.97
 SCORE_TOLERANCE = 0.05
 ALONE_SHARE = 0.02
+CELL_PX = 4  # of a mask
 UNCALIBRATED = "the model has no calibration images; add them with 'roadscan model calibrate'"
 Floats = npt.NDArray[np.float64]
 
@@ -42,6 +43,7 @@ class Agreement:
         lowest_iou, typical_iou: least and median of the pairs; 1 where there are none.
         score_difference: largest of the pairs.
         box_difference_px: largest of the pairs, of any side of a box, in pixels of the network's input.
+        lowest_mask_iou: least of the pairs' masks, inside of their boxes; 1 where there are none.
     """
 
     images: int
@@ -51,6 +53,7 @@ class Agreement:
     typical_iou: float
     score_difference: float
     box_difference_px: float
+    lowest_mask_iou: float = 1.0
 
     @property
     def objection(self) -> str | None:
@@ -70,7 +73,7 @@ class Agreement:
             f"{self.alone} of {self.detections} detections in {self.images} images have no partner of IoU "
             f"{LOWEST_IOU:g} and a score within {SCORE_TOLERANCE:g}; pairs have IoU {self.lowest_iou:.3f} or more, "
             f"median {self.typical_iou:.3f}, scores {self.score_difference:.4f} apart or less, boxes "
-            f"{self.box_difference_px:.2f} px"
+            f"{self.box_difference_px:.2f} px, masks IoU {self.lowest_mask_iou:.3f} or more"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,13 +94,14 @@ def compare(reference: Sequence[Detections], other: Sequence[Detections], confid
     >>> compare([box], [box], 0.25).alone, compare([box], [nothing], 0.25).alone
     (0, 1)
     """
-    alone, ious, scores, sides = 0, list[float](), [0.0], [0.0]
+    alone, ious, scores, sides, masks = 0, list[float](), [0.0], [0.0], [1.0]
     for ours, theirs in zip(reference, other, strict=True):
         pairs, overlaps = _pairs(ours, theirs)
         alone += _alone(ours, pairs[:, 0], confidence) + _alone(theirs, pairs[:, 1], confidence)
         ious += [float(overlaps[i, j]) for i, j in pairs]
         scores += np.abs(ours.scores[pairs[:, 0]] - theirs.scores[pairs[:, 1]]).tolist()
         sides += np.abs(ours.boxes_xyxy[pairs[:, 0]] - theirs.boxes_xyxy[pairs[:, 1]]).ravel().tolist()
+        masks += [_mask_iou(ours, i, theirs, j) for i, j in pairs]
     return Agreement(
         images=len(reference),
         detections=sum(int((found.scores >= confidence).sum()) for found in reference),
@@ -106,6 +110,7 @@ def compare(reference: Sequence[Detections], other: Sequence[Detections], confid
         typical_iou=median(ious) if ious else 1.0,
         score_difference=max(scores),
         box_difference_px=max(sides),
+        lowest_mask_iou=min(masks),
     )
 
 
@@ -121,6 +126,15 @@ def _pairs(ours: Detections, theirs: Detections) -> tuple[npt.NDArray[np.intp], 
         if all(i != taken and j != partner for taken, partner in pairs):
             pairs.append((i, j))
     return np.array(pairs, np.intp).reshape(-1, 2), overlaps
+
+
+def _mask_iou(ours: Detections, i: int, theirs: Detections, j: int) -> float:
+    """Overlap of two detections' masks, inside of the first one's box; 1 of detections without."""
+    if ours.masks is None or theirs.masks is None:
+        return 1.0
+    left, top, right, bottom = (ours.boxes_xyxy[i] / CELL_PX).round().clip(0).astype(int)
+    a, b = (mask[top:bottom, left:right] > 0 for mask in (ours.masks[i], theirs.masks[j]))
+    return float((a & b).sum() / union) if (union := (a | b).sum()) else 1.0
 
 
 def _alone(found: Detections, paired: npt.NDArray[np.intp], confidence: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -15,10 +16,12 @@ from roadscan.errors import ModelError
 from roadscan.model.backends.agreement import SCORE_TOLERANCE, UNCALIBRATED, Agreement, compare
 from roadscan.model.backends.cache import machine, write_atomically
 from roadscan.model.backends.engine import Backend, Choice, Engine, Pixels, Precision, is_installed, version_of
+from roadscan.model.backends.exported import open_exported
 from roadscan.model.backends.onnx import OnnxRuntimeEngine, TensorRtEngine
 from roadscan.model.backends.openvino import OpenVinoEngine
 from roadscan.model.backends.pytorch import TorchEngine
-from roadscan.model.bundle import Bundle
+from roadscan.model.bundle import Bundle, ModelCard
+from roadscan.model.exported import Exported, Model
 from roadscan.model.inference import Detections, Inference
 from roadscan.storage import sha256_hex
 
@@ -37,12 +40,12 @@ def preference(device: str, precision: Precision) -> tuple[Backend, ...]:
     return ("onnxruntime", "openvino", "torch") if precision == "full" else ("openvino", "torch")
 
 
-def choose_engine(wanted: Choice, bundle: Bundle, device: str, precision: Precision, threads: int) -> Engine:
+def choose_engine(wanted: Choice, model: Model, device: str, precision: Precision, threads: int) -> Engine:
     """A model -> the engine that runs it.
 
     Args:
         wanted: a backend, or auto.
-        bundle: the model.
+        model: the model; an exported one is run by the program it was exported for, and agreed when it was exported.
         device: cpu or cuda.
         precision: full or half.
         threads: cores to use.
@@ -50,10 +53,12 @@ def choose_engine(wanted: Choice, bundle: Bundle, device: str, precision: Precis
     Raises:
         ModelError: the backend that was asked for is not installed, cannot run there, or does not agree with PyTorch.
     """
+    if isinstance(model, Exported):
+        return open_exported(wanted, model, device, precision, threads)
     if wanted == "auto":
-        return _first_that_agrees(bundle, device, precision, threads)
-    engine = open_engine(wanted, bundle, device, precision, threads)
-    if wanted != REFERENCE and (objection := agreement(engine, bundle, device, precision).objection):
+        return _first_that_agrees(model, device, precision, threads)
+    engine = open_engine(wanted, model, device, precision, threads)
+    if wanted != REFERENCE and (objection := agreement(engine, model, device, precision).objection):
         raise ModelError(f"backend {wanted}, precision {precision}: {objection}; set backend=torch")
     return engine
 
@@ -95,7 +100,9 @@ def agreement(engine: Engine, bundle: Bundle, device: str, precision: Precision)
     if kept is not None and kept.exists():
         return Agreement(**json.loads(kept.read_bytes()))
     reference = TorchEngine(bundle, device, "full", engine.lanes or 1)
-    found = compare(_on_calibration(reference, bundle), _on_calibration(engine, bundle), bundle.card.confidence)
+    images = calibration_images(bundle)
+    wanted, got = (found_in(images, one, bundle.card) for one in (reference, engine))
+    found = compare(wanted, got, bundle.card.confidence)
     if kept is not None:
         write_atomically(kept, json.dumps(found.to_dict()).encode())
     return found
@@ -128,11 +135,11 @@ def _warn_once(text: str) -> None:
     logger.warning("%s", text)
 
 
-def _on_calibration(engine: Engine, bundle: Bundle) -> list[Detections]:
-    card = bundle.card
+def found_in(images: Sequence[Pixels], engine: Engine, card: ModelCard) -> list[Detections]:
+    """Inputs of the network -> what an engine finds in each, as `compare` takes it: with a lower confidence."""
     lowest = max(card.confidence - SCORE_TOLERANCE, 0.001)
     inference = Inference(engine, card.classes, lowest, card.iou)
-    batches = groupby(calibration_images(bundle), key=np.shape)
+    batches = groupby(images, key=np.shape)
     return [found for _, alike in batches for found in inference.infer(np.stack(list(alike)))]
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from roadscan.errors import ModelError
 
 if TYPE_CHECKING:
-    from roadscan.model.head import Raw  # which imports PyTorch; configs import this module
+    from roadscan.model.head import Decoded, Raw  # which imports PyTorch; configs import this module
 
 Precision: TypeAlias = Literal["full", "half"]
 Backend: TypeAlias = Literal["torch", "openvino", "onnxruntime", "tensorrt"]
@@ -44,14 +44,15 @@ class Engine(ABC):
     folder: Path | None = None
 
     @abstractmethod
-    def forward(self, images_bhwc: Pixels) -> Raw:
+    def forward(self, images_bhwc: Pixels) -> Raw | Decoded:
         """Run the network.
 
         Args:
             images_bhwc: (b, h, w, 3) uint8 BGR; h and w multiples of 32.
 
         Returns:
-            What the network gives; good until the same thread's next call, which may use the memory again.
+            What the network gives, of an exported one decoded; good until the same thread's next call, which may use
+            the memory again.
         """
 
     def stream(self) -> AbstractContextManager[object]:
@@ -59,14 +60,14 @@ class Engine(ABC):
         return nullcontext()
 
 
-def require_installed(backend: Backend) -> None:
-    """Tell the user how to install what a backend needs.
+def require_installed(backend: Backend, instead: str = "set backend=torch") -> None:
+    """Tell the user how to install what a backend needs, or what to do instead.
 
     Raises:
         ModelError: it is not installed.
     """
     if not is_installed(backend):
-        raise ModelError(f"backend {backend}: not installed; pip install 'roadscan[{backend}]', or set backend=torch")
+        raise ModelError(f"backend {backend}: not installed; pip install 'roadscan[{backend}]', or {instead}")
 
 
 def version_of(backend: Backend) -> str:

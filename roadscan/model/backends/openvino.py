@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,22 +34,13 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, bundle: Bundle, precision: Precision, threads: int) -> None:
         require_installed("openvino")
-        # Its converter sends usage statistics unless somebody has opted out; without the module it does not.
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-        import openvino
-
+        openvino = import_openvino()
         self.folder = engine_folder(bundle, self.backend, ("openvino",), lambda made: _convert(bundle, made))
         core = openvino.Core()
         number = "f32"
         if precision == "half" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             number = "bf16"
-        settings = {
-            "NUM_STREAMS": str(threads),
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": number,
-            "ENABLE_CPU_PINNING": False,  # pinned, all processes of a node would sit on the same first cores
-        }
-        self._compiled = core.compile_model(core.read_model(self.folder / FILE), "CPU", settings)
+        self._compiled = core.compile_model(core.read_model(self.folder / FILE), "CPU", cpu_settings(threads, number))
         self._thread = threading.local()
         self.runs_on = f"cpu, openvino {'bfloat16' if number == 'bf16' else 'float32'}"
         self.lanes = threads
@@ -62,10 +54,28 @@ class OpenVinoEngine(Engine):
         return Raw(*(torch.from_numpy(request.get_output_tensor(index).data) for index in outputs))
 
 
-def _convert(bundle: Bundle, folder: Path) -> None:
+def import_openvino() -> Any:
+    """The module; its converter sends usage statistics unless somebody has opted out, but not without theirs."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
+    return openvino
+
+
+def cpu_settings(threads: int, number: str) -> dict[str, Any]:
+    """How a network is compiled for a CPU: a stream a core, in f32 or bf16."""
+    return {
+        "NUM_STREAMS": str(threads),
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": number,
+        "ENABLE_CPU_PINNING": False,  # pinned, all processes of a node would sit on the same first cores
+    }
+
+
+def _convert(bundle: Bundle, folder: Path) -> None:
     from roadscan.model import yolo
+
+    openvino = import_openvino()
 
     side = bundle.card.image_size_px
     with torch.inference_mode(), warnings.catch_warnings():

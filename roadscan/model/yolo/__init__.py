@@ -37,7 +37,8 @@ from roadscan.model.yolo.network import (
     split_output,
     to_float32,
 )
-from roadscan.model.yolo.raw import RawNetwork
+from roadscan.model.yolo.raw import ExportedNetwork, RawNetwork
+from roadscan.model.yolo.tensorrt import build_tensorrt, open_tensorrt, require_tensorrt
 
 # ultralytics replaces Pillow's open, for every program in the process, by one that goes looking for a HEIF package
 # when a file is no image.
@@ -48,17 +49,21 @@ __all__ = [
     "MASK_RATIO",
     "STRIDE_PX",
     "AugmentConfig",
+    "ExportedNetwork",
     "Item",
     "RawNetwork",
     "TrainingImages",
     "adapt",
     "build",
+    "build_tensorrt",
     "coco_names",
     "collate",
     "criterion",
     "fitting",
     "keeps_class_head",
+    "open_tensorrt",
     "read_checkpoint",
+    "require_tensorrt",
     "restore",
     "scaled_hw",
     "set_prior",

@@ -34,10 +34,12 @@ from ultralytics.utils.instance import Instances
 from ultralytics.utils.ops import resample_segments
 
 from roadscan.config import Config
+from roadscan.dataset.census import rare_classes
 from roadscan.dataset.label_maps import label_map
 from roadscan.dataset.records import LabelledImage, Outline, Task
 from roadscan.dataset.shrunk import Pixels, Shrunk
 from roadscan.errors import DatasetError
+from roadscan.model.yolo.paste import PasteRare
 
 OUTLINE_POINTS = 1000  # to which ultralytics resamples every outline
 MASK_RATIO = 4  # input pixels a mask pixel: the grid of YOLOv8's prototypes
@@ -47,9 +49,13 @@ class AugmentConfig(Config):
     """Augmentations, with ultralytics' names, meanings and defaults."""
 
     mosaic: float = Field(1.0, ge=0, le=1, description="share of images made of four")
-    close_mosaic: int = Field(10, ge=0, description="last epochs without mosaic, mixup and copy_paste")
+    close_mosaic: int = Field(10, ge=0, description="last epochs without mosaic, mixup, copy_paste and paste_rare")
     mixup: float = Field(0.0, ge=0, le=1, description="share of images blended with another")
     copy_paste: float = Field(0.0, ge=0, le=1, description="share of outlined objects pasted mirrored; segment only")
+    paste_rare: float = Field(0.0, ge=0, le=1, description="share of images that get the rare objects of another image")
+    rare_below: float = Field(
+        0.1, gt=0, le=1, description="for paste_rare: classes that fewer than this share of images show are rare"
+    )
     degrees: float = Field(0.0, ge=0, le=180, description="largest rotation")
     translate: float = Field(0.1, ge=0, le=1, description="largest shift, as a share of the image")
     scale: float = Field(0.5, ge=0, lt=1, description="largest change of size: 0.5 is 0.5 to 1.5 times")
@@ -117,7 +123,7 @@ class TrainingImages(Dataset[dict[str, Any]]):
         self._root, self._images, self._seed, self._shrunk = root, images, seed, shrunk or Shrunk()
         self._task, self._n_classes, self._size = task, n_classes, image_size_px
         self._mosaic_epochs = mosaic_epochs
-        closed = config.model_copy(update={"mosaic": 0.0, "mixup": 0.0, "copy_paste": 0.0})
+        closed = config.model_copy(update={"mosaic": 0.0, "mixup": 0.0, "copy_paste": 0.0, "paste_rare": 0.0})
         self._mixing, self._closed = (self._transforms(c, input_hw) for c in (config, closed))
 
     def __len__(self) -> int:
@@ -185,24 +191,27 @@ class TrainingImages(Dataset[dict[str, Any]]):
         return np.stack(resample_segments([outline / size for outline in joined], n=points)).astype(np.float32)
 
     def _transforms(self, config: AugmentConfig, input_hw: tuple[int, int]) -> Compose:
-        """Ultralytics' `v8_transforms`, for inputs that need not be square."""
+        """Ultralytics' `v8_transforms`, for inputs that need not be square, and `PasteRare`."""
+        moved = RandomPerspective(
+            degrees=config.degrees,
+            translate=config.translate,
+            scale=config.scale,
+            shear=config.shear,
+            perspective=config.perspective,
+            size=(input_hw[1], input_hw[0]),
+        )
         placed = Compose(
             [
                 Mosaic(self, imgsz=self._size, p=config.mosaic),
                 CopyPaste(self, p=config.copy_paste, mode="flip"),
-                RandomPerspective(
-                    degrees=config.degrees,
-                    translate=config.translate,
-                    scale=config.scale,
-                    shear=config.shear,
-                    perspective=config.perspective,
-                    size=(input_hw[1], input_hw[0]),
-                ),
+                moved,
             ]
         )
+        rare = rare_classes(self._images, config.rare_below)
         return Compose(
             [
                 placed,
+                PasteRare(self.get_image_and_label, self._images, rare, moved, config.paste_rare),
                 MixUp(self, pre_transform=placed, p=config.mixup),
                 RandomHSV(hgain=config.hsv_h, sgain=config.hsv_s, vgain=config.hsv_v),
                 RandomFlip(direction="vertical", p=config.flipud),
