@@ -118,7 +118,7 @@ def _values(matches: Matches, frequency: Mapping[str, Sequence[str]], weights: n
     for names in _both(frequency).values():
         rows.append(mean_over_classes(of_class[:, [matches.names.index(n) for n in names if n in matches.names]]))
     for condition in _conditions(matches):
-        has_it = np.array([one == condition for one in matches.conditions])
+        has_it = np.array([condition in names for names in matches.conditions])
         rows.append(_map50_95(matches, weights * has_it))
     return np.stack(rows)
 
@@ -133,4 +133,4 @@ def _both(frequency: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]
 
 
 def _conditions(matches: Matches) -> list[str]:
-    return sorted({one for one in matches.conditions if one is not None})
+    return sorted({name for names in matches.conditions for name in names})

@@ -211,8 +211,8 @@ def count_truths(matches: Matches, frequency: Mapping[str, Sequence[str]]) -> di
         found[Measure("size", size)] = int(matches.truths[:, :, row].sum())
     for name, classes in frequency.items():
         found[Measure("frequency", name)] = sum(by_class.get(one, 0) for one in classes)
-    for condition in {one for one in matches.conditions if one is not None}:
-        has_it = [one == condition for one in matches.conditions]
+    for condition in {name for names in matches.conditions for name in names}:
+        has_it = [condition in names for names in matches.conditions]
         found[Measure("condition", condition)] = int(matches.truths[has_it, :, 0].sum())
     return found
 

@@ -80,7 +80,7 @@ class DraftImage:
         classes: one index an object.
         boxes: (n, 4) x1, y1, x2, y2.
         outlines: one an object, each of one or more polygons; empty in a dataset of boxes.
-        drive_id, condition: as in `LabelledImage`.
+        drive_id, conditions, occlusions: as in `LabelledImage`.
     """
 
     key: str
@@ -89,7 +89,8 @@ class DraftImage:
     boxes: npt.NDArray[np.float64]
     outlines: Sequence[tuple[Points, ...]]
     drive_id: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()
+    occlusions: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,5 +236,6 @@ def _finished(image: DraftImage, size: Size, task: Task) -> LabelledImage:
         boxes_xyxy=(image.boxes.clip(0, 1) * np.tile(scale, 2)).astype(np.float32),
         outlines=outlines if task == "segment" else None,
         drive_id=image.drive_id,
-        condition=image.condition,
+        conditions=image.conditions,
+        occlusions=image.occlusions,
     )

@@ -61,7 +61,7 @@ def _draw(
     (root / "labels" / split / f"{name}.txt").write_text("\n".join(lines))
     parts = tuple((outline,) for outline in outlines) if task == "segment" else None
     return LabelledImage(
-        f"images/{split}/{name}.jpg", width, height, np.array(classes, np.int64), boxes, parts, f"drive-{split}", None
+        f"images/{split}/{name}.jpg", width, height, np.array(classes, np.int64), boxes, parts, f"drive-{split}"
     )
 
 

@@ -48,7 +48,7 @@ class Matches:
         names: of the classes.
         keys: (images,) of the images, as given.
         drives: (images,) drive number of each image, from 0.
-        conditions: (images,) as given.
+        conditions: (images,) the names of each, as given.
         scores: (n,) in 0..1.
         classes: (n,) class indices.
         images: (n,) image numbers.
@@ -62,7 +62,7 @@ class Matches:
     names: tuple[str, ...]
     keys: tuple[str, ...]
     drives: npt.NDArray[np.int64]
-    conditions: tuple[str | None, ...]
+    conditions: tuple[tuple[str, ...], ...]
     scores: npt.NDArray[np.float32]
     classes: npt.NDArray[np.int64]
     images: npt.NDArray[np.int64]
@@ -132,7 +132,7 @@ def match(results: Sequence[ImageResult], names: Sequence[str], *, kind: Kind = 
         names=tuple(names),
         keys=tuple(result.key for result in results),
         drives=_drives(results),
-        conditions=tuple(result.condition for result in results),
+        conditions=tuple(result.conditions for result in results),
         scores=scores[order],
         classes=classes[order],
         images=images[order],

@@ -106,7 +106,7 @@ def predict(
         for image, objects in zip(chosen, found, strict=True):
             if image.key not in truths:
                 truths[image.key] = _truth(image, letterbox, mask_size)
-            yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.condition)
+            yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.conditions)
 
 
 def map_ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahead: int) -> Iterator[U]:

@@ -34,11 +34,11 @@ class ImageResult:
         key: of the image.
         truth, found: objects there and objects found.
         drive_id: confidence intervals resample drives; None makes the image a drive of its own.
-        condition: day, dusk, night, rain, or None.
+        conditions: night, rain and the like.
     """
 
     key: str
     truth: Objects
     found: Objects
     drive_id: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()

@@ -237,7 +237,7 @@ def _classes(matches: Matches, curves: ConfidenceCurves, best: npt.NDArray[np.in
 
 def _by_condition(matches: Matches, best: npt.NDArray[np.int64]) -> dict[str, MainScores]:
     scores = {}
-    for condition in sorted({condition for condition in matches.conditions if condition is not None}):
-        part = matches.select(np.flatnonzero([c == condition for c in matches.conditions]))
+    for condition in sorted({name for names in matches.conditions for name in names}):
+        part = matches.select(np.flatnonzero([condition in names for names in matches.conditions]))
         scores[condition] = _main(part, confidence_curves(part), best)
     return scores

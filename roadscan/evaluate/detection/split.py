@@ -141,7 +141,9 @@ def _kept(image: LabelledImage, number: np.ndarray[tuple[int], np.dtype[np.int64
     classes = number[image.classes]
     rows = np.flatnonzero(classes >= 0)
     outlines = None if image.outlines is None else tuple(image.outlines[row] for row in rows)
-    return replace(image, classes=classes[rows], boxes_xyxy=image.boxes_xyxy[rows], outlines=outlines)
+    occlusions = tuple(image.occlusions[row] for row in rows) if image.occlusions else ()
+    boxes = image.boxes_xyxy[rows]
+    return replace(image, classes=classes[rows], boxes_xyxy=boxes, outlines=outlines, occlusions=occlusions)
 
 
 def _listed(names: Collection[str] | Sequence[str], most: int = 12) -> str:
