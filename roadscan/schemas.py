@@ -451,11 +451,11 @@ ABLATION_DIFFERENCES = _schema(
     ("loss", pa.string(), "its name in the ablation"),
     ("baseline", pa.string(), "the loss that it is held against"),
     ("variant", pa.string(), "YOLOv8 size; all: mean over the variants"),
-    ("part", pa.string(), "all | class | size | frequency | condition"),
+    ("part", pa.string(), "all | class | size | frequency | condition | occlusion"),
     (
         "of",
         pa.string(),
-        "the class, size, frequency or condition; of part all the metric, and elsewhere it is mAP50-95",
+        "the class, size, frequency, condition or occlusion; of part all the metric, and elsewhere it is mAP50-95",
     ),
     ("difference", pa.float64(), True, "mean over the seeds; null where there is no truth"),
     ("low", pa.float64(), True, "lower end of the 95% interval over drives and seeds; null with one drive"),

@@ -18,12 +18,14 @@ class Objects:
         classes: (n,) int64 class indices.
         scores: (n,) float32 in 0..1; None for truth.
         masks: one COCO compressed RLE dict (``size``, ``counts``) an object; None where only boxes are known.
+        occlusions: of truth, as of `LabelledImage`.
     """
 
     boxes_xyxy: npt.NDArray[np.float32]
     classes: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32] | None = None
     masks: tuple[dict[str, Any], ...] | None = None
+    occlusions: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
