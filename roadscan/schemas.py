@@ -98,6 +98,8 @@ FRAMES = _schema(
     ("height_px", pa.int32(), True, "of the image, upright"),
     ("n_detections", pa.int32(), "rows of it in `observations`"),
     ("run_key", pa.string(), "digest of all that decides a drive's rows: drive, model and settings"),
+    ("light", pa.float32(), True, "mean luminance of the image, 0 black to 1 white"),
+    ("blur", pa.float32(), True, "blur effect (Crete 2007) of the image's middle half, 0 sharp to 1"),
 )
 
 OBSERVATIONS = _schema(
@@ -451,11 +453,11 @@ ABLATION_DIFFERENCES = _schema(
     ("loss", pa.string(), "its name in the ablation"),
     ("baseline", pa.string(), "the loss that it is held against"),
     ("variant", pa.string(), "YOLOv8 size; all: mean over the variants"),
-    ("part", pa.string(), "all | class | size | frequency | condition"),
+    ("part", pa.string(), "all | class | size | frequency | condition | occlusion"),
     (
         "of",
         pa.string(),
-        "the class, size, frequency or condition; of part all the metric, and elsewhere it is mAP50-95",
+        "the class, size, frequency, condition or occlusion; of part all the metric, and elsewhere it is mAP50-95",
     ),
     ("difference", pa.float64(), True, "mean over the seeds; null where there is no truth"),
     ("low", pa.float64(), True, "lower end of the 95% interval over drives and seeds; null with one drive"),

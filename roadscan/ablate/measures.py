@@ -1,4 +1,4 @@
-"""What is measured of a run's detections: overall, by class, by size, by how frequent a class is, by condition.
+"""What is measured of a run's detections: of all, and by class, size, frequency, condition and occlusion.
 
 Every measure is made anew on every resample of the drives, under the weights of `evaluate.detection.bootstrap`, so that
 runs on the same images can be held against each other resample by resample.
@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from roadscan.arrays import Floats
-from roadscan.evaluate.detection.average_precision import Area, average_precision, mean_over_classes
+from roadscan.evaluate.detection.average_precision import average_precision, mean_over_classes
 from roadscan.evaluate.detection.bootstrap import draw_weights
 from roadscan.evaluate.detection.matching import Matches
 from roadscan.evaluate.detection.operating_point import best_point
+from roadscan.evaluate.detection.parts import Part as TestedPart
+from roadscan.evaluate.detection.parts import parts_of
 
-Part: TypeAlias = Literal["all", "class", "size", "frequency", "condition"]
+Part: TypeAlias = Literal["all", "class", "size", "frequency", "condition", "occlusion"]
 METRICS = ("map50", "map50_95", "precision", "recall", "f1_of_means")
-AREAS: tuple[Area, ...] = ("small", "medium", "large")
+AREAS = ("small", "medium", "large")
 HEAD, TAIL = "head", "tail"
 RESAMPLES_AT_ONCE = 64  # bounds the memory: about 100 MB with 30,000 detections of a class
 
@@ -34,7 +36,7 @@ class Measure:
 
     Attributes:
         part: what of the images and objects it is of.
-        of: the class, size, frequency or condition; of all, the metric.
+        of: the class, size, frequency, condition or occlusion; of all, the metric.
     """
 
     part: Part
@@ -81,14 +83,14 @@ def measures_of(matches: Matches, frequency: Mapping[str, Sequence[str]]) -> tup
         *(Measure("class", name) for name in matches.names),
         *(Measure("size", area) for area in AREAS),
         *(Measure("frequency", name) for name in _both(frequency)),
-        *(Measure("condition", name) for name in _conditions(matches)),
+        *(Measure(part.by, part.name) for part in parts_of(matches)),
     )
 
 
 def measure(matches: Matches, frequency: Mapping[str, Sequence[str]], *, resamples: int, seed: int = 0) -> Measured:
     """Matches -> all measures, on the images as they are and on resamples of their drives.
 
-    Of classes, sizes, frequencies and conditions it is mAP50-95 (AP50-95 of a class).
+    Of classes, sizes, frequencies, conditions and occlusions it is mAP50-95 (AP50-95 of a class).
 
     Args:
         matches: of one run.
@@ -98,11 +100,21 @@ def measure(matches: Matches, frequency: Mapping[str, Sequence[str]], *, resampl
     """
     once = np.ones((1, len(matches.keys)), np.int32)
     weightings = [once, *draw_weights(matches.drives, resamples, seed, RESAMPLES_AT_ONCE)]
-    together = np.concatenate([_values(matches, frequency, weights) for weights in weightings], axis=1)
-    return Measured(measures_of(matches, frequency), together[:, 0], together[:, 1:])
+    parts = parts_of(matches)
+    together = np.concatenate([_values(matches, parts, frequency, weights) for weights in weightings], axis=1)
+    values, drawn = together[:, 0], together[:, 1:]
+    drawn[[i - len(parts) for i, part in enumerate(parts) if part.drives < 2]] = (
+        np.nan
+    )  # of other drives nothing is known
+    return Measured(measures_of(matches, frequency), values, drawn)
 
 
-def _values(matches: Matches, frequency: Mapping[str, Sequence[str]], weights: npt.NDArray[np.int32]) -> Floats:
+def _values(
+    matches: Matches,
+    parts: Sequence[TestedPart],
+    frequency: Mapping[str, Sequence[str]],
+    weights: npt.NDArray[np.int32],
+) -> Floats:
     """(m, b)."""
     precision = average_precision(matches, weights=weights)
     of_class, point = precision.mean(axis=2), best_point(matches, weights=weights)
@@ -117,20 +129,14 @@ def _values(matches: Matches, frequency: Mapping[str, Sequence[str]], weights: n
     rows += [_map50_95(matches, weights, area) for area in AREAS]
     for names in _both(frequency).values():
         rows.append(mean_over_classes(of_class[:, [matches.names.index(n) for n in names if n in matches.names]]))
-    for condition in _conditions(matches):
-        has_it = np.array([one == condition for one in matches.conditions])
-        rows.append(_map50_95(matches, weights * has_it))
+    rows += [_map50_95(part.matches, weights[:, part.images], part.among) for part in parts]
     return np.stack(rows)
 
 
-def _map50_95(matches: Matches, weights: npt.NDArray[np.int32], area: Area = "all") -> Floats:
-    return mean_over_classes(average_precision(matches, weights=weights, area=area).mean(axis=2))
+def _map50_95(matches: Matches, weights: npt.NDArray[np.int32], among: str) -> Floats:
+    return mean_over_classes(average_precision(matches, weights=weights, among=among).mean(axis=2))
 
 
 def _both(frequency: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
     """Head and tail, where there are both."""
     return frequency if all(frequency.values()) else {}
-
-
-def _conditions(matches: Matches) -> list[str]:
-    return sorted({one for one in matches.conditions if one is not None})

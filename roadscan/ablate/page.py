@@ -32,7 +32,7 @@ def ablation_page(made: Ablation) -> str:
         Section("What to know", [Sentences(made.notes)] if made.notes else []),
         Section("Variants", variant_tables(made, wide=True)),
         Section(f"Differences to {config.baseline_loss}", difference_tables(made, wide=True)),
-        Section("By class, size, frequency and condition", part_tables(made, wide=True)),
+        Section("By class, size, condition and occlusion", part_tables(made, wide=True)),
         Section("Training curves", [Picture(learning(by_variant(made, lambda run: run.history)))]),
         Section("Reliability of scores", reliability_pictures(made)),
         Section("What each variant sees", figures(made)),

@@ -19,6 +19,7 @@ from roadscan.evaluate.detection.found import read_found
 from roadscan.evaluate.detection.matching import Matches, match
 from roadscan.evaluate.detection.operating_point import best_point
 from roadscan.evaluate.detection.overlap import Kind
+from roadscan.evaluate.detection.parts import parts_of
 from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.detection.split import Split, open_split
 from roadscan.evaluate.detection.thresholds import Calibration, calibration
@@ -204,17 +205,14 @@ def collect(
 
 
 def count_truths(matches: Matches, frequency: Mapping[str, Sequence[str]]) -> dict[Measure, int]:
-    """Matches -> true objects by class, size, frequency and condition."""
+    """Matches -> true objects by class, size, frequency, condition and occlusion."""
     by_class = dict(zip(matches.names, matches.truths[:, :, 0].sum(axis=0).tolist(), strict=True))
     found = {Measure("class", name): count for name, count in by_class.items()}
     for row, size in enumerate(AREAS, start=1):
         found[Measure("size", size)] = int(matches.truths[:, :, row].sum())
     for name, classes in frequency.items():
         found[Measure("frequency", name)] = sum(by_class.get(one, 0) for one in classes)
-    for condition in {one for one in matches.conditions if one is not None}:
-        has_it = [one == condition for one in matches.conditions]
-        found[Measure("condition", condition)] = int(matches.truths[has_it, :, 0].sum())
-    return found
+    return found | {Measure(part.by, part.name): int(part.truths.sum()) for part in parts_of(matches)}
 
 
 def hours(history: History, gpus_per_worker: float) -> tuple[float, float]:

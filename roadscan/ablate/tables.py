@@ -98,7 +98,7 @@ def differences_table(made: Ablation, losses: Sequence[str], kind: Kind, *, wide
 
 
 def parts_table(made: Ablation, loss: str, kind: Kind, groups: Groups) -> ScoreTable:
-    """What a loss gains over the baseline by class, size, frequency and condition; the verdict is on the last group."""
+    """What a loss gains over the baseline by part of the images and objects; the verdict is on the last group."""
     found = {name: made.difference(variants, loss, kind) for name, variants in groups}
     measures = next((list(one) for one in found.values() if one), [])
     rows: list[list[Cell | str]] = []

@@ -7,19 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from roadscan.dataset.description import ClassesConfig, Settings
 from roadscan.dataset.draft import Draft, DraftImage, Problem, boxes_around, check_names
 from roadscan.dataset.files import Files
+from roadscan.dataset.frames_table import FramesTable, read_frames_table
 from roadscan.dataset.label_maps import check_pixel_classes
-from roadscan.dataset.labels import ImageRecord, LabelledObject, NoObject
+from roadscan.dataset.labels import BadLabel, ImageRecord, LabelledObject, NoObject
 from roadscan.dataset.records import Task
 from roadscan.errors import DatasetError
-from roadscan.storage import arrow_file
-
-FRAMES = "frames.parquet"  # optional, of any format: image, drive_id, condition
 
 
 @dataclass
@@ -63,13 +58,13 @@ def assemble(files: Files, labelling: Labelling, settings: Settings) -> Draft:
     if task == "semantic":
         check_pixel_classes(names, labelling.where)
     other = [] if task == settings.task == "detect" else _other_kind(kept, task)
-    errors = [*labelling.errors, *_without_area(labelling, number), *other]
-    origins = origins_of(files)
+    table, errors = read_frames_table(files), [*labelling.errors, *_without_area(labelling, number), *other]
     splits = {
-        split: [_draft_image(image, number, settings.task, task, origins) for image in of_split]
+        split: [_draft_image(completed(image, table, errors), number, settings.task, task) for image in of_split]
         for split, of_split in labelling.splits.items()
     }
-    warnings = [*labelling.warnings, *_ignored(labelling.where, [name for name in used if name not in number])]
+    ignored = _ignored(labelling.where, [name for name in used if name not in number])
+    warnings = [*labelling.warnings, *ignored, *table.warnings(image.name for image in images)]
     return Draft(files, task, names, splits, errors, warnings, labelling.without_label_file)
 
 
@@ -141,43 +136,33 @@ def _ignored(where: str, names: Sequence[str]) -> list[Problem]:
     ]
 
 
+def completed(image: ImageRecord, table: FramesTable, errors: list[Problem]) -> ImageRecord:
+    """The image with what the table of frames tells of it; a row that does not suit is noted as an error."""
+    try:
+        return table.completed(image)
+    except BadLabel as error:
+        errors.append(Problem("bad label", f"{table.where}: {image.name}", str(error)))
+        return image
+
+
 def _draft_image(
     image: ImageRecord,
     number: Mapping[str, int],
     wanted: Task | None,
     task: Task,
-    origins: Mapping[str, tuple[str | None, str | None]],
 ) -> DraftImage:
     """One image with the objects that can be used: of the task, or all of them where boxes are wanted of outlines."""
     known = [one for one in image.objects if one.class_name in number]
     objects = known if wanted == "detect" else [one for one in known if _is_of(one, task)]
     outlines = [one.parts for one in objects]
-    drive_id, condition = origins.get(image.name, (None, None))
+    occlusions = tuple(one.occlusion for one in objects)
     return DraftImage(
         key=image.name,
         size=image.size,
         classes=[number[one.class_name] for one in objects],
         boxes=boxes_around(outlines),
         outlines=outlines if task != "detect" else (),
-        drive_id=drive_id or image.drive_id,
-        condition=condition or image.condition,
+        drive_id=image.drive_id,
+        conditions=image.conditions,
+        occlusions=occlusions if any(occlusions) else (),
     )
-
-
-def origins_of(files: Files) -> dict[str, tuple[str | None, str | None]]:
-    """Drive and condition by image, from the frames table if there is one."""
-    data = files.read_if_there(FRAMES)
-    if data is None:
-        return {}
-    where = files.store.uri_of(FRAMES)
-    try:
-        table = pq.read_table(arrow_file(data))
-    except pa.ArrowException as error:
-        raise DatasetError(f"{where}: not a Parquet file ({error}); write it again, or remove it") from None
-    if "image" not in table.column_names:
-        raise DatasetError(f"{where}: columns are {', '.join(table.column_names)}; expected image, drive_id, condition")
-    columns = [
-        table[name].cast(pa.string()).to_pylist() if name in table.column_names else [None] * table.num_rows
-        for name in ("image", "drive_id", "condition")
-    ]
-    return {image: (drive_id, condition) for image, drive_id, condition in zip(*columns, strict=True)}

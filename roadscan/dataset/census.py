@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadscan.dataset.draft import Draft, DraftImage, Reading
+from roadscan.dataset.occlusion import OCCLUSIONS
 from roadscan.dataset.records import Dataset, LabelledImage
 
 #: COCO's areas: small is below 32², large from 96² pixels.
@@ -38,6 +40,8 @@ class SplitCount:
         objects: all of them.
         sizes: objects by COCO's areas S, M, L: of the outline, else of the box, in pixels of the whole image.
         classes: by name.
+        conditions: images that have each.
+        occlusions: objects that have each.
     """
 
     images: int
@@ -48,6 +52,8 @@ class SplitCount:
     objects: int
     sizes: dict[str, int]
     classes: dict[str, ClassCount]
+    conditions: dict[str, int]
+    occlusions: dict[str, int]
 
 
 def count_objects(reading: Reading) -> dict[str, SplitCount]:
@@ -97,6 +103,7 @@ def _count(images: tuple[LabelledImage, ...], names: tuple[str, ...], without_fi
         objects += np.bincount(image.classes, minlength=len(names))
         showing[np.unique(image.classes)] += 1
         sizes += np.bincount(np.digitize(areas_px2(image), (SMALL_PX2, LARGE_PX2)), minlength=len(SIZES))
+    hidden = Counter(name for image in images for name in image.occlusions)
     pairs = zip(objects.tolist(), showing.tolist(), strict=True)
     return SplitCount(
         images=len(images),
@@ -107,4 +114,6 @@ def _count(images: tuple[LabelledImage, ...], names: tuple[str, ...], without_fi
         objects=int(objects.sum()),
         sizes=dict(zip(SIZES, sizes.tolist(), strict=True)),
         classes={name: ClassCount(*pair) for name, pair in zip(names, pairs, strict=True)},
+        conditions=dict(sorted(Counter(name for image in images for name in image.conditions).items())),
+        occlusions={name: hidden[name] for name in OCCLUSIONS if hidden[name]},
     )

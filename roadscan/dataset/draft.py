@@ -80,7 +80,7 @@ class DraftImage:
         classes: one index an object.
         boxes: (n, 4) x1, y1, x2, y2.
         outlines: one an object, each of one or more polygons; empty in a dataset of boxes.
-        drive_id, condition, label_map: as in `LabelledImage`.
+        drive_id, conditions, occlusions, label_map: as in `LabelledImage`.
     """
 
     key: str
@@ -89,7 +89,8 @@ class DraftImage:
     boxes: npt.NDArray[np.float64]
     outlines: Sequence[tuple[Points, ...]]
     drive_id: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()
+    occlusions: tuple[str | None, ...] = ()
     label_map: LabelMapFile | None = None
 
 
@@ -242,6 +243,7 @@ def _finished(image: DraftImage, size: Size, task: Task) -> LabelledImage:
         boxes_xyxy=(image.boxes.clip(0, 1) * np.tile(scale, 2)).astype(np.float32),
         outlines=outlines if task != "detect" else None,
         drive_id=image.drive_id,
-        condition=image.condition,
+        conditions=image.conditions,
+        occlusions=image.occlusions,
         label_map=image.label_map,
     )

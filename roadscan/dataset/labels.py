@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadscan.dataset.draft import Points, Problem, Size, fault_of
+from roadscan.dataset.occlusion import of_mark
 
 
 class BadLabel(Exception):
@@ -29,11 +30,13 @@ class LabelledObject:
         where: file and line, or file and annotation.
         class_name: as labelled.
         parts: as shares of the image's size: the two corners of a box, or one or more outlines.
+        occlusion: a name of `occlusion.OCCLUSIONS`; None where the labels do not say.
     """
 
     where: str
     class_name: str
     parts: tuple[Points, ...]
+    occlusion: str | None = None
 
     @property
     def is_box(self) -> bool:
@@ -52,7 +55,7 @@ class ImageRecord:
         objects: in it.
         also: its name before the labelling tool gave it another.
         split: where the labels say it.
-        drive_id, condition: as in `LabelledImage`.
+        drive_id, conditions: as in `LabelledImage`.
     """
 
     where: str
@@ -62,7 +65,7 @@ class ImageRecord:
     also: str | None = None
     split: str | None = None
     drive_id: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,9 @@ class Records:
             self.add_error(where, error)
 
 
-def labelled(where: str, class_name: str, parts: Sequence[Points], size: Size) -> LabelledObject:
+def labelled(
+    where: str, class_name: str, parts: Sequence[Points], size: Size, occlusion: str | None = None
+) -> LabelledObject:
     """An object given in pixels.
 
     Args:
@@ -115,6 +120,7 @@ def labelled(where: str, class_name: str, parts: Sequence[Points], size: Size) -
         class_name: as labelled.
         parts: two corners, or outlines, in pixels.
         size: of the image.
+        occlusion: as in `LabelledObject`.
 
     Raises:
         BadLabel: it has no area, or lies outside of the image.
@@ -123,7 +129,48 @@ def labelled(where: str, class_name: str, parts: Sequence[Points], size: Size) -
     fault = fault_of(np.concatenate(shares))
     if fault:
         raise BadLabel(f"the {'box' if len(parts[0]) == 2 else 'outline'} {fault}, in shares of the image's size")
-    return LabelledObject(where, class_name.strip(), shares)
+    return LabelledObject(where, class_name.strip(), shares, occlusion)
+
+
+def conditions_of(value: Any, what: str) -> tuple[str, ...]:
+    """Names of conditions as they stand in a file, a text or a list of texts -> each once, sorted.
+
+    Raises:
+        BadLabel: it is something else, or a name is empty.
+
+    >>> conditions_of(["rain", "night", "rain"], "conditions")
+    ('night', 'rain')
+    """
+    names = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise BadLabel(f"{what}: got {str(value)[:80]}; expected names, such as night, rain")
+    return tuple(sorted({name.strip() for name in names}))
+
+
+def share_of(value: Any, what: str) -> float:
+    """A share as it stands in a file.
+
+    Raises:
+        BadLabel: it is no number from 0 to 1.
+    """
+    found = numbers([value])
+    if found is None or not 0 <= found[0] <= 1:
+        raise BadLabel(f"{what} is {value!r}; expected a share from 0 to 1")
+    return float(found[0])
+
+
+def mark_of(value: Any, what: str) -> str | None:
+    """Whether an object is marked as occluded, as it stands in a file: true, false, 1 or 0 -> its occlusion.
+
+    Raises:
+        BadLabel: it is something else.
+    """
+    marks = {"true": True, "1": True, "false": False, "0": False}
+    if value is None:
+        return None
+    if (mark := marks.get(str(value).lower())) is None:
+        raise BadLabel(f"{what} is {value!r}; expected true or false, or 1 or 0")
+    return of_mark(mark)
 
 
 def corners(sides: Iterable[Any], what: str) -> Points:

@@ -20,7 +20,7 @@ from roadscan.errors import DatasetError
 from roadscan.storage import arrow_file, parquet_bytes
 
 MANIFEST = "roadscan-dataset.parquet"
-FORMAT = "roadscan.dataset/1"
+FORMAT = "roadscan.dataset/2"
 HEADER = b"roadscan.dataset"
 
 
@@ -45,7 +45,8 @@ def manifest_bytes(dataset: Dataset, staged: Mapping[str, StagedImage]) -> bytes
         "boxes_xyxy": _listed([image.boxes_xyxy.ravel() for image in images], np.float32),
         "outlines": _outlines_column(images),
         "drive_id": pa.array([image.drive_id for image in images], pa.string()),
-        "condition": pa.array([image.condition for image in images], pa.string()),
+        "conditions": pa.array([image.conditions for image in images], pa.list_(pa.string())),
+        "occlusions": pa.array([image.occlusions for image in images], pa.list_(pa.string())),
         "size_bytes": pa.array([staged[image.key].size_bytes for image in images], pa.int64()),
         "sha256": pa.array([staged[image.key].sha256 for image in images], pa.string()),
     }
@@ -81,7 +82,8 @@ def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedIma
         raise DatasetError(f"{where}: damaged ({error}); remove the folder, and it is staged again") from None
     if header.get("format") != FORMAT:
         raise DatasetError(f"{where}: format is {header.get('format')!r}, expected {FORMAT!r}; remove the folder")
-    columns = {name: table[name].to_pylist() for name in ("split", "key", "drive_id", "condition", "sha256")}
+    plain = ("split", "key", "drive_id", "conditions", "occlusions", "sha256")
+    columns = {name: table[name].to_pylist() for name in plain}
     sizes = [Size(*pair) for pair in zip(*(table[name].to_pylist() for name in ("width_px", "height_px")), strict=True)]
     classes, boxes = _arrays(table["classes"]), _arrays(table["boxes_xyxy"])
     outlines = _outlines_rows(table["outlines"])
@@ -97,7 +99,8 @@ def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedIma
                 boxes=boxes[row].reshape(-1, 4) / np.tile(scale, 2),
                 outlines=[tuple(part / scale for part in parts) for parts in outlines[row]],
                 drive_id=columns["drive_id"][row],
-                condition=columns["condition"][row],
+                conditions=tuple(columns["conditions"][row]),
+                occlusions=tuple(columns["occlusions"][row]),
                 label_map=maps[row],
             )
         )

@@ -54,7 +54,8 @@ class LabelledImage:
         boxes_xyxy: (n, 4) float32 pixels, inside the image.
         outlines: one an object, each of one or more polygons; None in a dataset of boxes.
         drive_id: the survey drive it was taken on; None where the dataset does not say.
-        condition: day, dusk, night or rain; None where the dataset does not say.
+        conditions: night, rain, blur and the like, each once, sorted; empty where the dataset does not say.
+        occlusions: a name of `occlusion.OCCLUSIONS` an object, None where it is not known; empty where none is.
         label_map: the classes of its pixels, where a file has them; there are no objects then.
     """
 
@@ -65,7 +66,8 @@ class LabelledImage:
     boxes_xyxy: npt.NDArray[np.float32]
     outlines: tuple[tuple[Outline, ...], ...] | None = None
     drive_id: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()
+    occlusions: tuple[str | None, ...] = ()
     label_map: LabelMapFile | None = None
 
 

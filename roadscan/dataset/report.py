@@ -54,6 +54,9 @@ class CheckReport:
     def __rich__(self) -> RenderableType:
         """Tables of what there is, then what is wrong."""
         parts: list[RenderableType] = [self._splits(), "", self._pixels() if self.pixels else self._classes()]
+        for what, of_what in (("condition", "images"), ("occlusion", "objects")):
+            if any(getattr(count, f"{what}s") for count in self.census.values()):
+                parts += ["", self._circumstances(what, of_what)]
         for title, problems in (("warnings", self.warnings), ("errors", self.errors)):
             if problems:
                 parts += ["", Text(f"{title}: {_kinds(problems)}"), Text(listed(problems))]
@@ -82,6 +85,14 @@ class CheckReport:
         for name in next(iter(self.pixels.values())):
             shares = [100 * counts[name] / totals[split] for split, counts in self.pixels.items()]
             table.add_row(Text(name), *(f"{share:.2f}" for share in shares))
+        return table
+
+    def _circumstances(self, what: str, of_what: str) -> Table:
+        """Images of each condition, or objects of each occlusion."""
+        table = _table((what, *(f"{split} {of_what}" for split in self.census)))
+        counts: list[dict[str, int]] = [getattr(count, f"{what}s") for count in self.census.values()]
+        for name in dict.fromkeys(name for one in counts for name in one):
+            table.add_row(Text(name), *(str(one.get(name, 0)) for one in counts))
         return table
 
 

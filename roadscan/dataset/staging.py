@@ -23,13 +23,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from roadscan.dataset.draft import Draft, Problem, Size, refuse
 from roadscan.dataset.files import Files
 from roadscan.dataset.images import Unreadable, header_size, problem_of
 from roadscan.dataset.manifest import FORMAT, MANIFEST, StagedImage, manifest_bytes, read_manifest
 from roadscan.dataset.read import open_draft, read_dataset
-from roadscan.dataset.records import Dataset
+from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import DatasetError, NotFound, StorageError
 from roadscan.progress import OnCount
 from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex, write_synced
@@ -97,12 +98,17 @@ def content_digest(dataset: Dataset, sha256_by_key: Mapping[str, str]) -> str:
             outlines = [[part.astype("<f4").tobytes().hex() for part in parts] for parts in image.outlines or ()]
             labels = [image.classes.astype("<i8").tobytes().hex(), image.boxes_xyxy.astype("<f4").tobytes().hex()]
             fields = [split, image.key, sha256_by_key[image.key], image.width_px, image.height_px, *labels, outlines]
-            fields += [image.drive_id, image.condition]
+            fields += [image.drive_id, *_circumstances(image)]
             if image.label_map is not None:
                 palette = image.label_map.palette
                 fields += [sha256_by_key[image.label_map.key], palette.of_colours, sorted(palette.meaning.items())]
             whole.update(json.dumps(fields).encode())
     return whole.hexdigest()
+
+
+def _circumstances(image: LabelledImage) -> list[Any]:
+    """Conditions and occlusions; of at most one condition and no occlusion as it was before there could be more."""
+    return [*(image.conditions or (None,)), *([image.occlusions] if image.occlusions else [])]
 
 
 def _stage(uri: str, cache: Path, on_image: OnCount | None) -> tuple[Dataset, str]:

@@ -8,7 +8,7 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class Intervals:
         classes: a score of each class, by its name; from the resamples in which it has truth.
         level: share of the resamples inside.
         resamples, drives, images, runs: how many.
+        conditions, occlusions: metrics of each part of the images or objects, by its name, where they are scored.
     """
 
     metrics: dict[str, Interval]
@@ -74,6 +75,8 @@ class Intervals:
     drives: int
     images: int
     runs: int
+    conditions: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    occlusions: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: NaN becomes None."""
@@ -91,6 +94,7 @@ class Deltas:
         level: share of the resamples inside.
         resamples, drives, images: how many.
         baseline_runs, candidate_runs: how many of either.
+        conditions, occlusions: metrics of each part, by its name.
     """
 
     metrics: dict[str, Delta]
@@ -101,6 +105,8 @@ class Deltas:
     images: int
     baseline_runs: int
     candidate_runs: int
+    conditions: dict[str, dict[str, Delta]] = field(default_factory=dict)
+    occlusions: dict[str, dict[str, Delta]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: NaN becomes None."""

@@ -79,7 +79,7 @@ def samples(root: str | Path, models: Mapping[str, Sequence[Compared]], names: S
         for column, (classes, caption) in enumerate(panels):
             axis = sheet.axis(row, column, caption)
             axis.imshow(_overlaid(shrunk_to(round(sheet.width * DPI), image), classes, palette), aspect="auto")
-        sheet.label(row, compared[0].image.condition or "")
+        sheet.label(row, ", ".join(compared[0].image.conditions))
     return png(sheet.figure)
 
 
@@ -87,7 +87,8 @@ def _shown(result: PixelResult) -> set[object]:
     """What a picture of the image shows: classes with enough pixels, its condition, its drive."""
     pixels = result.confusion.sum(1)
     classes = {int(number) for number in np.flatnonzero(pixels[:-1] >= VISIBLE * max(pixels.sum(), 1))}
-    return {*classes, ("condition", result.condition), ("drive", result.drive_id)} if classes else set()
+    places = {("drive", result.drive_id), *(("condition", name) for name in result.conditions)}
+    return {*classes, *places} if classes else set()
 
 
 def _what(truth: LabelMap, names: Sequence[str]) -> str:

@@ -119,7 +119,7 @@ def samples(
         for column, panel in enumerate([BARE, *panels] if as_figure else panels):
             axis = sheet.axis(row, column, panel.caption)
             _draw(axis, image, panel, [colors[names[c]] for c in panel.objects.classes], kind, round(sheet.width * DPI))
-        sheet.label(row, results[0].condition or "")
+        sheet.label(row, ", ".join(results[0].conditions))
     return png(sheet.figure)
 
 
@@ -128,7 +128,7 @@ def _shown(result: ImageResult) -> set[object]:
     boxes = result.truth.boxes_xyxy.reshape(-1, 4)
     visible = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= VISIBLE_PX
     classes = {int(index) for index in result.truth.classes[visible]}
-    places = {("condition", result.condition), ("drive", result.drive_id)}
+    places = {("drive", result.drive_id), *(("condition", name) for name in result.conditions)}
     return {*classes, *places} if classes else set()
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from roadscan.config import Config
 
-ConditionName = Literal["day", "haze", "dusk", "backlight", "rain", "night"]
+ConditionName = Literal["day", "haze", "dusk", "backlight", "rain", "night", "rainy night"]
 
 
 class SimulationConfig(Config):
@@ -19,6 +19,10 @@ class SimulationConfig(Config):
     nights: int = Field(2, ge=1, le=365, description="drives over the same road, one a night")
     density: float = Field(1.0, ge=0.0, le=3.0, description="assets a kilometre, as a multiple of the usual number")
     traffic: float = Field(1.0, ge=0.0, le=3.0, description="other vehicles, as a multiple of the usual number")
+    blur: float = Field(0.0, ge=0.0, le=1.0, description="share of frames that a bump blurs")
+    spray: float = Field(
+        0.0, ge=0.0, le=2.0, description="water that vehicles throw up where the road is wet; 1 is what lorries do"
+    )
     hilliness: float = Field(1.0, ge=0.0, le=2.0, description="0 is flat, 1 has grades up to about 2.5 %")
     bendiness: float = Field(1.0, ge=0.0, le=1.5, description="0 is straight, 1 has curve radii from 600 m")
     conditions: tuple[ConditionName, ...] = Field(

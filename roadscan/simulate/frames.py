@@ -20,16 +20,22 @@ from roadscan.simulate.labels.outline import outline
 from roadscan.simulate.labels.policy import Label
 from roadscan.simulate.render.frame import Frame, render
 from roadscan.simulate.render.projection import View
-from roadscan.simulate.render.sensor import encode_jpeg
+from roadscan.simulate.render.sensor import STILL, Shake, encode_jpeg
 from roadscan.simulate.render.surface import STYLES
 from roadscan.simulate.world.asset_meshes import TextureTable
 from roadscan.simulate.world.assets import Asset, place_assets, realise, with_changes
-from roadscan.simulate.world.conditions import Atmosphere, atmosphere_at, atmospheres
+from roadscan.simulate.world.conditions import Atmosphere, Condition, atmosphere_at, atmospheres
 from roadscan.simulate.world.drive import Trajectory, drive
 from roadscan.simulate.world.road import Road, build_road
 from roadscan.simulate.world.scene import Scene, build_scene
 from roadscan.simulate.world.scenery import build_scenery
-from roadscan.simulate.world.traffic import Traffic, build_traffic, vehicles_near
+from roadscan.simulate.world.spray import puffs
+from roadscan.simulate.world.traffic import Traffic, build_traffic, spots_near, vehicles_at
+
+#: Length of the motion of a bump, in pixels of a 1920 px wide image: 3 to 9 px of a detector's 640.
+BLUR_PX = (9.0, 27.0)
+#: How much of something makes a frame one of that condition, as of `Frame.drawn`.
+LEAST_DRAWN = {"blur": BLUR_PX[0], "spray": 0.02, "traffic": 0.03}
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,15 @@ class Night:
 
 @dataclass(frozen=True)
 class Shot:
-    """A finished frame: JPEG bytes, labels, condition, and polygons of the masks when they were asked for."""
+    """A finished frame: JPEG bytes, labels, condition, and polygons of the masks when they were asked for.
+
+    `condition` is the light and weather that it was taken in, `conditions` all that the picture has.
+    """
 
     jpeg: bytes
     labels: list[Label]
     condition: str
+    conditions: tuple[str, ...]
     polygons: list[list[tuple[float, float]]]
 
 
@@ -84,15 +94,30 @@ def make_night(config: SimulationConfig, night: int) -> Night:
     return Night(scene, drive(config, road, night), stretches, build_traffic(config.seed, night, config.traffic))
 
 
-def render_frame(config: SimulationConfig, night: int, frame: int) -> tuple[Frame, str]:
-    """One frame of a drive as pixels and labels, and the name of its condition."""
+def render_frame(config: SimulationConfig, night: int, frame: int) -> tuple[Frame, Condition]:
+    """One frame of a drive as pixels and labels, and the light and weather that it was taken in."""
     here = make_night(config, night)
     s, d = float(here.trajectory.s[frame]), float(here.trajectory.d[frame])
     atmosphere = atmosphere_at(here.stretches, s)
-    vehicles = vehicles_near(here.traffic, here.scene.road, float(here.trajectory.time_s[frame]), s, d)
+    spots = spots_near(here.traffic, float(here.trajectory.time_s[frame]), s, d)
+    road, wet = here.scene.road, atmosphere.condition.wet
+    vehicles, mist = vehicles_at(spots, road), puffs(spots, road, wet * config.spray)
     rng = np.random.default_rng((131, config.seed, night, frame))
-    view = view_at(config, here.scene.road, here.trajectory, frame)
-    return render(here.scene, view, s, atmosphere, rng, vehicles), atmosphere.condition.name
+    view = view_at(config, road, here.trajectory, frame)
+    shake = _shake(config, night, frame)
+    return render(here.scene, view, s, atmosphere, rng, vehicles, mist, shake), atmosphere.condition
+
+
+def conditions_of(frame: Frame, condition: Condition) -> tuple[str, ...]:
+    """All conditions of a frame: those of its light and weather, and of what there is enough drawn."""
+    return (*condition.names, *(name for name, least in LEAST_DRAWN.items() if frame.drawn[name] >= least))
+
+
+def _shake(config: SimulationConfig, night: int, frame: int) -> Shake:
+    """How a bump moved the camera: mostly up and down. Its chance is its own, so that all else is as without it."""
+    rng = np.random.default_rng((137, config.seed, night, frame))
+    bump, length, angle = rng.random(), rng.uniform(*BLUR_PX), np.pi / 2 + rng.normal(0, 0.5)
+    return Shake(length, angle) if bump < config.blur else STILL
 
 
 def view_at(config: SimulationConfig, road: Road, trajectory: Trajectory, index: int) -> View:
@@ -112,8 +137,10 @@ def shoot(job: Job) -> Shot:
     """Render and encode one frame."""
     cv2.setNumThreads(1)
     frame, condition = render_frame(job.config, job.night, job.frame)
+    conditions = conditions_of(frame, condition)
     polygons = [outline(mask, x, y) for mask, x, y in frame.masks] if job.with_masks else []
-    return Shot(encode_jpeg(frame.image, job.config.jpeg_quality), frame.labels, condition, polygons)
+    jpeg = encode_jpeg(frame.image, job.config.jpeg_quality)
+    return Shot(jpeg, frame.labels, condition.name, conditions, polygons)
 
 
 def shoot_all(jobs: Sequence[Job], workers: int) -> Iterator[Shot]:

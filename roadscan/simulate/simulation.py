@@ -111,16 +111,18 @@ def _write_drive(
 ) -> int:
     """Write a drive and its truth, frame by frame as they come; how many boxes it has."""
     store, drive_id = open_store(out_uri), trajectory.drive_id
-    conditions: list[str] = []
+    condition: list[str] = []
+    conditions: list[tuple[str, ...]] = []
     boxes: list[dict[str, object]] = []
     for index, shot in enumerate(shots):
         frame_id = trajectory.frame_id(index)
         store.write(f"drives/{drive_id}/images/{frame_id}.jpg", shot.jpeg)
         boxes += box_rows(frame_id, shot.labels, shot.condition)
-        conditions.append(shot.condition)
+        condition.append(shot.condition)
+        conditions.append(shot.conditions)
         written(shot.condition)
     _write(store, f"truth/boxes/{drive_id}.parquet", pa.Table.from_pylist(boxes, schema=BOXES))
-    _write(store, f"truth/frames/{drive_id}.parquet", true_frames(config, trajectory, conditions))
+    _write(store, f"truth/frames/{drive_id}.parquet", true_frames(config, trajectory, condition, conditions))
     write_drive(
         open_store(f"{out_uri.rstrip('/')}/drives/{drive_id}"),
         drive_id=drive_id,

@@ -1,7 +1,7 @@
 """A labelled training set in YOLO's format, from many simulated roads.
 
     data.yaml
-    frames.parquet              image, split, drive_id, condition
+    frames.parquet              image, split, drive_id, conditions, visibility of each object
     images/<split>/<name>.jpg
     labels/<split>/<name>.txt   class cx cy w h   or   class x1 y1 x2 y2 …, in 0..1; empty for a background frame
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,15 @@ ROAD_KM = 1.5
 FRAMES_PER_ROAD = 25
 #: Seeds of a data set's roads start here times the config's seed, so that data sets do not share roads.
 ROADS_PER_SET = 10_000
+FRAMES = pa.schema(
+    [
+        ("image", pa.string()),
+        ("split", pa.string()),
+        ("drive_id", pa.string()),
+        ("conditions", pa.list_(pa.string())),
+        ("visibility", pa.list_(pa.float32())),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def write_yolo_dataset(
     """
     names = HIGHWAY.names if task == "detect" else SEGMENTABLE
     plan = _plan(config, task, frames, shares)
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, Any]] = []
     images, objects = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
     for split in SPLITS:
         for kind in ("images", "labels"):
@@ -76,14 +86,14 @@ def write_yolo_dataset(
         name = f"{road_id}-{job.frame:05d}"
         lines = label_lines(shot.labels, shot.polygons, names, (config.width_px, config.height_px), task)
         (out_dir / "images" / split / f"{name}.jpg").write_bytes(shot.jpeg)
-        (out_dir / "labels" / split / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
-        rows.append(
-            {"image": f"images/{split}/{name}.jpg", "split": split, "drive_id": road_id, "condition": shot.condition}
-        )
+        (out_dir / "labels" / split / f"{name}.txt").write_text("".join(f"{line}\n" for _, line in lines))
+        origin = {"image": f"images/{split}/{name}.jpg", "split": split, "drive_id": road_id}
+        visibility = [label.visible_fraction for label, _ in lines]
+        rows.append({**origin, "conditions": list(shot.conditions), "visibility": visibility})
         images[split] += 1
         objects[split] += len(lines)
         on_progress(Progress("simulate", len(rows), len(plan), "images"))
-    pq.write_table(pa.Table.from_pylist(rows), out_dir / "frames.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema=FRAMES), out_dir / "frames.parquet")
     data = {"path": str(out_dir.resolve())} | {split: f"images/{split}" for split in SPLITS}
     if task == "semantic":  # else outlines are of objects
         data["task"] = task

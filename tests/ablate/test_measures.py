@@ -15,7 +15,7 @@ FREQUENCY = {"head": ("a", "b"), "tail": ("c", "d")}
 
 def scenes(**more: object) -> list[ImageResult]:
     made = make_scenes(1, Recipe(**{"images": 24, "drives": 8, "levels": None, **more}))  # type: ignore[arg-type]
-    return [replace(one, condition=("day", "night", None)[i % 3]) for i, one in enumerate(made)]
+    return [replace(one, conditions=(("day",), ("night", "rain"), ())[i % 3]) for i, one in enumerate(made)]
 
 
 def test_measures_are_the_scores_of_the_parts() -> None:
@@ -32,7 +32,7 @@ def test_measures_are_the_scores_of_the_parts() -> None:
     for name, classes in FREQUENCY.items():
         expected = np.mean([one.ap50_95 for one in scores.classes if one.name in classes])
         assert found[Measure("frequency", name)] == pytest.approx(expected)
-    assert {one.of for one in found if one.part == "condition"} == {"day", "night"}
+    assert {one.of for one in found if one.part == "condition"} == {"day", "night", "rain"}
     for condition, part in scores.by_condition.items():
         assert found[Measure("condition", condition)] == pytest.approx(part.map50_95)
 

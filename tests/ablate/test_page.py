@@ -13,7 +13,7 @@ def test_the_page_has_all_parts_and_needs_no_other_file(tmp_path: Path, task: st
     made = ablation(tmp_path, ablate_config(variants=["n"], seeds=[0], resamples=5, pictured_images=1), task=task)
     page = ablation_page(made)
     for heading in (
-        "Variants", "Differences to cross-entropy", "By class, size, frequency and condition", "Training curves",
+        "Variants", "Differences to cross-entropy", "By class, size, condition and occlusion", "Training curves",
         "Reliability of scores", "What each variant sees", "Runs",
     ):  # fmt: skip
         assert f"<h2>{heading}</h2>" in page

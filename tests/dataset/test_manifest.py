@@ -43,7 +43,8 @@ def datasets(draw: st.DrawFn) -> Dataset:
                     boxes_xyxy=corners.reshape(-1, 4).astype(np.float32),
                     outlines=outlines if task == "segment" else None,
                     drive_id=draw(st.sampled_from([None, "d-1"])),
-                    condition=draw(st.sampled_from([None, "night"])),
+                    conditions=draw(st.sampled_from([(), ("night",), ("night", "rain")])),
+                    occlusions=draw(st.sampled_from([(), (None, "not occluded", "occluded")[:count]])),
                 )
             )
         splits[split] = tuple(images)

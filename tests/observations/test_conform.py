@@ -29,6 +29,8 @@ def test_one_row_is_a_frame_and_an_observation(tmp_path: Path, write: Callable[.
         "width_px": None,
         "height_px": None,
         "n_detections": 1,
+        "light": None,
+        "blur": None,
     }
     given = {"class": "Warning Sign", "score": pytest.approx(0.9), "bearing_deg": 10.0, "model_sha256": "unknown"}
     assert {name: value for name, value in seen.items() if value is not None} == {

@@ -162,3 +162,13 @@ def test_looks_differ_between_assets_and_not_between_runs(flat_road: Road) -> No
     )
     assert np.array_equal(one.quads, again.quads)
     assert one.quads.shape != other.quads.shape or not np.allclose(one.quads, other.quads)
+
+
+def test_traffic_is_the_share_of_the_picture_that_vehicles_were_painted_on(flat_road: Road) -> None:
+    stage = Stage(flat_road, asset("Warning Sign", 300.0))
+    # 20 m ahead of the camera, 1.8 m over a road that it looks down on by 0.02: 6 by 1.5 m, all in view.
+    truck = wall(flat_road, 70.0, -7.5, -1.5, 1.5)
+    focal = 0.71 * 1920 / 20.0
+    expected = 6.0 * focal * 1.5 * focal / (1920 * 1080)
+    assert stage.film().drawn["traffic"] == 0.0
+    assert stage.film(truck).drawn["traffic"] == pytest.approx(expected, rel=0.02)

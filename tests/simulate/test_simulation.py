@@ -11,10 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from roadscan.config import load_config
+from roadscan.dataset.occlusion import HEAVILY
+from roadscan.dataset.read import read_dataset
 from roadscan.errors import ConfigError
 from roadscan.simulate import SimulationConfig, SimulationSummary, simulate
-from roadscan.simulate.frames import Job, shoot
+from roadscan.simulate.frames import Job, render_frame, shoot
 from roadscan.simulate.training_set import write_yolo_dataset
+from roadscan.simulate.world.conditions import CONDITIONS
 from roadscan.survey.drive import read_drive
 
 from .conftest import SMALL
@@ -99,14 +102,59 @@ def test_another_seed_gives_another_road() -> None:
     assert shoot(Job(SMALL, 1, 3)).jpeg != shoot(Job(SMALL.model_copy(update={"seed": 10}), 1, 3)).jpeg
 
 
-@pytest.mark.parametrize("condition", ["day", "haze", "dusk", "backlight", "rain", "night"])
+@pytest.mark.parametrize("condition", ["day", "haze", "dusk", "backlight", "rain", "night", "rainy night"])
 def test_every_condition_renders_and_is_named(condition: str) -> None:
     config = SMALL.model_copy(update={"conditions": (condition,), "width_px": 480, "height_px": 270})
     shot = shoot(Job(config, 1, 2))
     image = cv2.imdecode(np.frombuffer(shot.jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert shot.condition == condition
-    assert bool(image.mean() < 70) is (condition == "night")
+    assert bool(image.mean() < 70) is condition.endswith("night")
     assert image.std() > 12
+
+
+def decoded(config: SimulationConfig, frame: int) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(shoot(Job(config, 1, frame)).jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+
+
+def test_a_rainy_night_is_both() -> None:
+    config = SMALL.model_copy(update={"conditions": ("rainy night",), "traffic": 0.0})
+    assert shoot(Job(config, 1, 2)).conditions == ("night", "rain")
+
+
+def test_a_bump_blurs_and_changes_nothing_else() -> None:
+    still, shaken = (SMALL.model_copy(update={"traffic": 0.0, "blur": share}) for share in (0.0, 1.0))
+    before, after = shoot(Job(still, 1, 3)), shoot(Job(shaken, 1, 3))
+    assert (before.conditions, after.conditions) == (("day",), ("day", "blur"))
+    assert before.labels == after.labels
+    sharp, smeared = decoded(still, 3).astype(float), decoded(shaken, 3).astype(float)
+    assert smeared.mean() == pytest.approx(sharp.mean(), abs=1.0)
+    # Mostly down the image: rows differ less from the next than they did, and columns by about as much.
+    rows, columns = (np.abs(np.diff(smeared, axis=a)).mean() / np.abs(np.diff(sharp, axis=a)).mean() for a in (0, 1))
+    assert rows < 0.6
+    assert rows < columns
+
+
+def test_some_frames_are_blurred_as_often_as_it_is_asked_for() -> None:
+    config = SMALL.model_copy(update={"blur": 0.3, "width_px": 320, "height_px": 180, "length_km": 0.5})
+    blurred = ["blur" in shoot(Job(config, 1, frame)).conditions for frame in range(40)]
+    assert 4 <= sum(blurred) <= 20  # binomial, 40 of 0.3: outside of it once in 500
+
+
+def test_spray_is_thrown_up_on_a_wet_road_alone_and_hides_what_is_behind_vehicles() -> None:
+    wet = SMALL.model_copy(update={"conditions": ("rain",), "traffic": 1.5})
+    thrown = wet.model_copy(update={"spray": 1.0})
+    before, after = shoot(Job(wet, 1, 4)), shoot(Job(thrown, 1, 4))
+    assert "spray" not in before.conditions
+    assert "spray" in after.conditions
+    assert before.labels == after.labels
+    # The road is darker than the air, and mist of the air's colour lies on it: the more of it the nearer to that.
+    frames = [render_frame(wet.model_copy(update={"spray": strength}), 1, 4)[0] for strength in (0.0, 0.5, 2.0)]
+    hidden = [frame.drawn["spray"] for frame in frames]
+    off = [np.abs(frame.image[180:] - np.array(CONDITIONS["rain"].fog)).mean() for frame in frames]
+    assert hidden[0] == 0.0 < hidden[1] < hidden[2] < 0.5
+    assert off[0] > off[1] + 2 > off[2] + 4
+    dry = SMALL.model_copy(update={"traffic": 1.5})
+    assert shoot(Job(dry.model_copy(update={"spray": 1.0}), 1, 4)).jpeg == shoot(Job(dry, 1, 4)).jpeg
 
 
 def test_config_refuses_what_it_does_not_know() -> None:
@@ -137,6 +185,12 @@ def test_yolo_dataset(tmp_path: Path, task: str, classes: int) -> None:
     for frame in frames:
         assert (tmp_path / frame["image"]).is_file()
         assert (tmp_path / frame["image"].replace("images/", "labels/").replace(".jpg", ".txt")).is_file()
+    read = {image.key: image for images in read_dataset(str(tmp_path)).splits.values() for image in images}
+    for frame in frames:
+        image = read[frame["image"]]
+        assert image.conditions == tuple(sorted(frame["conditions"]))
+        assert len(frame["visibility"]) == len(image.classes)
+        assert [share < 0.65 for share in frame["visibility"]] == [name == HEAVILY for name in image.occlusions]
     rows = read_labels(tmp_path)
     assert len(rows) == sum(summary.objects.values()) > 5
     for _, (index, *values) in rows:

@@ -37,7 +37,8 @@ def drawn_images(root: Path, task: str) -> Tested:
     split = Split(
         uri=str(root), digest="s" * 64, root=root, task=dataset.task, name="test", names=dataset.names, left_out=(),
         images=tuple(
-            replace(one, drive_id=f"drive-{i // 2}", condition=("day", "night")[i % 2]) for i, one in enumerate(drawn)
+            replace(one, drive_id=f"drive-{i // 2}", conditions=(("day", "night")[i % 2],))
+            for i, one in enumerate(drawn)
         ),
         notes=(),
     )  # fmt: skip
@@ -58,7 +59,7 @@ def found(tested: Tested, share: float, seed: int) -> list[ImageResult]:
             np.concatenate([boxes, false]), np.append(truth.classes[kept], 0),
             rng.uniform(0.1, 0.9, len(kept) + 1).astype(np.float32), masks,
         )  # fmt: skip
-        results.append(ImageResult(image.key, truth, objects, image.drive_id, image.condition))
+        results.append(ImageResult(image.key, truth, objects, image.drive_id, image.conditions))
     return results
 
 

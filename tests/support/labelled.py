@@ -63,7 +63,7 @@ def _draw(
     (root / "labels" / split / f"{name}.txt").write_text("\n".join(lines))
     parts = None if task == "detect" else tuple((outline,) for outline in outlines)
     return LabelledImage(
-        f"images/{split}/{name}.jpg", width, height, np.array(classes, np.int64), boxes, parts, f"drive-{split}", None
+        f"images/{split}/{name}.jpg", width, height, np.array(classes, np.int64), boxes, parts, f"drive-{split}"
     )
 
 

@@ -85,7 +85,7 @@ def make_scenes(seed: int, recipe: Recipe = ANY) -> list[ImageResult]:
                 objects(truth, classes, None, masks[0]),
                 objects(boxes, of, scores, masks[1]),
                 drive_id=None if recipe.drives is None else f"d{number % recipe.drives}",
-                condition=("day", "night", None)[number % 3],
+                conditions=(("day",), ("night", "rain"), ())[number % 3],
             )
         )
     return results

@@ -4,7 +4,8 @@
     images/100k/<split>/<name>.jpg
 
 Only labels with ``box2d`` are objects; lanes and drivable areas are left out and counted. A frame's video is its drive,
-and its time of day and weather are its condition. Where no size is said, frames are BDD100K's 1280 x 720 px.
+and its time of day and weather are its conditions; a box may be
+``occluded``. Where no size is said, frames are BDD100K's 1280 x 720 px.
 
 Source: https://doc.bdd100k.com/format.html.
 """
@@ -24,12 +25,16 @@ from roadscan.dataset.labels import (
     labelled,
     mapping,
     mappings,
+    mark_of,
     size_of,
 )
 
 SIZE = Size(1280, 720)
-WEATHER = {"rainy": "rain"}
-TIMES = {"daytime": "day", "dawn/dusk": "dusk", "night": "night"}
+#: Conditions by attribute and its value; what is not here is none.
+CONDITIONS = {
+    "weather": {"rainy": "rain", "snowy": "snow", "foggy": "fog"},
+    "timeofday": {"daytime": "day", "dawn/dusk": "dusk", "night": "night"},
+}
 
 
 def looks_like_bdd100k(tree: Tree) -> bool:
@@ -57,9 +62,9 @@ def read_bdd100k(tree: Any, where: str) -> Records:
             size = _size(frame.get("size") or whole)
             objects = _objects(frame, size, place, records)
             drive_id = frame.get("videoName") or frame.get("video_name")
-            condition = _condition(mapping(frame.get("attributes"), "attributes"))
+            conditions = _conditions(mapping(frame.get("attributes"), "attributes"))
             drive_id = drive_id if isinstance(drive_id, str) else None
-            image = ImageRecord(place, frame["name"], size, objects, drive_id=drive_id, condition=condition)
+            image = ImageRecord(place, frame["name"], size, objects, drive_id=drive_id, conditions=conditions)
             records.images.append(image)
     return records
 
@@ -76,7 +81,8 @@ def _objects(frame: dict[str, Any], size: Size, place: str, records: Records) ->
                 records.left_out[f"{name} without box2d"] += 1
                 continue
             sides = (box.get(side) for side in ("x1", "y1", "x2", "y2"))
-            objects.append(labelled(where, name, [corners(sides, "box2d")], size))
+            hidden = mark_of(mapping(label.get("attributes"), "attributes").get("occluded"), "occluded")
+            objects.append(labelled(where, name, [corners(sides, "box2d")], size, hidden))
     return objects
 
 
@@ -84,8 +90,9 @@ def _size(said: Any) -> Size:
     return size_of(said.get("width"), said.get("height")) if isinstance(said, dict) else SIZE
 
 
-def _condition(attributes: dict[str, Any]) -> str | None:
-    return WEATHER.get(str(attributes.get("weather"))) or TIMES.get(str(attributes.get("timeofday")))
+def _conditions(attributes: dict[str, Any]) -> tuple[str, ...]:
+    found = (names.get(str(attributes.get(of))) for of, names in CONDITIONS.items())
+    return tuple(sorted(name for name in found if name is not None))
 
 
 BDD100K = TreeFormat(looks_like_bdd100k, read_bdd100k, "BDD100K or Scalabel: a list of frames")

@@ -4,7 +4,9 @@
     images/<split>/ or <split>/ or images/  where the images are
 
 or, as Roboflow exports it, ``<split>/_annotations.coco.json`` beside the images. Outlines are polygons or run-length
-masks. Crowds (``iscrowd``) are left out and counted. An entry of ``images`` may have ``drive_id`` and ``condition``.
+masks. Crowds (``iscrowd``) are left out and counted. An entry of ``images`` may have ``drive_id`` and ``conditions``, a
+list of names, or ``condition``, one; an annotation's ``attributes`` may have ``visibility``, the share of the object
+that is to be seen, or ``occluded``, true or false, as Datumaro and CVAT write them.
 
 Source: https://cocodataset.org/#format-data.
 """
@@ -18,7 +20,21 @@ import numpy as np
 
 from roadscan.dataset.draft import Points, Problem, Size, check_names
 from roadscan.dataset.formats.trees import Tree, TreeFormat
-from roadscan.dataset.labels import BadLabel, ImageRecord, LabelledObject, Records, labelled, numbers, size_of, whole
+from roadscan.dataset.labels import (
+    BadLabel,
+    ImageRecord,
+    LabelledObject,
+    Records,
+    conditions_of,
+    labelled,
+    mapping,
+    mark_of,
+    numbers,
+    share_of,
+    size_of,
+    whole,
+)
+from roadscan.dataset.occlusion import of_visibility
 from roadscan.dataset.rle import outlines_of_rle
 
 LISTS = ("images", "annotations", "categories")
@@ -76,9 +92,11 @@ class _Reader:
             name, size = entry.get("file_name"), (entry.get("width"), entry.get("height"))
             if not isinstance(name, str) or not name or any(isinstance(side, str) for side in size):
                 raise BadLabel(f"file_name, width, height are {(name, *size)}; expected a name and two whole numbers")
-            drive_id, condition = (None if entry.get(k) is None else str(entry[k]) for k in ("drive_id", "condition"))
+            drive_id = None if entry.get("drive_id") is None else str(entry["drive_id"])
+            one = [str(entry["condition"])] if entry.get("condition") else []
+            conditions = conditions_of(entry.get("conditions") or one, "conditions")
             objects = self._objects[image_id] = []
-            image = ImageRecord(where, name, size_of(*size), objects, drive_id=drive_id, condition=condition)
+            image = ImageRecord(where, name, size_of(*size), objects, drive_id=drive_id, conditions=conditions)
         self._images[image_id] = image  # of two with one id neither is used
 
     def _add_annotation(self, entry: dict[str, Any]) -> None:
@@ -96,7 +114,8 @@ class _Reader:
             name = self._names.get(_id(entry, "category_id"))
             if name is None:
                 raise BadLabel(f"category_id is {entry.get('category_id')!r}; expected one of {sorted(self._names)}")
-            self._objects[image_id].append(labelled(where, name, _parts(entry, image.size), image.size))
+            parts = _parts(entry, image.size)
+            self._objects[image_id].append(labelled(where, name, parts, image.size, _occlusion(entry)))
 
     def _tell_parents(self, annotations: list[dict[str, Any]]) -> None:
         """Warn of a category that only groups the others, as Roboflow's first one."""
@@ -119,6 +138,13 @@ def _is_crowd(entry: dict[str, Any]) -> bool:
     if whole(value) not in CROWD and not isinstance(value, bool):
         raise BadLabel(f"iscrowd is {value!r}; expected 0 or 1")
     return bool(value) if isinstance(value, bool) else CROWD[whole(value) or 0]
+
+
+def _occlusion(entry: dict[str, Any]) -> str | None:
+    attributes = mapping(entry.get("attributes"), "attributes")
+    if (visible := attributes.get("visibility")) is not None:
+        return of_visibility(share_of(visible, "visibility"))
+    return mark_of(attributes.get("occluded"), "occluded")
 
 
 def _parts(entry: dict[str, Any], size: Size) -> Sequence[Points]:

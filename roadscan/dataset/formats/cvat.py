@@ -4,13 +4,15 @@
     images/<name>.jpg or images/<subset>/<name>.jpg
 
 An image of a project says its subset, which is its split where that is named so. Of a turned box the box around it is
-taken. Image tags are no objects. CVAT for video has tracks, and is refused.
+taken. Image tags are the image's conditions; an object may be marked as ``occluded``. CVAT for video has tracks, and is
+refused.
 
 Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -25,9 +27,11 @@ from roadscan.dataset.labels import (
     NoObject,
     Records,
     box_around,
+    conditions_of,
     corners,
     ellipse,
     labelled,
+    mark_of,
     numbers,
     rectangle,
     size_of,
@@ -62,8 +66,11 @@ def read_cvat(tree: Element, where: str) -> Records:
             if not name:
                 raise BadLabel("name is missing; expected the image's")
             objects: list[LabelledObject] = []
-            records.images.append(ImageRecord(place, name, size, objects, split=split_of(image.get("subset") or "")))
-            for number, shape in enumerate(image, 1):
+            tags = [tag.get("label", "") for tag in image.iterfind("tag")]
+            made = ImageRecord(place, name, size, objects, conditions=conditions_of(tags, "tag"))
+            records.images.append(replace(made, split=split_of(image.get("subset") or "")))
+            shapes = (shape for shape in image if shape.tag != "tag")
+            for number, shape in enumerate(shapes, 1):
                 _add_shape(
                     shape, f"{where}: image {image.get('id')} ({name}), {shape.tag} {number}", size, objects, records
                 )
@@ -73,14 +80,12 @@ def read_cvat(tree: Element, where: str) -> Records:
 def _add_shape(shape: Element, where: str, size: Size, objects: list[LabelledObject], records: Records) -> None:
     with records.collecting(where):
         name = (shape.get("label") or "").strip()
-        if shape.tag == "tag":
-            records.left_out["image tags"] += 1
-        elif not name:
+        if not name:
             raise BadLabel("label is missing; expected the object's class")
-        elif shape.tag in WITHOUT_AREA:
+        if shape.tag in WITHOUT_AREA:
             records.no_objects.append(NoObject(where, name, shape.tag))
         else:
-            objects.append(labelled(where, name, _parts(shape, size), size))
+            objects.append(labelled(where, name, _parts(shape, size), size, mark_of(shape.get("occluded"), "occluded")))
 
 
 def _parts(shape: Element, size: Size) -> list[Points]:

@@ -22,14 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from roadscan.dataset.assemble import Labelling, new_names, origins_of
+from roadscan.dataset.assemble import Labelling, completed, new_names
 from roadscan.dataset.description import LabelMapsConfig, Settings, read_label_maps_config
 from roadscan.dataset.draft import Draft, DraftImage, Problem, check_names
 from roadscan.dataset.files import Files
 from roadscan.dataset.formats.yolo import names_of, split_entries
 from roadscan.dataset.formats.yolo_images import SplitImages
+from roadscan.dataset.frames_table import read_frames_table
 from roadscan.dataset.label_maps import BACKGROUND, VOID, VOID_VALUE, check_pixel_classes
-from roadscan.dataset.labels import whole
+from roadscan.dataset.labels import ImageRecord, whole
 from roadscan.dataset.records import BACKGROUND_PIXELS, VOID_PIXELS, LabelMapFile, Palette
 from roadscan.errors import DatasetError
 
@@ -57,7 +58,7 @@ def read_label_maps(files: Files, yaml_key: str, tree: dict[str, Any], settings:
     names, palette = _palette(table, settings, of_colours=config.colours is not None, where=where)
     found = Labelling(where)
     images = SplitImages(files, tree, settings.path_prefix, where, found)
-    there, origins = set(files.keys("")), origins_of(files)
+    there, frames = set(files.keys("")), read_frames_table(files)
     splits: dict[str, list[DraftImage]] = {}
     for split, entries in split_entries(tree, where).items():
         if (keys := images.of_split(split, entries)) is None:
@@ -69,11 +70,15 @@ def read_label_maps(files: Files, yaml_key: str, tree: dict[str, Any], settings:
                 text = f"there is no label map {map_key}; is label_maps.path right?"
                 found.errors.append(Problem("bad label", key, text))
                 continue
-            drive_id, condition = origins.get(key, (None, None))
+            told = completed(ImageRecord(where, key, None, []), frames, found.errors)
             splits[split].append(
-                DraftImage(key, None, (), np.zeros((0, 4)), (), drive_id, condition, LabelMapFile(map_key, palette))
-            )
-    return Draft(files, "semantic", names, splits, found.errors, found.warnings)
+                DraftImage(
+                    key, None, (), np.zeros((0, 4)), (), told.drive_id, told.conditions,
+                    label_map=LabelMapFile(map_key, palette),
+                )
+            )  # fmt: skip
+    unknown = frames.warnings(image.key for images in splits.values() for image in images)
+    return Draft(files, "semantic", names, splits, found.errors, [*found.warnings, *unknown])
 
 
 def _of_ultralytics(tree: dict[str, Any], where: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 A project has no splits: the dataset's YAML file has the same annotations for each, with a list of its images. Of a task
 with several annotations the one marked as ground truth is taken; cancelled ones and predictions are passed over.
+Choices of a whole image are its conditions.
 
 Source: https://labelstud.io/guide/export#Label-Studio-JSON-format-of-annotated-tasks.
 """
@@ -24,6 +25,7 @@ from roadscan.dataset.labels import (
     NoObject,
     Records,
     box_around,
+    conditions_of,
     ellipse,
     labelled,
     mappings,
@@ -61,7 +63,9 @@ def read_label_studio(tree: Any, where: str) -> Records:
             name = _image_name(task.get("data"))
             plain = UPLOADED.sub("", posixpath.basename(name))
             also = plain if plain != posixpath.basename(name) else None
-            records.images.append(ImageRecord(place, name, sizes[0] if sizes else None, objects, also=also))
+            conditions = conditions_of([name for one in results for name in _choices(one)], "choices")
+            size = sizes[0] if sizes else None
+            records.images.append(ImageRecord(place, name, size, objects, also=also, conditions=conditions))
             for result in results:
                 _add_result(result, f"{place}, region {result.get('id')}", objects, records)
     return records
@@ -93,7 +97,7 @@ def _image_name(data: Any) -> str:
 def _add_result(result: dict[str, Any], where: str, objects: list[LabelledObject], records: Records) -> None:
     kind, value = str(result.get("type")), result.get("value")
     if not kind.endswith("labels") or not isinstance(value, dict):
-        if kind not in SHAPES:
+        if kind not in SHAPES and not _choices(result):
             records.left_out[f"{kind}, which is of the whole image"] += 1
         return
     with records.collecting(where):
@@ -108,6 +112,14 @@ def _add_result(result: dict[str, Any], where: str, objects: list[LabelledObject
             objects.append(labelled(where, names[0], parts, size))
         else:
             records.no_objects.append(NoObject(where, names[0].strip(), kind.removesuffix("labels")))
+
+
+def _choices(result: dict[str, Any]) -> list[Any]:
+    """What was chosen of the whole image; of a region there is more than the choices."""
+    value = result.get("value")
+    if result.get("type") != "choices" or not isinstance(value, dict) or [*value] != ["choices"]:
+        return []
+    return value["choices"] if isinstance(value["choices"], list) else [value["choices"]]
 
 
 def _parts(value: dict[str, Any], size: Size) -> list[Points]:

@@ -5,7 +5,7 @@
     images/<image key>.jpg
 
 There are hundreds of classes, ``regulatory--stop--g1``; `classes.map` makes few of them. A sign across the edge of a
-panorama is left out and counted.
+panorama is left out and counted; the property ``occluded`` is read.
 
 Source: https://www.mapillary.com/dataset/trafficsign, its README.
 """
@@ -17,7 +17,17 @@ from typing import Any
 
 from roadscan.dataset.draft import Size
 from roadscan.dataset.formats.trees import Folder, Tree, TreeFormat
-from roadscan.dataset.labels import BadLabel, ImageRecord, LabelledObject, Records, corners, labelled, size_of
+from roadscan.dataset.labels import (
+    BadLabel,
+    ImageRecord,
+    LabelledObject,
+    Records,
+    corners,
+    labelled,
+    mapping,
+    mark_of,
+    size_of,
+)
 
 
 def looks_like_mapillary(tree: Tree) -> bool:
@@ -50,7 +60,8 @@ def _signs(found: list[Any], size: Size, key: str, records: Records) -> list[Lab
                 records.left_out["signs across the edge of a panorama"] += 1
                 continue
             sides = (box.get(side) for side in ("xmin", "ymin", "xmax", "ymax"))
-            signs.append(labelled(where, name, [corners(sides, "bbox")], size))
+            hidden = mark_of(mapping(sign.get("properties"), "properties").get("occluded"), "occluded")
+            signs.append(labelled(where, name, [corners(sides, "bbox")], size, hidden))
     return signs
 
 

@@ -5,8 +5,8 @@
     JPEGImages/<name>.jpg
 
 or, as Roboflow exports it, ``<split>/<name>.xml`` beside the images. Objects marked ``difficult`` or ``truncated`` are
-objects like others. Corners count pixels from 1, both included, as in the original data, where all of a folder's are
-whole numbers from 1; else they are the box's edges, from 0, as CVAT writes them.
+objects like others; ``occluded`` is read. Corners count pixels from 1, both included, as in the original data, where
+all of a folder's are whole numbers from 1; else they are the box's edges, from 0, as CVAT writes them.
 
 Source: The PASCAL Visual Object Classes Challenge 2012 (VOC2012) Development Kit, section 8.
 """
@@ -16,7 +16,17 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from roadscan.dataset.formats.trees import Folder, Tree, TreeFormat
-from roadscan.dataset.labels import BadLabel, ImageRecord, LabelledObject, Records, corners, labelled, numbers, size_of
+from roadscan.dataset.labels import (
+    BadLabel,
+    ImageRecord,
+    LabelledObject,
+    Records,
+    corners,
+    labelled,
+    mark_of,
+    numbers,
+    size_of,
+)
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -42,7 +52,8 @@ def read_voc(tree: Folder, _: str) -> Records:
                 with records.collecting(where):
                     box = corners((one.findtext(f"bndbox/{corner}") for corner in CORNERS), "bndbox")
                     box[0] -= counted
-                    objects.append(labelled(where, _text(one, "name"), [box], size))
+                    hidden = mark_of(one.findtext("occluded"), "occluded")
+                    objects.append(labelled(where, _text(one, "name"), [box], size, hidden))
     return records
 
 

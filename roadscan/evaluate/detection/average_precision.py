@@ -16,15 +16,12 @@ Letters in shapes: b weightings, c classes, n detections, t overlap thresholds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from roadscan.arrays import Floats, Ints
-from roadscan.evaluate.detection.matching import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, Matches
-
-Area: TypeAlias = Literal["all", "small", "medium", "large"]
+from roadscan.evaluate.detection.matching import IOU_THRESHOLDS, MAX_DETECTIONS, Matches
 
 #: The recalls of the 101-point interpolation, made as COCO makes them.
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
@@ -36,7 +33,7 @@ def average_precision(
     matches: Matches,
     *,
     weights: npt.NDArray[np.integer] | None = None,
-    area: Area = "all",
+    among: str = "all",
     max_detections: int = MAX_DETECTIONS,
     thresholds: int = len(IOU_THRESHOLDS),
 ) -> Floats:
@@ -47,7 +44,7 @@ def average_precision(
         weights: (b, images) how often each image counts, whole numbers; None: each once. The value is that of a data
             set in which the images are repeated so often; exactly, unless an image has detections of one class and of
             equal scores, whose copies would come in turn.
-        area: range of areas.
+        among: the objects that count, one of `Matches.ranges`.
         max_detections: how many of an image and class count, the most confident.
         thresholds: how many of `IOU_THRESHOLDS`, from .5 up.
 
@@ -56,11 +53,11 @@ def average_precision(
     """
     w = np.ones((1, len(matches.keys)), np.int64) if weights is None else weights
     precision = np.full((len(w), len(matches.names), thresholds), np.nan)
-    known = truths(matches, w, area)
+    known = truths(matches, w, among)
     for index in np.flatnonzero(known.any(axis=0)):
         n_truths = known[:, index]
         present = n_truths > 0
-        curves = _curves(matches, w[present], int(index), area, max_detections, thresholds)
+        curves = _curves(matches, w[present], int(index), among, max_detections, thresholds)
         for threshold, (tp, total) in enumerate(curves):
             precision[present, index, threshold] = _area_under(tp, total, n_truths[present])
     return precision[0] if weights is None else precision
@@ -79,9 +76,9 @@ def precision_at_recall(matches: Matches, *, max_detections: int = MAX_DETECTION
     return precision
 
 
-def truths(matches: Matches, weights: npt.NDArray[np.integer], area: Area = "all") -> Ints:
+def truths(matches: Matches, weights: npt.NDArray[np.integer], among: str = "all") -> Ints:
     """(b, c): number of true objects that count, under each weighting."""
-    counts = matches.truths[:, :, list(AREA_RANGES).index(area)]
+    counts = matches.truths[:, :, matches.ranges.index(among)]
     # In float64, whose products run in the BLAS and are exact up to 2^53.
     return np.rint(weights.astype(np.float64) @ counts.astype(np.float64)).astype(np.int64)
 
@@ -95,12 +92,12 @@ def mean_over_classes(values: Floats, axis: int = -1) -> Floats:
 
 
 def _curves(
-    matches: Matches, weights: npt.NDArray[np.integer], index: int, area: Area, max_detections: int, thresholds: int
+    matches: Matches, weights: npt.NDArray[np.integer], index: int, among: str, max_detections: int, thresholds: int
 ) -> Iterator[tuple[Ints, Ints]]:
     """For each threshold: right detections, and all that count, up to each one that is right; both (b, right ones)."""
     where = matches.of_class(index)
     counted = matches.ranks[where] < max_detections
-    row = list(AREA_RANGES).index(area)
+    row = matches.ranges.index(among)
     right, ignored = matches.right[row, where][counted], matches.ignored[row, where][counted]
     ever_right = np.flatnonzero(right)
     end = int(ever_right[-1]) + 1 if len(ever_right) else 0  # what comes after the last right one is no point

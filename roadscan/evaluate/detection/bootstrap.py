@@ -9,7 +9,8 @@ each weighting, the choice of the one confidence too.
 Intervals are percentiles of the resampled scores. In a simulation with large differences between drives, intervals of
 level 95% held the true mAP50 in 88% of 200 trials with 8 drives, in 90% with 15 and in 94% with 40; those that resample
 frames instead in 66%, 74% and 76%. So say how many drives there were. The intervals hold the chance in the choice of
-drives alone: that of training is `Interval.between_runs`.
+drives alone: that of training is `Interval.between_runs`. A part of the images or objects (`parts`) that is of one
+drive has no interval, since every resample of it is the same.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16; for whole clusters: Field and
 Welsh, Bootstrapping clustered data, 2007 (https://doi.org/10.1111/j.1467-9868.2007.00593.x).
@@ -18,6 +19,8 @@ Welsh, Bootstrapping clustered data, 2007 (https://doi.org/10.1111/j.1467-9868.2
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +30,13 @@ from roadscan.errors import ConfigError
 from roadscan.evaluate.bootstrap import LEVEL, RESAMPLES, Deltas, Intervals, deltas_of, draws, intervals_of
 from roadscan.evaluate.detection.average_precision import average_precision, mean_over_classes
 from roadscan.evaluate.detection.matching import Matches
-from roadscan.evaluate.detection.operating_point import CONFIDENCES, best_point
+from roadscan.evaluate.detection.operating_point import CONFIDENCES, Point, confidence_curves, points_at
+from roadscan.evaluate.detection.parts import Part, parts_of
 
 #: The scores that have intervals, beside AP50 of every class.
 METRICS = ("map50", "map50_95", "precision", "recall", "f1_of_means", "mean_class_f1")
+
+ScoreT = TypeVar("ScoreT")
 
 CELLS_AT_ONCE = 1 << 20  # resamples times detections of a class (or points of the curves): about 50 MB
 
@@ -50,8 +56,7 @@ def intervals(runs: Sequence[Matches], *, resamples: int = RESAMPLES, level: flo
     """
     found = intervals_of(*resample_scores(runs, resamples, seed), level)
     return Intervals(
-        metrics=dict(zip(METRICS, found[: len(METRICS)], strict=True)),
-        classes=dict(zip(runs[0].names, found[len(METRICS) :], strict=True)),
+        **_by_name(found, runs[0]),
         level=level,
         resamples=resamples,
         drives=_n_drives(runs[0]),
@@ -86,8 +91,7 @@ def paired_deltas(
     values, drawn = resample_scores([*baseline, *candidate], resamples, seed)
     found = deltas_of(values, drawn, n, level)
     return Deltas(
-        metrics=dict(zip(METRICS, found[: len(METRICS)], strict=True)),
-        classes=dict(zip(baseline[0].names, found[len(METRICS) :], strict=True)),
+        **_by_name(found, baseline[0]),
         level=level,
         resamples=resamples,
         drives=_n_drives(baseline[0]),
@@ -98,18 +102,23 @@ def paired_deltas(
 
 
 def resample_scores(runs: Sequence[Matches], resamples: int, seed: int) -> tuple[Floats, Floats]:
-    """The scores of every run, (runs, metrics and classes), and those on every resample, (…, resamples)."""
+    """The scores of every run, (runs, metrics and classes, then metrics of parts), and on resamples, (…, resamples)."""
     if not runs:
         raise ConfigError("runs to score: none; expected at least one")
     aligned = [_aligned(run, runs[0]) for run in runs]
     once = np.ones((1, len(runs[0].keys)), np.int32)
-    values = np.stack([_scores(run, once)[:, 0] for run in aligned])
+    parts = [parts_of(run) for run in aligned]
+    values = np.stack([_scores(run, once, of_run)[:, 0] for run, of_run in zip(aligned, parts, strict=True)])
     per_row = max(len(CONFIDENCES), *(np.bincount(run.classes, minlength=1).max() for run in aligned))
     chunks = [
-        np.stack([_scores(run, weights) for run in aligned])
+        np.stack([_scores(run, weights, of_run) for run, of_run in zip(aligned, parts, strict=True)])
         for weights in draw_weights(runs[0].drives, resamples, seed, max(1, CELLS_AT_ONCE // int(per_row)))
     ]
-    return values, np.concatenate([np.zeros((*values.shape, 0)), *chunks], axis=2)
+    drawn = np.concatenate([np.zeros((*values.shape, 0)), *chunks], axis=2)
+    for first, part in zip(count(len(METRICS) + len(runs[0].names), len(METRICS)), parts[0], strict=False):
+        if part.drives < 2:
+            drawn[:, first : first + len(METRICS)] = np.nan
+    return values, drawn
 
 
 def draw_weights(
@@ -120,25 +129,51 @@ def draw_weights(
         yield drawn.astype(np.int32)[:, drives]
 
 
-def _scores(matches: Matches, weights: npt.NDArray[np.int32]) -> Floats:
-    """(metrics and classes, b)."""
+def _scores(matches: Matches, weights: npt.NDArray[np.int32], parts: Sequence[Part]) -> Floats:
+    """(metrics, classes, and metrics of parts, b)."""
     precision = average_precision(matches, weights=weights)
-    point = best_point(matches, weights=weights)
-    metrics = [
-        mean_over_classes(precision[:, :, 0]),
-        mean_over_classes(precision.mean(axis=2)),
-        point.mean_precision,
-        point.mean_recall,
-        point.f1_of_means,
-        point.mean_class_f1,
-    ]
-    return np.concatenate([np.stack(metrics), precision[:, :, 0].T])
+    curves = confidence_curves(matches, weights=weights)
+    point = curves.at(curves.best_confidence())
+    rows = [_metrics(precision, point), precision[:, :, 0].T]
+    for part in parts:
+        own = weights[:, part.images]
+        there = points_at(part.matches, point.confidence, weights=own, among=part.among)
+        rows.append(_metrics(average_precision(part.matches, weights=own, among=part.among), there))
+    return np.concatenate(rows)
+
+
+def _metrics(precision: Floats, point: Point) -> Floats:
+    """(metrics, b) from average precision (b, c, t) and the point at the confidence."""
+    return np.stack(
+        [
+            mean_over_classes(precision[:, :, 0]),
+            mean_over_classes(precision.mean(axis=2)),
+            point.mean_precision,
+            point.mean_recall,
+            point.f1_of_means,
+            point.mean_class_f1,
+        ]
+    )
+
+
+def _by_name(found: Sequence[ScoreT], matches: Matches) -> dict[str, Any]:
+    """What was found of each row of `_scores` -> by the names of metrics, classes, conditions and occlusions."""
+    rows = iter(found)
+    metrics = dict(zip(METRICS, islice(rows, len(METRICS)), strict=True))
+    classes = dict(zip(matches.names, islice(rows, len(matches.names)), strict=True))
+    parts: dict[str, dict[str, dict[str, ScoreT]]] = {"conditions": {}, "occlusions": {}}
+    for part in parts_of(matches):
+        parts[f"{part.by}s"][part.name] = dict(zip(METRICS, islice(rows, len(METRICS)), strict=True))
+    return {"metrics": metrics, "classes": classes, **parts}
 
 
 def _aligned(run: Matches, first: Matches) -> Matches:
     """The run with its images in the order of the first one."""
-    if (run.kind, run.names) != (first.kind, first.names):
-        raise ConfigError(f"runs: {run.kind}, {run.names} and {first.kind}, {first.names}; expected the same of all")
+    if (run.kind, run.names, run.ranges) != (first.kind, first.names, first.ranges):
+        raise ConfigError(
+            f"runs: {run.kind}, {run.names}, {run.ranges} and {first.kind}, {first.names}, {first.ranges}; expected "
+            "the same of all"
+        )
     place = {key: number for number, key in enumerate(run.keys)}
     if set(place) != set(first.keys):
         other = sorted(set(place) ^ set(first.keys))[0]
@@ -148,6 +183,9 @@ def _aligned(run: Matches, first: Matches) -> Matches:
     if not np.array_equal(run.truths, first.truths):
         key = first.keys[int(np.flatnonzero((run.truths != first.truths).any(axis=(1, 2)))[0])]
         raise ConfigError(f"runs: the truth of image {key} differs; expected the same labels in every run")
+    if run.conditions != first.conditions:
+        key = next(k for k, a, b in zip(run.keys, run.conditions, first.conditions, strict=True) if a != b)
+        raise ConfigError(f"runs: the conditions of image {key} differ; expected the same in every run")
     pairs = len(set(zip(run.drives.tolist(), first.drives.tolist(), strict=True)))
     if pairs != _n_drives(run) or pairs != _n_drives(first):
         raise ConfigError(

@@ -80,7 +80,7 @@ class Measured:
     """What was measured of a model's boxes, or of its masks.
 
     Attributes:
-        scores: overall, by class and by condition; `Scores.frozen` is at the frozen confidence.
+        scores: overall, by class, condition and occlusion; `Scores.frozen` is at the frozen confidence.
         intervals: over drives.
         frozen: where that confidence comes from.
         thresholds: confidences that give the wanted recall here.

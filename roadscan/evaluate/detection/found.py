@@ -83,5 +83,5 @@ def read_found(
             size = [image.height_px, image.width_px]
             drawn = tuple({"size": size, "counts": masks[row].encode()} for row in rows)
         found = Objects(boxes[rows], classes[rows], scores[rows], drawn)
-        results.append(ImageResult(image.key, truth, found, image.drive_id, image.condition))
+        results.append(ImageResult(image.key, truth, found, image.drive_id, image.conditions))
     return results

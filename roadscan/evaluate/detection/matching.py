@@ -2,7 +2,8 @@
 
 Source: the detection evaluation of COCO (https://cocodataset.org/#detection-eval) as pycocotools does it: a detection
 is right if it takes a truth of its own class at an overlap threshold (`assignment.assign`); for an area range, truths
-outside of it are to be ignored, and so are the detections that take one, and those outside of it that take none.
+outside of it are to be ignored, and so are the detections that take one, and those outside of it that take none. Truths
+of an occlusion are a range like those of areas, except that a detection that takes none lies in all of them.
 COCO's crowd regions are not known here.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadscan.arrays import Floats
+from roadscan.dataset.occlusion import OCCLUSIONS
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.assignment import assign
 from roadscan.evaluate.detection.overlap import Kind, areas, overlaps
@@ -46,23 +48,25 @@ class Matches:
     Attributes:
         kind: whether boxes or masks were compared.
         names: of the classes.
+        ranges: (r,) names of `AREA_RANGES`, then those of `OCCLUSIONS` that some truth has.
         keys: (images,) of the images, as given.
         drives: (images,) drive number of each image, from 0.
-        conditions: (images,) as given.
+        conditions: (images,) the names of each, as given.
         scores: (n,) in 0..1.
         classes: (n,) class indices.
         images: (n,) image numbers.
         ranks: (n,) place among the detections of the same image and class, from 0.
-        right: (4, n) by area range: bit i is set where the detection is right at ``IOU_THRESHOLDS[i]``.
-        ignored: (4, n) likewise: where it neither counts as right nor as wrong.
-        truths: (images, classes, 4) number of true objects that count, by area range.
+        right: (r, n) by range: bit i is set where the detection is right at ``IOU_THRESHOLDS[i]``.
+        ignored: (r, n) likewise: where it neither counts as right nor as wrong.
+        truths: (images, classes, r) number of true objects that count, by range.
     """
 
     kind: Kind
     names: tuple[str, ...]
+    ranges: tuple[str, ...]
     keys: tuple[str, ...]
     drives: npt.NDArray[np.int64]
-    conditions: tuple[str | None, ...]
+    conditions: tuple[tuple[str, ...], ...]
     scores: npt.NDArray[np.float32]
     classes: npt.NDArray[np.int64]
     images: npt.NDArray[np.int64]
@@ -118,10 +122,12 @@ def match(results: Sequence[ImageResult], names: Sequence[str], *, kind: Kind = 
         _check(result, len(names), kind)
     found = [by_score(result.found) for result in results]
     truth = [result.truth for result in results]
-    outcome = [np.zeros((2, 4, 0), np.uint16)]
+    occlusions = tuple(name for name in OCCLUSIONS if any(name in one.occlusions for one in truth))
+    ranges = (*AREA_RANGES, *occlusions)
+    outcome = [np.zeros((2, len(ranges), 0), np.uint16)]
     for start in range(0, len(results), _IMAGES_AT_ONCE):
         some = slice(start, start + _IMAGES_AT_ONCE)
-        outcome.append(_outcome(found[some], truth[some], kind))
+        outcome.append(_outcome(found[some], truth[some], kind, occlusions))
     right, ignored = np.concatenate(outcome, axis=2)
     scores = np.concatenate([np.zeros(0, np.float32), *(part.scores for part in found if part.scores is not None)])
     classes = np.concatenate([np.zeros(0, np.int64), *(part.classes for part in found)])
@@ -130,16 +136,17 @@ def match(results: Sequence[ImageResult], names: Sequence[str], *, kind: Kind = 
     return Matches(
         kind=kind,
         names=tuple(names),
+        ranges=ranges,
         keys=tuple(result.key for result in results),
         drives=_drives(results),
-        conditions=tuple(result.condition for result in results),
+        conditions=tuple(result.conditions for result in results),
         scores=scores[order],
         classes=classes[order],
         images=images[order],
         ranks=_ranks(images, classes)[order],
         right=right[:, order],
         ignored=ignored[:, order],
-        truths=_truths(truth, len(names), kind),
+        truths=_truths(truth, len(names), kind, occlusions),
     )
 
 
@@ -151,18 +158,20 @@ def by_score(found: Objects) -> Objects:
     return Objects(found.boxes_xyxy[order], found.classes[order], found.scores[order], masks)
 
 
-def _outcome(found: Sequence[Objects], truth: Sequence[Objects], kind: Kind) -> npt.NDArray[np.uint16]:
-    """``Matches.right`` and ``ignored``, (2, 4, n), of some images, image by image, each by falling score."""
+def _outcome(
+    found: Sequence[Objects], truth: Sequence[Objects], kind: Kind, occlusions: Sequence[str]
+) -> npt.NDArray[np.uint16]:
+    """``Matches.right`` and ``ignored``, (2, r, n), of some images, image by image, each by falling score."""
     pairs, skipped = [], []
     for ours, theirs in zip(found, truth, strict=True):
         same = ours.classes[:, None] == theirs.classes[None]
         pairs.append(np.where(same, overlaps(ours, theirs, kind), 0.0))
-        skipped.append(_outside(areas(theirs, kind)))
+        skipped.append(_not_counted(theirs, kind, occlusions))
     right, ignored = [], []
     for ours, taken, skip in zip(found, assign(pairs, skipped, IOU_THRESHOLDS), skipped, strict=True):
         # With one more truth at the end that is not to be ignored, -1 (none taken) is an index like any other.
-        on_ignored = np.pad(skip, ((0, 0), (0, 1)))[np.arange(4)[:, None], taken]
-        outside = _outside(areas(ours, kind)).T
+        on_ignored = np.pad(skip, ((0, 0), (0, 1)))[np.arange(len(skip))[:, None], taken]
+        outside = np.pad(_outside(areas(ours, kind)), ((0, len(occlusions)), (0, 0))).T
         right.append(_bits((taken >= 0) & ~on_ignored))
         ignored.append(_bits(on_ignored | ((taken < 0) & outside[:, :, None])))
     return np.stack([np.concatenate(right).T, np.concatenate(ignored).T])
@@ -177,6 +186,12 @@ def _outside(area: Floats) -> npt.NDArray[np.bool_]:
     """(4, n): whether an object lies outside of each area range."""
     low, high = np.array(list(AREA_RANGES.values())).T
     return np.asarray((area < low[:, None]) | (area > high[:, None]))
+
+
+def _not_counted(truth: Objects, kind: Kind, occlusions: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(r, n): whether a true object lies outside of each range."""
+    own = np.array(truth.occlusions or [None] * len(truth.classes), object)
+    return np.concatenate([_outside(areas(truth, kind)), *((own != name)[None] for name in occlusions)])
 
 
 def _ranks(images: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -195,10 +210,10 @@ def _drives(results: Sequence[ImageResult]) -> npt.NDArray[np.int64]:
     return np.array([numbers.setdefault(owner, len(numbers)) for owner in owners], np.int64)
 
 
-def _truths(truth: Sequence[Objects], classes: int, kind: Kind) -> npt.NDArray[np.int64]:
-    truths = np.zeros((len(truth), classes, len(AREA_RANGES)), np.int64)
+def _truths(truth: Sequence[Objects], classes: int, kind: Kind, occlusions: Sequence[str]) -> npt.NDArray[np.int64]:
+    truths = np.zeros((len(truth), classes, len(AREA_RANGES) + len(occlusions)), np.int64)
     for image, objects in enumerate(truth):
-        np.add.at(truths[image], objects.classes, ~_outside(areas(objects, kind)).T)
+        np.add.at(truths[image], objects.classes, ~_not_counted(objects, kind, occlusions).T)
     return truths
 
 
@@ -207,6 +222,8 @@ def _check(result: ImageResult, classes: int, kind: Kind) -> None:
         where, n = f"image {result.key}: its {what}", len(objects.classes)
         if len(objects.boxes_xyxy) != n or not np.isfinite(objects.boxes_xyxy).all():
             raise ConfigError(f"{where}: {len(objects.boxes_xyxy)} boxes, {n} classes; expected a finite box an object")
+        if len(objects.occlusions) not in (0, n):
+            raise ConfigError(f"{where}: {len(objects.occlusions)} occlusions, {n} classes; expected one each or none")
         if n and not 0 <= objects.classes.min() <= objects.classes.max() < classes:
             raise ConfigError(f"{where}: class {objects.classes.max()}; expected 0 to {classes - 1}, one of the names")
         if kind == "mask" and n and len(objects.masks or ()) != n:

@@ -20,7 +20,7 @@ Letters in shapes: b weightings, c classes, n detections, x confidences.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +116,9 @@ class ConfidenceCurves:
         return Point(CONFIDENCES[index], precision, recall, harmonic_mean(precision, recall))
 
 
-def confidence_curves(matches: Matches, *, weights: npt.NDArray[np.integer] | None = None) -> ConfidenceCurves:
+def confidence_curves(
+    matches: Matches, *, weights: npt.NDArray[np.integer] | None = None, among: str = "all"
+) -> ConfidenceCurves:
     """Precision and recall of every class against confidence, by Ultralytics' interpolation.
 
     Above the highest score of a class its precision is 1 and its recall 0; a class without detections has 0 for both.
@@ -125,22 +127,23 @@ def confidence_curves(matches: Matches, *, weights: npt.NDArray[np.integer] | No
         matches: detections and truth.
         weights: (b, images) how often each image counts, whole numbers; None: each once. An image of weight 0 adds
             nothing, but the curves are interpolated between the scores of all images.
+        among: the objects that count, one of `Matches.ranges`.
     """
     w = np.ones((1, len(matches.keys)), np.int64) if weights is None else weights
-    known = truths(matches, w)
-    shape = (*known.shape, len(CONFIDENCES))
-    curves = ConfidenceCurves(np.zeros(shape), np.zeros(shape))
-    for index in range(len(matches.names)):
-        where = matches.of_class(index)
-        scores = matches.scores[where].astype(np.float64)
-        if len(scores) and known[:, index].any():
-            of_image = w[:, matches.images[where]]
-            right = (matches.right[0, where] & 1).astype(w.dtype)
-            total, tp = np.cumsum(of_image, axis=1), np.cumsum(of_image * right, axis=1)
-            _interpolate(scores, tp, total, known[:, index], curves.precision[:, index], curves.recall[:, index])
-    curves.precision[known == 0] = np.nan
-    curves.recall[known == 0] = np.nan
-    return curves
+    return ConfidenceCurves(*_interpolated(matches, w, CONFIDENCES[None], among))
+
+
+def points_at(matches: Matches, confidence: Floats, *, weights: npt.NDArray[np.integer], among: str) -> Point:
+    """What `confidence_curves` has at one confidence for each weighting, and nowhere else, which is far cheaper.
+
+    Args:
+        matches: detections and truth.
+        confidence: (b,).
+        weights: (b, images), as for the curves.
+        among: the objects that count, one of `Matches.ranges`.
+    """
+    precision, recall = (values[:, :, 0] for values in _interpolated(matches, weights, confidence[:, None], among))
+    return Point(confidence, precision, recall, harmonic_mean(precision, recall))
 
 
 def best_point(matches: Matches, *, weights: npt.NDArray[np.integer] | None = None) -> Point:
@@ -197,41 +200,56 @@ def confidences_of(names: tuple[str, ...], confidence: float | Mapping[str, floa
     return np.array([confidence[name] for name in names], np.float64)
 
 
+def _interpolated(
+    matches: Matches, weights: npt.NDArray[np.integer], confidences: Floats, among: str
+) -> tuple[Floats, Floats]:
+    """Precision and recall, each (b, c, x), at confidences that are (b, x), or (1, x) for all weightings."""
+    known, row = truths(matches, weights, among), matches.ranges.index(among)
+    precision, recall = np.zeros((2, *known.shape, confidences.shape[1]))
+    for index in range(len(matches.names)):
+        where = matches.of_class(index)
+        if len(matches.scores[where]) and known[:, index].any():
+            counted = (~matches.ignored[row, where] & 1).astype(weights.dtype)
+            of_image = weights[:, matches.images[where]] * counted
+            right = (matches.right[row, where] & 1).astype(weights.dtype)
+            total, tp = np.cumsum(of_image, axis=1), np.cumsum(of_image * right, axis=1)
+            scores = matches.scores[where].astype(np.float64)
+            precision[:, index], recall[:, index] = _interpolate(scores, confidences, tp, total, known[:, index])
+    precision[known == 0] = np.nan
+    recall[known == 0] = np.nan
+    return precision, recall
+
+
 def _interpolate(
     scores: Floats,
+    confidences: Floats,
     tp: npt.NDArray[np.int64],
     total: npt.NDArray[np.int64],
     n_truths: npt.NDArray[np.int64],
-    precision: Floats,
-    recall: Floats,
-) -> None:
-    """Fill the curves of one class.
+) -> tuple[Floats, Floats]:
+    """Precision and recall of one class, each (b, x).
 
     Args:
         scores: (n,) falling.
+        confidences: (b, x) or (1, x).
         tp: (b, n) right detections so far.
         total: (b, n) detections so far.
         n_truths: (b,).
-        precision: (b, x), filled in place.
-        recall: (b, x), filled in place.
     """
     # Each confidence lies between the last score that is at least as high and the first that is lower.
-    above = np.searchsorted(-scores, -CONFIDENCES, side="right") - 1
+    above = np.searchsorted(-scores, -confidences, side="right") - 1
     below = np.minimum(above + 1, len(scores) - 1)
     none_above, above = above < 0, np.maximum(above, 0)
     gap = scores[above] - scores[below]
-    part = np.divide(scores[above] - CONFIDENCES, gap, out=np.zeros_like(gap), where=gap > 0)
+    part = np.divide(scores[above] - confidences, gap, out=np.zeros_like(gap), where=gap > 0)
     part[none_above] = 0.0
 
-    def between(nodes: Floats, beyond: float) -> Floats:
-        values = nodes[:, 0] + (nodes[:, 1] - nodes[:, 0]) * part
-        values[:, none_above] = beyond
-        return values
+    def between(nodes: Sequence[Floats], beyond: float) -> Floats:
+        return np.where(none_above, beyond, nodes[0] + (nodes[1] - nodes[0]) * part)
 
-    ends = np.stack([above, below])
-    found = tp[:, ends] / np.maximum(n_truths, 1)[:, None, None]
+    rows = np.arange(len(tp))[:, None]
+    right, some = ([counts[rows, end] for end in (above, below)] for counts in (tp, total))
+    found = [one / np.maximum(n_truths, 1)[:, None] for one in right]
     # Where only images of weight 0 have detections as sure as that, nothing is found yet: precision 1, recall 0.
-    some = total[:, ends]
-    exact = np.where(some > 0, tp[:, ends] / np.maximum(some, 1), 1.0)
-    recall[:] = between(found, 0.0)
-    precision[:] = between(exact, 1.0)
+    exact = [np.where(n > 0, one / np.maximum(n, 1), 1.0) for one, n in zip(right, some, strict=True)]
+    return between(exact, 1.0), between(found, 0.0)

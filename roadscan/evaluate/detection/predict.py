@@ -103,7 +103,7 @@ def predict(
         for image, objects in zip(chosen, found, strict=True):
             if image.key not in truths:
                 truths[image.key] = _truth(image, letterbox, mask_size)
-            yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.condition)
+            yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.conditions)
 
 
 def map_ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahead: int) -> Iterator[U]:
@@ -145,19 +145,20 @@ def _place(small: Pixels, letterbox: Letterbox) -> Pixels:
 def true_objects(image: LabelledImage) -> Objects:
     """A labelled image -> its objects, with masks of the original's pixels where it has outlines."""
     if image.outlines is None:
-        return Objects(image.boxes_xyxy, image.classes)
+        return Objects(image.boxes_xyxy, image.classes, occlusions=image.occlusions)
     size = image.height_px, image.width_px
     masks = tuple(
         coco.merge(coco.frPyObjects([part.astype(np.float64).ravel().tolist() for part in parts], *size))
         for parts in image.outlines
     )
-    return Objects(image.boxes_xyxy, image.classes, masks=masks)
+    return Objects(image.boxes_xyxy, image.classes, masks=masks, occlusions=image.occlusions)
 
 
 def _truth(image: LabelledImage, letterbox: Letterbox, mask_size: MaskSize) -> Objects:
     if image.outlines is None or mask_size == "image":
         return true_objects(image)
-    return Objects(image.boxes_xyxy, image.classes, masks=draw_outlines(image.outlines, letterbox))
+    masks = draw_outlines(image.outlines, letterbox)
+    return Objects(image.boxes_xyxy, image.classes, masks=masks, occlusions=image.occlusions)
 
 
 def _on_the_grid(found: Detections, letterbox: Letterbox, names: Sequence[str]) -> Objects:

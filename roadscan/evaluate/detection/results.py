@@ -18,12 +18,14 @@ class Objects:
         classes: (n,) int64 class indices.
         scores: (n,) float32 in 0..1; None for truth.
         masks: one COCO compressed RLE dict (``size``, ``counts``) an object; None where only boxes are known.
+        occlusions: of truth, as of `LabelledImage`.
     """
 
     boxes_xyxy: npt.NDArray[np.float32]
     classes: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32] | None = None
     masks: tuple[dict[str, Any], ...] | None = None
+    occlusions: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,11 @@ class ImageResult:
         key: of the image.
         truth, found: objects there and objects found.
         drive_id: confidence intervals resample drives; None makes the image a drive of its own.
-        condition: day, dusk, night, rain, or None.
+        conditions: night, rain and the like.
     """
 
     key: str
     truth: Objects
     found: Objects
     drive_id: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()

@@ -17,7 +17,6 @@ from roadscan.arrays import Floats
 from roadscan.errors import ConfigError
 from roadscan.evaluate.detection.average_precision import (
     RECALLS,
-    Area,
     average_precision,
     mean_over_classes,
     precision_at_recall,
@@ -28,10 +27,12 @@ from roadscan.evaluate.detection.operating_point import (
     CONFIDENCES,
     ConfidenceCurves,
     OperatingPoint,
+    Point,
     confidence_curves,
     operating_point,
 )
 from roadscan.evaluate.detection.overlap import Kind
+from roadscan.evaluate.detection.parts import Part, parts_of
 from roadscan.evaluate.detection.results import ImageResult
 from roadscan.evaluate.jsonable import jsonable
 
@@ -39,13 +40,12 @@ _IOU_75 = int(np.argmin(np.abs(IOU_THRESHOLDS - 0.75)))
 
 
 @dataclass(frozen=True)
-class MainScores:
-    """The numbers of one set of images, as shares in 0..1; NaN where there is no truth.
+class PartScores:
+    """The numbers of some objects, as shares in 0..1; NaN where there is no truth.
 
     Attributes:
         images, instances: numbers of images and of true objects.
-        map50, map75, map50_95: mean average precision at overlap .5, .75, and over .5 to .95.
-        ap_small, ap_medium, ap_large: as `map50_95`, of objects up to 32², 96² and more square pixels.
+        map50, map50_95: mean average precision at overlap .5, and over .5 to .95.
         precision, recall: means over the classes, at `confidence`.
         f1_of_means: 2PR / (P + R) of these means.
         mean_class_f1: mean of the classes' own F1.
@@ -56,15 +56,26 @@ class MainScores:
     instances: int
     map50: float
     map50_95: float
-    map75: float
-    ap_small: float
-    ap_medium: float
-    ap_large: float
     precision: float
     recall: float
     f1_of_means: float
     mean_class_f1: float
     confidence: float
+
+
+@dataclass(frozen=True)
+class MainScores(PartScores):
+    """The numbers of one set of images.
+
+    Attributes:
+        map75: mean average precision at overlap .75.
+        ap_small, ap_medium, ap_large: as `map50_95`, of objects up to 32², 96² and more square pixels.
+    """
+
+    map75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,7 @@ class Scores(MainScores):
         classes: every class, in the order of its index.
         absent: names of the classes without truth; they are in no mean.
         by_condition: the main numbers of the images of each condition; P, R and F1 at the confidence of all images.
+        by_occlusion: the numbers of the objects of each occlusion; likewise.
         confusion: (c + 1, c + 1) counts at the frozen confidence, or at `confidence`, at overlap .5: rows are true
             classes, columns found ones, and the last of either is the background.
         curves: for plots.
@@ -126,6 +138,7 @@ class Scores(MainScores):
     classes: tuple[ClassScores, ...]
     absent: tuple[str, ...]
     by_condition: dict[str, MainScores]
+    by_occlusion: dict[str, PartScores]
     confusion: npt.NDArray[np.int64]
     curves: Curves
     frozen: OperatingPoint | None
@@ -171,14 +184,19 @@ def score(
         raise ConfigError("matches: of other images, classes or another kind; expected those of the results")
     curves = confidence_curves(matches)
     best = curves.best_confidence()
-    main = _main(matches, curves, best)
+    main, parts = _main(matches, curves, best), parts_of(matches)
     frozen = None if confidence is None else operating_point(matches, confidence)
     return Scores(
         **vars(main),
         kind=kind,
         classes=_classes(matches, curves, best),
         absent=tuple(name for i, name in enumerate(names) if not matches.truths[:, i, 0].any()),
-        by_condition=_by_condition(matches, best),
+        by_condition={
+            part.name: _main(part.matches, confidence_curves(part.matches), best)
+            for part in parts
+            if part.by == "condition"
+        },
+        by_occlusion={part.name: _of_part(part, best) for part in parts if part.by == "occlusion"},
         confusion=confusion_matrix(results, names, main.confidence if confidence is None else confidence, kind=kind),
         curves=Curves(
             recalls=RECALLS,
@@ -194,20 +212,32 @@ def score(
 
 def _main(matches: Matches, curves: ConfidenceCurves, best: npt.NDArray[np.int64]) -> MainScores:
     precision = average_precision(matches)
-    point = curves.at(best)
 
-    def mean_of(area: Area) -> float:
-        return float(mean_over_classes(average_precision(matches, area=area).mean(axis=1)))
+    def mean_of(area: str) -> float:
+        return float(mean_over_classes(average_precision(matches, among=area).mean(axis=1)))
 
     return MainScores(
-        images=len(matches.keys),
-        instances=int(matches.truths[:, :, 0].sum()),
-        map50=float(mean_over_classes(precision[:, 0])),
-        map50_95=float(mean_over_classes(precision.mean(axis=1))),
+        **vars(_numbers(precision, curves.at(best), len(matches.keys), matches.truths[:, :, 0])),
         map75=float(mean_over_classes(precision[:, _IOU_75])),
         ap_small=mean_of("small"),
         ap_medium=mean_of("medium"),
         ap_large=mean_of("large"),
+    )
+
+
+def _of_part(part: Part, best: npt.NDArray[np.int64]) -> PartScores:
+    precision = average_precision(part.matches, among=part.among)
+    point = confidence_curves(part.matches, among=part.among).at(best)
+    return _numbers(precision, point, int(part.truths.any(axis=1).sum()), part.truths)
+
+
+def _numbers(precision: Floats, point: Point, images: int, truths: npt.NDArray[np.int64]) -> PartScores:
+    """From average precision (c, t), the point at the confidence, and true objects (images, c)."""
+    return PartScores(
+        images=images,
+        instances=int(truths.sum()),
+        map50=float(mean_over_classes(precision[:, 0])),
+        map50_95=float(mean_over_classes(precision.mean(axis=1))),
         precision=float(point.mean_precision[0]),
         recall=float(point.mean_recall[0]),
         f1_of_means=float(point.f1_of_means[0]),
@@ -233,11 +263,3 @@ def _classes(matches: Matches, curves: ConfidenceCurves, best: npt.NDArray[np.in
         )
         for i, name in enumerate(matches.names)
     )
-
-
-def _by_condition(matches: Matches, best: npt.NDArray[np.int64]) -> dict[str, MainScores]:
-    scores = {}
-    for condition in sorted({condition for condition in matches.conditions if condition is not None}):
-        part = matches.select(np.flatnonzero([c == condition for c in matches.conditions]))
-        scores[condition] = _main(part, confidence_curves(part), best)
-    return scores

@@ -160,6 +160,7 @@ def _kept(image: LabelledImage, number: np.ndarray[tuple[int], np.dtype[np.int64
         classes=classes[rows],
         boxes_xyxy=image.boxes_xyxy[rows],
         outlines=outlines,
+        occlusions=tuple(image.occlusions[row] for row in rows) if image.occlusions else (),
         label_map=None if image.label_map is None else _renumbered(image.label_map, number),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -14,11 +14,17 @@ from rich.table import Table
 from roadscan.evaluate.bootstrap import Delta, Interval
 from roadscan.evaluate.detection.compare import Comparison, Row
 from roadscan.evaluate.detection.evaluation import NAMES_OF_KINDS, Evaluation, Measured
-from roadscan.evaluate.detection.scores import MainScores
+from roadscan.evaluate.detection.parts import By
+from roadscan.evaluate.detection.scores import PartScores
 
 #: The published columns.
 COLUMNS = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall": "R", "f1_of_means": "F1"}
 NOTHING = "–"
+#: How tables by part are to be read.
+HOW_PARTS: dict[By, str] = {
+    "condition": "percent; an image may have several; P, R, F1 at the confidence of all images",
+    "occlusion": "percent; wrong detections count for each, so P and AP fall with the objects: compare recalls",
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class ScoreTable:
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[ScoreTable]:
-    """Tables of one model: overall, by class, by condition; for boxes and, where there are any, masks."""
+    """Tables of one model: overall, by class, condition and occlusion; for boxes and, where there are any, masks."""
     tables = []
     for kind, measured in evaluation.measured.items():
         what = NAMES_OF_KINDS[kind]
@@ -85,8 +91,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[ScoreTable]:
         where = f"{split.name} split, {len(split.images)} images, {split.drives} drives"
         tables += [_overall(measured, f"{what}: {where}"), _by_size(measured, what), _operating_points(measured, what)]
         tables.append(_by_class(measured, what))
-        if measured.scores.by_condition:
-            tables.append(_by_condition(measured, what))
+        tables += _by_part(measured, what)
     return tables
 
 
@@ -108,6 +113,7 @@ def comparison_tables(comparison: Comparison) -> list[ScoreTable]:
                 f"{how_to_read(rows, deltas=True)}; bold where all of the interval is on one side of zero",
             )
         )
+        tables += _differences_by_part(rows, NAMES_OF_KINDS[kind], name)
     return tables
 
 
@@ -191,12 +197,44 @@ def _by_class(measured: Measured, what: str) -> ScoreTable:
     return ScoreTable(f"{what} by class", header, rows, caption)
 
 
-def _by_condition(measured: Measured, what: str) -> ScoreTable:
-    def row(name: str, one: MainScores) -> list[Cell | str]:
-        return [name, str(one.images), str(one.instances), *(percent(getattr(one, column)) for column in COLUMNS)]
+def _by_part(measured: Measured, what: str) -> list[ScoreTable]:
+    """By condition and by occlusion, where there are any."""
+    scores, found = measured.scores, measured.intervals
+    by_part: list[tuple[By, Mapping[str, PartScores], Mapping[str, Mapping[str, Interval]]]] = [
+        ("condition", scores.by_condition, found.conditions),
+        ("occlusion", scores.by_occlusion, found.occlusions),
+    ]
+    return [
+        ScoreTable(
+            f"{what} by {by}",
+            [by, "images", "objects", *COLUMNS.values()],
+            [
+                [name, str(one.images), str(one.instances), *(interval_cell(intervals[name][m]) for m in COLUMNS)]
+                for name, one in parts.items()
+            ],
+            HOW_PARTS[by],
+        )
+        for by, parts, intervals in by_part
+        if parts
+    ]
 
-    rows = [row(name, one) for name, one in measured.scores.by_condition.items()]
-    return ScoreTable(f"{what} by condition", ["condition", "images", "objects", *COLUMNS.values()], rows, "percent")
+
+def _differences_by_part(rows: Sequence[Row], what: str, baseline: str) -> list[ScoreTable]:
+    """For each model but the baseline, what it gains by condition and by occlusion, where there are any."""
+    tables = []
+    for row in rows:
+        found: dict[By, dict[str, dict[str, Delta]]] = {}
+        if row.deltas is not None:
+            found = {"condition": row.deltas.conditions, "occlusion": row.deltas.occlusions}
+        cells: list[list[Cell | str]] = [
+            [f"{by} {name}", *(delta_cell(deltas[metric]) for metric in COLUMNS)]
+            for by, parts in found.items()
+            for name, deltas in parts.items()
+        ]
+        title = f"{what}: {row.name} against {baseline} by condition and occlusion, in percentage points"
+        how = f"{how_to_read(rows, deltas=True)}; bold where all of the interval is on one side of zero"
+        tables += [ScoreTable(title, ["part", *COLUMNS.values()], cells, how)] if cells else []
+    return tables
 
 
 def interval_cell(one: Interval) -> Cell:

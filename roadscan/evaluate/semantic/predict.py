@@ -55,7 +55,7 @@ def predict(
             confusion_of(truth, found, len(names)),
             boundary_f1_of(truth, found, len(names)),
             image.drive_id,
-            image.condition,
+            image.conditions,
         )
 
 

@@ -28,14 +28,14 @@ class PixelResult:
         confusion: (k, k) pixels by true and found class; those that are void in truth are not counted.
         boundary_f1: (c,) of each class; NaN where it is neither in truth nor found.
         drive_id: confidence intervals resample drives; None makes the image a drive of its own.
-        condition: day, dusk, night, rain, or None.
+        conditions: night, rain, blur and the like.
     """
 
     key: str
     confusion: npt.NDArray[np.int64]
     boundary_f1: Floats
     drive_id: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()
 
 
 def confusion_of(truth: LabelMap, found: LabelMap, n_classes: int) -> npt.NDArray[np.int64]:

@@ -101,7 +101,7 @@ def score(results: Sequence[PixelResult], names: Sequence[str]) -> PixelScores:
     boundary = [*by_class[0, len(names) + 1 :], np.nan]
     with np.errstate(invalid="ignore", divide="ignore"):
         precision, recall = np.where(true > 0, right / found, np.nan), right / true
-    conditions = sorted({one.condition for one in results if one.condition is not None})
+    conditions = sorted({name for one in results for name in one.conditions})
     return PixelScores(
         **asdict(_main(results)),
         classes=tuple(
@@ -117,7 +117,7 @@ def score(results: Sequence[PixelResult], names: Sequence[str]) -> PixelScores:
             for number, name in enumerate((*names, BACKGROUND))
         ),
         absent=tuple(name for number, name in enumerate(names) if not true[number]),
-        by_condition={one: _main([result for result in results if result.condition == one]) for one in conditions},
+        by_condition={one: _main([result for result in results if one in result.conditions]) for one in conditions},
         confusion=total,
     )
 

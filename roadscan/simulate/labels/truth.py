@@ -52,6 +52,7 @@ TRUE_FRAMES = pa.schema(
         ("lat", pa.float64()),
         ("heading_deg", pa.float64()),
         ("condition", pa.string()),
+        ("conditions", pa.list_(pa.string())),
     ]
 )
 
@@ -106,9 +107,11 @@ def box_rows(frame_id: str, labels: Iterable[Label], condition: str) -> list[dic
     ]
 
 
-def true_frames(config: SimulationConfig, trajectory: Trajectory, conditions: Sequence[str]) -> pa.Table:
-    """A drive's true poses and the condition of each frame to their table, schema `TRUE_FRAMES`."""
+def true_frames(
+    config: SimulationConfig, trajectory: Trajectory, condition: Sequence[str], conditions: Sequence[Sequence[str]]
+) -> pa.Table:
+    """A drive's true poses, light and weather, and all conditions of each frame to their table, `TRUE_FRAMES`."""
     lons, lats = local_frame(config).to_lonlat(trajectory.xy[:, 0], trajectory.xy[:, 1])
     ids = [trajectory.frame_id(index) for index in range(len(trajectory))]
-    columns = [ids, lons, lats, trajectory.heading_deg, conditions]
+    columns = [ids, lons, lats, trajectory.heading_deg, condition, conditions]
     return pa.table([pa.array(c, type=f.type) for c, f in zip(columns, TRUE_FRAMES, strict=True)], schema=TRUE_FRAMES)

@@ -21,8 +21,8 @@ def label_lines(
     names: tuple[str, ...],
     size_wh: tuple[int, int],
     task: Task,
-) -> list[str]:
-    """Labels of a frame to the lines of its label file.
+) -> list[tuple[Label, str]]:
+    """Labels of a frame to those that have a line in its label file, each with it.
 
     Args:
         labels: of the frame.
@@ -32,7 +32,7 @@ def label_lines(
         task: boxes or outlines.
     """
     size = np.array(size_wh, np.float64)
-    lines = []
+    lines: list[tuple[Label, str]] = []
     for index, label in enumerate(labels):
         if label.name not in names:
             continue
@@ -43,5 +43,6 @@ def label_lines(
             values = (np.array(outlines[index]).reshape(-1, 2) / size).ravel()
             if len(values) < 6:
                 continue
-        lines.append(" ".join([str(names.index(label.name)), *(f"{v:.6f}" for v in np.clip(values, 0, 1))]))
+        line = " ".join([str(names.index(label.name)), *(f"{v:.6f}" for v in np.clip(values, 0, 1))])
+        lines.append((label, line))
     return lines

@@ -6,6 +6,7 @@ same polygons, for labelled objects and for whatever may hide them; boxes and ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,12 +18,14 @@ from roadscan.simulate.labels.policy import Label, accept, in_window
 from roadscan.simulate.render import brush
 from roadscan.simulate.render.ground import GroundProfile, ground_profile, paint_ground
 from roadscan.simulate.render.lighting import COARSE, GroundLight, shade
+from roadscan.simulate.render.mist import Mist
 from roadscan.simulate.render.projection import NEAR_M, View, clip_near
-from roadscan.simulate.render.sensor import expose
+from roadscan.simulate.render.sensor import STILL, Shake, expose
 from roadscan.simulate.render.sky import paint_sky
 from roadscan.simulate.world.conditions import Atmosphere
 from roadscan.simulate.world.mesh import FILL, SPRITE, Mesh, join
 from roadscan.simulate.world.scene import Scene, take
+from roadscan.simulate.world.spray import Puff
 
 #: Chainage window of what is drawn, relative to the camera, in metres.
 BEHIND_M, AHEAD_M = 14.0, 430.0
@@ -33,6 +36,10 @@ SHADOW_RANGE_M = 130.0
 MIRROR_RANGE_M = 110.0
 #: A side of the pixel bounds this close to the exact projection is replaced by it, so boxes have sub-pixel sides.
 SNAP_PX = 1.6
+#: What a face belongs to that is of no asset.
+NOTHING, VEHICLE = -1, -2
+#: The number of vehicles in the id buffer; candidates have lower ones.
+VEHICLE_ID = 255
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,15 @@ class Frame:
         image: uint8 BGR, shape (height, width, 3).
         labels: what is to be seen.
         masks: for each label its visible pixels, bool, with the column and row of its corner.
+        drawn: how much there is of what may be a condition: ``blur`` is the length of the camera's motion, in pixels of
+            a 1920 px wide image; ``spray`` the share of light that mist takes away; ``traffic`` the share of pixels
+            that vehicles were painted on.
     """
 
     image: Image
     labels: list[Label]
     masks: list[tuple[NDArray[np.bool_], int, int]]
+    drawn: dict[str, float]
 
 
 @dataclass
@@ -57,21 +68,21 @@ class _Batch:
     mesh: Mesh
     camera: Floats  #: corners in camera axes, (n, 4, 3)
     pixels: Floats  #: corners in pixels, (n, 4, 2)
-    target: Ints  #: index into scene.placed that the face is labelled as, -1 for none, (n,)
+    target: Ints  #: index into scene.placed that the face is labelled as, NOTHING or VEHICLE, (n,)
     factor: Floats  #: light, (n, 3)
     offset: Floats  #: fog, (n, 3)
     part_depth: Floats  #: (n,)
 
 
 def _gather(scene: Scene, camera_s: float, vehicles: Mesh | None) -> tuple[Mesh, Ints]:
-    """Faces near the view, and the placed asset that each belongs to (-1 for none)."""
+    """Faces near the view, and the placed asset that each belongs to, or NOTHING or VEHICLE."""
     first, last = np.searchsorted(scene.part_s, [camera_s - BEHIND_M, camera_s + AHEAD_M])
     static = take(scene.mesh, slice(int(scene.part_first[first]), int(scene.part_first[last])))
     target = scene.part_asset[static.part]
     if vehicles is None:
         return static, target
     mesh = join([static, vehicles]) if len(static) else vehicles
-    return mesh, np.concatenate([target, np.full(len(vehicles), -1)])
+    return mesh, np.concatenate([target, np.full(len(vehicles), VEHICLE)])
 
 
 def _prepare(
@@ -275,6 +286,8 @@ def render(
     atmosphere: Atmosphere,
     rng: np.random.Generator,
     vehicles: Mesh | None = None,
+    puffs: Sequence[Puff] = (),
+    shake: Shake = STILL,
 ) -> Frame:
     """Render one frame.
 
@@ -285,6 +298,8 @@ def render(
         atmosphere: light and weather.
         rng: for sensor noise; the geometry does not depend on it.
         vehicles: the other traffic in the world, or None.
+        puffs: the mist that it throws up.
+        shake: of the camera.
     """
     profile = ground_profile(view, scene.road, camera_s)
     image = np.empty((view.height_px, view.width_px, 3), np.uint8)
@@ -296,12 +311,19 @@ def render(
     light.apply(image, _mirror(batch, view, profile, light, image) if atmosphere.condition.wet > 0 else None)
 
     number = _candidates(batch, scene)
-    needs_id = _needs_id(batch, number)
+    vehicle = batch.target == VEHICLE
+    ids, needs_id = np.where(vehicle, VEHICLE_ID, number), _needs_id(batch, number) | vehicle
+    mist = Mist(view, puffs, atmosphere.condition.fog)
     canvas = _Canvas(image, batch, scene, atmosphere.condition.lights)
     bottoms = np.minimum(profile.clip_row(batch.part_depth), view.height_px).astype(int)
     for face in range(len(batch.mesh)):
-        canvas.paint(face, view, int(bottoms[face]), int(number[face]), bool(needs_id[face]))
+        mist.paint_beyond(image, float(batch.part_depth[face]))
+        canvas.paint(face, view, int(bottoms[face]), int(ids[face]), bool(needs_id[face]))
+    mist.paint_beyond(image, 0.0)
 
     found = [_label(canvas, view, int(n), np.flatnonzero(number == n)) for n in np.unique(number[number > 0])]
     kept = [item for item in found if item is not None]
-    return Frame(expose(image, view, atmosphere, rng), [label for label, _ in kept], [mask for _, mask in kept])
+    traffic = float((canvas.ids == VEHICLE_ID).mean())
+    drawn = {"blur": shake.length_px, "spray": mist.hidden, "traffic": traffic}
+    exposed = expose(image, view, atmosphere, rng, shake)
+    return Frame(exposed, [label for label, _ in kept], [mask for _, mask in kept], drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -76,7 +77,34 @@ def _drops(image: Image, rng: np.random.Generator) -> None:
         cv2.copyTo(np.asarray(bright), mask, patch)
 
 
-def expose(image: Image, view: View, atmosphere: Atmosphere, rng: np.random.Generator) -> Image:
+@dataclass(frozen=True)
+class Shake:
+    """How the camera moved while the shutter was open.
+
+    Attributes:
+        length_px: of the motion, in pixels of a 1920 px wide image.
+        angle_rad: its direction in the image; 0 is across.
+    """
+
+    length_px: float = 0.0
+    angle_rad: float = 0.0
+
+
+STILL = Shake()
+
+
+def _smear(image: Image, shake: Shake) -> Image:
+    """Every point becomes a line as long as the motion."""
+    length = shake.length_px * image.shape[1] / 1920
+    half = int(np.ceil(length / 2))
+    steps = np.linspace(-length / 2, length / 2, 4 * half + 1)
+    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    across, down = (np.rint(steps * part).astype(int) for part in (np.cos(shake.angle_rad), np.sin(shake.angle_rad)))
+    np.add.at(kernel, (half + down, half + across), 1 / len(steps))
+    return np.asarray(cv2.filter2D(image, -1, kernel), np.uint8)
+
+
+def expose(image: Image, view: View, atmosphere: Atmosphere, rng: np.random.Generator, shake: Shake = STILL) -> Image:
     """The picture that the sensor reads of a rendered scene.
 
     Args:
@@ -84,6 +112,7 @@ def expose(image: Image, view: View, atmosphere: Atmosphere, rng: np.random.Gene
         view: the camera, for the sun's place in the image.
         atmosphere: light and weather.
         rng: of this frame.
+        shake: of the camera, beside the blur of driving.
 
     Returns:
         The exposed picture, same shape.
@@ -98,6 +127,8 @@ def expose(image: Image, view: View, atmosphere: Atmosphere, rng: np.random.Gene
     if length >= 1.5:
         kernel = (max(1, round(length)), 1) if rng.random() < 0.4 else (1, max(1, round(length)))
         image = np.asarray(cv2.blur(image, kernel), np.uint8)
+    if shake.length_px > 0:
+        image = _smear(image, shake)
     curve = 255 * (np.arange(256) / 255 * atmosphere.exposure) ** (1 / 1.04)
     image = np.asarray(cv2.LUT(image, np.clip(curve, 0, 255).astype(np.uint8)), np.uint8)
     positive, negative = _noise_tile(view.height_px, view.width_px, condition.noise_dn)

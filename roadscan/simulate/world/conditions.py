@@ -25,6 +25,7 @@ class Condition:
 
     Attributes:
         name: as written in the truth tables.
+        tags: the conditions that its images have; empty for its name alone.
         ambient: light from the sky on any surface, as a factor per channel (BGR).
         sun: direct light on a surface that faces the sun, as a factor per channel.
         sun_elevation_deg: height of the sun; shadows are longer when it is low.
@@ -57,6 +58,12 @@ class Condition:
     wet: float = 0.0
     noise_dn: float = 2.0
     blur_px: float = 2.0
+    tags: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The conditions that its images have."""
+        return self.tags or (self.name,)
 
 
 CONDITIONS: dict[str, Condition] = {
@@ -85,6 +92,11 @@ CONDITIONS: dict[str, Condition] = {
         Condition(
             "night", (0.095, 0.075, 0.065), (0.0, 0.0, 0.0), 60, 0.0, (34, 25, 22), 800, 1.0,
             (26, 15, 10), (58, 46, 42), 0.35, (44, 36, 34), (22, 16, 14), noise_dn=5.5, blur_px=3.5,
+        ),
+        Condition(
+            "rainy night", (0.085, 0.070, 0.062), (0.0, 0.0, 0.0), 60, 0.0, (36, 30, 27), 260, 1.0,
+            (24, 17, 13), (44, 38, 36), 0.9, (40, 35, 33), (24, 19, 17), wet=1.0, noise_dn=6.0, blur_px=3.5,
+            tags=("night", "rain"),
         ),
     )
 }  # fmt: skip

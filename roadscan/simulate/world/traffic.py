@@ -6,6 +6,7 @@ vehicles that fall back and draw away ahead of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,17 +75,26 @@ def build_traffic(seed: int, night: int, density: float) -> Traffic:
     return Traffic(tuple(lanes), tuple(ahead) if density > 0 else ())
 
 
-def vehicles_near(traffic: Traffic, road: Road, time_s: float, camera_s: float, camera_d: float) -> Mesh | None:
-    """The meshes of all vehicles within RANGE_M ahead, in the world; None on an empty road.
+@dataclass(frozen=True)
+class Spot:
+    """Where a vehicle is: chainage of its rear bumper, offset, index into `fleet()`, and whether it comes nearer."""
+
+    s: float
+    d: float
+    kind: int
+    oncoming: bool
+
+
+def spots_near(traffic: Traffic, time_s: float, camera_s: float, camera_d: float) -> list[Spot]:
+    """The places of all vehicles within RANGE_M ahead.
 
     Args:
         traffic: of the drive.
-        road: the road.
         time_s: since the drive began.
         camera_s: chainage of the survey vehicle.
         camera_d: its offset; the conveyor of its lane is left out.
     """
-    spots: list[tuple[float, float, int, bool]] = []
+    spots: list[Spot] = []
     for lane in traffic.lanes:
         if abs(lane.d - camera_d) < 2.4:
             continue
@@ -92,17 +102,23 @@ def vehicles_near(traffic: Traffic, road: Road, time_s: float, camera_s: float, 
         for at, kind in zip(lane.at_s, lane.kinds, strict=True):
             ahead = (at + lane.speed_mps * time_s - camera_s - back) % LOOP_M + back
             if ahead < RANGE_M:
-                spots.append((camera_s + ahead, lane.d, kind, lane.speed_mps < 0))
+                spots.append(Spot(camera_s + ahead, lane.d, kind, lane.speed_mps < 0))
     for mean, phase, kind in traffic.ahead:
         gap = mean + 0.75 * mean * np.sin(time_s / 26.0 + phase)
-        spots.append((camera_s + max(gap, MIN_GAP_M), camera_d, kind, False))
+        spots.append(Spot(camera_s + max(gap, MIN_GAP_M), camera_d, kind, False))
     # In the own lane the nearer vehicle wins when two gaps come together.
-    own = sorted((spot for spot in spots if spot[1] == camera_d), key=lambda spot: spot[0])
-    if len(own) == 2 and own[1][0] - own[0][0] < 20.0:
+    own = sorted((spot for spot in spots if spot.d == camera_d), key=lambda spot: spot.s)
+    if len(own) == 2 and own[1].s - own[0].s < 20.0:
         spots.remove(own[1])
+    return spots
+
+
+def vehicles_at(spots: Sequence[Spot], road: Road) -> Mesh | None:
+    """The meshes of vehicles, in the world; None of none."""
     meshes = []
-    for s, d, kind, oncoming in spots:
-        origin, heading, grade = road.point(s, d), float(road.heading(s)), float(np.tan(road.pitch(s)))
-        turn, slope = (np.pi, -grade) if oncoming else (0.0, grade)
-        meshes.append(fleet()[kind].mesh.placed(origin, heading + turn, slope))
+    for spot in spots:
+        origin, heading = road.point(spot.s, spot.d), float(road.heading(spot.s))
+        grade = float(np.tan(road.pitch(spot.s)))
+        turn, slope = (np.pi, -grade) if spot.oncoming else (0.0, grade)
+        meshes.append(fleet()[spot.kind].mesh.placed(origin, heading + turn, slope))
     return join(meshes) if meshes else None

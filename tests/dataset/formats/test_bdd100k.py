@@ -43,20 +43,26 @@ def test_lanes_and_areas_are_counted_and_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "condition"),
+    ("attributes", "conditions"),
     [
-        ({"weather": "clear", "timeofday": "daytime"}, "day"),
-        ({"weather": "rainy", "timeofday": "night"}, "rain"),
-        ({"weather": "overcast", "timeofday": "dawn/dusk"}, "dusk"),
-        ({"weather": "undefined", "timeofday": "undefined"}, None),
-        (None, None),
+        ({"weather": "clear", "timeofday": "daytime"}, ("day",)),
+        ({"weather": "rainy", "timeofday": "night"}, ("night", "rain")),
+        ({"weather": "overcast", "timeofday": "dawn/dusk"}, ("dusk",)),
+        ({"weather": "undefined", "timeofday": "undefined"}, ()),
+        (None, ()),
     ],
 )
-def test_a_video_is_a_drive_and_the_time_of_day_a_condition(
-    tmp_path: Path, attributes: dict[str, str] | None, condition: str | None
+def test_a_video_is_a_drive_and_the_time_of_day_and_weather_are_conditions(
+    tmp_path: Path, attributes: dict[str, str] | None, conditions: tuple[str, ...]
 ) -> None:
     (image,) = bdd(tmp_path, SIZE | {"videoName": "v1", "attributes": attributes}, SIGN).dataset.splits["train"]
-    assert (image.drive_id, image.condition) == ("v1", condition)
+    assert (image.drive_id, image.conditions) == ("v1", conditions)
+
+
+def test_a_box_may_be_occluded(tmp_path: Path) -> None:
+    attributes = [{"occluded": True}, {"occluded": False}, {}]
+    image = bdd(tmp_path, SIZE, *(SIGN | {"attributes": one} for one in attributes)).dataset.splits["train"][0]
+    assert image.occlusions == ("occluded", "not occluded", None)
 
 
 def test_a_frame_without_a_size_is_taken_for_one_of_bdd100k(tmp_path: Path) -> None:

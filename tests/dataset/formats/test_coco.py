@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pycocotools import mask as coco
-from support.written import HEIGHT, NAMES, WIDTH, Written, write_coco
+from support.written import HEIGHT, NAMES, WIDTH, Written, picture, put, write_coco
 
 from roadscan.dataset.read import inspect, read_dataset
 from roadscan.dataset.records import Dataset
@@ -61,7 +61,7 @@ def assert_same(yolo: Dataset, coco_: Dataset) -> None:
     for split, images in yolo.splits.items():
         for one, other in zip(images, coco_.splits[split], strict=True):
             assert (one.key, one.width_px, one.height_px) == (other.key, other.width_px, other.height_px)
-            assert (one.drive_id, one.condition) == (other.drive_id, other.condition)
+            assert (one.drive_id, one.conditions) == (other.drive_id, other.conditions)
             assert [yolo.names[c] for c in one.classes] == [coco_.names[c] for c in other.classes]
             np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
             for parts, others in zip(one.outlines or (), other.outlines or (), strict=True):
@@ -372,3 +372,35 @@ def test_an_export_of_roboflow_reads_as_it_comes(tmp_path: Path) -> None:
         "train": ["train/a.jpg"],
         "val": ["valid/a.jpg"],
     }
+
+
+def test_images_have_conditions_and_objects_are_hidden_in_part(tmp_path: Path) -> None:
+    put(tmp_path, "images/train/a.jpg", picture(1))
+    images = [{"id": 1, "file_name": "a.jpg", **SIZE, "conditions": ["rain", "night", "rain"]}]
+    attributes = [{"visibility": 0.8}, {"visibility": 0.5, "occluded": True}, {"occluded": True}, {"occluded": 0}, {}]
+    annotations = [
+        {"id": i, "image_id": 1, "category_id": 0, "bbox": [4 + i, 4, 8, 8], "attributes": one}
+        for i, one in enumerate(attributes)
+    ]
+    write_coco(tmp_path, "train", images, annotations, [{"id": 0, "name": "sign"}])
+    (image,) = read_dataset(str(tmp_path)).splits["train"]
+    assert image.conditions == ("night", "rain")
+    assert image.occlusions == ("partly occluded", "heavily occluded", "occluded", "not occluded", None)
+
+
+@pytest.mark.parametrize(
+    ("entry", "attributes", "message"),
+    [
+        ({"conditions": "rain"}, {"visibility": 80}, "visibility is 80; expected a share from 0 to 1"),
+        ({"conditions": "rain"}, {"occluded": "partly"}, "occluded is 'partly'; expected true or false, or 1 or 0"),
+        ({"conditions": ["rain", 7]}, {}, "conditions: got ['rain', 7]; expected names, such as night, rain"),
+    ],
+)
+def test_what_is_no_condition_or_visibility_is_an_error(
+    tmp_path: Path, entry: dict[str, object], attributes: dict[str, object], message: str
+) -> None:
+    put(tmp_path, "images/train/a.jpg", picture(1))
+    box = {"id": 3, "image_id": 1, "category_id": 0, "bbox": [4, 4, 8, 8], "attributes": attributes}
+    images = [{"id": 1, "file_name": "a.jpg", **SIZE, **entry}]
+    write_coco(tmp_path, "train", images, [box], [{"id": 0, "name": "sign"}])
+    assert message in [error.text for error in inspect(str(tmp_path)).errors]

@@ -71,9 +71,12 @@ def test_a_shape_without_an_area_is_an_error_unless_its_class_is_left_out(tmp_pa
     assert [one.text for one in reading.warnings] == ["class rail: 1 objects are left out, as classes.ignore says"]
 
 
-def test_tags_of_an_image_are_counted(tmp_path: Path) -> None:
-    (warning,) = cvat(tmp_path, BOX, '<tag label="night"/>').warnings
-    assert str(warning) == "annotations.xml: left out: 1 image tags"
+def test_tags_of_an_image_are_its_conditions_and_objects_may_be_marked_as_occluded(tmp_path: Path) -> None:
+    tags = '<tag label="rain" source="manual"/><tag label="night"/>'
+    reading = cvat(tmp_path, BOX, tags, BOX.replace("<box", '<box occluded="1"'))
+    (image,) = reading.dataset.splits["train"]
+    assert (image.conditions, image.occlusions) == (("night", "rain"), (None, "occluded"))
+    assert reading.warnings == ()
 
 
 def test_all_labels_of_the_project_are_classes_in_its_order(tmp_path: Path) -> None:

@@ -81,12 +81,20 @@ def test_a_task_that_nobody_annotated_is_background(tmp_path: Path) -> None:
 def test_what_has_no_area_is_told(tmp_path: Path) -> None:
     key = region({"x": 5, "y": 5, "width": 1}, "keypointlabels")
     brush = region({"format": "rle", "rle": [0, 1]}, "brushlabels")
-    choice = {"id": "c", "type": "choices", "value": {"choices": ["night"]}}
-    reading = studio(tmp_path, key, brush, choice)
+    rating = {"id": "c", "type": "rating", "value": {"rating": 3}}
+    reading = studio(tmp_path, key, brush, rating)
     assert [error.text.partition(";")[0] for error in reading.errors] == [
         "got a keypoint of class 'sign'",
         "got a brush of class 'sign'",
     ]
+    assert [one.text for one in reading.warnings] == ["left out: 1 rating, which is of the whole image"]
+
+
+def test_choices_of_a_whole_image_are_its_conditions(tmp_path: Path) -> None:
+    of_image = {"id": "c", "type": "choices", "value": {"choices": ["rain", "night"]}}
+    of_region = {"id": "r", "type": "choices", "value": {"x": 1, "width": 2, "choices": ["broken"]}}
+    reading = studio(tmp_path, of_image, of_region)
+    assert reading.dataset.splits["train"][0].conditions == ("night", "rain")
     assert [one.text for one in reading.warnings] == ["left out: 1 choices, which is of the whole image"]
 
 

@@ -28,7 +28,7 @@ def test_boxes_are_in_pixels_of_the_image(tmp_path: Path) -> None:
     (image,) = dataset.splits["train"]
     assert (dataset.task, dataset.names, dataset.root) == ("detect", NAMES, str(tmp_path.resolve()))
     assert (image.key, image.width_px, image.height_px) == (key, WIDTH, HEIGHT)
-    assert (image.drive_id, image.condition, image.outlines) == ("night-7", "day", None)
+    assert (image.drive_id, image.conditions, image.outlines) == ("night-7", ("day",), None)
     assert image.classes.tolist() == [2, 0]
     assert image.classes.dtype == np.int64
     assert image.boxes_xyxy.dtype == np.float32

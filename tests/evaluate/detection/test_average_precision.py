@@ -26,7 +26,7 @@ RECIPES = {
 
 def by_area(results, kind="box", classes=NAMES):
     matches = match(results, classes, kind=kind)
-    return np.stack([average_precision(matches, area=area) for area in AREA_RANGES])
+    return np.stack([average_precision(matches, among=area) for area in AREA_RANGES])
 
 
 @pytest.mark.parametrize("faster", [False, True], ids=["pycocotools", "faster-coco-eval"])
@@ -125,10 +125,10 @@ def test_weights_are_repetitions(seed, rows):
     weights = rng.integers(0, 4, (rows, 8))
     matches = match(results, NAMES)
     for area in AREA_RANGES:
-        weighted = average_precision(matches, weights=weights, area=area)
+        weighted = average_precision(matches, weights=weights, among=area)
         for row, values in zip(weights, weighted, strict=True):
             copies = [replace(r, key=f"{r.key}-{i}") for r, n in zip(results, row, strict=True) for i in range(n)]
-            repeated = average_precision(match(copies, NAMES), area=area)
+            repeated = average_precision(match(copies, NAMES), among=area)
             np.testing.assert_allclose(values, repeated, rtol=0, atol=1e-12)
 
 

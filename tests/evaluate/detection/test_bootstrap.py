@@ -43,7 +43,7 @@ def test_a_resample_is_the_data_set_with_its_drives_repeated():
         ap = np.r_[0, 1, 6:10]
         np.testing.assert_allclose(drawn[0, ap, row], expected[ap], rtol=0, atol=1e-12)
         np.testing.assert_allclose(drawn[0, 2:6, row], expected[2:6], atol=0.05)  # interpolated between other scores
-    assert values.shape == (1, 10)
+    assert values.shape == (1, 10 + 3 * 6)  # metrics and classes, then the metrics of day, night and rain
 
 
 def test_whole_drives_are_drawn_as_many_as_there_are():

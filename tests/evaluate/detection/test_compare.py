@@ -78,7 +78,7 @@ def test_a_worse_model_is_worse(comparison: Comparison) -> None:
 
 
 def test_tables_for_a_terminal_and_for_a_readme(comparison: Comparison) -> None:
-    scores, deltas = comparison_tables(comparison)
+    scores, deltas, by_part = comparison_tables(comparison)
     lines = scores.markdown().splitlines()
     assert lines[2] == "| model | mAP50 | mAP50-95 | P | R | F1 |"
     assert lines[4].startswith("| demo | ")
@@ -87,6 +87,8 @@ def test_tables_for_a_terminal_and_for_a_readme(comparison: Comparison) -> None:
     assert "95% interval over 3 drives (200 resamples)" in lines[-1]
     assert [row[0] for row in deltas.rows] == ["seed2"]
     assert "| **−" in deltas.markdown()
+    assert [row[0] for row in by_part.rows] == ["condition day", "condition rain"]
+    assert by_part.title.startswith("boxes: seed2 against demo by condition and occlusion")
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(scores.rich(), deltas.rich())
     text = console.export_text()

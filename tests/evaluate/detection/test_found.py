@@ -25,13 +25,15 @@ def labelled(result: ImageResult) -> LabelledImage:
             (np.array([[b[0], b[1]], [b[2], b[1]], [b[2], b[3]], [b[0], b[3]]]),) for b in truth.boxes_xyxy
         )
     return LabelledImage(
-        result.key, 320, 240, truth.classes, truth.boxes_xyxy, outlines, result.drive_id, result.condition
+        result.key, 320, 240, truth.classes, truth.boxes_xyxy, outlines, result.drive_id, result.conditions
     )
 
 
 @pytest.mark.parametrize("masks", [False, True])
 def test_what_is_read_gives_the_same_matches_as_what_was_written(masks: bool) -> None:
-    results = [replace(one, condition="night") for one in make_scenes(3, Recipe(images=6, drives=2, masks=masks))]
+    results = [
+        replace(one, conditions=("night", "rain")) for one in make_scenes(3, Recipe(images=6, drives=2, masks=masks))
+    ]
     data = found_bytes(results, NAMES, "digest")
     again = read_found(data, [labelled(one) for one in reversed(results)], NAMES, "digest")
     assert [one.key for one in again] == sorted(one.key for one in results)
@@ -39,7 +41,7 @@ def test_what_is_read_gives_the_same_matches_as_what_was_written(masks: bool) ->
         np.testing.assert_array_equal(before.found.boxes_xyxy, after.found.boxes_xyxy)
         np.testing.assert_array_equal(before.found.scores, after.found.scores)
         np.testing.assert_array_equal(before.found.classes, after.found.classes)
-        assert (before.drive_id, before.condition) == (after.drive_id, after.condition)
+        assert (before.drive_id, before.conditions) == (after.drive_id, after.conditions)
         if masks:
             assert before.found.masks == after.found.masks
     assert match(again, NAMES).right.tobytes() == match(sorted(results, key=lambda one: one.key), NAMES).right.tobytes()

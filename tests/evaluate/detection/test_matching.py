@@ -76,7 +76,9 @@ def test_selected_images_are_as_if_matched_alone():
     part, alone = match(results, list("abcd")).select(chosen), match([results[i] for i in chosen], list("abcd"))
     assert len(part.scores)
     for field in fields(part):
-        if field.name != "drives":
+        if field.name == "conditions":
+            assert part.conditions == alone.conditions
+        elif field.name != "drives":
             np.testing.assert_array_equal(getattr(part, field.name), getattr(alone, field.name), err_msg=field.name)
     drives = [results[i].drive_id for i in chosen]
     assert (part.drives[:, None] == part.drives).tolist() == [[a == b for b in drives] for a in drives]

@@ -61,7 +61,7 @@ def test_a_class_without_truth_is_in_no_mean_and_one_found_for_it_costs_the_true
 def test_conditions_are_scored_apart() -> None:
     day, night = maps(0), maps(1, classes=2)
     scores = score(
-        [result("a", *day, condition="day"), result("b", *night, condition="night"), result("c", *day)], NAMES
+        [result("a", *day, conditions=("day",)), result("b", *night, conditions=("night",)), result("c", *day)], NAMES
     )
     assert scores.by_condition["day"].miou == pytest.approx(score([result("a", *day)], NAMES).miou)
     assert scores.by_condition["night"].images == 1
