@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import NamedTuple
 
@@ -17,8 +18,10 @@ from roadscan.storage import DiskStore, Store, open_file, open_store, reach
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import check_tracking
 from roadscan.train.initial import Initial, check_initial, read_initial
-from roadscan.train.repeat_factor import check_repeats
+from roadscan.train.repeat_factor import check_repeats, describe
 from roadscan.train.state import check_settings
+
+logger = logging.getLogger(__name__)
 
 
 class CheckedTraining(NamedTuple):
@@ -48,6 +51,8 @@ def check_training(config: TrainConfig) -> CheckedTraining:
     initial = read_initial(config.initial) if config.initial else None
     draft = check_data(config.data)
     check_balance(config, draft)
+    if config.repeat_threshold is not None:
+        logger.info("%s", describe(draft.splits["train"], draft.names, config.repeat_threshold))
     if initial:
         check_fit(initial, draft, config)
     return CheckedTraining(config.model_copy(update={"data": open_store(config.data).uri, "runs": runs.uri}), initial)

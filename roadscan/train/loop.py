@@ -11,7 +11,6 @@ Shape suffixes: b images, c channels, h and w input pixels. A batch is all ranks
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import tempfile
@@ -42,14 +41,13 @@ from roadscan.train.dataloader import bytes_of_image, make_loader
 from roadscan.train.initial import Initial, initialise, input_shape, loss_on
 from roadscan.train.precision import trains_in_bfloat16
 from roadscan.train.ranks import Ranks, all_gather, broadcast
-from roadscan.train.repeat_factor import describe, image_factors
+from roadscan.train.repeat_factor import image_factors
 from roadscan.train.schedule import RankBatchSampler, learning_rate
 from roadscan.train.state import Ema, State
 from roadscan.train.validate import validate
 
 SKIPPED_STEPS = 20  # in a row without a finite gradient, after which a run has diverged
 PROGRESS_S = 1.0
-logger = logging.getLogger(__name__)
 
 
 def train(
@@ -117,8 +115,6 @@ class _TrainLoop:
         if (checkpoint := ranks.latest()) is not None:
             self.state.load(checkpoint)
         factors = image_factors(images, names, config.repeat_threshold)
-        if config.repeat_threshold is not None and ranks.rank == 0:
-            logger.info("%s", describe(images, names, config.repeat_threshold))
         self.batches = RankBatchSampler(
             factors, config.batch, config.accumulate, config.seed, ranks.rank, ranks.world_size
         )
