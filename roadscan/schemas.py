@@ -98,6 +98,8 @@ FRAMES = _schema(
     ("height_px", pa.int32(), True, "of the image, upright"),
     ("n_detections", pa.int32(), "rows of it in `observations`"),
     ("run_key", pa.string(), "digest of all that decides a drive's rows: drive, model and settings"),
+    ("light", pa.float32(), True, "mean luminance of the image, 0 black to 1 white"),
+    ("blur", pa.float32(), True, "blur effect (Crete 2007) of the image's middle half, 0 sharp to 1"),
 )
 
 OBSERVATIONS = _schema(

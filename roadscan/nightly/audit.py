@@ -9,7 +9,10 @@ from roadscan.nightly.drives import NightDrive
 from roadscan.nightly.summary import FrameCounts
 from roadscan.scan import ledger
 from roadscan.scan.plan import ScanPlan
+from roadscan.scan.quality import hard_frames
 from roadscan.warehouse import Release, Warehouse
+
+COLUMNS = ["frame_id", "status", "reason", "light", "blur"]
 
 
 def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive], max_quarantined: float) -> FrameCounts:
@@ -25,9 +28,9 @@ def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive], 
     reasons: Counter[str] = Counter()
     missing: dict[str, int] = {}
     unusable: dict[str, int] = {}
-    frames = twice = 0
+    frames = twice = dark = blurred = 0
     for drive in drives:
-        rows = warehouse.read(release, "frames", drive_id=drive.drive_id, columns=["frame_id", "status", "reason"])
+        rows = warehouse.read(release, "frames", drive_id=drive.drive_id, columns=COLUMNS)
         once = {row["frame_id"]: row for row in rows.to_pylist()}
         failed = sum(row["status"] == "failed" for row in once.values())
         gone = drive.frames - len(once) + failed
@@ -35,6 +38,8 @@ def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive], 
         quarantined = sum(row["status"] == "quarantined" for row in once.values())
         unusable |= {drive.drive_id: quarantined} if quarantined > max_quarantined * drive.frames else {}
         frames, twice = frames + drive.frames, twice + rows.num_rows - len(once)
+        hard = hard_frames(rows)
+        dark, blurred = dark + hard.dark, blurred + hard.blurred
         status.update(row["status"] for row in once.values())
         reasons.update(row["reason"].partition(":")[0] for row in once.values() if row["reason"])
     return FrameCounts(
@@ -44,6 +49,8 @@ def audit(warehouse: Warehouse, release: Release, drives: Iterable[NightDrive], 
         frames_failed=status["failed"],
         frames_lost=sum(missing.values()) - status["failed"],
         frames_twice=twice,
+        frames_dark=dark,
+        frames_blurred=blurred,
         reasons=dict(reasons.most_common()),
         missing=missing,
         unusable=unusable,

@@ -26,6 +26,7 @@ class FrameCounts:
         frames_ok, frames_quarantined, frames_failed: in the release, each frame once.
         frames_lost: in no release.
         frames_twice: rows that repeat another one.
+        frames_dark, frames_blurred: that are ok and show little.
         reasons: of those in quarantine or failed, how many.
         missing: by drive, frames that failed or are lost.
         unusable: by drive, frames in quarantine; those of which more are than the limit allows.
@@ -37,6 +38,8 @@ class FrameCounts:
     frames_failed: int = 0
     frames_lost: int = 0
     frames_twice: int = 0
+    frames_dark: int = 0
+    frames_blurred: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     unusable: dict[str, int] = field(default_factory=dict)
@@ -179,6 +182,8 @@ class NightSummary(FrameCounts):
         length = f" on {self.km:.1f} km" if self.km else ""
         lines = [f"{len(self.drives)} drives, {self.frames} frames: {said}; {self.detections} detections{length}"]
         lines += [f"reasons: {_listed(self.reasons)}"] if self.reasons else []
+        hard = {name: n for name, n in {"dark": self.frames_dark, "blurred": self.frames_blurred}.items() if n}
+        lines += [f"hard to see: {_listed(hard)}, of {self.frames_ok} frames"] if hard else []
         return lines + [
             f"drift: {name}: {rate.per_km:g} detections/km; {rate.low:g} to {rate.high:g} by the nights before"
             for name, rate in self.rates.items()

@@ -22,6 +22,7 @@ from roadscan.model.image_input import ImageInput
 from roadscan.model.slices import SliceConfig, SliceLayout, n_slices, plan_slices
 from roadscan.scan.ledger import Shard
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings, frames_of
+from roadscan.scan.quality import Quality
 from roadscan.survey.camera import Camera
 
 CHANNELS = 3
@@ -55,6 +56,7 @@ class _Row:
     reason: str | None
     letterbox: Letterbox | None = None
     layout: SliceLayout | None = None
+    quality: Quality | None = None
 
 
 _ROWS = TypeAdapter(list[_Row])
@@ -68,7 +70,7 @@ def pack(frames: Iterable[Loaded]) -> pa.Table:
         if image is None:
             rows.append(_Row(one.row, one.status, one.reason))
         else:
-            rows.append(_Row(one.row, one.status, one.reason, image.letterbox, image.layout))
+            rows.append(_Row(one.row, one.status, one.reason, image.letterbox, image.layout, one.quality))
             pixels += image.pixels.data  # grows in place
             if image.slices is not None:
                 pixels += image.slices.data
@@ -96,7 +98,7 @@ def unpack(table: pa.Table) -> Iterator[Loaded]:
             if one.layout is not None:
                 slices = take(len(one.layout.origins_xy), *one.layout.letterbox.input_hw, CHANNELS)
                 image = replace(image, slices=slices)
-        yield Loaded(one.row, image, one.status, one.reason)
+        yield Loaded(one.row, image, one.status, one.reason, one.quality)
 
 
 def most_bytes(

@@ -16,6 +16,7 @@ from roadscan.model.decode import DecodeMode, Undecodable, image_size, plan_lett
 from roadscan.model.image_input import ImageInput, prepare
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.ledger import Shard
+from roadscan.scan.quality import Quality, quality_of
 from roadscan.storage import Store, open_store
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import Drive, read_drive, rejection
@@ -32,12 +33,14 @@ class Loaded:
         image: what the network is given; None where there is nothing to show.
         status: ok, quarantined (its input is unusable, for good) or failed (the store did not give it).
         reason: of the last two.
+        quality: how the image looks.
     """
 
     row: int
     image: ImageInput | None = None
     status: str = "ok"
     reason: str | None = None
+    quality: Quality | None = None
 
 
 class LoaderSettings(TypedDict):
@@ -104,7 +107,8 @@ class Loader:
             size = image_size(data, self._max_megapixels)
             _check_aspect(size, camera)
             letterbox = plan_letterbox(size, self._side_px, self._stride_px)
-            return Loaded(row, prepare(data, letterbox, self._slices, self._decode))
+            image = prepare(data, letterbox, self._slices, self._decode)
+            return Loaded(row, image, quality=quality_of(image))
         except Undecodable as error:
             return Loaded(row, status="quarantined", reason=str(error))
         except NotFound:

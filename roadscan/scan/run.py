@@ -19,6 +19,7 @@ from roadscan.scan.ledger import Scanned
 from roadscan.scan.placement import place
 from roadscan.scan.plan import ScanPlan, plan_scan
 from roadscan.scan.publishing import Publisher
+from roadscan.scan.quality import hard_frames
 from roadscan.storage import open_store
 from roadscan.warehouse import Warehouse
 from roadscan.warehouse.drives import StagedDrive
@@ -29,6 +30,7 @@ class ScanSummary:
     """What a scan did. Counts are of all frames of the drives that it had to finish, resumed shards included.
 
     Attributes:
+        frames_dark, frames_blurred: of those that are ok; how they look is in `frames`, see `scan.quality`.
         devices: what the processes of this run computed on, and how many on each; empty where nothing was to do.
         decoding_tasks: how many ran on each node, by its address; empty where the processes decoded for themselves.
     """
@@ -50,6 +52,8 @@ class ScanSummary:
     model_sha256: str
     code_version: str
     decoding_tasks: dict[str, int] = field(default_factory=dict)
+    frames_dark: int = 0
+    frames_blurred: int = 0
 
     @property
     def complete(self) -> bool:
@@ -142,7 +146,8 @@ def _summarise(
     seconds: float,
 ) -> ScanSummary:
     files = [file for drive in drives for file in drive.files if file.table == "frames"]
-    reasons = warehouse.read_files(files, "frames", ["reason"])["reason"].drop_null().to_pylist()
+    rows = warehouse.read_files(files, "frames", ["reason", "light", "blur"])
+    reasons, hard = rows["reason"].drop_null().to_pylist(), hard_frames(rows)
     shards = sum(map(len, plan.shards.values()))
 
     def total(column: str) -> int:
@@ -163,6 +168,8 @@ def _summarise(
         images_per_second=round(frames_now / seconds, 2) if seconds else 0.0,
         devices=devices,
         decoding_tasks=decoding_tasks,
+        frames_dark=hard.dark,
+        frames_blurred=hard.blurred,
         release=warehouse.current().number,
         model_sha256=plan.model.sha256,
         code_version=__version__,

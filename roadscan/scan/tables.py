@@ -92,6 +92,8 @@ def _frames(drive: Drive, frames: pa.Table, place: pa.Table, seen: Sequence[Seen
         "height_px": [height for height, _ in sizes],
         "n_detections": [len(one.found.scores) for one in seen],
         "run_key": pa.repeat(run_key, frames.num_rows),
+        "light": pa.array([one.quality and one.quality.light for one in loaded], pa.float64()),
+        "blur": pa.array([one.quality and one.quality.blur for one in loaded], pa.float64()),
     }
     return _table({**{name: place[name] for name in place.column_names}, **columns}, FRAMES)
 

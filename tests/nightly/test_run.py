@@ -61,6 +61,14 @@ def test_a_night_ends_in_one_release_and_one_summary(tmp_path: Path, detect_mode
     assert (log["exit_code"], log["night"]) == (0, "2026-11-01")
 
 
+def test_a_night_tells_how_many_frames_were_dark(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    config = config_of(tmp_path, detect_model)
+    _, (told,) = run(config, Scan(dark=("000000", "000002")), one=1)
+    assert (told.frames_dark, told.frames_blurred) == (2, 0)
+    assert "hard to see: 2 dark, of 3 frames" in told.text().splitlines()
+
+
 def test_a_complete_night_run_again_changes_nothing(tmp_path: Path, detect_model: str) -> None:
     drive_of_night(tmp_path, 1)
     config, scan = config_of(tmp_path, detect_model), Scan()

@@ -23,7 +23,7 @@ SLICES = SliceConfig(size_px=320, overlap_px=64)
 
 
 def same(one: Loaded, other: Loaded) -> bool:
-    assert (one.row, one.status, one.reason) == (other.row, other.status, other.reason)
+    assert (one.row, one.status, one.reason, one.quality) == (other.row, other.status, other.reason, other.quality)
     if one.image is None or other.image is None:
         return one.image is other.image
     mine, theirs = one.image, other.image

@@ -39,6 +39,8 @@ def test_every_frame_comes_out_once_whatever_is_wrong_with_it(tmp_path: Path, de
     reasons = [(reason or "").partition(":")[0] for reason in frames["reason"].to_pylist()]
     assert reasons == ["", "empty", "not_an_image", "truncated", "missing", "bad_size", "no_gps", "bad_key", "corrupt"]
     assert frames["status"].to_pylist() == ["ok" if not reason else "quarantined" for reason in reasons]
+    for look in ("light", "blur"):
+        assert [value is not None and 0 <= value <= 1 for value in frames[look].to_pylist()] == [True] + 8 * [False]
     found = observations["frame_id"].to_pylist()
     assert [found.count(name) for name in frames["frame_id"].to_pylist()] == frames["n_detections"].to_pylist()
     assert set(found) == {"000000"}

@@ -69,7 +69,7 @@ def drive_of_world(folder: Path, tables: DriveTables) -> str:
 
 
 class Scan:
-    """Commits every shard; `failing` and `quarantined` name frames, `hook` is called before each shard.
+    """Commits every shard; `failing`, `quarantined` and `dark` name frames, `hook` is called before each shard.
 
     Every frame shows one detection of each of `classes`.
     """
@@ -80,16 +80,18 @@ class Scan:
         hook: Callable[[int], None] = lambda shard: None,
         quarantined: Collection[str] = (),
         classes: Collection[str] = (),
+        dark: Collection[str] = (),
     ) -> None:
         self.failing, self.hook, self.quarantined, self.classes = failing, hook, quarantined, classes
+        self.dark = dark
         self.scanned: list[str] = []
 
-    def _fate(self, name: str) -> dict[str, str | None]:
+    def _fate(self, name: str) -> dict[str, object]:
         if name in self.failing:
             return {"status": "failed", "reason": "unreachable: x"}
         if name in self.quarantined:
             return {"status": "quarantined", "reason": "truncated: y"}
-        return {"status": "ok", "reason": None}
+        return {"status": "ok", "reason": None, "light": 0.1 if name in self.dark else None}
 
     def __call__(self, config: ScanConfig, on_progress: OnProgress, *, plan: ScanPlan) -> ScanSummary:
         warehouse = Warehouse(config.warehouse)
