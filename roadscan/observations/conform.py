@@ -21,6 +21,7 @@ from roadscan.storage import sha256_hex
 #: By how much two rows of one frame may differ: rounding, no other pose. 1e-6 deg is 0.1 m.
 TOLERANCE = {"captured_at": 1000, "camera_lon": 1e-6, "camera_lat": 1e-6, "heading_deg": 0.01, "fov_deg": 0.01}
 RANGE_REL_SIGMA = 0.3  # of a range without a sigma: as of an apparent size (`AssetClass.height_rel_sigma`)
+SCANNED_ALONE = ["light", "blur"]  # of `FRAMES`: no table has them, so they are in no digest
 CONFORM_VERSION = 1  # counts up when code changes what a table gives
 
 
@@ -147,7 +148,7 @@ def _tables(
         "n_detections": pa.array(np.bincount(frame, minlength=len(frames)).astype(np.int32)),
     }
     made = _conform(FRAMES, frame_columns, len(frames)), _conform(OBSERVATIONS, columns, len(frame))
-    sha256 = _digest(*made)
+    sha256 = _digest(made[0].drop_columns(SCANNED_ALONE), made[1])
     key = sha256_hex(f"{sha256}\n{CONFORM_VERSION}".encode())[:24]
     made_frames, made_observations = (_stamp(table, run_key=key, code_version=__version__) for table in made)
     return ConformedDrive(drive_id, made_frames, made_observations, duplicates, sha256, key)
