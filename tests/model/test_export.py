@@ -208,6 +208,7 @@ def test_a_network_that_finds_anything_else_is_refused(change: dict[str, float],
         (["demo", "m.engine", "--to", "tensorrt"], "built for one size; expected --fixed"),
         (["demo", "there.onnx", "--to", "onnx"], "is there already; delete it, or give another name"),
         (["demo", "bare.zip/m.onnx", "--to", "onnx"], "cannot be written there"),
+        (["pixels.zip", "m.onnx", "--to", "onnx"], "models for task semantic are not exported"),
         (["bare.zip", "m.onnx", "--to", "onnx"], "no calibration images; add them with 'roadscan model calibrate'"),
     ],
 )
@@ -217,11 +218,12 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     demo = load("demo")
     save(tmp_path / "bare.zip", demo.card, demo.weights)
+    save(tmp_path / "pixels.zip", demo.card.model_copy(update={"task": "semantic"}), demo.weights)
     (tmp_path / "there.onnx").mkdir()
     done = here("model", "export", *arguments)
     assert done.returncode == 1
     assert words in done.stderr.replace("\n", " ")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["bare.zip", "there.onnx"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["bare.zip", "pixels.zip", "there.onnx"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")

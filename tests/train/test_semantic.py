@@ -81,6 +81,10 @@ def test_what_means_nothing_for_pixels_is_refused_before_a_training_starts(tmp_p
         check_training(config_of(tmp_path / "data", loss={"cls_gain": 2}, **fields))
     with pytest.raises(ConfigError, match=r"loss\.alpha: .* \(missing: background\)"):
         check_training(config_of(tmp_path / "data", loss={"alpha": dict.fromkeys(labelled.NAMES, 0.5)}, **fields))
+    with pytest.raises(ConfigError, match=r"repeat_threshold: got 0\.5, which is of objects"):
+        check_training(config_of(tmp_path / "data", repeat_threshold=0.5, **fields))
+    with pytest.raises(ConfigError, match=r"augment\.paste_rare: got 0\.2, which is of objects"):
+        check_training(config_of(tmp_path / "data", augment={"paste_rare": 0.2}, **fields))
 
 
 def test_alpha_from_frequency_is_the_share_of_pixels_of_other_classes(tmp_path: Path) -> None:
