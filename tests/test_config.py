@@ -115,7 +115,7 @@ def test_fields_that_are_no_text_are_read_as_yaml() -> None:
         ([], ["drives: required", "warehouse: required"]),
         ([*FIELDS, "colour=red"], ["colour: unknown field", "batch_size"]),
         ([*FIELDS, "batch_size=0"], ["batch_size: got 0", "greater than or equal to 1"]),
-        ([*FIELDS, "task=draw"], ["task: got 'draw'", "'detect' or 'segment'"]),
+        ([*FIELDS, "task=draw"], ["task: got 'draw'", "'detect', 'segment' or 'semantic'"]),
         ([*FIELDS, "drives=[]"], ["drives: got []", "at least 1"]),
         (["nonsense"], ["--set nonsense", "field=value"]),
         ([*FIELDS, "warehouse.x=1"], ["'warehouse' is a value"]),
