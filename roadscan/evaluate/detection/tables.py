@@ -22,8 +22,10 @@ COLUMNS = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall":
 NOTHING = "–"
 #: How tables by part are to be read.
 HOW_PARTS: dict[By, str] = {
-    "condition": "percent; an image may have several; P, R, F1 at the confidence of all images",
-    "occlusion": "percent; wrong detections count for each, so P and AP fall with the objects: compare recalls",
+    "condition": "objects, and in how many images; percent; an image may have several; P, R, F1 at the confidence of all "
+    "images",
+    "occlusion": "objects, and in how many images; percent; wrong detections count for each, so P and AP fall with the "
+    "objects: compare recalls",
 }
 
 
@@ -207,9 +209,13 @@ def _by_part(measured: Measured, what: str) -> list[ScoreTable]:
     return [
         ScoreTable(
             f"{what} by {by}",
-            [by, "images", "objects", *COLUMNS.values()],
+            [by, "objects", *COLUMNS.values()],
             [
-                [name, str(one.images), str(one.instances), *(interval_cell(intervals[name][m]) for m in COLUMNS)]
+                [
+                    name,
+                    Cell(str(one.instances), f"in {one.images}"),
+                    *(interval_cell(intervals[name][m]) for m in COLUMNS),
+                ]
                 for name, one in parts.items()
             ],
             HOW_PARTS[by],

@@ -87,7 +87,9 @@ def test_tables_for_a_terminal_and_for_a_readme(comparison: Comparison) -> None:
     assert "95% interval over 3 drives (200 resamples)" in lines[-1]
     assert [row[0] for row in deltas.rows] == ["seed2"]
     assert "| **−" in deltas.markdown()
-    assert [row[0] for row in by_part.rows] == ["condition day", "condition rain"]
+    conditions = ["condition day", "condition rain", "condition traffic"]
+    occlusions = ["occlusion not occluded", "occlusion partly occluded", "occlusion heavily occluded"]
+    assert [row[0] for row in by_part.rows] == [*conditions, *occlusions]
     assert by_part.title.startswith("boxes: seed2 against demo by condition and occlusion")
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(scores.rich(), deltas.rich())

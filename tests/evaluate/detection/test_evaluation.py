@@ -10,6 +10,7 @@ from support.commands import Command
 
 from roadscan.cli import run
 from roadscan.config import load_config
+from roadscan.dataset.occlusion import OCCLUSIONS
 from roadscan.dataset.records import LabelledImage
 from roadscan.errors import ConfigError, DatasetError, ModelError
 from roadscan.evaluate.detection.evaluation import Evaluation, evaluate, frozen_confidence, most_confident
@@ -165,13 +166,14 @@ def test_the_most_confident_detections_are_those_at_the_confidence_and_above(dem
 
 
 def test_tables_say_all_classes_and_conditions(demo: Evaluation) -> None:
-    overall, sizes, points, classes, conditions = evaluation_tables(demo)
+    overall, sizes, points, classes, conditions, occlusions = evaluation_tables(demo)
     scores = demo.measured["box"].scores
     assert f"{100 * scores.map50:.2f} (" in overall.markdown()
     assert "from the model's validation" in points.markdown()
     assert [row[0] for row in classes.rows] == [*HIGHWAY.names]
-    assert {row[0] for row in conditions.rows} <= {"day", "rain"}
-    assert all("percent" in table.caption for table in (overall, sizes, points, classes, conditions))
+    assert {row[0] for row in conditions.rows} <= {"day", "rain", "traffic"}
+    assert [row[0] for row in occlusions.rows] == [name for name in OCCLUSIONS if name in scores.by_occlusion]
+    assert all("percent" in table.caption for table in (overall, sizes, points, classes, conditions, occlusions))
 
 
 def test_wrong_requests_are_refused(roads: Path, changed: Callable[..., str]) -> None:
