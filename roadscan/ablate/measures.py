@@ -103,9 +103,8 @@ def measure(matches: Matches, frequency: Mapping[str, Sequence[str]], *, resampl
     parts = parts_of(matches)
     together = np.concatenate([_values(matches, parts, frequency, weights) for weights in weightings], axis=1)
     values, drawn = together[:, 0], together[:, 1:]
-    drawn[[i - len(parts) for i, part in enumerate(parts) if part.drives < 2]] = (
-        np.nan
-    )  # of other drives nothing is known
+    of_one_drive = [place - len(parts) for place, part in enumerate(parts) if part.drives < 2]
+    drawn[of_one_drive] = np.nan  # of other drives nothing is known
     return Measured(measures_of(matches, frequency), values, drawn)
 
 

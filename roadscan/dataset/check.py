@@ -22,7 +22,6 @@ from roadscan.dataset.similar import ALIKE_BITS, WORDS, alike
 from roadscan.dataset.staging import content_digest
 from roadscan.errors import StorageError
 from roadscan.progress import OnCount, OnProgress, counter, silent
-from roadscan.storage import sha256_hex
 
 
 def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress: OnProgress = silent) -> CheckReport:
@@ -55,7 +54,7 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress:
     (warnings if allow_near_duplicates else errors).extend(near)
     return CheckReport(
         uri=uri,
-        digest=_digest(reading.dataset, draft.files, images),
+        digest=content_digest(reading.dataset, draft.files, {key: one.sha256 for key, one in images.items()}),
         task=reading.dataset.task,
         census=count_objects(reading),
         errors=tuple(errors),
@@ -72,14 +71,6 @@ def _examined(files: Files, keys: Sequence[str], on_image: OnCount) -> dict[str,
             return problem_of(key, error)
 
     return dict(zip(keys, files.each(one, keys, on_image), strict=True))
-
-
-def _digest(dataset: Dataset, files: Files, images: Mapping[str, Examined]) -> str:
-    """The dataset's digest, for which label maps alone are read once more."""
-    of_split = [image.label_map for images in dataset.splits.values() for image in images]
-    keys = sorted({file.key for file in of_split if file is not None})
-    maps = dict(zip(keys, files.each(lambda key: sha256_hex(files.store.read(key)), keys), strict=True))
-    return content_digest(dataset, {key: one.sha256 for key, one in images.items()} | maps)
 
 
 def _count_pixels(dataset: Dataset, files: Files) -> tuple[dict[str, dict[str, int]], list[Problem]]:

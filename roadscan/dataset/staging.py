@@ -81,17 +81,25 @@ def dataset_digest(dataset: Dataset) -> str:
     files = Files(open_store(dataset.root))
     data = files.read_if_there(MANIFEST)
     held = read_manifest(data, files)[1] if data is not None else {}
+    return content_digest(dataset, files, {key: one.sha256 for key, one in held.items()})
+
+
+def content_digest(dataset: Dataset, files: Files, known: Mapping[str, str]) -> str:
+    """The digest of a dataset, as `dataset_digest`.
+
+    Args:
+        dataset: the labels.
+        files: the images and label maps; those are read whose digest is not known.
+        known: SHA-256 by key.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
     images = [image for of_split in dataset.splits.values() for image in of_split]
     maps = {image.label_map.key for image in images if image.label_map is not None}
-    keys = sorted(({image.key for image in images} | maps) - held.keys())
+    keys = sorted(({image.key for image in images} | maps) - known.keys())
     digests = files.each(lambda key: sha256_hex(files.store.read(key)), keys)
-    return content_digest(
-        dataset, {key: one.sha256 for key, one in held.items()} | dict(zip(keys, digests, strict=True))
-    )
-
-
-def content_digest(dataset: Dataset, sha256_by_key: Mapping[str, str]) -> str:
-    """The digest of a dataset whose images' digests are known."""
+    sha256_by_key = {**known, **dict(zip(keys, digests, strict=True))}
     whole = hashlib.sha256(json.dumps(["roadscan.dataset/1", dataset.task, dataset.names]).encode())
     for split in sorted(dataset.splits):
         for image in sorted(dataset.splits[split], key=lambda image: image.key):

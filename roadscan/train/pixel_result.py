@@ -9,7 +9,7 @@ import torch
 
 from roadscan.dataset.records import Dataset
 from roadscan.evaluate.jsonable import jsonable
-from roadscan.evaluate.semantic.predict import label_maps, predict
+from roadscan.evaluate.semantic.predict import label_maps, results_of
 from roadscan.evaluate.semantic.scores import METRICS, PixelScores, score
 from roadscan.model.bundle import Bundle
 from roadscan.model.segmenter import Segmenter
@@ -33,8 +33,8 @@ def write_pixel_result(
 
     root, images, size = Path(dataset.root), dataset.splits[split], bundle.card.image_size_px
     segmenter = Segmenter(bundle, device=str(device))
-    found = predict(segmenter, root, images, dataset.names, image_size_px=size)
-    results = sorted(found, key=lambda result: result.key)
+    found = label_maps(segmenter, root, images, dataset.names, image_size_px=size)
+    results = sorted(results_of(found, dataset.names), key=lambda result: result.key)
     scores = score(results, dataset.names)
     keys = choose_images(results)
     shown = label_maps(segmenter, root, [one for one in images if one.key in keys], dataset.names, image_size_px=size)

@@ -10,7 +10,7 @@ from roadscan.dataset.shrunk import Shrunk
 from roadscan.evaluate.detection.predict import measuring_detector, predict
 from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.detection.scores import score
-from roadscan.evaluate.semantic.predict import predict as predict_pixels
+from roadscan.evaluate.semantic.predict import label_maps, results_of
 from roadscan.evaluate.semantic.results import PixelResult
 from roadscan.evaluate.semantic.scores import METRICS as PIXEL_METRICS
 from roadscan.evaluate.semantic.scores import score as score_pixels
@@ -57,11 +57,11 @@ def validate(
     root, own = Path(dataset.root), dataset.splits["val"][ranks.rank :: ranks.world_size]
     metrics: dict[str, float] | None
     if dataset.task == "semantic":
-        pixels = predict_pixels(
+        maps = label_maps(
             Segmenter(bundle, precision=precision, device=device), root, own, dataset.names,
             image_size_px=config.image_size_px, size="input", shrunk=shrunk, threads=ranks.cpus,
         )  # fmt: skip
-        gathered_pixels = [result for part in all_gather(list(pixels)) for result in part]
+        gathered_pixels = [result for part in all_gather(list(results_of(maps, dataset.names))) for result in part]
         metrics = pixel_metrics_of(gathered_pixels, dataset) if ranks.rank == 0 else None
     else:
         found = predict(

@@ -258,7 +258,7 @@ class Warehouse:
             rows: the table.
             folder: sub-folder of the table, e.g. ``survey_date=2026-11-28``; may be empty.
         """
-        return self._write(table, rows, "/".join(filter(None, (table, folder, table.replace("_", "-")))))
+        return self._write(table, rows, _start(table, folder))
 
     def rewrite(
         self, table: str, files: Iterable[DataFile], keep: Callable[[pa.Table], pa.Table], more: pa.Table
@@ -274,7 +274,7 @@ class Warehouse:
         schema = TABLES[table]
         older = (keep(part) for file in files for part in read_parts(self.store, file, schema))
         data, rows = encode_parts(table, chain(older, [more]))
-        return self._save(table, data, rows, f"{table}/{table.replace('_', '-')}")
+        return self._save(table, data, rows, _start(table))
 
     def stage(self, table: str, rows: pa.Table, key: str) -> DataFile:
         """Write rows that are not published as they are; `roadscan.warehouse.drives` puts them together.
@@ -427,6 +427,11 @@ class Warehouse:
             ) from None
         release = self.at(entry)
         return release, replace(entry, created_at=release.created_at), tag
+
+
+def _start(table: str, folder: str = "") -> str:
+    """What the path of a table's file begins with."""
+    return "/".join(filter(None, (table, folder, table.replace("_", "-"))))
 
 
 def _there(path: Path, schema: pa.Schema) -> list[str]:

@@ -7,10 +7,10 @@ kinds of chance are told apart: which drives are in the data (intervals), and th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from roadscan import __version__
 from roadscan.errors import ConfigError
@@ -33,6 +33,8 @@ from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_objects
 from roadscan.model.bundle import ModelCard
 from roadscan.model.exported import open_model
 from roadscan.progress import OnCount, OnProgress, counter, silent
+
+R = TypeVar("R")  # all runs of one model
 
 
 @dataclass(frozen=True)
@@ -189,13 +191,26 @@ def compare_matches(runs: Mapping[str, Sequence[Matches]], *, resamples: int = R
     Raises:
         ConfigError: the runs are of different images, truth, drives, classes or kinds.
     """
+    return rows_of(
+        runs,
+        lambda own: intervals(own, resamples=resamples),
+        lambda baseline, own: paired_deltas(baseline, own, resamples=resamples),
+    )
+
+
+def rows_of(
+    runs: Mapping[str, R], scored: Callable[[R], Intervals], compared: Callable[[R, R], Deltas]
+) -> tuple[Row, ...]:
+    """Runs by the model's name, the baseline's first -> the row of each.
+
+    Args:
+        runs: all runs of each model.
+        scored: the scores of a model's runs.
+        compared: the differences of a baseline's runs and a model's.
+    """
     baseline = next(iter(runs))
     return tuple(
-        Row(
-            name,
-            intervals(own, resamples=resamples),
-            None if name == baseline else paired_deltas(runs[baseline], own, resamples=resamples),
-        )
+        Row(name, scored(own), None if name == baseline else compared(runs[baseline], own))
         for name, own in runs.items()
     )
 

@@ -16,7 +16,7 @@ from roadscan.evaluate.bootstrap import RESAMPLES, Intervals
 from roadscan.evaluate.detection.bootstrap import intervals
 from roadscan.evaluate.detection.matching import match
 from roadscan.evaluate.detection.overlap import Kind
-from roadscan.evaluate.detection.predict import measuring_detector, predict
+from roadscan.evaluate.detection.predict import counted, measuring_detector, predict
 from roadscan.evaluate.detection.results import ImageResult, Objects
 from roadscan.evaluate.detection.scores import Scores, score
 from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_objects
@@ -236,15 +236,11 @@ def find(
     """
     detector = _detector(model, inference)
     size = inference.image_size_px or model.card.image_size_px
-    results = []
-    for result in predict(
+    results = predict(
         detector, split.root, split.images, split.names, image_size_px=size, batch=inference.batch,
         slices=inference.slices,
-    ):  # fmt: skip
-        results.append(result)
-        if on_image is not None:
-            on_image(len(results), len(split.images))
-    return sorted(results, key=lambda result: result.key)
+    )  # fmt: skip
+    return sorted(counted(results, len(split.images), on_image), key=lambda result: result.key)
 
 
 def measure(

@@ -26,6 +26,7 @@ from roadscan.model.image_input import ImageInput, prepare
 from roadscan.model.masks import empty_mask
 from roadscan.model.slices import SliceConfig
 from roadscan.model.yolo import STRIDE_PX
+from roadscan.progress import OnCount
 
 # As average precision is measured everywhere: nearly all boxes, also those that overlap, also a box's second class.
 CONFIDENCE, IOU = 0.001, 0.7
@@ -77,14 +78,7 @@ def predict(
     assert slices is None or mask_size == "image", "slices have no grid in common"
     truths = {} if truths is None else truths
     shrunk = shrunk or Shrunk()
-    by_shape: dict[Letterbox, list[LabelledImage]] = defaultdict(list)
-    for image in images:
-        by_shape[plan_letterbox((image.height_px, image.width_px), image_size_px, STRIDE_PX)].append(image)
-    batches = [
-        (letterbox, alike[start : start + batch])
-        for letterbox, alike in by_shape.items()
-        for start in range(0, len(alike), batch)
-    ]
+    batches = batches_of_a_shape(images, image_size_px, batch)
     asked = [(image, letterbox) for letterbox, chosen in batches for image in chosen]
 
     def load(one: tuple[LabelledImage, Letterbox]) -> ImageInput:
@@ -104,6 +98,30 @@ def predict(
             if image.key not in truths:
                 truths[image.key] = _truth(image, letterbox, mask_size)
             yield ImageResult(image.key, truths[image.key], objects, image.drive_id, image.conditions)
+
+
+def batches_of_a_shape(
+    images: Sequence[LabelledImage], image_size_px: int, batch: int
+) -> list[tuple[Letterbox, list[LabelledImage]]]:
+    """Labelled images -> those that lie alike in the network's input, at most `batch` at a time, and how they do."""
+    by_shape: dict[Letterbox, list[LabelledImage]] = defaultdict(list)
+    for image in images:
+        by_shape[plan_letterbox((image.height_px, image.width_px), image_size_px, STRIDE_PX)].append(image)
+    return [
+        (letterbox, alike[start : start + batch])
+        for letterbox, alike in by_shape.items()
+        for start in range(0, len(alike), batch)
+    ]
+
+
+def counted(results: Iterable[T], total: int, on_image: OnCount | None) -> list[T]:
+    """The results of images, and each told as it comes: (images done, images in all)."""
+    found = []
+    for result in results:
+        found.append(result)
+        if on_image is not None:
+            on_image(len(found), total)
+    return found
 
 
 def map_ahead(function: Callable[[T], U], items: Iterable[T], threads: int, ahead: int) -> Iterator[U]:

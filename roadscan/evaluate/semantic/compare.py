@@ -17,6 +17,7 @@ from roadscan.evaluate.detection.compare import (
     of_all_files,
     read_cards,
     row_dict,
+    rows_of,
     unknown_to,
 )
 from roadscan.evaluate.detection.evaluation import INFERENCE, Inference
@@ -101,14 +102,10 @@ def compare(
     for number, (name, file) in enumerate((one.name, file) for one in candidates for file in one.files):
         counted = of_all_files(on_progress, number, len(cards))
         runs[name].append(find(load(file), images, inference, counted))
-    baseline = candidates[0].name
-    rows = tuple(
-        Row(
-            name,
-            intervals(own, images.names, resamples=resamples),
-            None if name == baseline else paired_deltas(runs[baseline], own, images.names, resamples=resamples),
-        )
-        for name, own in runs.items()
+    rows = rows_of(
+        runs,
+        lambda own: intervals(own, images.names, resamples=resamples),
+        lambda baseline, own: paired_deltas(baseline, own, images.names, resamples=resamples),
     )
     first = {name: own[0] for name, own in runs.items()}
     notes = notes_on(images, unknown, inference)

@@ -18,9 +18,10 @@ from roadscan.evaluate.detection.evaluation import (
     notes_on_inference,
     on_device,
 )
+from roadscan.evaluate.detection.predict import counted
 from roadscan.evaluate.detection.split import CACHE_DIR, Split, open_split
 from roadscan.evaluate.semantic.bootstrap import intervals
-from roadscan.evaluate.semantic.predict import Compared, label_maps, predict
+from roadscan.evaluate.semantic.predict import Compared, label_maps, results_of
 from roadscan.evaluate.semantic.results import PixelResult
 from roadscan.evaluate.semantic.scores import PixelScores, score
 from roadscan.model.bundle import Bundle, ModelCard, load
@@ -164,14 +165,11 @@ def find(
     """
     if inference.slices is not None:
         raise ConfigError("slices: got some, and a semantic model sees whole images alone; leave them out")
-    results = []
-    for result in predict(
+    found = label_maps(
         _segmenter(bundle, inference), split.root, split.images, split.names,
         image_size_px=inference.image_size_px or bundle.card.image_size_px, batch=inference.batch,
-    ):  # fmt: skip
-        results.append(result)
-        if on_image is not None:
-            on_image(len(results), len(split.images))
+    )  # fmt: skip
+    results = counted(results_of(found, split.names), len(split.images), on_image)
     return tuple(sorted(results, key=lambda result: result.key))
 
 

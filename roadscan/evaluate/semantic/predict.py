@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -14,12 +13,11 @@ import numpy.typing as npt
 from roadscan.dataset.label_maps import LabelMap, label_map
 from roadscan.dataset.records import LabelledImage
 from roadscan.dataset.shrunk import Shrunk
-from roadscan.evaluate.detection.predict import load_input, map_ahead
+from roadscan.evaluate.detection.predict import batches_of_a_shape, load_input, map_ahead
 from roadscan.evaluate.semantic.results import PixelResult, boundary_f1_of, confusion_of
-from roadscan.model.decode import Letterbox, plan_letterbox
+from roadscan.model.decode import Letterbox
 from roadscan.model.image_input import ImageInput
 from roadscan.model.segmenter import Segmenter, in_image, in_input
-from roadscan.model.yolo import STRIDE_PX
 
 BATCH = 16
 MapSize: TypeAlias = Literal["image", "input"]
@@ -31,32 +29,6 @@ class Compared(NamedTuple):
     image: LabelledImage
     truth: LabelMap
     found: LabelMap
-
-
-def predict(
-    segmenter: Segmenter,
-    root: Path,
-    images: Sequence[LabelledImage],
-    names: Sequence[str],
-    *,
-    image_size_px: int,
-    batch: int = BATCH,
-    size: MapSize = "image",
-    shrunk: Shrunk | None = None,
-    threads: int = 1,
-) -> Iterator[PixelResult]:
-    """Run a semantic model over labelled images; arguments and errors are those of `label_maps`."""
-    for image, truth, found in label_maps(
-        segmenter, root, images, names, image_size_px=image_size_px, batch=batch, size=size, shrunk=shrunk,
-        threads=threads,
-    ):  # fmt: skip
-        yield PixelResult(
-            image.key,
-            confusion_of(truth, found, len(names)),
-            boundary_f1_of(truth, found, len(names)),
-            image.drive_id,
-            image.conditions,
-        )
 
 
 def label_maps(
@@ -87,9 +59,7 @@ def label_maps(
     Raises:
         DatasetError: an image or a label map cannot be decoded.
     """
-    by_shape: dict[Letterbox, list[LabelledImage]] = defaultdict(list)
-    for image in images:
-        by_shape[plan_letterbox((image.height_px, image.width_px), image_size_px, STRIDE_PX)].append(image)
+    batches = batches_of_a_shape(images, image_size_px, batch)
     meaning = classes_in(names, segmenter.classes)
 
     def load(one: tuple[LabelledImage, Letterbox]) -> tuple[LabelledImage, ImageInput, LabelMap]:
@@ -98,16 +68,31 @@ def label_maps(
         truth = label_map(image, root, len(names), shown)
         return image, load_input(root, image.key, letterbox, shrunk or Shrunk()), truth
 
-    asked = [(image, letterbox) for letterbox, alike in by_shape.items() for image in alike]
+    asked = [(image, letterbox) for letterbox, chosen in batches for image in chosen]
     loaded = map_ahead(load, asked, threads, 2 * batch)
-    for letterbox, alike in by_shape.items():
-        rest = len(alike)
-        while part := list(islice(loaded, min(batch, rest))):
-            rest -= len(part)
-            found = segmenter.infer(np.stack([one.pixels for _, one, _ in part]))
-            for (image, _, truth), probabilities in zip(part, found, strict=True):
-                place = in_input if size == "input" else in_image
-                yield Compared(image, truth, meaning[place(probabilities, letterbox).classes])
+    place = in_input if size == "input" else in_image
+    for letterbox, chosen in batches:
+        part = list(islice(loaded, len(chosen)))
+        found = segmenter.infer(np.stack([one.pixels for _, one, _ in part]))
+        for (image, _, truth), probabilities in zip(part, found, strict=True):
+            yield Compared(image, truth, meaning[place(probabilities, letterbox).classes])
+
+
+def results_of(found: Iterable[Compared], names: Sequence[str]) -> Iterator[PixelResult]:
+    """Label maps of images, true and found -> what all scores of each are made of.
+
+    Args:
+        found: from `label_maps`.
+        names: the dataset's classes.
+    """
+    for image, truth, ours in found:
+        yield PixelResult(
+            image.key,
+            confusion_of(truth, ours, len(names)),
+            boundary_f1_of(truth, ours, len(names)),
+            image.drive_id,
+            image.conditions,
+        )
 
 
 def classes_in(names: Sequence[str], of_model: Sequence[str]) -> npt.NDArray[np.uint8]:
