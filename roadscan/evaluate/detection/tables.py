@@ -22,10 +22,10 @@ COLUMNS = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall":
 NOTHING = "–"
 #: How tables by part are to be read.
 HOW_PARTS: dict[By, str] = {
-    "condition": "objects, and in how many images; percent; an image may have several; P, R, F1 at the confidence of all "
-    "images",
-    "occlusion": "objects, and in how many images; percent; wrong detections count for each, so P and AP fall with the "
-    "objects: compare recalls",
+    "condition": "objects, and in how many images; percent; an image may have several; P, R, F1 at the confidence of "
+    "all images",
+    "occlusion": "objects, and in how many images; percent; wrong detections count for each, so P and AP fall with "
+    "the objects: compare recalls",
 }
 
 
