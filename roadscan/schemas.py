@@ -224,14 +224,20 @@ ASSET_ALIAS = _schema(
 )
 
 REVIEWS = _schema(
-    "One row a reviewer's decision. Every run of the inventory applies all of them.",
+    "One row a reviewer's decision. Every run of the inventory applies all that none revoked.",
     ("asset_id", pa.string()),
     (
         "action",
         pa.string(),
-        "accept | reject | merge (into target_id) | split (a second asset stands at lon, lat) | damaged | repaired",
+        "accept | reject | merge (into target_id) | split (a second asset stands at lon, lat) | damaged | repaired | "
+        "revoke (what was decided of it before)",
     ),
-    ("target_id", pa.string(), True, "merge: the asset that stays; split: the id of the second asset"),
+    (
+        "target_id",
+        pa.string(),
+        True,
+        "merge: the asset that stays; split: the id of the second asset; revoke: that of the only review it is of",
+    ),
     ("reviewed_at", _UTC, "when it was decided"),
     ("reviewer", pa.string(), True, "who decided"),
     ("note", pa.string(), True, "what else was said"),

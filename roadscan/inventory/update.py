@@ -12,24 +12,24 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from roadscan.errors import ConfigError, Conflict, WarehouseError
 from roadscan.inventory.build import Built, asset_ids
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.register.differences import asset_differences
-from roadscan.inventory.reviews import apply_reviews, ingest, with_removed
+from roadscan.inventory.reviews import REVOKE, apply_reviews, in_their_order, ingest, read_reviews, with_removed
 from roadscan.inventory.tiles.cells import index_cells
-from roadscan.inventory.tiles.execute import BuildTiles, DrivePart, Previous, Step, new_id, on_this_machine
+from roadscan.inventory.tiles.execute import BuildTiles, BuiltTile, DrivePart, Previous, Step, new_id, on_this_machine
 from roadscan.inventory.tiles.history import TileHistory, write_history
 from roadscan.inventory.tiles.kept import KEPT, SAID, carried_files, read_drives, tile_of, write_drives, write_tile
 from roadscan.inventory.tiles.partition import Tile, tile_name, tiles_of
 from roadscan.inventory.tiles.placing import Placing
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
+from roadscan.inventory.trial import tiles_touched, try_reviews
 from roadscan.inventory.views import STORED, stored_views
+from roadscan.schemas import REVIEWS
 from roadscan.settings import keep_time_zone
-from roadscan.storage import arrow_file, open_file
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
@@ -139,12 +139,13 @@ def update_inventory(
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.current()
-    sources = Sources(warehouse, base, config)
+    before = _register(warehouse, base, config)
+    sources = Sources(warehouse, base, config, anew=before.anew)
     if not sources.drives:
         raise WarehouseError(_no_drives(warehouse.store.uri, base))
     if config.time_zone:
         keep_time_zone(warehouse.store, config.time_zone)
-    made = _made(warehouse, base, config, sources, step, build_tiles)
+    made = _made(warehouse, base, config, before, sources, step, build_tiles)
     if not accept(base, made.built.assets):
         return _summary(made, base, base, sources)
     return _published(warehouse, base, made, sources)
@@ -174,9 +175,9 @@ def audit_inventory(
             f"{warehouse.store.uri}: got a register that is not of the {len(sources.drives)} drives that are committed "
             f"now; expected an up-to-date one; run roadscan inventory --set warehouse={warehouse.store.uri} first"
         )
-    before = warehouse.read(base, "assets")
-    made = _made(warehouse, base, config, sources, step, build_tiles, keep=publish)
-    differences = asset_differences(before, made.built.assets)
+    before = _register(warehouse, base, config)
+    made = _made(warehouse, base, config, before, sources, step, build_tiles, keep=publish)
+    differences = asset_differences(before.assets, made.built.assets)
     release = _published(warehouse, base, made, sources).release if publish else base.number
     return InventoryAudit(
         release=release,
@@ -221,6 +222,7 @@ def _made(
     warehouse: Warehouse,
     base: Release,
     config: InventoryConfig,
+    before: _Register,
     sources: Sources,
     step: Step,
     build_tiles: BuildTiles,
@@ -228,34 +230,41 @@ def _made(
     keep: bool = True,
 ) -> _Made:
     """The register of a release's drives; `keep` writes what later nights need of it."""
-    previous, aliases, reviews = _register(warehouse, base, config)
     placing = Placing(config.reference, sources, warehouse.read(base, "coverage")) if config.reference else None
+    touched = tiles_touched(before.new, before.assets)
     tiles: dict[Tile, Built] = {}
     files: dict[Tile, list[DataFile]] = {}
     said: list[TileHistory] = []
-    known = Previous(with_removed(previous, reviews), aliases, config)
+    reviewed: dict[Tile, BuiltTile] = {}
+    known = Previous(with_removed(before.assets, before.reviews), before.aliases, config)
     for made in build_tiles(sources.parts(step, placing.add if placing else None), known, step):
         tiles[made.tile] = made.built.without_drives()
+        if made.tile in touched:
+            reviewed[made.tile] = made
         if keep:
             said.append(TileHistory.of(made))
             prior_key = sources.prior_key(made.prior["drive_ids"])
             files[made.tile] = write_tile(warehouse, made, sources.keys[made.tile], prior_key)
     carried = sources.carried()
     tiles |= carried
-    built = merge_tiles([tiles[tile] for tile in sorted(tiles)], new_id, aliases)
+    built = merge_tiles([tiles[tile] for tile in sorted(tiles)], new_id, before.aliases)
     anew = _to_rebuild_next(built, tiles)
-    built = apply_reviews(built, previous, reviews)
+    built = apply_reviews(built, before.assets, before.reviews)
+    if before.new.num_rows:
+        touched &= sources.keys.keys()
+        try_reviews(before.new, before.reviews, built, reviewed, touched, sources, build_tiles, config)
     if placing:
-        built = placing.placed(built, previous, carried)
+        built = placing.placed(built, before.assets, carried)
     else:
         sources.without_reference()
     if not keep:
-        return _Made(built, reviews, [])
+        return _Made(built, before.reviews, [])
     kept = [file for written in files.values() for file in written] + carried_files(warehouse, base, carried)
     shared = _in_several_tiles(tiles.values(), built.stitched)
-    kept += write_history(warehouse, base, said, carried, built.stitched, shared, _tiles_of_gone(previous, built))
+    gone = _tiles_of_gone(before.assets, built)
+    kept += write_history(warehouse, base, said, carried, built.stitched, shared, gone)
     kept = [file for file in kept if not (file.table == "tile_registers" and tile_of(file) in anew)]
-    return _Made(built, reviews, [*kept, write_drives(warehouse, sources.drives)])
+    return _Made(built, before.reviews, [*kept, write_drives(warehouse, sources.drives)])
 
 
 def _in_several_tiles(parts: Collection[Built], stitched: Mapping[str, str]) -> set[str]:
@@ -295,7 +304,8 @@ def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> Til
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.published()
-    previous, aliases, reviews = _register(warehouse, base, config)
+    before = _register(warehouse, base, config)
+    known = Previous(with_removed(before.assets, before.reviews), before.aliases, config)
     drives_of = Counter[Tile]()
 
     def parts() -> Iterator[tuple[Tile, DrivePart]]:
@@ -304,7 +314,7 @@ def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> Til
             if place == tile:
                 yield place, part
 
-    tiles = list(on_this_machine(parts(), Previous(with_removed(previous, reviews), aliases, config), step))
+    tiles = list(on_this_machine(parts(), known, step))
     if not tiles:
         there = [tile_name(place) for place in sorted(drives_of)]
         more = f" and {len(there) - TILES_NAMED} more" if len(there) > TILES_NAMED else ""
@@ -326,20 +336,34 @@ def _no_drives(uri: str, base: Release) -> str:
     )
 
 
-def _register(warehouse: Warehouse, base: Release, config: InventoryConfig) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """A release's assets and aliases, and all reviews, those of the config's file too."""
+@dataclass(frozen=True)
+class _Register:
+    """What was published before, and what people have decided since.
+
+    Attributes:
+        assets: the register.
+        aliases: its aliases.
+        reviews: all of them, those of the config's file too.
+        new: those of them that were not published before.
+    """
+
+    assets: pa.Table
+    aliases: pa.Table
+    reviews: pa.Table
+    new: pa.Table
+
+    @property
+    def anew(self) -> set[Tile]:
+        """The tiles where a merge that was revoked may have renamed what drives said: they say it again."""
+        return tiles_touched(self.new.filter(pc.equal(self.new["action"], REVOKE)), self.assets)
+
+
+def _register(warehouse: Warehouse, base: Release, config: InventoryConfig) -> _Register:
     assets, aliases, reviews = (warehouse.read(base, name) for name in ("assets", "asset_alias", "reviews"))
+    new = REVIEWS.empty_table()
     if config.reviews:
-        reviews = ingest(_reviews_file(config.reviews), assets, aliases, reviews, datetime.now(UTC), new_id)
-    return assets, aliases, reviews
-
-
-def _reviews_file(uri: str) -> pa.Table:
-    store, key = open_file(uri)
-    try:
-        return pq.read_table(arrow_file(store.read(key)))
-    except pa.ArrowInvalid as error:
-        raise ConfigError(f"reviews: {uri} is no Parquet file: {error}") from None
+        new = ingest(read_reviews(config.reviews), assets, aliases, reviews, datetime.now(UTC), new_id)
+    return _Register(assets, aliases, in_their_order(reviews, new), new)
 
 
 def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Release:

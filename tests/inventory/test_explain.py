@@ -287,6 +287,17 @@ def test_what_a_reviewer_rejected_says_who_and_why(tmp_path, config, signs):
     assert made.outlooks == []
 
 
+def test_a_decision_that_was_taken_back_says_so(tmp_path, config, signs):
+    for action in ("reject", "revoke"):
+        review(config, tmp_path, {"asset_id": signs[0], "action": action})
+    made = explain_asset(config.warehouse, signs[0])
+    assert made.asset["state"] != "rejected"
+    assert made.reasons[:2] == [
+        "2026-12-26: somchai rejected it: it is no asset (a billboard)",
+        f"2026-12-26: somchai took back what was decided of {signs[0]} before (a billboard)",
+    ]
+
+
 def test_an_accepted_candidate_says_that_drives_alone_do_not_confirm_it(tmp_path, weak):
     _, config, _ = weak
     (row,) = register(config.warehouse)

@@ -8,6 +8,7 @@ from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.explain.read import Records, Row
 from roadscan.inventory.explain.replay import Existence
 from roadscan.inventory.fuse.existence import CONFIRM_AT, MISSING_AT, State
+from roadscan.inventory.reviews import standing
 
 AGREES = 0.02  # by which the replayed probability and the register's may differ without a note
 
@@ -73,6 +74,7 @@ def _decision(review: Row, asset_id: str) -> str:
         "split": f"had a second asset, {review['target_id']}, split off {review['asset_id']}",
         "damaged": "saw it damaged",
         "repaired": "saw it repaired",
+        "revoke": f"took back what was decided of {review['asset_id']} before",
     }[review["action"]]
     if review["action"] == "split" and review["target_id"] == asset_id:
         what = f"split it off {review['asset_id']}: it stands where the reviewer said"
@@ -85,7 +87,7 @@ def notes_of(records: Records, replayed: Sequence[Existence]) -> list[str]:
     notes = ["which observation showed which asset is not kept: those of its class that point to it are listed"]
     if any(change["change"] == "moved" for change in records.changes):
         notes.append("it was moved: its history is of both places, and the replayed probabilities mix them")
-    acted = {row["action"] for row in records.reviews} - {"damaged", "repaired"}
+    acted = {row["action"] for row in standing(records.reviews)} - {"damaged", "repaired"}
     if acted:
         notes.append("probabilities and states of the drives are by drives alone, without what reviewers decided")
     if replayed and not acted:

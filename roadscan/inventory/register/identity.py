@@ -119,7 +119,8 @@ def _carried_lines(
 ) -> tuple[dict[int, int], dict[int, int]]:
     """The same of lines: each was that which it runs beside for longest."""
     old_class, new_class = previous["class"].to_pylist(), rows.assets["class"].to_pylist()
-    is_line = [row for row in range(previous.num_rows) if previous["length_m"][row].is_valid]
+    shapely_type = shapely.get_type_id(shapely.from_wkb(previous["geometry"].to_pylist()))
+    is_line = np.flatnonzero(shapely_type == shapely.GeometryType.LINESTRING).tolist()
     old = [(old_class[row], _line_xy(enu, previous["geometry"][row].as_py())) for row in is_line]
     new = [n for n, shape in enumerate(rows.shapes) if shape.geom_type == "LineString"]
     shapes = [(new_class[n], _to_xy(enu, shapely.get_coordinates(rows.shapes[n]))) for n in new]
@@ -163,12 +164,19 @@ def alias_table(carried: Carried, ids: list[str], previous: pa.Table, aliases: p
 
 
 def resolved(aliases: pa.Table) -> pa.Table:
-    """The aliases (`schemas.ASSET_ALIAS`), each followed to its end, by alias."""
+    """The aliases (`schemas.ASSET_ALIAS`), each followed to its end, by alias.
+
+    Of ids that are each other's alias all others lead to the oldest, which is no alias.
+    """
     rows = aliases.to_pylist()
     target = {row["alias_id"]: row["asset_id"] for row in rows}
     for row in rows:
-        while row["asset_id"] in target:
-            row["asset_id"] = target[row["asset_id"]]
+        way = [row["alias_id"]]
+        while way[-1] in target and target[way[-1]] not in way:
+            way.append(target[way[-1]])
+        around = way[way.index(target[way[-1]]) :] if way[-1] in target else way[-1:]
+        row["asset_id"] = min(around)
+    rows = [row for row in rows if row["asset_id"] != row["alias_id"]]
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["alias_id"]), schema=ASSET_ALIAS)
 
 

@@ -6,14 +6,14 @@ where its key is not the kept one: a drive in it is new, has changed or is gone,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.tiles.execute import DrivePart, Step
+from roadscan.inventory.tiles.execute import BuiltTile, DrivePart, Step
 from roadscan.inventory.tiles.kept import (
     Settings,
     SourceDrive,
@@ -24,8 +24,8 @@ from roadscan.inventory.tiles.kept import (
     read_prior,
     read_tiles,
 )
-from roadscan.inventory.tiles.partition import Tile, partition
-from roadscan.schemas import OBSERVATIONS
+from roadscan.inventory.tiles.partition import Tile, partition, tile_name
+from roadscan.schemas import OBSERVATIONS, TILE_PRIORS
 from roadscan.warehouse import Release, Warehouse
 
 OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
@@ -39,6 +39,7 @@ class Sources:
         release: which state.
         config: the thresholds.
         full: whether nothing of an earlier night is used.
+        anew: tiles of which nothing of an earlier night is used.
 
     Attributes:
         drives: by id, in the order in which they were driven; one without any time comes last.
@@ -47,8 +48,16 @@ class Sources:
         read: drives whose rows were read, so far.
     """
 
-    def __init__(self, warehouse: Warehouse, release: Release, config: InventoryConfig, *, full: bool = False) -> None:
-        self._warehouse, self._release, self._full = warehouse, release, full
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        release: Release,
+        config: InventoryConfig,
+        *,
+        full: bool = False,
+        anew: Collection[Tile] = (),
+    ) -> None:
+        self._warehouse, self._release, self._full, self._anew = warehouse, release, full, anew
         self._settings = Settings.of(config)
         self._kept = {} if full else read_tiles(warehouse, release)
         self.drives = _in_order(warehouse, release, {} if full else read_drives(warehouse, release))
@@ -78,16 +87,29 @@ class Sources:
         for tile, drive_ids in self._choose().items():
             records, prior = self._records(tile), self._prior(tile)
             before = set(prior["drive_ids"][0].as_py() if prior else ())
-            if prior:
-                yield tile, DrivePart.of_prior(prior)
-            for drive_id in (one for one in drive_ids if one not in before):
-                if (record := records.get(drive_id)) is not None:
-                    yield tile, DrivePart(self._order[drive_id], self._key(drive_id), record=record)
-                elif drive_id not in self.read:
+            yield from ((tile, part) for part in self._kept_parts(records, prior))
+            for drive_id in drive_ids:
+                if drive_id not in before and drive_id not in records and drive_id not in self.read:
                     lost.setdefault(drive_id, set()).add(tile)
         for drive_id, wanted in lost.items():
             yield from ((tile, part) for tile, part in self._parts_of(drive_id, on_read) if tile in wanted)
             step(len(self.read), len(new) + len(lost), "drives read")
+
+    def parts_of_next(self, tile: Tile, made: BuiltTile | None) -> Iterator[tuple[Tile, DrivePart]]:
+        """What the next night would build a tile from; to be asked once `parts` is exhausted.
+
+        Args:
+            tile: which one.
+            made: what was built of it tonight; None where it is as it was kept.
+        """
+        if made is None:
+            records, prior = self._records(tile), self._prior(tile)
+        else:
+            names = made.estimates["drive_id"].to_pylist()
+            records = {name: made.estimates.slice(row, 1) for row, name in enumerate(names)}
+            row = {"tile": tile_name(tile), "key": ""} | made.prior
+            prior = pa.Table.from_pylist([row], schema=TILE_PRIORS) if made.prior["drive_ids"] else None
+        yield from ((tile, part) for part in self._kept_parts(records, prior))
 
     def carried(self) -> dict[Tile, Built]:
         """The tiles that are as they were kept; to be asked once `parts` is exhausted."""
@@ -101,6 +123,15 @@ class Sources:
         """A drive's rows of `schemas.FRAMES`."""
         return self._warehouse.read(self._release, "frames", drive_id=drive_id)
 
+    def _kept_parts(self, records: Mapping[str, pa.Table], prior: pa.Table | None) -> Iterator[DrivePart]:
+        """What was kept of drives and is no part of the prior, and the prior before it."""
+        before = set(prior["drive_ids"][0].as_py() if prior else ())
+        if prior:
+            yield DrivePart.of_prior(prior)
+        for drive_id in self.drives:
+            if drive_id in records and drive_id not in before:
+                yield DrivePart(self._order[drive_id], self._key(drive_id), record=records[drive_id])
+
     def _choose(self) -> dict[Tile, list[str]]:
         """The tiles to be built, with the drives in each; notes the keys of all."""
         drives_in: dict[Tile, list[str]] = {}
@@ -110,6 +141,7 @@ class Sources:
         for tile, drive_ids in drives_in.items():
             self.keys[tile] = self._settings.tile_key([(one, self.drives[one].digest) for one in drive_ids])
         self.to_build = {tile for tile, key in self.keys.items() if self._kept.get(tile, {}).get("key") != key}
+        self.to_build |= self.keys.keys() & set(self._anew)
         self._with_seams()
         return {tile: drives_in[tile] for tile in sorted(self.to_build)}
 
@@ -131,7 +163,7 @@ class Sources:
 
     def _records(self, tile: Tile) -> dict[str, pa.Table]:
         """What drives say alone in a tile, as far as it was kept and still holds."""
-        if self._full:
+        if self._full or tile in self._anew:
             return {}
         table = read_estimates(self._warehouse, self._release, tile)
         rows = zip(table["drive_id"].to_pylist(), table["key"].to_pylist(), strict=True)
@@ -143,7 +175,7 @@ class Sources:
 
     def _prior(self, tile: Tile) -> pa.Table | None:
         """What drives said that a tile's build leaves out, if those are as they were."""
-        if self._full:
+        if self._full or tile in self._anew:
             return None
         prior = read_prior(self._warehouse, self._release, tile)
         if not prior.num_rows:

@@ -9,7 +9,7 @@ import shapely
 from support.built import CONFIG, run
 from support.world import HOME, Known, World, drive
 
-from roadscan.inventory.register.identity import Carried, alias_table, carried_ids
+from roadscan.inventory.register.identity import Carried, alias_table, carried_ids, resolved
 from roadscan.inventory.register.rows import Rows
 from roadscan.schemas import ASSET_ALIAS, ASSETS
 from roadscan.taxonomy import HIGHWAY
@@ -224,3 +224,19 @@ def test_changes_and_history_have_the_ids_that_were_carried():
     assert by_id[gone]["state"] == "missing"
     seen = [row["seen"] for row in later.history.to_pylist() if row["asset_id"] == gone]
     assert seen == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([], {}),
+        ([("C", "B"), ("B", "A")], {"C": "A", "B": "A"}),
+        ([("A", "A"), ("B", "A")], {"B": "A"}),
+        ([("A", "B"), ("B", "A"), ("C", "B")], {"B": "A", "C": "A"}),
+    ],
+)
+def test_ids_that_are_each_others_alias_lead_to_the_oldest(pairs, expected):
+    since = datetime(2026, 3, 1, tzinfo=UTC)
+    rows = [{"alias_id": one, "asset_id": other, "reason": "review", "since": since} for one, other in pairs]
+    found = resolved(pa.Table.from_pylist(rows, schema=ASSET_ALIAS)).to_pylist()
+    assert {row["alias_id"]: row["asset_id"] for row in found} == expected
