@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from roadscan.arrays import Bools, Floats
 from roadscan.observations.schema import BOX, UTC_TIME
-from roadscan.survey.importers.times import EARLIEST, LATEST
+from roadscan.survey.dates import EARLIEST, LATEST
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 

@@ -23,6 +23,7 @@ from roadscan.errors import NotFound, StorageError, SurveyError
 from roadscan.schemas import DRIVE_FRAMES
 from roadscan.storage import Store, arrow_file, check_key, open_store, parquet_bytes, sha256_hex
 from roadscan.survey.camera import Camera
+from roadscan.survey.dates import why_implausible
 
 FORMAT = "roadscan.drive/1"
 MANIFEST = "drive.json"
@@ -191,4 +192,7 @@ def rejection(frame: dict[str, Any]) -> str | None:
         return "no_gps"
     if not (-180 <= frame["lon"] <= 180 and -90 <= frame["lat"] <= 90) or (frame["lon"] == 0 and frame["lat"] == 0):
         return "bad_gps"
-    return None if frame["captured_at"] else "no_time"
+    if not frame["captured_at"]:
+        return "no_time"
+    why = why_implausible(frame["captured_at"])
+    return f"no_time: {why}" if why else None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,3 +128,13 @@ def test_a_corrected_calibration_is_another_drive_to_a_scan(tmp_path: Path) -> N
     tree["cameras"][0]["mount_yaw_deg"] = 2.0
     path.write_text(json.dumps(tree))
     assert read_drive(str(tmp_path)).sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("year", "reason"), [(1970, "no_time: 1970-11-01"), (2026, None), (2569, "no_time: 2569-11-01")]
+)
+def test_a_frame_of_a_year_that_cannot_be_is_never_scanned(year: int, reason: str | None) -> None:
+    usable = {"reason": None, "image_uri": "a.jpg", "lon": 100.5, "lat": 13.75}
+    found = rejection(usable | {"captured_at": datetime(year, 11, 1, tzinfo=UTC)})
+    assert (found or "").startswith(reason or "")
+    assert bool(found) == bool(reason)

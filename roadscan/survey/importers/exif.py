@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from roadscan.errors import SurveyError
 from roadscan.progress import OnCount
+from roadscan.survey.importers.clocks import SPREAD, capture_times, spread_seconds
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.images import ImageFolder
-from roadscan.survey.importers.tags import Tags
-from roadscan.survey.importers.times import in_zone
 
 
 def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every image below the folder as a frame.
 
-    The time is that of the GPS, else DateTimeOriginal in the zone that the image or `utc_offset_h` tells, else the
-    frame is rejected as ``no_time``.
+    The time is that of the GPS, else DateTimeOriginal in the zone that the image or `utc_offset_h` tells, as
+    `capture_times` judges, else the frame is rejected as ``no_time``. What shares a whole second is spread within it.
 
     Raises:
         SurveyError: there is no image.
@@ -25,19 +22,25 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
     keys, others = list_images(folder)
     frames = []
     magnetic = 0
-    for key, facts in zip(keys, folder.look_all(keys, on_frame), strict=True):
+    looked = folder.look_all(keys, on_frame)
+    times, notes = capture_times([facts.tags for facts in looked], config.utc_offset_h)
+    for key, facts, time in zip(keys, looked, times, strict=True):
         tags = facts.tags
         frame = Frame(frame_id_of(key), key, heading_deg=tags.heading_deg, speed_mps=tags.speed_mps, hdop=tags.hdop)
         if facts.reason:
             frame.reject(facts.reason)
-        frame.place(tags.lon, tags.lat)
-        try:
-            frame.captured_at = _time(tags, config.utc_offset_h)
-        except ValueError as error:
-            frame.reject(f"no_time: {error}")
+        frame.place(tags.lon, tags.lat, tags.no_position)
+        if isinstance(time, str):
+            frame.reject(f"no_time: {time}")
+        else:
+            frame.take(time)
         magnetic += tags.magnetic
         frames.append(frame)
-    notes = {"files that are no images": others, "headings from magnetic north, not used": magnetic}
+    notes |= {
+        "files that are no images": others,
+        "headings from magnetic north, not used": magnetic,
+        SPREAD: spread_seconds(frames),
+    }
     return SourceFrames(frames, {note: number for note, number in notes.items() if number})
 
 
@@ -54,11 +57,3 @@ def list_images(folder: ImageFolder) -> tuple[list[str], int]:
             "there or in folders below"
         )
     return keys, others
-
-
-def _time(tags: Tags, utc_offset_h: float | None) -> datetime:
-    if tags.gps_time is not None:
-        return tags.gps_time
-    if tags.camera_time is None:
-        raise ValueError("the image has neither GPS time nor DateTimeOriginal")
-    return in_zone(tags.camera_time, utc_offset_h)

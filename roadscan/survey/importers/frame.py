@@ -18,6 +18,7 @@ import pyarrow as pa
 from roadscan.errors import StorageError, SurveyError
 from roadscan.schemas import DRIVE_FRAMES
 from roadscan.storage import check_key
+from roadscan.survey.dates import why_implausible
 
 
 @dataclass(slots=True)
@@ -51,10 +52,18 @@ class Frame:
         """Note why the frame cannot be used, unless that is known already."""
         self.reason = self.reason or reason
 
-    def place(self, lon: float | None, lat: float | None) -> None:
-        """Set the position, or leave it null and reject the frame as ``no_gps`` or ``bad_gps``."""
+    def take(self, at: datetime) -> None:
+        """Set the capture time, or leave it null and reject the frame as ``no_time``: no survey was then."""
+        why = why_implausible(at)
+        if why:
+            self.reject(f"no_time: {why}")
+        else:
+            self.captured_at = at
+
+    def place(self, lon: float | None, lat: float | None, why_not: str = "") -> None:
+        """Set the position, or leave it null and reject the frame as ``no_gps``, for a reason, or ``bad_gps``."""
         if lon is None or lat is None or not (math.isfinite(lon) and math.isfinite(lat)):
-            self.reject("no_gps")
+            self.reject(f"no_gps: {why_not}" if why_not else "no_gps")
         elif lon == 0 and lat == 0:
             self.reject("bad_gps: 0,0 is what a receiver without a fix writes")
         elif not (-180 <= lon <= 180 and -90 <= lat <= 90):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +17,11 @@ from gpxpy.gpx import GPXException
 
 from roadscan.arrays import Floats
 from roadscan.errors import NotFound, SurveyError
+from roadscan.survey.importers.jumps import FASTEST_MPS, believable
 from roadscan.survey.importers.sources import read_file
+
+UNREADABLE = "NMEA sentences that cannot be read"
+MOST_JUMPS = 1 / 3  # of the fixes; more are the log of another vehicle, or a receiver that knew nothing
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,10 @@ def read_log(uri: str) -> GpsLog:
     """A GPX or NMEA file, told apart by its content.
 
     Raises:
-        SurveyError: the file is missing, is neither, or has fewer than two usable fixes.
+        SurveyError: the file is missing, is neither, has fewer than two usable fixes, or those of two vehicles.
     """
     try:
-        text = read_file(uri).decode("utf-8-sig", "replace")
+        text = _decode(read_file(uri))
     except NotFound:
         raise SurveyError(f"track: {uri} does not exist; expected a GPX or NMEA file") from None
     notes: Counter[str] = Counter()
@@ -66,17 +72,47 @@ def read_log(uri: str) -> GpsLog:
     if len(by_time) < 2:
         skipped = ", ".join(f"{count} {what}" for what, count in notes.items()) or "nothing skipped"
         raise SurveyError(
-            f"track: {uri} has {len(by_time)} usable fixes ({skipped}); expected at least two, as GPX track points "
-            "with time or NMEA RMC sentences with checksum"
+            f"track: {uri} has {len(by_time)} usable fixes ({skipped}){_what_it_is(text)}; expected at least two, as "
+            "GPX track points with time or NMEA RMC sentences with checksum"
         )
-    ordered = [by_time[at] for at in sorted(by_time)]
-    return GpsLog(
-        time_s=np.array([fix.at.timestamp() for fix in ordered]),
-        lon=np.array([fix.lon for fix in ordered]),
-        lat=np.array([fix.lat for fix in ordered]),
-        hdop=np.array([np.nan if fix.hdop is None else fix.hdop for fix in ordered]),
-        notes=dict(notes),
+    return _one_way([by_time[at] for at in sorted(by_time)], uri, notes)
+
+
+def _decode(data: bytes) -> str:
+    zeros = bytes(3)  # every other byte of ASCII in UTF-16; a mark alone may be the rest of a binary log
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and zeros in (data[2:8:2], data[3:8:2])
+    return data.decode("utf-16" if utf16 else "utf-8-sig", "replace")
+
+
+def _what_it_is(text: str) -> str:
+    """What a file without usable fixes is, where that is known."""
+    if not text.strip():
+        return ": the file is empty"
+    if re.search(r"<(\w+:)?kml\b", text[:2000]):
+        return ": it is KML; export GPX"
+    counts = {"waypoints": text.count("<wpt"), "route points": text.count("<rtept")}
+    found = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f": it has {found}, which have no place in a track" if found and "<trkpt" not in text else ""
+
+
+def _one_way(fixes: list[Fix], uri: str, notes: Counter[str]) -> GpsLog:
+    """Fixes, by time, as a log, without those that no vehicle could have reached from the others."""
+    time_s, lon, lat = (
+        np.array([fix.at.timestamp() for fix in fixes]),
+        np.array([fix.lon for fix in fixes]),
+        np.array([fix.lat for fix in fixes]),
     )
+    kept = believable(time_s, lon, lat)
+    jumps = np.flatnonzero(~kept)
+    if len(jumps) > MOST_JUMPS * len(fixes):
+        raise SurveyError(
+            f"track: {uri}: no vehicle was at all of its places: {len(jumps)} of {len(fixes)} fixes, such as that of "
+            f"{fixes[jumps[0]].at.isoformat()}, lie more than {FASTEST_MPS:g} m/s from the others; expected one log"
+        )
+    if len(jumps):
+        notes[f"fixes left out, more than {FASTEST_MPS:g} m/s from the others"] = len(jumps)
+    hdop = np.array([np.nan if fix.hdop is None else fix.hdop for fix in fixes])
+    return GpsLog(time_s[kept], lon[kept], lat[kept], hdop[kept], dict(notes))
 
 
 def _on_earth(lon: float, lat: float) -> bool:
@@ -85,7 +121,7 @@ def _on_earth(lon: float, lat: float) -> bool:
 
 def _read_gpx(text: str, uri: str, notes: Counter[str]) -> Iterator[Fix]:
     try:
-        gpx = gpxpy.parse(text)
+        gpx = gpxpy.parse(_plain_names(text))
     except (GPXException, ValueError) as error:
         raise SurveyError(f"track: {uri} is not valid GPX ({error}); export the log again") from None
     for point, *_ in gpx.walk():
@@ -97,6 +133,13 @@ def _read_gpx(text: str, uri: str, notes: Counter[str]) -> Iterator[Fix]:
             # GPX times are UTC, also where the file leaves out the Z.
             at = point.time.astimezone(UTC) if point.time.tzinfo else point.time.replace(tzinfo=UTC)
             yield Fix(at, point.longitude, point.latitude, point.horizontal_dilution)
+
+
+def _plain_names(text: str) -> str:
+    """GPX whose own elements have a prefix, as valid as without, which the parser does not know -> without."""
+    text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)  # it names the encoding of bytes
+    root = re.search(r"<(\w+):gpx\b", text)
+    return re.sub(rf"<(/?){root[1]}:", r"<\1", text) if root else text
 
 
 def _read_nmea(text: str, notes: Counter[str]) -> Iterator[Fix]:
@@ -115,12 +158,21 @@ def _read_nmea(text: str, notes: Counter[str]) -> Iterator[Fix]:
         if moment is not None:
             first = moment
         at = moment or _nearest_day(sentence.timestamp, first)
-        if not _has_fix(sentence) or not _on_earth(sentence.longitude, sentence.latitude):
+        if not _has_fix(sentence):
+            notes["sentences without a fix"] += 1
+            continue
+        try:
+            lat = _degrees(sentence.lat, sentence.lat_dir, 2, "NS")
+            lon = _degrees(sentence.lon, sentence.lon_dir, 3, "EW")
+        except ValueError:
+            notes[UNREADABLE] += 1
+            continue
+        if not _on_earth(lon, lat):
             notes["sentences without a fix"] += 1
             continue
         gga = sentence.sentence_type == "GGA"
         if gga or at not in fixes:
-            fixes[at] = Fix(at, sentence.longitude, sentence.latitude, _hdop(sentence) if gga else None)
+            fixes[at] = Fix(at, lon, lat, _hdop(sentence) if gga else None)
     yield from fixes.values()
 
 
@@ -137,7 +189,7 @@ def _sentences(text: str, notes: Counter[str]) -> Iterator[Any]:
             notes["NMEA sentences with a wrong or no checksum"] += 1
             continue
         except (pynmea2.ParseError, ValueError):
-            notes["NMEA sentences that cannot be read"] += 1
+            notes[UNREADABLE] += 1
             continue
         if isinstance(getattr(parsed, "timestamp", None), time):
             yield parsed
@@ -163,9 +215,25 @@ def _nearest_day(clock: time, near: datetime) -> datetime:
 def _has_fix(sentence: Any) -> bool:
     if not sentence.lat or not sentence.lon:
         return False
-    if sentence.sentence_type == "RMC":
-        return bool(sentence.status == "A")
+    if sentence.sentence_type == "RMC":  # a status that the mode contradicts is an old position
+        return bool(sentence.status == "A" and getattr(sentence, "mode_indicator", None) != "N")
     return sentence.gps_qual not in (None, 0)
+
+
+def _degrees(text: str, letter: str, digits: int, marks: str) -> float:
+    """Degrees from (d)ddmm.mmm and a hemisphere, without which a position is unknown.
+
+    Raises:
+        ValueError: it is not written so.
+    """
+    ref = letter.strip().upper()
+    if not re.fullmatch(rf"[0-9]{{{digits + 2}}}(\.[0-9]*)?", text) or ref not in tuple(marks):
+        raise ValueError
+    minutes = float(text[digits:])
+    if minutes >= 60:
+        raise ValueError
+    degrees = int(text[:digits]) + minutes / 60
+    return degrees if ref == marks[0] else -degrees
 
 
 def _hdop(sentence: Any) -> float | None:

@@ -16,10 +16,12 @@ from roadscan.progress import OnCount, OnProgress, counter, silent
 from roadscan.storage import DiskStore, Store, open_store
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import check_name, rejection, write_drive
+from roadscan.survey.importers.clocks import at_two_places
 from roadscan.survey.importers.config import IngestConfig, Kind
 from roadscan.survey.importers.exif import read_exif
 from roadscan.survey.importers.frame import Frame, SourceFrames, check_frames, frames_table
 from roadscan.survey.importers.images import COPIES, ImageFolder
+from roadscan.survey.importers.jumps import reject_jumps
 from roadscan.survey.importers.mapillary import read_mapillary
 from roadscan.survey.importers.motion import fill_motion
 from roadscan.survey.importers.rig import assign_cameras, check_sizes, complete_cameras
@@ -137,6 +139,7 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
     check_frames(frames, root=root)
     rig = assign_cameras(frames, config)
     _turn_headings(frames, config, {camera.camera_id: camera.mount_yaw_deg for camera in rig})
+    reject_jumps(frames)
     fill_motion(frames, config.max_gap_s)
     if config.copy_images:
         folder.look_all((frame.image_uri for frame in frames if frame.image_uri), on_frame)
@@ -145,6 +148,9 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
     if config.copy_images:
         for frame in frames:
             frame.image_uri = f"{COPIES}/{frame.image_uri}"
+    doubled = at_two_places(frames)
+    if doubled:
+        found.notes["frames at the time of another of their camera, but elsewhere"] = doubled
     return Imported(frames_table(frames), cameras, found.notes)
 
 

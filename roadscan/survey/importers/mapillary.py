@@ -21,6 +21,7 @@ from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.sources import split_uri
 
 DESCRIPTION = "mapillary_image_description.json"
+POSITION = ("MAPLongitude", "MAPLatitude")
 
 
 def read_mapillary(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
@@ -74,14 +75,16 @@ def _frame(entry: Any, number: int, root: str, prefix: str | None) -> Frame:
     if entry.get("filetype", "image") != "image":
         frame.reject(f"unsupported: filetype {entry['filetype']!r}; sample the video into images first")
         return frame
-    frame.place(_number(entry.get("MAPLongitude")), _number(entry.get("MAPLatitude")))
+    lon, lat = (_number(entry.get(name)) for name in POSITION)
+    wrong = next((name for name, value in zip(POSITION, (lon, lat), strict=True) if value is None), "")
+    frame.place(lon, lat, f"{wrong} is {entry.get(wrong)!r}; expected a number")
     heading = entry.get("MAPCompassHeading")
     true_heading = _number(heading.get("TrueHeading")) if isinstance(heading, dict) else None
     frame.heading_deg = true_heading % 360 if true_heading is not None else None
     try:
         # The last part is milliseconds in three digits, which %f reads as a fraction.
         time = datetime.strptime(entry["MAPCaptureTime"], "%Y_%m_%d_%H_%M_%S_%f")
-        frame.captured_at = time.replace(tzinfo=UTC)
+        frame.take(time.replace(tzinfo=UTC))
     except (KeyError, TypeError, ValueError):
         got = entry.get("MAPCaptureTime")
         frame.reject(f"no_time: MAPCaptureTime is {got!r}; expected YYYY_MM_DD_HH_MM_SS_mmm in UTC")

@@ -39,8 +39,9 @@ def motion(time_s: Floats, lon: Floats, lat: Floats, max_gap_s: float) -> tuple[
     for part in np.split(np.arange(len(time_s)), np.flatnonzero(np.diff(time_s) > max_gap_s) + 1):
         if len(part) < 2:
             continue
-        px, py = _smooth(time_s[part], x[part]), _smooth(time_s[part], y[part])
-        speed[part] = np.hypot(np.gradient(px, time_s[part]), np.gradient(py, time_s[part]))
+        # The times are averaged as the positions are: beside a lost fix both means lie off the middle.
+        px, py, pt = (_smooth(time_s[part], values[part]) for values in (x, y, time_s - time_s[0]))
+        speed[part] = np.hypot(np.gradient(px, pt), np.gradient(py, pt))
         course[part] = (course_deg(px, py) + convergence[part]) % 360.0
     course[~(speed > COURSE_MIN_MPS)] = np.nan
     return course, speed

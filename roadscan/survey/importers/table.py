@@ -151,12 +151,13 @@ def _frame(row: dict[str, Any], number: int, config: IngestConfig, root: str, *,
         frame.reject(f"bad_row: {error}")
         lon = lat = None
     if placed:
-        frame.place(lon, lat)
+        empty = [name for name, value in zip(POSITION, (lon, lat), strict=True) if value is None]
+        frame.place(lon, lat, f"{' and '.join(empty)} is empty")
     if row["captured_at"] is None:
         frame.reject("no_time: captured_at is empty")
         return frame
     try:
-        frame.captured_at = parse_time(row["captured_at"], config.time_format, config.utc_offset_h)
+        frame.take(parse_time(row["captured_at"], config.time_format, config.utc_offset_h))
     except ValueError as error:
         frame.reject(f"no_time: {error}")
     return frame

@@ -21,12 +21,16 @@ BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, SyntaxError, EOF
 SPEED_UNIT_MPS = {"K": 1000 / 3600, "M": 1609.344 / 3600, "N": 1852 / 3600}
 
 
+NO_POSITION = "the image has no GPS position"
+
+
 @dataclass(frozen=True, slots=True)
 class Tags:
     """What the EXIF of one image tells.
 
     Attributes:
         lon, lat: WGS 84 degrees, as written; not checked for range.
+        no_position: why they are None.
         heading_deg: GPSImgDirection, of the camera's axis from true north, [0, 360).
         magnetic: it was given from magnetic north, so `heading_deg` is None: off by the declination, which can be more
             than ten degrees.
@@ -35,10 +39,12 @@ class Tags:
         focal_35mm_mm: FocalLengthIn35mmFilm, millimetres.
         gps_time: GPSDateStamp and GPSTimeStamp, UTC.
         camera_time: DateTimeOriginal; with a zone only where the image tells it.
+        camera_clock: DateTimeOriginal as it is written.
     """
 
     lon: float | None = None
     lat: float | None = None
+    no_position: str = NO_POSITION
     heading_deg: float | None = None
     magnetic: bool = False
     speed_mps: float | None = None
@@ -46,6 +52,7 @@ class Tags:
     focal_35mm_mm: float | None = None
     gps_time: datetime | None = None
     camera_time: datetime | None = None
+    camera_clock: str = ""
 
 
 NO_TAGS = Tags()
@@ -61,10 +68,11 @@ def read_tags(exif: Image.Exif) -> Tags:
     magnetic = heading is not None and _text(gps.get(GPS.GPSImgDirectionRef)).upper() == "M"
     unit = SPEED_UNIT_MPS.get(_text(gps.get(GPS.GPSSpeedRef)).upper() or "K")
     focal = _number(shot.get(Base.FocalLengthIn35mmFilm))
-    void = _text(gps.get(GPS.GPSStatus)).upper() == "V"  # the fix was lost: the position is an old one
+    lon, lat, no_position = _position(gps)
     return Tags(
-        lon=None if void else _degrees(gps.get(GPS.GPSLongitude), gps.get(GPS.GPSLongitudeRef), "EW"),
-        lat=None if void else _degrees(gps.get(GPS.GPSLatitude), gps.get(GPS.GPSLatitudeRef), "NS"),
+        lon=lon,
+        lat=lat,
+        no_position=no_position,
         heading_deg=heading % 360 if heading is not None and 0 <= heading <= 360 and not magnetic else None,
         magnetic=magnetic,
         speed_mps=speed * unit if speed is not None and unit is not None and speed >= 0 else None,
@@ -72,6 +80,7 @@ def read_tags(exif: Image.Exif) -> Tags:
         focal_35mm_mm=focal if focal is not None and focal > 0 else None,  # 0 means unknown
         gps_time=_gps_time(gps.get(GPS.GPSDateStamp), gps.get(GPS.GPSTimeStamp)),
         camera_time=_camera_time(shot),
+        camera_clock=_text(shot.get(Base.DateTimeOriginal)),
     )
 
 
@@ -89,17 +98,43 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None  # 0/0 is how EXIF writes "unknown"
 
 
-def _degrees(value: Any, ref: Any, marks: str) -> float | None:
-    """Degrees from (degrees, minutes, seconds); without its hemisphere a position is unknown."""
-    if not isinstance(value, tuple) or not 1 <= len(value) <= 3 or _text(ref).upper() not in tuple(marks):
-        return None
+def _position(gps: dict[int, Any]) -> tuple[float | None, float | None, str]:
+    """Longitude, latitude, and why there are none."""
+    if GPS.GPSLatitude not in gps and GPS.GPSLongitude not in gps:
+        return None, None, NO_POSITION
+    if _text(gps.get(GPS.GPSStatus)).upper() == "V":
+        return None, None, "GPSStatus is V: the fix was lost, and the position is an old one"
+    try:
+        return _degrees(gps, GPS.GPSLongitude, "EW"), _degrees(gps, GPS.GPSLatitude, "NS"), ""
+    except ValueError as error:
+        return None, None, str(error)
+
+
+def _degrees(gps: dict[int, Any], tag: GPS, marks: str) -> float:
+    """Degrees from (degrees, minutes, seconds) and the hemisphere, without which a position is unknown.
+
+    A sign is no part of the standard; programs that write one mean south or west, whether or not the letter says so
+    once more.
+
+    Raises:
+        ValueError: it cannot be told.
+    """
+    value, letter = gps.get(tag), GPS[f"{tag.name}Ref"]
+    if not isinstance(value, tuple) or not 1 <= len(value) <= 3:
+        raise ValueError(f"{tag.name} is {value!r}; expected degrees, minutes and seconds")
+    ref = _text(gps.get(letter)).upper()
+    if letter not in gps or not ref:
+        raise ValueError(f"{letter.name} is missing; expected {marks[0]} or {marks[1]}")
+    if ref not in tuple(marks):
+        raise ValueError(f"{letter.name} is {_text(gps[letter])!r}; expected {marks[0]} or {marks[1]}")
     parts = [_number(part) for part in value]
-    degrees = 0.0
-    for part, unit in zip(parts, (1, 60, 3600), strict=False):
-        if part is None:
-            return None
-        degrees += part / unit
-    return degrees if _text(ref).upper() == marks[0] else -degrees
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        raise ValueError(f"{tag.name} has 0/0 among its degrees, minutes and seconds, which means unknown")
+    if any(abs(part) > 60 for part in known[1:]):  # 60 itself is what rounding makes of 59.9999
+        raise ValueError(f"{tag.name} is {known}; expected minutes and seconds below 60")
+    degrees = sum(abs(part) / unit for part, unit in zip(known, (1, 60, 3600), strict=False))
+    return -degrees if ref == marks[1] or any(part < 0 for part in known) else degrees
 
 
 def _gps_time(date: Any, clock: Any) -> datetime | None:

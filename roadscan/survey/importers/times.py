@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
-EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+from roadscan.survey.dates import why_implausible
 
 
 def in_zone(time: datetime, utc_offset_h: float | None) -> datetime:
@@ -44,10 +44,9 @@ def parse_time(value: object, time_format: str, utc_offset_h: float | None) -> d
         time = in_zone(time, utc_offset_h)
     else:
         time = _from_epoch(value, time_format)
-    if not EARLIEST <= time < LATEST:
-        raise ValueError(
-            f"captured_at is {value!r}, which is {time:%Y-%m-%d}; expected 1990 to 2100, check time_format"
-        )
+    why = why_implausible(time)
+    if why:
+        raise ValueError(f"captured_at is {value!r}, which is {why}; check time_format")
     return time
 
 

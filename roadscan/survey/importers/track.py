@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy as np
 from roadscan.arrays import Floats
 from roadscan.errors import SurveyError
 from roadscan.progress import OnCount
+from roadscan.survey.dates import why_apart
 from roadscan.survey.geodesy import LocalFrame
+from roadscan.survey.importers.clocks import SPREAD, spread_seconds
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.exif import list_images
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
@@ -23,11 +25,14 @@ from roadscan.survey.importers.sources import is_folder_of_images
 from roadscan.survey.importers.table import read_times
 from roadscan.survey.importers.times import in_zone, time_from_name
 
+DAY_S = 86_400.0
+
 
 def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every image as a frame, placed on the log.
 
-    `captured_at` becomes GPS time: the camera's time less `clock_offset_s`. Position is interpolated in local metres,
+    `captured_at` becomes GPS time: the camera's time, where frames share a second spread within it (`spread_seconds`),
+    less `clock_offset_s`. Position is interpolated in local metres,
     heading is the log's course, HDOP the worse of the two fixes about the frame. A frame outside the log, or in a gap
     longer than `max_gap_s`, is rejected as ``no_gps``.
 
@@ -38,11 +43,13 @@ def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
         raise SurveyError("track and clock_offset_s: both are required with kind=track")
     log = read_log(config.track)
     found = (_from_images if is_folder_of_images(config) else read_times)(config, folder, on_frame)
+    spread = spread_seconds(found.frames)
     for frame in found.frames:
         if frame.captured_at is not None:
             frame.captured_at -= timedelta(seconds=config.clock_offset_s)
     _place(found.frames, log, config.max_gap_s)
-    return SourceFrames(found.frames, found.notes | log.notes)
+    notes = {SPREAD: spread} if spread else {}
+    return SourceFrames(found.frames, found.notes | notes | log.notes)
 
 
 def _from_images(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None) -> SourceFrames:
@@ -55,7 +62,7 @@ def _from_images(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | 
         if facts is not None and facts.reason:
             frame.reject(facts.reason)
         try:
-            frame.captured_at = _time(key, facts.tags.camera_time if facts else None, config)
+            frame.take(_time(key, facts.tags.camera_time if facts else None, config))
         except ValueError as error:
             frame.reject(f"no_time: {error}")
         frames.append(frame)
@@ -89,6 +96,11 @@ def _or_none(value: float) -> float | None:
 
 def _why_not(log: GpsLog, frame: Frame, max_gap_s: float) -> str:
     time_s = frame.captured_at.timestamp() if frame.captured_at else 0.0
+    near = log.time_s[0] if time_s < log.time_s[0] else log.time_s[-1]
+    if frame.captured_at and abs(time_s - near) > DAY_S:
+        logged = datetime.fromtimestamp(near, UTC)
+        why = why_apart(logged, frame.captured_at)
+        return f"the log is of {logged:%Y-%m-%d}, the image of {frame.captured_at.astimezone(UTC):%Y-%m-%d}{why}"
     if time_s < log.time_s[0]:
         return f"{log.time_s[0] - time_s:.1f} s before the track; check clock_offset_s and utc_offset_h"
     if time_s > log.time_s[-1]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,7 +161,10 @@ def test_broken_exif_is_no_exif(photo: Photo, config: Callable[..., IngestConfig
     data = path.read_bytes()
     start = data.index(b"Exif\0\0") + 14
     path.write_bytes(data[:start] + b"\xff" * 60 + data[start + 60 :])
-    assert rows(ingest(config("cameras=[{width_px: 64, height_px: 48}]")))["a"]["reason"] == "no_gps"
+    assert (
+        rows(ingest(config("cameras=[{width_px: 64, height_px: 48}]")))["a"]["reason"]
+        == "no_gps: the image has no GPS position"
+    )
 
 
 def test_a_missing_heading_is_the_course_of_the_track(photo: Photo, config: Callable[..., IngestConfig]) -> None:
@@ -283,3 +287,61 @@ def test_images_that_are_all_broken_cannot_tell_the_camera(photo: Photo, config:
         ingest(config())
     summary = ingest(config("cameras=[{width_px: 64, height_px: 48, hfov_deg: 70}]"))
     assert (summary.usable, summary.reasons) == (0, {"empty": 1})
+
+
+DEGREES = [((4790, 100), (0, 1), (0, 1)), ((-4790, 100), (0, 1), (0, 1)), ((-47, 1), (54, 1), (0, 1))]
+
+
+@pytest.mark.parametrize("west", DEGREES)
+@pytest.mark.parametrize("letter", ["W", "E"])
+def test_a_sign_and_a_letter_that_agree_are_one_hemisphere(
+    photo: Photo, config: Callable[..., IngestConfig], west: Any, letter: str
+) -> None:
+    position = gps_tags(1, -13.75) | {piexif.GPSIFD.GPSLongitude: west, piexif.GPSIFD.GPSLongitudeRef: letter.encode()}
+    data = signed_jpeg(position)
+    photo("a.jpg").write_bytes(data)
+    found = rows(ingest(config()))["a"]
+    east = letter == "E" and west == DEGREES[0]
+    assert (found["lon"], found["lat"]) == (pytest.approx(47.9 if east else -47.9), pytest.approx(-13.75))
+
+
+def signed_jpeg(gps: dict[int, Any]) -> bytes:
+    """As `jpeg`, with the signed degrees that some programs write where the standard has none: type 10 for type 5."""
+    unsigned = {tag: _unsigned(value) for tag, value in gps.items()}
+    data = jpeg(unsigned, **TIME)
+    for value in gps.values():
+        if isinstance(value, tuple):
+            for up, down in (part for part in value if part[0] < 0):
+                data = data.replace(struct.pack(">II", up & 0x7FFFFFFF, down), struct.pack(">ii", up, down))
+    return data.replace(struct.pack(">HHI", piexif.GPSIFD.GPSLongitude, 5, 3), struct.pack(">HHI", 4, 10, 3))
+
+
+def _unsigned(value: Any) -> Any:
+    return tuple((up & 0x7FFFFFFF, down) for up, down in value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"GPSLatitudeRef": None}, "GPSLatitudeRef is missing; expected N or S"),
+        ({"GPSLongitudeRef": b"East"}, "GPSLongitudeRef is 'East'; expected E or W"),
+        ({"GPSLatitude": ((0, 0), (0, 0), (0, 0))}, "GPSLatitude has 0/0"),
+        ({"GPSLatitude": ((13, 1), (75, 1), (0, 1))}, "expected minutes and seconds below 60"),
+        ({"GPSStatus": b"V"}, "GPSStatus is V"),
+        ({"GPSLatitude": None, "GPSLongitude": None}, "the image has no GPS position"),
+    ],
+)
+def test_why_an_image_has_no_position_is_told(
+    photo: Photo, config: Callable[..., IngestConfig], changed: dict[str, Any], reason: str
+) -> None:
+    tags = gps_tags(100.5, 13.75) | {getattr(piexif.GPSIFD, name): value for name, value in changed.items()}
+    photo("a.jpg").write_bytes(jpeg({tag: value for tag, value in tags.items() if value is not None}, **TIME))
+    found = rows(ingest(config()))["a"]["reason"]
+    assert found.startswith("no_gps: ")
+    assert reason in found
+
+
+def test_a_time_that_cannot_be_read_is_shown(photo: Photo, config: Callable[..., IngestConfig]) -> None:
+    photo("a.jpg", 100.5, 13.75, time="2026-11-01T10:00:00")
+    reason = rows(ingest(config()))["a"]["reason"]
+    assert reason == "no_time: DateTimeOriginal is '2026-11-01T10:00:00'; expected YYYY:MM:DD HH:MM:SS"

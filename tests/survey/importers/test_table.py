@@ -132,7 +132,7 @@ def test_parquet_with_types(tmp_path: Path) -> None:
     assert found[0]["frame_id"] == "7"
     assert found[0]["image_uri"] == "a/7.jpg"
     assert found[0]["captured_at"] == AT
-    assert found[1]["reason"] == "no_gps"
+    assert found[1]["reason"] == "no_gps: lat is empty"
 
 
 def test_cameras_of_the_table(run: Callable[..., IngestSummary], tmp_path: Path) -> None:

@@ -123,21 +123,21 @@ def test_times_from_file_names(photo: Callable[..., Path], tmp_path: Path) -> No
     assert found[1]["reason"].startswith("no_time: file name 'thumbnail' does not match time_regex")
 
 
-# 13°45.0000' is 13.75°, 100°30.0600' is 100.501°. Midnight lies between the second RMC and the next GGA.
+# 13°45.0000' is 13.75°, 100°30.0300' is 100.5005°. Midnight lies between the second RMC and the next GGA.
 NMEA = [
     sentence("GNGGA,235957.00,1345.0000,N,10030.0000,E,1,09,0.8,5.0,M,-27.0,M,,"),  # before any date is known
-    sentence("GNGGA,235958.00,1345.0000,N,10030.0600,E,1,09,0.9,5.0,M,-27.0,M,,"),
-    sentence("GNRMC,235958.00,A,1345.0000,N,10030.0600,E,40.0,90.0,311223,,,A"),
+    sentence("GNGGA,235958.00,1345.0000,N,10030.0300,E,1,09,0.9,5.0,M,-27.0,M,,"),
+    sentence("GNRMC,235958.00,A,1345.0000,N,10030.0300,E,40.0,90.0,311223,,,A"),
     sentence("GPGSV,1,1,01,01,40,083,46"),
-    sentence("GNRMC,235959.00,A,1345.0000,N,10030.1200,E,40.0,90.0,311223,,,A"),
+    sentence("GNRMC,235959.00,A,1345.0000,N,10030.0600,E,40.0,90.0,311223,,,A"),
     "",
-    sentence("GNGGA,000000.00,1345.0000,N,10030.1800,E,1,09,1.1,5.0,M,-27.0,M,,"),  # of the next day, before its RMC
-    sentence("GNRMC,000000.00,A,1345.0000,N,10030.1800,E,40.0,90.0,010124,,,A"),
-    sentence("GNRMC,000001.00,A,1399.0000,N,10030.2400,E,40.0,90.0,010124,,,A", checksum=0),
+    sentence("GNGGA,000000.00,1345.0000,N,10030.0900,E,1,09,1.1,5.0,M,-27.0,M,,"),  # of the next day, before its RMC
+    sentence("GNRMC,000000.00,A,1345.0000,N,10030.0900,E,40.0,90.0,010124,,,A"),
+    sentence("GNRMC,000001.00,A,1399.0000,N,10030.1200,E,40.0,90.0,010124,,,A", checksum=0),
     "$GNRMC,000002.00,A,1345.0000,N,1003",  # cut short
     sentence("GNRMC,000003.00,V,,,,,,,010124,,,N"),
     sentence("GNGGA,000003.00,,,,,0,00,99.9,,M,,M,,"),
-    "[00:04] " + sentence("GNRMC,000004.00,A,1345.0000,N,10030.4200,E,40.0,90.0,010124,,,A"),
+    "[00:04] " + sentence("GNRMC,000004.00,A,1345.0000,N,10030.2100,E,40.0,90.0,010124,,,A"),
 ]
 
 
@@ -146,7 +146,7 @@ def test_nmea_joins_rmc_and_gga_over_midnight(tmp_path: Path) -> None:
     log = read_log(str(tmp_path / "log.nmea"))
     midnight = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
     assert (log.time_s - midnight).tolist() == [-3, -2, -1, 0, 4]
-    assert log.lon == pytest.approx([100.5, 100.501, 100.502, 100.503, 100.507], abs=1e-9)
+    assert log.lon == pytest.approx([100.5, 100.5005, 100.501, 100.5015, 100.5035], abs=1e-9)
     assert log.lat == pytest.approx([13.75] * 5, abs=1e-9)
     assert log.hdop[[0, 1, 3]].tolist() == [0.8, 0.9, 1.1]
     assert np.isnan(log.hdop[[2, 4]]).all()
@@ -187,3 +187,113 @@ def test_a_tables_own_positions_are_not_looked_at(run: Callable[..., IngestSumma
     given = [f"track={tmp_path / 'log.gpx'}", "clock_offset_s=0", SIZE]
     (row,) = rows(ingest(ingest_config("track", tmp_path / "times.csv", tmp_path / "drive", given)))
     assert (row["reason"], row["lon"]) == (None, pytest.approx(100.5))
+
+
+def nmea(**changed: str) -> str:
+    """Twenty RMC sentences, a second apart; those of seconds 4 and 7 with other latitudes, letters or modes."""
+    plain = {"lat": "1345.0000", "ns": "N", "lon": "", "ew": "E", "mode": "A", "day": "011126"}
+    lines = []
+    for n in range(20):
+        one = plain | (changed if n in (4, 7) else {})
+        lon = one["lon"] or f"10030.{n * 120:04d}"
+        lines.append(
+            sentence(
+                f"GPRMC,0300{n:02d}.00,A,{one['lat']},{one['ns']},{lon},{one['ew']},40.0,90.0,{one['day']},,,{one['mode']}"
+            )
+        )
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        ({"lat": "13X5.0000"}, "NMEA sentences that cannot be read"),
+        ({"lat": "."}, "NMEA sentences that cannot be read"),
+        ({"lat": "12:45.0"}, "NMEA sentences that cannot be read"),
+        ({"lat": "1375.0000"}, "NMEA sentences that cannot be read"),
+        ({"lat": "345.0000"}, "NMEA sentences that cannot be read"),
+        ({"lat": "9945.0000"}, "sentences without a fix"),
+        ({"ns": ""}, "NMEA sentences that cannot be read"),
+        ({"ns": "E"}, "NMEA sentences that cannot be read"),
+        ({"ew": ""}, "NMEA sentences that cannot be read"),
+        ({"lon": "1003.0048"}, "NMEA sentences that cannot be read"),
+        ({"mode": "N"}, "sentences without a fix"),
+    ],
+)
+def test_a_sentence_whose_position_is_no_position_is_skipped_and_counted(
+    tmp_path: Path, changed: dict[str, str], note: str
+) -> None:
+    (tmp_path / "log.nmea").write_text(nmea(**changed))
+    log = read_log(str(tmp_path / "log.nmea"))
+    assert len(log.time_s) == 18
+    assert log.lat.tolist() == [13.75] * 18
+    assert log.notes == {note: 2}
+
+
+def test_a_lower_case_hemisphere_is_read(tmp_path: Path) -> None:
+    (tmp_path / "log.nmea").write_text(nmea(ns="n", ew="e"))
+    log = read_log(str(tmp_path / "log.nmea"))
+    assert (log.lat.tolist(), log.notes) == ([13.75] * 20, {})
+
+
+def test_gpx_in_another_encoding_or_under_a_prefix_is_read(tmp_path: Path) -> None:
+    prefixed = GPX.replace("<", "<g:").replace("<g:/", "</g:").replace("<g:?", "<?")
+    prefixed = prefixed.replace(
+        'xmlns="http://www.topografix.com/GPX/1/1"', 'xmlns:g="http://www.topografix.com/GPX/1/1"'
+    )
+    plain = read_log(_written(tmp_path / "plain.gpx", GPX.encode()))
+    for name, data in {"prefix": prefixed.encode(), "utf16": GPX.replace("UTF-8", "UTF-16").encode("utf-16")}.items():
+        log = read_log(_written(tmp_path / name, data))
+        assert (log.time_s.tolist(), log.lon.tolist()) == (plain.time_s.tolist(), plain.lon.tolist())
+        assert log.hdop[0] == 1.0
+
+
+def test_what_lies_before_the_first_sentence_is_no_harm(tmp_path: Path) -> None:
+    log = read_log(_written(tmp_path / "log.nmea", b"\xff\xfe\x00\x01" + nmea().encode()))
+    assert len(log.time_s) == 20
+
+
+def _written(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ('<?xml version="1.0"?><kml xmlns="http://www.opengis.net/kml/2.2"><Document/></kml>', "it is KML; export GPX"),
+        (
+            '<gpx version="1.1" creator="x"><wpt lat="1" lon="2"/><wpt lat="1" lon="2"/></gpx>',
+            "it has 2 waypoints, which",
+        ),
+        ('<gpx version="1.1" creator="x"><rte><rtept lat="1" lon="2"/></rte></gpx>', "it has 1 route points, which"),
+    ],
+)
+def test_a_file_that_is_no_track_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SurveyError, match=message):
+        read_log(_written(tmp_path / "log", text.encode()))
+
+
+@pytest.mark.parametrize(
+    ("year", "why"),
+    [
+        ("2569", "the log is of 2569-01-30, the image of 2026-01-30: years of the Buddhist era"),
+        ("1969", "the log is of 1969-01-30, the image of 2026-01-30: years of the Buddhist era"),
+        ("2024", "the log is of 2024-01-30, the image of 2026-01-30"),
+    ],
+)
+def test_a_log_of_another_day_is_told_by_its_days(
+    run: Callable[..., IngestSummary], tmp_path: Path, year: str, why: str
+) -> None:
+    (tmp_path / "log.gpx").write_text(GPX.replace("2024-", f"{year}-"))
+    given = run(["2026-01-30T19:00:01Z"])
+    assert given.examples == {"no_gps": f"0: no_gps: {why}"}
+    late = run([f"{year}-01-30T19:00:01Z"])
+    assert late.usable == (year == "2024")  # also where log and image agree on a year that cannot be
+
+
+def test_images_that_share_a_second_are_spread_along_the_log(run: Callable[..., IngestSummary]) -> None:
+    summary = run([f"2024-01-30T19:00:0{n // 2}Z" for n in range(6)])
+    assert [row["lon"] for row in rows(summary)] == pytest.approx([100.5 + n * 0.0001 for n in range(6)], abs=1e-8)
+    assert summary.notes["images that shared a second, spread within it in the order of their names"] == 3

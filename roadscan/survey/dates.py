@@ -1,0 +1,48 @@
+"""When a survey can have been: the one bound for every time that comes into a drive or a register."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+BUDDHIST_YEARS = 543  # the Thai solar calendar is ahead by so many
+#: GPS counts weeks modulo 1024: a receiver that knows no better is this long, or twice this long, behind.
+ROLL_OVER = timedelta(weeks=1024)
+
+
+def is_plausible(time: datetime) -> bool:
+    """Whether a time with a zone lies from 1990 to 2099."""
+    return EARLIEST <= time < LATEST
+
+
+def why_implausible(time: datetime) -> str | None:
+    """A time with a zone -> why no survey can have been then; None where one can.
+
+    >>> why_implausible(datetime(2569, 11, 1, tzinfo=UTC))
+    '2569-11-01; expected 1990 to 2100 (in the Buddhist era? minus 543 it is 2026)'
+    """
+    if is_plausible(time):
+        return None
+    year = time.year - BUDDHIST_YEARS
+    buddhist = EARLIEST.year <= year < LATEST.year
+    hint = f" (in the Buddhist era? minus {BUDDHIST_YEARS} it is {year})" if buddhist else ""
+    return f"{time:%Y-%m-%d}; expected {EARLIEST.year} to {LATEST.year}{hint}"
+
+
+def why_apart(of_log: datetime, of_images: datetime) -> str:
+    """Two days of one drive that should be the same -> what usually parts days so far; empty where nothing known does.
+
+    >>> why_apart(datetime(2007, 3, 18, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
+    ': a GPS week roll-over, 7168 days'
+    """
+    apart = of_images - of_log
+    for weeks in (ROLL_OVER, 2 * ROLL_OVER):
+        if abs(apart - weeks) <= timedelta(days=1):
+            return f": a GPS week roll-over, {weeks.days} days"
+    one, other = (of_log, of_images) if of_log.month == of_images.month else (of_log, of_log)
+    years = abs(one.year - other.year)
+    # NMEA writes years in two digits, and 69 is 1969, 68 is 2068.
+    if years and (years == BUDDHIST_YEARS or (one.year - other.year - BUDDHIST_YEARS) % 100 == 0):
+        return ": years of the Buddhist era"
+    return ""
