@@ -1,8 +1,9 @@
 """The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
 
-Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, or a night has too
-many in quarantine: run it again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended;
-6 a night's model or register is worse than the current one; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a night has too many
+in quarantine, or nothing usable came in or out, as the last line says: mend it and run it again; 4 another nightly run
+is under way; 5 a nightly run made no progress and was ended; 6 a night's model or register is worse than the current
+one; 130 stopped by Ctrl-C.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """
@@ -25,6 +26,7 @@ from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
 from roadscan.logs import set_up_logging
 from roadscan.manual.jobs import JobName
 from roadscan.model.formats import Format
+from roadscan.shortfall import SHORT, Summary
 from roadscan.storage import open_file, open_store
 from roadscan.terminal import (
     console,
@@ -72,7 +74,6 @@ app.add_typer(releases_app, name="releases")
 dataset_app = typer.Typer(help="Labelled datasets.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
 
-FAILED_FRAMES = 3
 LEASE_HELD = 4
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 DAY = "%Y-%m-%d"
@@ -114,6 +115,13 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved conf
 def _utc(moment: datetime | None) -> datetime | None:
     """A time as typer reads it, without a zone, with its zone."""
     return moment.replace(tzinfo=UTC) if moment else None
+
+
+def _ended(summary: Summary) -> int:
+    """The exit code of a job that is done; what it lacks is told."""
+    if summary.shortfall:
+        errors.print(summary.shortfall, markup=False)
+    return SHORT if summary.shortfall else 0
 
 
 def main() -> None:
@@ -209,7 +217,7 @@ def ingest(
     with progress("frames") as bar:
         summary = run_ingest(settings, bar)
     print_facts(asdict(summary))
-    return 0
+    return _ended(summary)
 
 
 @app.command()
@@ -231,15 +239,7 @@ def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun
     with progress("frames") as bar:
         summary = run_scan(settings, bar, plan=plan)
     print_facts(asdict(summary))
-    if not summary.complete:
-        errors.print(f"{summary.frames_failed} frames failed; run the same command again to retry them")
-        return FAILED_FRAMES
-    if summary.useless:
-        raise RoadscanError(
-            f"all {summary.frames} frames are in quarantine; repair what the reasons say, and run the same command "
-            "again with --set retry_quarantined=true"
-        )
-    return 0
+    return _ended(summary)
 
 
 @app.command()
@@ -358,7 +358,9 @@ def inventory(
         if tile is not None:
             print_facts(asdict(run_tile(settings, tile, bar)))
         else:
-            print_facts(asdict(run_inventory(settings, bar)))
+            summary = run_inventory(settings, bar)
+            print_facts(asdict(summary))
+            return _ended(summary)
     return 0
 
 
@@ -523,7 +525,7 @@ def report(
     made = make_report(load_config(ReportConfig, None, [*pairs, *(overrides or [])]))
     console.print(made.inventory.table())
     console.print(f"report: {made.page}")
-    return 0
+    return _ended(made)
 
 
 @app.command()

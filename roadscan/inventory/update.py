@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -51,6 +51,8 @@ class InventorySummary:
         changes: by kind, how many in the register's history.
         drives_read: how many of them were new, had changed, or were read for another reason.
         tiles_built: how many were not carried over as they were.
+        without_bearing: drives that were read, with their detections, of which none has a bearing.
+        reference_dropped: whether the release before had kilometres, and this one, by its config, has none.
     """
 
     release: int
@@ -60,6 +62,27 @@ class InventorySummary:
     changes: dict[str, int]
     drives_read: int = 0
     tiles_built: int = 0
+    without_bearing: dict[str, int] = field(default_factory=dict)
+    reference_dropped: bool = False
+
+    @property
+    def shortfall(self) -> str | None:
+        """That drives tell nothing of where their detections are, that no asset came out, or that kilometres went."""
+        if self.without_bearing:
+            drive_id, count = next(iter(self.without_bearing.items()))
+            more = f" and {len(self.without_bearing) - 1} more drives" if len(self.without_bearing) > 1 else ""
+            return (
+                f"none of the {count} detections of {drive_id}{more} has a bearing, so no asset came of them: their "
+                "frames have no heading; ingest the drive with one, or with the times from which it follows"
+            )
+        if self.reference_dropped:
+            return (
+                "the register has no kilometres any more, as no reference is given; the release before had them: run "
+                "again with --set reference.uri=…"
+            )
+        if not self.assets:
+            return f"the register of {self.drives} drives has no asset: none of them detected one twice"
+        return None
 
 
 @dataclass(frozen=True)
@@ -145,10 +168,11 @@ def update_inventory(
         raise WarehouseError(_no_drives(warehouse.store.uri, base))
     if config.time_zone:
         keep_time_zone(warehouse.store, config.time_zone)
+    dropped = sources.on_reference and config.reference is None
     made = _made(warehouse, base, config, before, sources, step, build_tiles)
     if not accept(base, made.built.assets):
         return _summary(made, base, base, sources)
-    return _published(warehouse, base, made, sources)
+    return replace(_published(warehouse, base, made, sources), reference_dropped=dropped)
 
 
 def audit_inventory(
@@ -206,6 +230,7 @@ def _summary(made: _Made, base: Release, release: Release, sources: Sources) -> 
         changes=dict(Counter(made.built.changes["change"].to_pylist())),
         drives_read=len(sources.read),
         tiles_built=len(sources.to_build),
+        without_bearing=sources.without_bearing,
     )
 
 

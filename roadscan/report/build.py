@@ -17,7 +17,7 @@ from roadscan.errors import WarehouseError
 from roadscan.evaluate.register.changes import RegisterScores, score_register
 from roadscan.evaluate.register.scores import Score
 from roadscan.report.page import Grid, Picture, Section, page
-from roadscan.report.samples import annotate, choose_frames, crop
+from roadscan.report.samples import Images, annotate, choose_frames, crop
 from roadscan.report.strip import Path, draw_strip
 from roadscan.storage import open_store
 from roadscan.taxonomy import HIGHWAY
@@ -45,12 +45,14 @@ class Report:
         pictures: the image files.
         inventory: a row a class, for a terminal.
         scores: against the truth, where there is one.
+        shortfall: that images could not be read; None where all were, or are gone.
     """
 
     page: FilePath
     pictures: tuple[FilePath, ...]
     inventory: Grid
     scores: RegisterScores | None
+    shortfall: str | None = None
 
 
 def make_report(config: ReportConfig) -> Report:
@@ -67,8 +69,9 @@ def make_report(config: ReportConfig) -> Report:
     scores = score_register(config.warehouse, config.truth) if config.truth else None
     inventory = _inventory(assets, scores)
     strip = Picture(draw_strip(_axis(warehouse, release), assets, HIGHWAY, scores and scores.truth))
-    frames = _frames(warehouse, release, config.frames)
-    changes = _changes(warehouse, release, assets, config.crops)
+    images = Images()
+    frames = _frames(warehouse, release, config.frames, images)
+    changes = _changes(warehouse, release, assets, config.crops, images)
     pictures = {"inventory.png": strip, **{f"frame-{i + 1}.jpg": picture for i, picture in enumerate(frames)}}
     store = open_store(config.out)
     for name, picture in pictures.items():
@@ -82,7 +85,14 @@ def make_report(config: ReportConfig) -> Report:
     facts = f"release {release.number}, {release.created_at[:16].replace('T', ' ')} UTC · {config.warehouse}"
     store.write("report.html", page("Road assets", facts, sections).encode())
     folder = FilePath(config.out)
-    return Report(folder / "report.html", tuple(folder / name for name in pictures), inventory, scores)
+    return Report(folder / "report.html", tuple(folder / name for name in pictures), inventory, scores, _unread(images))
+
+
+def _unread(images: Images) -> str | None:
+    if not images.unread:
+        return None
+    why = next(iter(images.unread.values()))
+    return f"{len(images.unread)} of the {images.asked} images could not be read, and are grey: {why}"
 
 
 def _inventory(assets: pa.Table, scores: RegisterScores | None) -> Grid:
@@ -124,18 +134,22 @@ def _axis(warehouse: Warehouse, release: Release) -> Path:
     return max((Path(*np.array(lonlat).T) for lonlat in by_drive.values()), key=lambda path: path.length_m)
 
 
-def _frames(warehouse: Warehouse, release: Release, count: int) -> list[Picture]:
+def _frames(warehouse: Warehouse, release: Release, count: int, images: Images) -> list[Picture]:
     columns = ["image_uri", "drive_id", "frame_id", "class", "score", "box_px"]
     observations = warehouse.read(release, "observations", columns=columns)
     observations = observations.filter(pc.field("image_uri").is_valid() & pc.field("box_px").is_valid())
     pictures = []
     for uri in choose_frames(observations, count):
         rows = observations.filter(pc.equal(observations["image_uri"], uri)).to_pylist()
-        pictures.append(Picture(annotate(uri, rows, HIGHWAY), f"{rows[0]['drive_id']} {rows[0]['frame_id']}"))
+        pictures.append(
+            Picture(annotate(images.read(uri), rows, HIGHWAY), f"{rows[0]['drive_id']} {rows[0]['frame_id']}")
+        )
     return pictures
 
 
-def _changes(warehouse: Warehouse, release: Release, assets: pa.Table, count: int) -> list[Picture | Grid]:
+def _changes(
+    warehouse: Warehouse, release: Release, assets: pa.Table, count: int, images: Images
+) -> list[Picture | Grid]:
     evidence: dict[str, dict[str, Any]] = {row["asset_id"]: row for row in assets.to_pylist()}
     pictures: list[Picture | Grid] = []
     rows = warehouse.read(release, "asset_changes").sort_by("changed_at").to_pylist()
@@ -143,5 +157,6 @@ def _changes(warehouse: Warehouse, release: Release, assets: pa.Table, count: in
         asset = evidence[row["asset_id"]]
         caption = f"{row['change']}: {row['class']}, {row['lat']:.5f} {row['lon']:.5f}"
         if asset["evidence_uri"] and asset["evidence_box_px"]:  # another detector's need not have them
-            pictures.append(Picture(crop(asset["evidence_uri"], asset["evidence_box_px"]), caption))
+            picture = crop(images.read(asset["evidence_uri"]), asset["evidence_box_px"])
+            pictures.append(Picture(picture, caption))
     return pictures

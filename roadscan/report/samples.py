@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from roadscan.arrays import Image
-from roadscan.errors import StorageError
+from roadscan.errors import NotFound, StorageError
 from roadscan.storage import open_store
 from roadscan.taxonomy import Taxonomy
 
@@ -43,16 +42,43 @@ def choose_frames(observations: pa.Table, count: int) -> list[str]:
     return chosen
 
 
-def annotate(image_uri: str, observations: Sequence[dict[str, Any]], taxonomy: Taxonomy, width_px: int = 1280) -> bytes:
+class Images:
+    """Addresses to images: a grey one that says why where there is none, as a report outlives what it shows.
+
+    Attributes:
+        asked: how many were asked for.
+        unread: of those that a store did not give, although they may be there, the address and why.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.unread = 0, dict[str, str]()
+
+    def read(self, uri: str) -> Image:
+        """The image, (H, W, 3) BGR."""
+        folder, _, name = uri.rpartition("/")
+        self.asked += 1
+        image, why = None, "the image is gone"
+        try:
+            image = cv2.imdecode(np.frombuffer(open_store(folder).read(name), np.uint8), cv2.IMREAD_COLOR)
+        except (NotFound, cv2.error):
+            pass
+        except StorageError as error:
+            self.unread[uri], why = str(error), "the image could not be read"
+        if image is None:
+            image = np.full((720, 1280, 3), 200, np.uint8)
+            cv2.putText(image, why, (460, 370), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (90, 90, 90), 2, cv2.LINE_AA)
+        return np.asarray(image, np.uint8)
+
+
+def annotate(image: Image, observations: Sequence[dict[str, Any]], taxonomy: Taxonomy, width_px: int = 1280) -> bytes:
     """A JPEG of a frame with its boxes, scaled to a width.
 
     Args:
-        image_uri: the frame.
+        image: the frame.
         observations: its rows of `schemas.OBSERVATIONS`.
         taxonomy: colours.
         width_px: of the result.
     """
-    image = _read(image_uri)
     scale = width_px / image.shape[1]
     image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     for row in sorted(observations, key=lambda row: float(row["score"])):
@@ -63,9 +89,8 @@ def annotate(image_uri: str, observations: Sequence[dict[str, Any]], taxonomy: T
     return _jpeg(image)
 
 
-def crop(image_uri: str, box_xyxy: Sequence[float], size_px: int = 220) -> bytes:
+def crop(image: Image, box_xyxy: Sequence[float], size_px: int = 220) -> bytes:
     """A square JPEG around a box, with a quarter of its size as margin."""
-    image = _read(image_uri)
     x1, y1, x2, y2 = box_xyxy
     half = max(x2 - x1, y2 - y1, 32) * 0.75
     cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
@@ -77,18 +102,6 @@ def crop(image_uri: str, box_xyxy: Sequence[float], size_px: int = 220) -> bytes
     ]
     cv2.rectangle(square, corners[0], corners[1], (60, 60, 230), 1, cv2.LINE_AA)
     return _jpeg(square.astype(np.uint8))
-
-
-def _read(uri: str) -> Image:
-    """The image, or a grey one that says so where it is gone: a report outlives the images that it shows."""
-    folder, _, name = uri.rpartition("/")
-    image = None
-    with contextlib.suppress(StorageError, cv2.error):
-        image = cv2.imdecode(np.frombuffer(open_store(folder).read(name), np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        image = np.full((720, 1280, 3), 200, np.uint8)
-        cv2.putText(image, "the image is gone", (460, 370), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (90, 90, 90), 2, cv2.LINE_AA)
-    return np.asarray(image, np.uint8)
 
 
 def _jpeg(image: Image) -> bytes:

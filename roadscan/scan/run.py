@@ -65,6 +65,18 @@ class ScanSummary:
         """Whether there were frames, and every one of them is in quarantine."""
         return 0 < self.frames == self.frames_quarantined
 
+    @property
+    def shortfall(self) -> str | None:
+        """That frames failed, or that all are in quarantine."""
+        if not self.complete:
+            return f"{self.frames_failed} frames failed; run the same command again to retry them"
+        if self.useless:
+            return (
+                f"all {self.frames} frames are in quarantine; repair what the reasons say, and run the same command "
+                "again with --set retry_quarantined=true"
+            )
+        return None
+
 
 def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: ScanPlan | None = None) -> ScanSummary:
     """A scan's config -> its summary; scans what is to do, and publishes it.

@@ -11,7 +11,7 @@ from PIL import Image
 from support.drives import jpeg
 
 from roadscan.report.page import Grid, Picture, Section, page
-from roadscan.report.samples import annotate, choose_frames, crop
+from roadscan.report.samples import Images, annotate, choose_frames, crop
 from roadscan.report.strip import Path
 from roadscan.storage import open_store
 from roadscan.survey.geodesy import LocalFrame
@@ -43,7 +43,9 @@ def test_frames_that_show_something_new_come_first() -> None:
 def test_an_annotated_frame_has_the_box_where_it_is(tmp_path: object) -> None:
     open_store(str(tmp_path)).write("x.jpg", cv2.imencode(".jpg", np.full((360, 640, 3), 128, np.uint8))[1].tobytes())
     row = {"class": "Warning Sign", "score": 0.9, "box_px": [200, 100, 300, 200]}
-    image = np.asarray(Image.open(io.BytesIO(annotate(f"{tmp_path}/x.jpg", [row], HIGHWAY, width_px=1280))))
+    image = np.asarray(
+        Image.open(io.BytesIO(annotate(Images().read(f"{tmp_path}/x.jpg"), [row], HIGHWAY, width_px=1280)))
+    )
     assert image.shape == (720, 1280, 3)
     edge, inside = image[300, 400].astype(int), image[300, 500].astype(int)  # twice the box's left edge; its middle
     assert np.abs(edge - HIGHWAY.get("Warning Sign").color_rgb).max() < 60
@@ -53,7 +55,7 @@ def test_an_annotated_frame_has_the_box_where_it_is(tmp_path: object) -> None:
 @pytest.mark.parametrize("box", [[10, 10, 40, 60], [600, 340, 640, 360], [0, 0, 640, 360]])
 def test_a_crop_is_square_even_at_the_edge(tmp_path: object, box: list[float]) -> None:
     open_store(str(tmp_path)).write("x.jpg", jpeg())
-    assert Image.open(io.BytesIO(crop(f"{tmp_path}/x.jpg", box, 200))).size == (200, 200)
+    assert Image.open(io.BytesIO(crop(Images().read(f"{tmp_path}/x.jpg"), box, 200))).size == (200, 200)
 
 
 class Reader(HTMLParser):

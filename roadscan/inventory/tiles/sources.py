@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.config import InventoryConfig
@@ -46,6 +47,7 @@ class Sources:
         keys: of each tile that a drive lies in; complete once `parts` is exhausted.
         to_build: tiles that are not as they were kept; likewise.
         read: drives whose rows were read, so far.
+        without_bearing: of those, with how many detections, where no detection has a bearing.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Sources:
         self.keys: dict[Tile, str] = {}
         self.to_build: set[Tile] = set()
         self.read: list[str] = []
+        self.without_bearing: dict[str, int] = {}
 
     def parts(
         self, step: Step, on_read: Callable[[DriveTables], None] | None = None
@@ -114,6 +117,11 @@ class Sources:
     def carried(self) -> dict[Tile, Built]:
         """The tiles that are as they were kept; to be asked once `parts` is exhausted."""
         return {tile: built_of(self._kept[tile]) for tile in self.keys if tile not in self.to_build}
+
+    @property
+    def on_reference(self) -> bool:
+        """Whether the register was published with kilometres."""
+        return any(drive.reference for drive in self.drives.values())
 
     def without_reference(self) -> None:
         """Forget which reference the drives' coverage is on, where none is published."""
@@ -196,6 +204,8 @@ class Sources:
         )
         tables = DriveTables(drive_id, self.frames(drive_id), observations)
         self.read.append(drive_id)
+        if observations.num_rows and not pc.any(pc.is_finite(observations["bearing_deg"])).as_py():
+            self.without_bearing[drive_id] = observations.num_rows
         if on_read:
             on_read(tables)
         for tile, part in partition(tables):

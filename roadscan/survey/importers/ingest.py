@@ -81,6 +81,16 @@ class IngestSummary:
     cameras: list[Camera]
     notes: dict[str, int]
 
+    @property
+    def shortfall(self) -> str | None:
+        """That no frame can be used."""
+        if self.usable:
+            return None
+        if not self.frames:
+            return f"{self.uri}: the source has no frame; expected images, or rows that name them"
+        why = "; ".join(f"{count} {reason} ({self.examples[reason]})" for reason, count in self.reasons.items())
+        return f"{self.uri}: none of its {self.frames} frames can be used: {why}; mend them and run the command again"
+
 
 def ingest(config: IngestConfig, on_progress: OnProgress = silent) -> IngestSummary:
     """Import a drive: read the source, copy images if asked to, write ``drive.json`` and its table of frames.
