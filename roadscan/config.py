@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from roadscan.errors import ConfigError
-from roadscan.yamltext import Typed, read_typed
+from roadscan.errors import ConfigError, Malformed
+from roadscan.shown import shown
+from roadscan.yamltext import Typed, read_typed, read_yaml
 
 
 class Config(BaseModel):
@@ -120,8 +121,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         tree = read_typed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config {path}: cannot be read ({error.strerror}); expected a YAML file") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: bytes that are no text
-        raise ConfigError(f"config {path}: not valid YAML: {error}") from None
+    except (Malformed, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path}: {error}") from None
     if isinstance(tree, Typed):
         tree = tree.value
     if tree is None:
@@ -141,7 +142,7 @@ def _apply(tree: dict[str, Any], override: str, model: type[Config]) -> None:
         kind = _kind_within(kind, key)
     try:
         value = _typed_text(text, kind) if _is_text(kind) else _settled(read_typed(text), kind)
-    except yaml.YAMLError:
+    except Malformed:
         raise ConfigError(f"--set {override}: the value is not valid YAML; quote it") from None
     _put(tree, keys, value, f"--set {override}")
 
@@ -154,8 +155,8 @@ def _typed_text(text: str, kind: Any) -> str | None:
     if not text.startswith(("'", '"')):
         return text
     try:
-        return str(yaml.safe_load(text))
-    except yaml.YAMLError:  # 'a' and 'b'
+        return str(read_yaml(text))
+    except Malformed:  # 'a' and 'b'
         return text
 
 
@@ -234,7 +235,7 @@ def explain(error: ValidationError, model: type[Config], where: str) -> str:
         elif problem["type"] == "missing":
             lines.append(f"  {field}: required, and not given; set it in the file or with --set {field}=…")
         else:
-            lines.append(f"  {field}: got {problem['input']!r}; {problem['msg'].removeprefix('Value error, ')}")
+            lines.append(f"  {field}: got {shown(problem['input'])}; {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
 
 

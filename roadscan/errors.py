@@ -10,8 +10,12 @@
     ├── LeaseHeld            another nightly run is under way
     ├── ClusterError         no Ray cluster can be joined, or started
     ├── DeviceError          a process was given a GPU that it cannot compute on
+    ├── Malformed            bytes are not what they should be; who knows what they are for says it in another error
+    │   ├── NotAnImage       they begin as no image does
+    │   └── TooManyPixels    an image claims more than may be decoded
     └── StorageError         an object store or a disk refused
         ├── NotFound         the object does not exist
+        ├── TooLarge         it has more bytes than what it is for may have
         ├── AccessDenied     the credentials are missing, wrong or not enough
         ├── Unreachable      the endpoint did not answer, or kept failing until the deadline
         └── Conflict         a conditional write lost against another writer
@@ -62,12 +66,28 @@ class DeviceError(RoadscanError):
     """A process was given a GPU that it cannot compute on."""
 
 
+class Malformed(RoadscanError):
+    """Bytes are not what they should be: why, in words that follow the file's name."""
+
+
+class NotAnImage(Malformed):
+    """The bytes begin as no image does."""
+
+
+class TooManyPixels(Malformed):
+    """An image claims more pixels than may be decoded."""
+
+
 class StorageError(RoadscanError):
     """An object store or a disk refused."""
 
 
 class NotFound(StorageError):
     """The object does not exist."""
+
+
+class TooLarge(StorageError):
+    """The object has more bytes than what it is for may have."""
 
 
 class AccessDenied(StorageError):

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
 
-from roadscan.storage import arrow_file
+from roadscan.errors import Malformed
+from roadscan.parsing import parsing, read_json, read_parquet
+from roadscan.shown import shown
 
 Shapes = npt.NDArray[np.object_]  # (n,) of shapely's geometries, None where there is none that can be read
 
@@ -50,12 +51,12 @@ def read_geojson(data: bytes) -> Features:
         Unusable: it is none, or has another coordinate system.
     """
     try:
-        tree = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Unusable(f"not valid JSON ({error}); expected a GeoJSON FeatureCollection") from None
+        tree = read_json(data, Any)
+    except Malformed as error:
+        raise Unusable(f"{error}; expected a GeoJSON FeatureCollection") from None
     if not isinstance(tree, dict) or not isinstance(tree.get("features"), list):
         got = tree.get("type") if isinstance(tree, dict) else type(tree).__name__
-        raise Unusable(f"got {got}; expected a GeoJSON FeatureCollection")
+        raise Unusable(f"got {shown(got)}; expected a GeoJSON FeatureCollection")
     crs = tree.get("crs")  # of GeoJSON before RFC 7946
     if crs is not None:
         _check_crs(str(_dict(crs.get("properties")).get("name") if isinstance(crs, dict) else crs))
@@ -75,15 +76,15 @@ def read_geoparquet(data: bytes) -> tuple[pa.Table, Shapes | None]:
         Unusable: it is no Parquet, its geometries are no WKB, or it has another coordinate system.
     """
     try:
-        table = pq.read_table(arrow_file(data))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise Unusable(f"cannot be read as Parquet ({error})") from None
+        table = read_parquet(data)
+    except Malformed as error:
+        raise Unusable(str(error)) from None
     try:
-        geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
-        name = str(geo.get("primary_column", "geometry"))
-        crs = geo.get("columns", {}).get(name, {}).get("crs")
-    except (ValueError, AttributeError):
-        raise Unusable("its `geo` metadata is broken; expected GeoParquet 1.x") from None
+        geo = read_json((table.schema.metadata or {}).get(b"geo", b"{}"))
+    except Malformed as error:
+        raise Unusable(f"its `geo` metadata is broken ({error}); expected GeoParquet 1.x") from None
+    name = str(geo.get("primary_column", "geometry"))
+    crs = _dict(_dict(geo.get("columns")).get(name)).get("crs")
     if isinstance(crs, dict):
         _check_crs(":".join(str(_dict(crs.get("id")).get(part)) for part in ("authority", "code")))
     if name not in table.column_names:
@@ -93,7 +94,11 @@ def read_geoparquet(data: bytes) -> tuple[pa.Table, Shapes | None]:
         raise Unusable(
             f"column {name!r} is {wkb}; expected geometries as WKB (binary), as GeoPandas' to_parquet writes them"
         )
-    shapes = np.asarray(shapely.from_wkb(table[name].to_pylist(), on_invalid="ignore"), object).reshape(-1)
+    try:
+        with parsing("WKB"):
+            shapes = np.asarray(shapely.from_wkb(table[name].to_pylist(), on_invalid="ignore"), object).reshape(-1)
+    except Malformed as error:
+        raise Unusable(f"column {name!r} is {error}") from None
     return table.drop_columns([name]), shapes
 
 
@@ -103,8 +108,9 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _geojson_shape(geometry: Any) -> shapely.Geometry | None:
     try:
-        return shapely.from_geojson(json.dumps(geometry)) if geometry is not None else None
-    except shapely.errors.ShapelyError:
+        with parsing("GeoJSON"):
+            return shapely.from_geojson(json.dumps(geometry)) if geometry is not None else None
+    except Malformed:
         return None
 
 

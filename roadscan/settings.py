@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 
-from roadscan.errors import Conflict, NotFound, WarehouseError
+from roadscan.errors import Conflict, Malformed, NotFound, WarehouseError
+from roadscan.parsing import read_json
 from roadscan.storage import Store
 
 LOG = logging.getLogger(__name__)
@@ -50,9 +51,11 @@ def _read(store: Store) -> tuple[dict[str, str], str | None]:
     except NotFound:
         return {}, None
     try:
-        settings = json.loads(data)
-        if settings["format"] == FORMAT:
-            return settings, tag
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise WarehouseError(f"{store.uri_of(KEY)}: not settings that this version reads; upgrade, or remove it")
+        settings = read_json(data, dict[str, str])
+        if settings.get("format") != FORMAT:
+            raise Malformed("of another version")
+        return settings, tag
+    except Malformed as error:
+        raise WarehouseError(
+            f"{store.uri_of(KEY)}: not settings that this version reads ({error}); upgrade, or remove it"
+        ) from None

@@ -35,7 +35,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
+from roadscan.errors import AccessDenied, Conflict, Malformed, NotFound, StorageError, Unreachable
+from roadscan.parsing import read_json
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -557,18 +558,17 @@ def engine_options(uri: str) -> dict[str, str] | None:
     return options
 
 
-def arrow_file(data: bytes) -> Any:
-    """A pyarrow file over a copy of bytes in Arrow's own memory, for its readers of Parquet and CSV.
+def read_record(store: Store, key: str, model: type[T]) -> T:
+    """An object that roadscan itself wrote as JSON -> what it says, as `roadscan.parsing.read_json`.
 
-    A thread of Arrow may let go of what it read from only after the read has returned. Where that belongs to Python, a
-    process which ends just then aborts (seen: 34 of 300 that read one small table) or hangs: apache/arrow issues 34314
-    and 50482.
+    Raises:
+        NotFound, AccessDenied, Unreachable: as their names say.
+        StorageError: it is damaged, or of another version of roadscan.
     """
-    import pyarrow as pa
-
-    memory = pa.BufferOutputStream()
-    memory.write(data)
-    return pa.BufferReader(memory.getvalue())
+    try:
+        return read_json(store.read(key), model)
+    except Malformed as error:
+        raise StorageError(f"{store.uri_of(key)}: {error}; restore it, or remove it and run again") from None
 
 
 def parquet_bytes(table: Any) -> bytes:

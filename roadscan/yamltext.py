@@ -11,6 +11,11 @@ from typing import Any
 
 import yaml
 
+from roadscan.errors import Malformed
+from roadscan.parsing import parsing
+
+MAX_NODES = 1_000_000  # of a tree whose aliases are written out: some lines of them can mean billions
+
 
 @dataclass(frozen=True, slots=True)
 class Typed:
@@ -29,13 +34,49 @@ def read_typed(data: bytes | str) -> Any:
     """YAML -> its tree, in which each scalar that is no text is a `Typed`, keys of mappings too.
 
     Raises:
-        yaml.YAMLError: it is not YAML.
-        UnicodeDecodeError: it is not text.
+        Malformed: it is not YAML, or its aliases mean more than `MAX_NODES` values.
 
     >>> read_typed("[no, 007, sign]")
     [Typed(text='no', value=False), Typed(text='007', value=7), 'sign']
     """
-    return yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader
+    return _load(data, _Loader)
+
+
+def read_yaml(data: bytes | str) -> Any:
+    """YAML -> its tree, as YAML reads scalars; errors are those of `read_typed`.
+
+    >>> read_yaml("[no, 007]")
+    [False, 7]
+    """
+    return _load(data, yaml.SafeLoader)
+
+
+def _load(data: bytes | str, of: type[yaml.SafeLoader]) -> Any:
+    with parsing("YAML"):
+        loader = of(data)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _nodes(node, {})
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+
+
+def _nodes(node: yaml.Node, known: dict[int, int | None]) -> int:
+    """How many nodes a tree has with every alias written out; `known` of those met, None of those around this one."""
+    if id(node) not in known:
+        known[id(node)] = None
+        pairs = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = [one for pair in pairs for one in (pair if isinstance(pair, tuple) else (pair,))]
+        known[id(node)] = 1 + sum(_nodes(child, known) for child in children)
+    count = known[id(node)]
+    if count is None:
+        raise Malformed("YAML with an alias of what it is in, which never ends")
+    if count > MAX_NODES:
+        raise Malformed(f"YAML whose aliases mean more than {MAX_NODES} values")
+    return count
 
 
 def as_text(tree: Any) -> Any:

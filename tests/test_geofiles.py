@@ -77,7 +77,7 @@ def test_parquet_without_geometries_is_a_table_alone() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"no parquet", "cannot be read as Parquet"),
+        (b"no parquet", "not valid Parquet"),
         (parquet(pa.table({"geometry": ["POINT (1 2)"]})), "column 'geometry' is string; expected geometries as WKB"),
         (parquet(pa.table({"a": [1]}).replace_schema_metadata({"geo": "{"})), "its `geo` metadata is broken"),
         (parquet(pa.table({"a": [1]}).replace_schema_metadata({"geo": "[]"})), "its `geo` metadata is broken"),

@@ -16,7 +16,8 @@ import pytest
 from roadscan import storage
 from roadscan.demo.server import S3Server
 from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
-from roadscan.storage import Store, arrow_file, check_key, open_store, sha256_hex
+from roadscan.parsing import arrow_file
+from roadscan.storage import Store, check_key, open_store, sha256_hex
 
 
 @pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-import yaml
 
+from roadscan.errors import Malformed
 from roadscan.yamltext import Typed, as_text, read_typed
 
 TREE = """
@@ -37,5 +37,15 @@ def test_a_scalar_is_known_both_ways() -> None:
 
 @pytest.mark.parametrize("text", ["a: [", "!!python/object/apply:os.getcwd []"])
 def test_what_is_no_yaml_or_no_data_is_refused(text: str) -> None:
-    with pytest.raises(yaml.YAMLError):
+    with pytest.raises(Malformed, match="not valid YAML"):
         read_typed(text)
+
+
+def test_aliases_that_mean_billions_of_values_or_themselves_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    with pytest.raises(Malformed, match="aliases mean more than"):
+        read_typed("\n".join(lines))
+    with pytest.raises(Malformed, match="never ends"):
+        read_typed("a: &a [*a]")
+    assert as_text(read_typed("a: &a [1]\nb: [*a, *a]")) == {"a": ["1"], "b": [["1"], ["1"]]}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from roadscan.dataset.records import Task
 from roadscan.errors import NotFound
 from roadscan.model import yolo
-from roadscan.storage import Store
+from roadscan.storage import Store, read_record
 from roadscan.train.config import TrainConfig
 
 LATENCY = "latency.json"
@@ -36,7 +36,7 @@ def network_of(train: TrainConfig) -> str:
 def read_latencies(store: Store) -> dict[str, Latency]:
     """An ablation's folder -> what was measured before, by network; empty before the first time."""
     try:
-        return {name: Latency(**one) for name, one in json.loads(store.read(LATENCY)).items()}
+        return read_record(store, LATENCY, dict[str, Latency])
     except NotFound:
         return {}
 

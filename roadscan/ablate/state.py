@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from roadscan.ablate.runs import Run
 from roadscan.errors import NotFound
-from roadscan.storage import Store, open_store
+from roadscan.storage import Store, open_store, read_record
 from roadscan.train.history import HISTORY, History
 from roadscan.train.result import SUMMARY
 
@@ -47,10 +46,9 @@ def is_complete(run: Run) -> bool:
 def history_of(run: Run) -> History:
     """The epochs that a run has done; none before the first."""
     try:
-        history: History = json.loads(folder_of(run).read(HISTORY))
+        return read_record(folder_of(run), HISTORY, History)
     except NotFound:
         return []
-    return history
 
 
 def drop_checkpoints(run: Run) -> None:

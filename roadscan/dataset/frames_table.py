@@ -17,14 +17,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pc
-import pyarrow.parquet as pq
 
 from roadscan.dataset import occlusion
 from roadscan.dataset.draft import Problem
 from roadscan.dataset.files import Files
 from roadscan.dataset.labels import BadLabel, ImageRecord, conditions_of, share_of
-from roadscan.errors import DatasetError
-from roadscan.storage import arrow_file
+from roadscan.errors import DatasetError, Malformed
+from roadscan.parsing import arrow_file, parsing, read_parquet
 
 PARQUET, CSV = "frames.parquet", "frames.csv"
 COLUMNS = ("drive_id", "conditions", "condition", "visibility")
@@ -81,10 +80,9 @@ def read_frames_table(files: Files) -> FramesTable:
     for key, data in found.items():
         where = files.store.uri_of(key)
         try:
-            table = pq.read_table(arrow_file(data)) if key == PARQUET else _read_csv(data)
-        except pa.ArrowException as error:
-            what = "Parquet" if key == PARQUET else "CSV"
-            raise DatasetError(f"{where}: not a {what} file ({error}); write it again, or remove it") from None
+            table = read_parquet(data) if key == PARQUET else _read_csv(data)
+        except Malformed as error:
+            raise DatasetError(f"{where}: {error}; write it again, or remove it") from None
         if "image" not in table.column_names:
             raise DatasetError(
                 f"{where}: columns are {', '.join(table.column_names)}; expected image, and of {', '.join(COLUMNS)} "
@@ -103,9 +101,10 @@ def read_frames_table(files: Files) -> FramesTable:
 
 def _read_csv(data: bytes) -> pa.Table:
     """All cells as text."""
-    names = pc.open_csv(pa.BufferReader(data)).schema.names
-    texts = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-    return pc.read_csv(pa.BufferReader(data), convert_options=texts)
+    with parsing("CSV"):
+        names = pc.open_csv(arrow_file(data)).schema.names
+        texts = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+        return pc.read_csv(arrow_file(data), convert_options=texts)
 
 
 def _listed(cell: Any) -> list[Any]:

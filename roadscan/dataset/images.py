@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from roadscan.dataset.draft import Problem, Size
 from roadscan.dataset.files import Files
 from roadscan.dataset.similar import Fingerprint, fingerprint
-from roadscan.errors import NotFound, StorageError
+from roadscan.errors import Malformed, NotAnImage, NotFound, StorageError
+from roadscan.parsing import open_image
 from roadscan.progress import OnCount
+from roadscan.shown import said
 from roadscan.storage import DiskStore, sha256_hex
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -51,14 +52,14 @@ def header_size(source: bytes | Path) -> Size:
     if isinstance(source, bytes) and not source:
         raise Unreadable("the file is empty")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with open_image(source) as image:
             width, height = image.size
             sideways = _orientation(image) in SIDEWAYS
     except FileNotFoundError:
         raise
-    except UnidentifiedImageError:
+    except NotAnImage:
         raise Unreadable("it is not an image, or cut off in its header") from None
-    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+    except Malformed as error:
         raise Unreadable(f"its header cannot be read ({error})") from None
     return Size(height, width) if sideways else Size(width, height)
 
@@ -86,8 +87,8 @@ def examine(data: bytes) -> Examined:
     _check_whole(data)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # as training decodes it
-    except (cv2.error, MemoryError) as error:
-        raise Unreadable(f"its data cannot be decoded ({error})") from None
+    except Exception as error:  # noqa: BLE001 - what a decoder raises is not ours to list
+        raise Unreadable(f"its data cannot be decoded ({said(error)})") from None
     if pixels is None:
         raise Unreadable("its data cannot be decoded")
     if pixels.shape[:2] != (size.height_px, size.width_px):
@@ -122,9 +123,9 @@ def _orientation(image: Image.Image) -> int:
 def _check_whole(data: bytes) -> None:
     """Refuse a truncated JPEG, which OpenCV before 5 fills with grey; Pillow decodes an eighth of it, strictly."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             if image.format in ("JPEG", "MPO"):  # MPO is a JPEG with more pictures after it
                 image.draft("L", (image.width // 8, image.height // 8))
                 image.load()
-    except (OSError, ValueError, SyntaxError) as error:
+    except Malformed as error:
         raise Unreadable(f"it is truncated or damaged ({error})") from None

@@ -5,7 +5,6 @@ A pixel is the index of its class, the number of classes for the background, or 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +12,6 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pycocotools import mask as coco
 
 from roadscan.dataset.files import in_threads
@@ -26,8 +24,9 @@ from roadscan.dataset.records import (
     Outline,
     Palette,
 )
-from roadscan.errors import DatasetError
+from roadscan.errors import DatasetError, Malformed
 from roadscan.nodes import usable_cores
+from roadscan.parsing import open_image
 
 LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (h, w)
 Shape: TypeAlias = tuple[int, int]  # height, width
@@ -163,13 +162,13 @@ def _resized(found: LabelMap, size_hw: Shape) -> LabelMap:
 def _values(data: bytes, palette: Palette) -> npt.NDArray[np.int64]:
     """The pixels of a label map's file as a palette counts them, (h, w)."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             if palette.of_colours:
                 red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), np.int64), 2, 0)
                 colours: npt.NDArray[np.int64] = red << 16 | green << 8 | blue
                 return colours
             pixels = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Malformed as error:
         raise BadLabelMap(f"the label map cannot be decoded ({error})") from None
     if pixels.ndim != 2:
         raise BadLabelMap("the label map has colours, and the dataset's label_maps numbers; give colours there")

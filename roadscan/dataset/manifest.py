@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roadscan.dataset.draft import Draft, DraftImage, Size
 from roadscan.dataset.files import Files
 from roadscan.dataset.records import Dataset, LabelledImage, LabelMapFile, Palette
-from roadscan.errors import DatasetError
-from roadscan.storage import arrow_file, parquet_bytes
+from roadscan.errors import DatasetError, Malformed
+from roadscan.parsing import read_json, read_parquet
+from roadscan.storage import parquet_bytes
 
 MANIFEST = "roadscan-dataset.parquet"
 FORMAT = "roadscan.dataset/2"
@@ -76,9 +76,9 @@ def read_manifest(data: bytes, files: Files) -> tuple[Draft, dict[str, StagedIma
     """
     where = files.store.uri_of(MANIFEST)
     try:
-        table = pq.read_table(arrow_file(data)).combine_chunks()
-        header = json.loads((table.schema.metadata or {}).get(HEADER, b"{}"))
-    except (pa.ArrowException, OSError, ValueError) as error:
+        table = read_parquet(data).combine_chunks()
+        header = read_json((table.schema.metadata or {}).get(HEADER, b"{}"))
+    except Malformed as error:
         raise DatasetError(f"{where}: damaged ({error}); remove the folder, and it is staged again") from None
     if header.get("format") != FORMAT:
         raise DatasetError(f"{where}: format is {header.get('format')!r}, expected {FORMAT!r}; remove the folder")

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import yaml
-
 from roadscan.dataset.assemble import Labelling, assemble
 from roadscan.dataset.description import (
     EXAMPLE,
@@ -36,7 +34,7 @@ from roadscan.dataset.labels import BadLabel, Records
 from roadscan.dataset.manifest import MANIFEST, read_manifest
 from roadscan.dataset.records import Dataset
 from roadscan.dataset.resolve import resolved
-from roadscan.errors import DatasetError
+from roadscan.errors import DatasetError, Malformed
 from roadscan.progress import OnCount
 from roadscan.storage import check_key, open_file, open_store
 from roadscan.yamltext import as_text, read_typed
@@ -102,8 +100,8 @@ def _of_yaml(files: Files, key: str, data: bytes) -> Draft:
     where = files.store.uri_of(key)
     try:
         tree: Any = as_text(read_typed(data))
-    except (yaml.YAMLError, ValueError) as error:
-        raise DatasetError(f"{where}: not valid YAML: {error}") from None
+    except Malformed as error:
+        raise DatasetError(f"{where}: {error}") from None
     if not isinstance(tree, dict):
         raise DatasetError(f"{where}: expected a mapping, got {'nothing' if tree is None else type(tree).__name__}")
     if tree and tree.keys() <= Settings.model_fields.keys() and tree.get("format") != "yolo":

@@ -22,6 +22,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from roadscan.dataset.images import Unreadable, header_size, problem_of
 from roadscan.dataset.manifest import FORMAT, MANIFEST, StagedImage, manifest_bytes, read_manifest
 from roadscan.dataset.read import open_draft, read_dataset
 from roadscan.dataset.records import Dataset, LabelledImage
-from roadscan.errors import DatasetError, NotFound, StorageError
+from roadscan.errors import DatasetError, Malformed, NotFound, StorageError
+from roadscan.parsing import read_json
 from roadscan.progress import OnCount
 from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex, write_synced
 
@@ -216,16 +218,24 @@ def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
             path.write_bytes(data)
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """When this node last looked at every file of a dataset, and the name that its copy had."""
+
+    name: str
+    at_s: float
+
+
 def _checked_since(cache: Path, address: str, since_s: float) -> str | None:
     """The name that the address's copy had at a moment after `since_s`, if another process of this node looked then.
 
     So of many workers that start together one asks the object store about every file.
     """
     try:
-        record = json.loads((cache / f".{address}.checked").read_bytes())
-    except (OSError, ValueError):
+        record = read_json((cache / f".{address}.checked").read_bytes(), _Checked)
+    except (OSError, Malformed):
         return None
-    return str(record["name"]) if record["at_s"] >= since_s else None
+    return record.name if record.at_s >= since_s else None
 
 
 def _write_checked(cache: Path, address: str, name: str, at_s: float) -> None:

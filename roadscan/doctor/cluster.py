@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from roadscan.cluster import unreachable
 from roadscan.doctor.finding import Finding
+from roadscan.parsing import read_json
 
 JOIN_S = 25
 OTHERS_READ = 0o004  # a group may: mounted secrets belong to one
@@ -66,7 +66,7 @@ def ray_cluster() -> Finding:
         return explained(where, said or f"no answer in {JOIN_S} s")
     if answer.returncode:
         return explained(where, answer.stderr)
-    return described(where, json.loads(answer.stdout.splitlines()[-1]))
+    return described(where, read_json(answer.stdout.splitlines()[-1]))
 
 
 def explained(where: str, said: str) -> Finding:

@@ -11,9 +11,7 @@ of every row it produces.
 from __future__ import annotations
 
 import io
-import json
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import safetensors
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from roadscan.config import Config
-from roadscan.errors import ModelError, NotFound
+from roadscan.errors import Malformed, ModelError, NotFound
 from roadscan.model.formats import format_of
+from roadscan.parsing import parsing, read_json, read_zip
 from roadscan.storage import open_file, open_store, sha256_hex
 
 if TYPE_CHECKING:
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 FORMAT: Literal["roadscan.model/1"] = "roadscan.model/1"
 CALIBRATION = "calibration/"
 DEMO = "demo"  # the name of the model that is shipped with roadscan
-#: What reading a file that is no model file may raise: zip, deflate, JSON, safetensors, encrypted archives.
-UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, KeyError, ValueError, AttributeError, RuntimeError, safetensors.SafetensorError,
-)  # fmt: skip
 StateDict: TypeAlias = "dict[str, torch.Tensor]"
 Task: TypeAlias = Literal["detect", "segment", "semantic"]
 Variant: TypeAlias = Literal["n", "s", "m", "l", "x"]
@@ -119,7 +114,7 @@ def pack(card: ModelCard, weights: StateDict, calibration: Sequence[bytes] = ())
         for name, tensor in sorted(weights.items())
     }
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:  # noqa: TID251 - written, not read
         for name, data in (
             ("model.json", card.model_dump_json(indent=1).encode()),
             ("weights.safetensors", safetensors.torch.save(half)),
@@ -139,7 +134,11 @@ def unpack(data: bytes, *, where: str) -> Bundle:
     import safetensors.torch
 
     card, weights, calibration = _parts(data, where)
-    tensors = safetensors.torch.load(weights)
+    try:
+        with parsing("weights"):
+            tensors = safetensors.torch.load(weights)
+    except Malformed as error:
+        raise ModelError(f"model {where}: {error}; import or export it again") from None
     whole = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     return Bundle(card, whole, sha256_hex(data), calibration)
 
@@ -157,13 +156,12 @@ def _parts(data: bytes, where: str) -> tuple[ModelCard, bytes, tuple[bytes, ...]
             "exported from"
         )
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            tree = json.loads(archive.read("model.json"))
-            weights = archive.read("weights.safetensors")
-            calibration = tuple(archive.read(name) for name in archive.namelist() if name.startswith(CALIBRATION))
-        safetensors.deserialize(weights)  # type: ignore[no-untyped-call]  # reads the header, and checks it
-        format_ = tree.get("format")
-    except UNREADABLE as error:
+        found = read_zip(data, ("model.json", "weights.safetensors", CALIBRATION))
+        with parsing("model file"):
+            text, weights = found.pop("model.json"), found.pop("weights.safetensors")
+            safetensors.deserialize(weights)  # type: ignore[no-untyped-call]  # reads the header, and checks it
+        format_ = read_json(text).get("format")
+    except Malformed as error:
         raise ModelError(
             f"model {where}: not a roadscan model file ({error}); "
             "bring Ultralytics or COCO weights in with 'roadscan model import'"
@@ -171,8 +169,8 @@ def _parts(data: bytes, where: str) -> tuple[ModelCard, bytes, tuple[bytes, ...]
     if format_ != FORMAT:
         raise ModelError(f"model {where}: format is {format_!r}, this version reads {FORMAT!r}")
     try:
-        return ModelCard.model_validate(tree), weights, calibration
-    except ValidationError as error:
+        return read_json(text, ModelCard), weights, tuple(found.values())
+    except Malformed as error:
         raise ModelError(f"model {where}: model.json is wrong: {error}") from None
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
+from roadscan.errors import Malformed, NotAnImage, TooManyPixels
+from roadscan.parsing import open_image
+from roadscan.shown import said
 from roadscan.survey.jpeg import END_OF_IMAGE, is_whole, read_header
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -104,17 +106,17 @@ def ordinary_jpeg_size(data: bytes) -> tuple[int, int, bool] | None:
 def any_image_size(data: bytes) -> tuple[int, int, bool]:
     """The same of every file, by Pillow."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             width, height = image.size
             cut = image.format == "JPEG" and not is_whole(data)
             if image.getexif().get(ExifTags.Base.Orientation) in ROTATED:
                 width, height = height, width
-    except UnidentifiedImageError:
+    except NotAnImage:
         kind = "HTML" if data[:512].lstrip()[:1] == b"<" else f"{data[:8]!r}"
         raise Undecodable(f"not_an_image: starts with {kind}") from None
-    except Image.DecompressionBombError as error:
+    except TooManyPixels as error:
         raise Undecodable(f"too_large: {error}") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except Malformed as error:
         raise Undecodable(f"corrupt: {error}") from None
     return height, width, cut
 
@@ -156,8 +158,8 @@ def decode_image(data: bytes, image_hw: tuple[int, int], by: int = 1) -> Pixels:
     """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED.get(by, cv2.IMREAD_COLOR))
-    except (cv2.error, MemoryError) as error:
-        raise Undecodable(f"corrupt: {error}") from None
+    except Exception as error:  # noqa: BLE001 - what a decoder raises is not ours to list
+        raise Undecodable(f"corrupt: {said(error)}") from None
     if image is None:
         raise Undecodable("corrupt: the image data cannot be decoded")
     if any(abs(got - want / by) > 1 for got, want in zip(image.shape, image_hw, strict=False)):

@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import ast
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import yaml
-from pydantic import ValidationError
-
-from roadscan.errors import ModelError
+from roadscan.errors import Malformed, ModelError
 from roadscan.model import bundle
 from roadscan.model.backends.engine import require_installed
 from roadscan.model.bundle import Bundle, ModelCard, ModelFile, Task
 from roadscan.model.formats import OPENVINO_FILES, SUFFIXES, TORCHSCRIPT_FACTS, FixedInput, Format, format_of
+from roadscan.parsing import parsing, read_json, read_zip, zip_names
 from roadscan.storage import open_store, sha256_hex
+from roadscan.yamltext import read_yaml
 
 CARD = "roadscan_card"  # the fact that holds the card, as JSON
 INSTEAD = "give the model file that it was exported from"
@@ -83,7 +81,7 @@ def read_model_bytes(uri: str) -> bytes:
     store, buffer = open_store(uri.rstrip("/")), io.BytesIO()
     if missing := [name for name in OPENVINO_FILES if not store.exists(name)]:
         raise ModelError(f"model {uri}: {', '.join(missing)} not in it; expected {', '.join(OPENVINO_FILES)}")
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:  # noqa: TID251 - written, not read
         for name in OPENVINO_FILES:
             archive.writestr(zipfile.ZipInfo(name), store.read(name))
     return buffer.getvalue()
@@ -99,21 +97,22 @@ def unpack_model(data: bytes, *, where: str) -> Model:
     if kind is None:
         return bundle.unpack(data, where=where)
     try:
-        facts = _FACTS[kind](data)
-    except ModelError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever ails another program's reader of a broken file
-        raise ModelError(f"model {where}: not a readable {kind} file ({type(error).__name__}: {error})") from None
+        with parsing(kind):
+            facts = _FACTS[kind](data)
+    except Malformed as error:
+        raise ModelError(f"model {where}: {error}") from None
     if CARD not in facts:
         raise ModelError(
             f"model {where}: {kind} without a card, so not exported by roadscan; import its weights with 'roadscan "
             "model import', and export that with 'roadscan model export'"
         )
     try:
-        card = ModelCard.model_validate_json(facts[CARD])
-    except ValidationError as error:
+        card = read_json(str(facts[CARD]), ModelCard)
+        with parsing("size of an input"):
+            fixed: FixedInput | None = ast.literal_eval(str(facts.get(FIXED)))
+    except Malformed as error:
         raise ModelError(f"model {where}: its card is wrong: {error}") from None
-    return Exported(card, kind, data, sha256_hex(data), ast.literal_eval(str(facts.get(FIXED))))
+    return Exported(card, kind, data, sha256_hex(data), fixed)
 
 
 def _onnx_facts(data: bytes) -> dict[str, Any]:
@@ -127,18 +126,17 @@ def _onnx_facts(data: bytes) -> dict[str, Any]:
 
 
 def _openvino_facts(data: bytes) -> dict[str, Any]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return dict(yaml.safe_load(archive.read("metadata.yaml")))
+    name = "metadata.yaml"
+    return dict(read_yaml(read_zip(data, [name])[name]))
 
 
 def _torchscript_facts(data: bytes) -> dict[str, Any]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(TORCHSCRIPT_FACTS))
-        return dict(json.loads(archive.read(name)))
+    name = next(name for name in zip_names(data) if name.endswith(TORCHSCRIPT_FACTS))
+    return read_json(read_zip(data, [name])[name])
 
 
 def _tensorrt_facts(data: bytes) -> dict[str, Any]:
-    return dict(json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")]))
+    return read_json(data[4 : 4 + int.from_bytes(data[:4], "little")])
 
 
 _FACTS = {

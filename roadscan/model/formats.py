@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from typing import Literal, TypeAlias
+
+from roadscan.parsing import zip_names
 
 Format: TypeAlias = Literal["onnx", "openvino", "torchscript", "tensorrt"]
 
@@ -29,11 +29,7 @@ def format_of(data: bytes) -> Format | None:
         return "tensorrt"
     if data.startswith(ONNX_START):
         return "onnx"
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        return None
+    names = zip_names(data)
     if OPENVINO_FILES[0] in names:
         return "openvino"
     return "torchscript" if any(name.endswith(TORCHSCRIPT_FACTS) for name in names) else None

@@ -23,7 +23,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from roadscan.errors import Conflict, LeaseHeld, NotFound, RoadscanError, StorageError, WarehouseError
+from roadscan.errors import Conflict, LeaseHeld, Malformed, NotFound, RoadscanError, StorageError, WarehouseError
+from roadscan.parsing import read_json
 from roadscan.storage import Store
 
 LOG = logging.getLogger(__name__)
@@ -160,10 +161,14 @@ class Lease:
         except NotFound:
             return None
         try:
-            return Holder(**json.loads(data)), tag
-        except (ValueError, TypeError):
+            holder = read_json(data, Holder)
+            holder.free(self._now(), 0)  # its times are times
+            return holder, tag
+        except (Malformed, ValueError, TypeError) as error:
             where = self._store.uri_of(self._key)
-            raise WarehouseError(f"{where}: not a lease; make sure that no run is under way, and remove it") from None
+            raise WarehouseError(
+                f"{where}: not a lease ({error}); make sure that no run is under way, and remove it"
+            ) from None
 
     def _in_words(self, hold: Holder) -> str:
         return (

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
-from roadscan.errors import NotFound, WarehouseError
+from roadscan.errors import Malformed, NotFound, WarehouseError
 from roadscan.nightly.drives import NightDrive
+from roadscan.parsing import read_json
 from roadscan.storage import Store
 from roadscan.warehouse import Release
 
@@ -87,12 +88,13 @@ def read_record(store: Store, night: date) -> tuple[NightRecord, str] | None:
     except NotFound:
         return None
     try:
-        tree = json.loads(data)
-        if tree.pop("format") == FORMAT:
-            return NightRecord(**{**tree, "drives": tuple(NightDrive(**one) for one in tree["drives"])}), tag
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise WarehouseError(f"{store.uri_of(key)}: not a night's record that this version reads; upgrade, or remove it")
+        if read_json(data).get("format") != FORMAT:
+            raise Malformed("of another version")
+        return read_json(data, NightRecord), tag
+    except Malformed as error:
+        raise WarehouseError(
+            f"{store.uri_of(key)}: not a night's record that this version reads ({error}); upgrade, or remove it"
+        ) from None
 
 
 def write_record(store: Store, record: NightRecord, tag: str | None) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
-from roadscan.errors import SurveyError
+from roadscan.errors import Malformed, SurveyError
 from roadscan.observations.check import check_columns
+from roadscan.parsing import parquet_file, parsing
 from roadscan.storage import DiskStore, Store, open_file, open_store
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
@@ -60,7 +60,11 @@ class TableFile:
         self._is_csv = not path.name.lower().endswith(".parquet")
         self.broken: list[tuple[int, str]] = []
         with self._errors():
-            schema = self._csv(None).schema if self._is_csv else pq.read_schema(path)
+            if self._is_csv:
+                schema = self._csv(None).schema
+            else:
+                with parquet_file(path) as file:
+                    schema = file.schema_arrow
         self._used = check_columns(schema, name, listed=listed, text=self._is_csv)
         self.unused = [column for column in schema.names if column not in self._used]
 
@@ -70,7 +74,7 @@ class TableFile:
                 self.broken.clear()  # of what was read ahead for the names
                 yield from self._csv(self._used)
             else:
-                with pq.ParquetFile(self._path, buffer_size=READ_AHEAD_BYTES) as file:
+                with parquet_file(self._path, buffer_size=READ_AHEAD_BYTES) as file:
                     yield from file.iter_batches(self._batch_rows, columns=self._used)
 
     def _csv(self, columns: list[str] | None) -> pacsv.CSVStreamingReader:
@@ -95,9 +99,9 @@ class TableFile:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            yield
-        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            with parsing("CSV" if self._is_csv else "Parquet"):
+                yield
+        except Malformed as error:
             raise SurveyError(
-                f"{self._name}: cannot be read as a table ({error}); expected Parquet, or CSV in UTF-8 with commas "
-                "and a line of names"
+                f"{self._name}: {error}; expected Parquet, or CSV in UTF-8 with commas and a line of names"
             ) from None

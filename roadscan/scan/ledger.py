@@ -8,25 +8,30 @@ then a release replaces the drive's rows. A run that dies leaves commits behind,
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from roadscan import __version__
-from roadscan.errors import Conflict, ModelError, SurveyError, WarehouseError
+from roadscan.errors import Conflict, Malformed, ModelError, SurveyError, WarehouseError
 from roadscan.model.exported import Model, read_model_bytes, unpack_model
-from roadscan.storage import sha256_hex
+from roadscan.parsing import FORBID_OTHERS, read_json
+from roadscan.storage import Store, sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.survey.path import path_length_m
 from roadscan.warehouse import DataFile, Release, Warehouse
 from roadscan.warehouse.drives import StagedDrive, publish_drives
 from roadscan.warehouse.warehouse import STAGING
+
+LOG = logging.getLogger(__name__)
+DIGEST = "sha256"  # in a commit: of all else that it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class Commit:
     detections: int
     files: tuple[DataFile, ...]
     classes: dict[str, int] | None = None
+
+    __pydantic_config__: ClassVar = FORBID_OTHERS
 
     @property
     def unusable(self) -> tuple[int, int]:
@@ -120,16 +127,18 @@ def plan(drive: Drive, key: str, shard_frames: int) -> list[Shard]:
 
 
 def commits(warehouse: Warehouse, key: str) -> dict[int, Commit]:
-    """The commits of a run by shard index."""
+    """The commits of a run by shard index; a damaged one is none, so its shard is scanned again."""
     paths = (path for path in warehouse.store.keys(f"{STAGING}/{key}/") if path.endswith(".json"))
-    return {int(path.rpartition("/")[2].removesuffix(".json")): _decode(warehouse.store.read(path)) for path in paths}
+    found = {int(path.rpartition("/")[2].removesuffix(".json")): _decoded(warehouse.store, path) for path in paths}
+    return {index: commit for index, (commit, _) in found.items() if commit is not None}
 
 
 def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: pa.Table) -> Commit:
     """Write a shard's files and commit them.
 
     Of two runs of one shard the first wins, and the other takes over its result. A commit with failed frames gives way
-    to one with fewer, never to one with more; and where as many failed, so does one with frames in quarantine.
+    to one with fewer, never to one with more; and where as many failed, so does one with frames in quarantine. A
+    damaged one gives way to any.
 
     Returns:
         The commit that stands.
@@ -142,14 +151,13 @@ def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: p
     counts = {name: status.count(name) for name in ("ok", "quarantined", "failed")}
     classes = dict(Counter(observations["class"].to_pylist()))
     made = Commit(detections=observations.num_rows, files=files, classes=classes, **counts)
-    data, store = json.dumps(asdict(made)).encode(), warehouse.store
+    data, store = _encode(made), warehouse.store
     while True:  # ends: each turn that another run wins has fewer unusable frames than the one before
         with suppress(Conflict):
             store.create(shard.commit_key, data)
             return made
-        text, tag = store.read_tagged(shard.commit_key)
-        standing = _decode(text)
-        if standing.unusable <= made.unusable:
+        standing, tag = _decoded(store, shard.commit_key)
+        if standing is not None and standing.unusable <= made.unusable:
             return standing
         with suppress(Conflict):
             store.swap(shard.commit_key, data, tag=tag)
@@ -165,9 +173,9 @@ def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_s
             "gone, as after a vacuum; run again"
         )
     parts = [done[shard.index] for shard in shards]
-    frames = sum(part.ok + part.quarantined + part.failed for part in parts)
-    if frames != drive.frames.num_rows:
-        raise AssertionError(f"{drive.drive_id}: {drive.frames.num_rows} frames in, {frames} out")
+    for shard, part in zip(shards, parts, strict=True):
+        _check_counts(warehouse.store, shard, part)
+    frames = drive.frames.num_rows
     row = {
         "drive_id": drive.drive_id,
         "drive_uri": drive.uri,
@@ -263,6 +271,37 @@ def model_key(sha256: str) -> str:
     return f"models/{sha256}.zip"
 
 
-def _decode(text: bytes) -> Commit:
-    tree = json.loads(text)
-    return Commit(**{**tree, "files": tuple(DataFile(**entry) for entry in tree["files"])})
+def _check_counts(store: Store, shard: Shard, part: Commit) -> None:
+    """Refuse a commit whose counts are not those of its frames and files: rows would be lost, or there twice."""
+    rows = {table: sum(file.rows for file in part.files if file.table == table) for table in ("frames", "observations")}
+    wanted = {"frames": shard.stop - shard.start, "observations": part.detections}
+    if not rows["frames"] == wanted["frames"] == part.ok + part.quarantined + part.failed or rows != wanted:
+        raise WarehouseError(
+            f"{store.uri_of(shard.commit_key)}: its files have {rows}, expected {wanted}, of frames {part.ok} ok, "
+            f"{part.quarantined} in quarantine and {part.failed} failed; remove it and run again"
+        )
+
+
+def _encode(commit: Commit) -> bytes:
+    """A commit with the digest of all that it says."""
+    tree = asdict(commit)
+    return json.dumps({**tree, DIGEST: _digest(tree)}).encode()
+
+
+def _decoded(store: Store, key: str) -> tuple[Commit | None, str]:
+    """The commit at a key, None where it is damaged, and its tag. One of an earlier version has no digest."""
+    data, tag = store.read_tagged(key)
+    try:
+        tree = read_json(data)
+        digest = tree.pop(DIGEST, None)
+        commit = read_json(json.dumps(tree), Commit)
+        if digest not in (None, _digest(tree)):
+            raise Malformed("its digest is not that of what it says")
+    except Malformed as error:
+        LOG.warning("%s: %s; the shard is scanned again", store.uri_of(key), error)
+        return None, tag
+    return commit, tag
+
+
+def _digest(tree: dict[str, Any]) -> str:
+    return sha256_hex(json.dumps(tree, sort_keys=True).encode())

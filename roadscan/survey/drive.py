@@ -17,11 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from roadscan.errors import NotFound, StorageError, SurveyError
+from roadscan.errors import Malformed, NotFound, StorageError, SurveyError
+from roadscan.parsing import conform, read_json, read_parquet
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import Store, arrow_file, check_key, open_store, parquet_bytes, sha256_hex
+from roadscan.shown import shown
+from roadscan.storage import Store, check_key, open_store, parquet_bytes, sha256_hex
 from roadscan.survey.camera import Camera
 from roadscan.survey.dates import why_implausible
 
@@ -49,6 +50,24 @@ class Drive:
     cameras: dict[str, Camera]
     frames: pa.Table
     sha256: str
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """What a manifest says of its table."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What is read of a ``drive.json``."""
+
+    drive_id: str
+    cameras: tuple[Camera, ...]
+    frames: _Frames
+    image_root: str | None = None
 
 
 def check_name(field: str, value: str) -> str:
@@ -83,7 +102,10 @@ def write_drive(
         SurveyError: duplicate frame ids, an unknown camera, a missing column or a value of the wrong type.
     """
     check_name("drive_id", drive_id)
-    frames = _conform(frames, where=f"drive {drive_id}")
+    try:
+        frames = conform(frames, DRIVE_FRAMES)
+    except Malformed as error:
+        raise SurveyError(f"drive {drive_id}: {error}") from None
     _check(frames, {camera.camera_id for camera in cameras}, where=f"drive {drive_id}")
     data = parquet_bytes(frames)
     name = f"frames-{sha256_hex(data)[:16]}.parquet"  # a new table never lies under an old manifest
@@ -112,30 +134,26 @@ def read_drive(uri: str) -> Drive:
     store = open_store(uri)
     try:
         text = store.read(MANIFEST)
-        manifest = json.loads(text)
-        cameras = {entry["camera_id"]: Camera(**entry) for entry in manifest["cameras"]}
-        name, digest = manifest["frames"]["path"], manifest["frames"]["sha256"]
-        drive_id, image_root, format_ = manifest["drive_id"], manifest["image_root"], manifest["format"]
+        format_ = read_json(text).get("format", FORMAT)
+        if format_ != FORMAT:
+            raise SurveyError(f"{uri}/{MANIFEST}: format is {shown(format_)}, this version reads {FORMAT!r}")
+        manifest = read_json(text, _Manifest)
     except NotFound:
         raise SurveyError(
             f"{uri}: no {MANIFEST} there; expected a drive made by 'roadscan ingest' or 'roadscan simulate'"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise SurveyError(
-            f"{uri}/{MANIFEST}: not a drive manifest ({type(error).__name__}: {error}); ingest the drive again"
-        ) from None
-    if format_ != FORMAT:
-        raise SurveyError(f"{uri}/{MANIFEST}: format is {format_!r}, this version reads {FORMAT!r}")
+    except Malformed as error:
+        raise SurveyError(f"{uri}/{MANIFEST}: not a drive manifest ({error}); ingest the drive again") from None
+    cameras, name = {camera.camera_id: camera for camera in manifest.cameras}, manifest.frames.path
     try:
-        table = pq.read_table(arrow_file(store.read(name, sha256=digest)))
+        frames = read_parquet(store.read(name, sha256=manifest.frames.sha256), DRIVE_FRAMES)
     except NotFound:
         raise SurveyError(f"{uri}: {MANIFEST} names {name}, which does not exist; ingest the drive again") from None
-    except pa.ArrowInvalid as error:
-        raise SurveyError(f"{uri}/{name}: not a Parquet file ({error})") from None
-    frames = _conform(table, where=f"{uri}/{name}")
+    except Malformed as error:
+        raise SurveyError(f"{uri}/{name}: {error}; ingest the drive again") from None
     _check(frames, set(cameras), where=f"{uri}/{name}")
-    root = (image_root or uri).rstrip("/")
-    return Drive(check_name("drive_id", drive_id), uri.rstrip("/"), root, cameras, frames, sha256_hex(text))
+    root = (manifest.image_root or uri).rstrip("/")
+    return Drive(check_name("drive_id", manifest.drive_id), uri.rstrip("/"), root, cameras, frames, sha256_hex(text))
 
 
 def find_drives(uri: str, *, known: Container[str] = ()) -> list[str]:
@@ -150,16 +168,6 @@ def find_drives(uri: str, *, known: Container[str] = ()) -> list[str]:
         return [store.uri]
     folders = ((name, store.uri_of(name)) for name in store.folders())
     return [address for name, address in folders if address in known or store.exists(f"{name}/{MANIFEST}")]
-
-
-def _conform(table: pa.Table, *, where: str) -> pa.Table:
-    missing = [name for name in DRIVE_FRAMES.names if name not in table.column_names]
-    if missing:
-        raise SurveyError(f"{where}: columns {missing} are missing; expected {DRIVE_FRAMES.names}")
-    try:
-        return table.select(DRIVE_FRAMES.names).cast(DRIVE_FRAMES)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise SurveyError(f"{where}: a column has the wrong type or a null where none may be: {error}") from None
 
 
 def _check(frames: pa.Table, cameras: set[str], *, where: str) -> None:

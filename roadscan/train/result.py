@@ -25,7 +25,7 @@ from roadscan.evaluate.semantic.scores import METRICS as PIXEL_METRICS
 from roadscan.model.bundle import Bundle, ModelCard, StateDict, pack
 from roadscan.model.calibration import calibration_from_dataset
 from roadscan.model.device import device_name
-from roadscan.storage import Store, sha256_hex
+from roadscan.storage import Store, read_record, sha256_hex
 from roadscan.train.config import TrainConfig
 from roadscan.train.pixel_result import write_pixel_result
 from roadscan.train.state import State
@@ -61,7 +61,7 @@ class TrainSummary:
     @staticmethod
     def read(store: Store) -> TrainSummary:
         """A run's folder -> its summary."""
-        return TrainSummary(**json.loads(store.read(SUMMARY)))
+        return read_record(store, SUMMARY, TrainSummary)
 
 
 def found_name(split: str) -> str:

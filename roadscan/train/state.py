@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from roadscan.errors import ConfigError
+from roadscan.errors import ConfigError, Malformed, TrainingError
 from roadscan.model.bundle import StateDict
-from roadscan.storage import Store
+from roadscan.parsing import parsing, read_json
+from roadscan.storage import Store, read_record
 
 TAU = 2000  # updates over which the average becomes slow: it would else keep the fresh weights for thousands of steps
 FILE = "state.pt"
@@ -88,8 +89,13 @@ class State:
         Raises:
             ConfigError: it is of a run with other settings.
         """
-        tree = torch.load(folder / FILE, map_location="cpu", weights_only=True)
-        identity, self.epoch, self.history, self.best_epoch = json.loads(tree["facts"])
+        try:
+            with parsing("checkpoint"):
+                tree = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+                facts = read_json(tree["facts"], tuple[dict[str, Any], int, list[dict[str, Any]], int])
+        except Malformed as error:
+            raise TrainingError(f"{folder / FILE}: {error}; remove the run's folder, and start again") from None
+        identity, self.epoch, self.history, self.best_epoch = facts
         check_identity(identity, self.identity)
         self.network.load_state_dict(tree["network"])
         self.optimiser.load_state_dict(tree["optimiser"])
@@ -104,7 +110,7 @@ def check_identity(stored: dict[str, Any], now: dict[str, Any], what: str = "run
     Raises:
         ConfigError: names every setting that differs.
     """
-    a, b = _flat(stored), _flat(json.loads(json.dumps(now)))
+    a, b = _flat(stored), _flat(read_json(json.dumps(now)))
     differing = [
         f"  {key}: the {what} has {a.get(key)!r}, got {b.get(key)!r}"
         for key in sorted(a.keys() | b.keys())
@@ -129,7 +135,7 @@ def check_settings(identity: dict[str, Any], store: Store) -> None:
         ConfigError: names every setting that differs.
     """
     if store.exists(SETTINGS):
-        check_identity(json.loads(store.read(SETTINGS)), identity)
+        check_identity(read_record(store, SETTINGS, dict[str, Any]), identity)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from roadscan.errors import Conflict, NotFound, StorageError, TrainingError
+from roadscan.errors import Conflict, Malformed, NotFound, StorageError, TrainingError
+from roadscan.parsing import read_json
 from roadscan.storage import Store
 
 JOURNAL = "study.journal"
@@ -34,10 +35,10 @@ class StoreJournal(BaseJournalBackend):
         except NotFound:
             data = b""
         try:
-            self._logs: list[dict[str, Any]] = [json.loads(line) for line in data.splitlines()]
-            if not all(isinstance(log, dict) and log.keys() >= {"op_code", "worker_id"} for log in self._logs):
-                raise ValueError
-        except ValueError:
+            self._logs: list[dict[str, Any]] = [read_json(line) for line in data.splitlines()]
+            if not all(log.keys() >= {"op_code", "worker_id"} for log in self._logs):
+                raise Malformed("without an operation")
+        except Malformed:
             raise StorageError(f"{store.uri_of(JOURNAL)}: not a journal of Optuna; rename it, or the sweep") from None
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:

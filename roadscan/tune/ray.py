@@ -8,7 +8,6 @@ from its last epoch.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from ray.tune.search import Searcher
 from roadscan.dataset.read import open_draft
 from roadscan.errors import RoadscanError, TrainingError
 from roadscan.progress import OnProgress, Progress
-from roadscan.storage import Store, arrow_filesystem, open_store
+from roadscan.storage import Store, arrow_filesystem, open_store, read_record
 from roadscan.train.config import TrainConfig
 from roadscan.train.history import HISTORY, History
 from roadscan.train.initial import Initial
@@ -232,7 +231,7 @@ def _run_trial(spec: dict[str, Any], initials: dict[str, Any]) -> None:
         initial = initials[config.initial] if config.initial else ray.put(None)
         summary = train_on_cluster(config, spec["placement"], initial, on_progress)
         # Of a run that had been finished before, nothing was heard.
-        report(json.loads(open_store(config.runs).child(config.name).read(HISTORY)))
+        report(read_record(open_store(config.runs).child(config.name), HISTORY, History))
     except TrainingError as error:
         ray.tune.report({"failure": str(error)})
     except RoadscanError as error:

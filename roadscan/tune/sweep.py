@@ -21,6 +21,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from roadscan.errors import ConfigError
 from roadscan.model.bundle import Variant
+from roadscan.parsing import read_json
 from roadscan.train.config import TrainConfig
 from roadscan.train.state import check_identity
 from roadscan.tune.config import TuneConfig
@@ -113,7 +114,7 @@ class Sweep:
         self._study = optuna.create_study(
             storage=storage, study_name=config.name, directions=directions, pruner=_pruner(config), load_if_exists=True
         )
-        identity = json.loads(json.dumps(config.identity()))
+        identity = read_json(json.dumps(config.identity()))
         if "identity" not in self._study.user_attrs:
             self._study.set_user_attr("identity", identity)
         check_identity(self._study.user_attrs["identity"], identity, "sweep")

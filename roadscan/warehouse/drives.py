@@ -7,7 +7,6 @@ them. What `runs` says of a drive finds its rows later.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roadscan.parsing import read_json
 from roadscan.schemas import RUNS
 from roadscan.warehouse.files import DataFile
 from roadscan.warehouse.release import Change, Release
@@ -143,7 +143,7 @@ def _without(rows: pa.Table, drive_ids: Sequence[str]) -> pa.Table:
 
 def extent(files: Iterable[DataFile]) -> dict[str, Any]:
     """When and where the frames of these files were, from the statistics of the files; null where none says it."""
-    stats = [json.loads(file.stats) for file in files if file.table == "frames"]
+    stats = [read_json(file.stats) for file in files if file.table == "frames"]
 
     def end(which: str, pick: Callable[[Iterable[Any]], Any], column: str) -> Any:
         return pick(told) if (told := [one[which][column] for one in stats if column in one[which]]) else None
@@ -179,6 +179,6 @@ def _folder(date: str) -> str:
 
 
 def _date_and_place(part: DataFile) -> tuple[str, float, float, str]:
-    least = json.loads(part.stats)["minValues"]
+    least = read_json(part.stats)["minValues"]
     place = (least.get(f"camera_{axis}", 0.0) // CELL_DEG for axis in ("lat", "lon"))
     return (str(least.get("captured_at", UNDATED))[:10], *place, part.path)

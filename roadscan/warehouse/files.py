@@ -7,17 +7,19 @@ import json
 import math
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from roadscan.errors import StorageError
+from roadscan.errors import Malformed, StorageError, WarehouseError
+from roadscan.parsing import FORBID_OTHERS, parquet_file
 from roadscan.schemas import TABLES
-from roadscan.storage import Store, arrow_file, sha256_hex
+from roadscan.storage import Store, sha256_hex
 
 PART_ROWS = 8192  # as many are held at a time where a file is written again
 ROW_GROUP = 131_072  # rows: a query about one section reads the few groups in which it lies, not the whole file
@@ -47,6 +49,8 @@ class DataFile:
     rows: int
     bytes: int
     stats: str
+
+    __pydantic_config__: ClassVar = FORBID_OTHERS
 
     @property
     def digest(self) -> str:
@@ -147,9 +151,9 @@ def read_verified(store: Store, file: DataFile, schema: pa.Schema) -> pa.Table:
     Raises:
         StorageError: its content is not what its name says.
     """
-    parquet = pq.ParquetFile(arrow_file(verified(store, file)))
-    names = [name for name in schema.names if name in parquet.schema_arrow.names]
-    rows = conform(parquet.read(columns=names), schema)
+    with _opened(store, file) as parquet:
+        names = [name for name in schema.names if name in parquet.schema_arrow.names]
+        rows = conform(parquet.read(columns=names), schema)
     del parquet
     pa.default_memory_pool().release_unused()  # else Arrow keeps for itself what each of many files took
     return rows
@@ -161,10 +165,20 @@ def read_parts(store: Store, file: DataFile, schema: pa.Schema) -> Iterator[pa.T
     Raises:
         StorageError: its content is not what its name says; before any row.
     """
-    parquet = pq.ParquetFile(arrow_file(verified(store, file)))
-    names = [name for name in schema.names if name in parquet.schema_arrow.names]
-    for group in range(parquet.num_row_groups):
-        yield conform(parquet.read_row_group(group, columns=names), schema)
+    with _opened(store, file) as parquet:
+        names = [name for name in schema.names if name in parquet.schema_arrow.names]
+        for group in range(parquet.num_row_groups):
+            yield conform(parquet.read_row_group(group, columns=names), schema)
+
+
+@contextmanager
+def _opened(store: Store, file: DataFile) -> Iterator[Any]:
+    """A file, verified and opened."""
+    try:
+        with parquet_file(verified(store, file)) as parquet:
+            yield parquet
+    except Malformed as error:
+        raise WarehouseError(f"{store.uri_of(file.path)}: {error}") from None
 
 
 def verified(store: Store, file: DataFile) -> bytes:

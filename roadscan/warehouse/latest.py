@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import shapely
 
-from roadscan.errors import NotFound
-from roadscan.storage import Store, arrow_file
+from roadscan.errors import Malformed, NotFound
+from roadscan.parsing import parquet_file, read_json
+from roadscan.storage import Store
 from roadscan.warehouse.files import DataFile, encode, verified
 from roadscan.warehouse.release import Release
 
@@ -50,7 +50,7 @@ def bring_latest(warehouse: Warehouse, release: Release) -> None:
     files = warehouse.files(release, "assets")
     rows = warehouse.read_files(files, "assets")
     metadata = {VERSION: str(version).encode()}
-    geo = json.loads(_footer(warehouse, files[0]).get(b"geo", b"null")) if files else None
+    geo = read_json(_footer(warehouse, files[0]).get(b"geo", b"{}")) if files else None
     is_point = pc.is_null(rows["length_m"])
     for name, part in zip(NAMES, (rows, rows.filter(is_point), rows.filter(pc.invert(is_point))), strict=True):
         data, _ = encode("assets", part.replace_schema_metadata(metadata | (_metadata(geo, part) if geo else {})))
@@ -69,8 +69,8 @@ def _told(store: Store) -> tuple[int | None, str | None]:
     except NotFound:
         return None, None
     try:
-        return json.loads(data)["assets"], tag
-    except (ValueError, KeyError, TypeError):
+        return read_json(data, dict[str, int]).get("assets"), tag
+    except Malformed:
         return None, tag
 
 
@@ -91,7 +91,8 @@ def _swap(store: Store, key: str, data: bytes, tag: str | None) -> None:
 
 def _footer(warehouse: Warehouse, file: DataFile) -> dict[bytes, bytes]:
     """A file's own metadata; roadscan's tables are many files with one `geo` but for what it says of their extent."""
-    return dict(pq.read_schema(arrow_file(verified(warehouse.store, file))).metadata)
+    with parquet_file(verified(warehouse.store, file)) as parquet:
+        return dict(parquet.schema_arrow.metadata)
 
 
 def _metadata(geo: dict[str, Any], rows: pa.Table) -> dict[bytes, bytes]:

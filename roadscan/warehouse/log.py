@@ -20,7 +20,8 @@ from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
-from roadscan.errors import Conflict, NotFound, WarehouseError
+from roadscan.errors import Conflict, Malformed, NotFound, WarehouseError
+from roadscan.parsing import read_json
 from roadscan.schemas import TABLES
 from roadscan.storage import Store, engine_options, reach, sha256_hex
 from roadscan.warehouse.files import NARROWED, DataFile, digest_of, statistics
@@ -58,6 +59,19 @@ class TableVersion:
     bytes: int = 0
     columns: str = ""
     digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """A line of a log, as far as it tells of files."""
+
+    add: _File | None = None
+    remove: _File | None = None
 
 
 class TableLog:
@@ -146,13 +160,16 @@ class TableLog:
         version = 0
         while True:
             try:
-                text = self.store.read(_key(self.table, version)).decode()
+                text = self.store.read(_key(self.table, version))
             except NotFound:
                 return
-            actions = [json.loads(line) for line in text.splitlines()]
-            added, removed = (
-                {self._path(action[kind]["path"]) for action in actions if kind in action} for kind in ("add", "remove")
-            )
+            try:
+                actions = [read_json(line, _Action) for line in text.splitlines()]
+            except Malformed as error:
+                where = self.store.uri_of(_key(self.table, version))
+                raise WarehouseError(f"{where}: not a version of a table ({error})") from None
+            added = {self._path(action.add.path) for action in actions if action.add}
+            removed = {self._path(action.remove.path) for action in actions if action.remove}
             yield added, removed
             version += 1
 

@@ -16,15 +16,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from roadscan.errors import NotFound, WarehouseError
+from roadscan.errors import Malformed, NotFound, WarehouseError
+from roadscan.parsing import parsing, read_json
 from roadscan.progress import OnProgress, Progress, silent
 from roadscan.schemas import RUNS, TABLES
-from roadscan.storage import Store, arrow_filesystem
+from roadscan.storage import Store, arrow_filesystem, reach
 from roadscan.warehouse import release as releases
 from roadscan.warehouse.drives import extent
 from roadscan.warehouse.files import NARROWED, DataFile, statistics
 from roadscan.warehouse.log import TableLog
-from roadscan.warehouse.release import Entry, Release
+from roadscan.warehouse.release import Entry, Pointer, Release
 from roadscan.warehouse.warehouse import POINTER, Warehouse
 
 
@@ -37,11 +38,29 @@ class Migrated:
 
 
 @dataclass(frozen=True)
+class _OldFile:
+    table: str
+    path: str
+    rows: int
+    bytes: int
+    drive_id: str | None
+
+
+@dataclass(frozen=True)
+class _OldManifest:
+    number: int
+    created_at: str
+    note: str
+    files: tuple[_OldFile, ...]
+    parent: str | None
+
+
+@dataclass(frozen=True)
 class _OldRelease:
     number: int
     created_at: str
     note: str
-    files: Mapping[str, Mapping[str, Any]]  # by path
+    files: Mapping[str, _OldFile]  # by path
 
 
 def migrate(uri: str, on_progress: OnProgress = silent) -> Migrated:
@@ -64,8 +83,8 @@ def migrate(uri: str, on_progress: OnProgress = silent) -> Migrated:
     except NotFound:
         raise WarehouseError(f"{store.uri}: no warehouse here, {POINTER} is missing") from None
     try:
-        path = json.loads(data)["path"]
-    except (ValueError, KeyError, TypeError):
+        path = read_json(data, Pointer).path
+    except Malformed:
         raise WarehouseError(f"{store.uri_of(POINTER)}: not a release pointer") from None
     old = _old_releases(store, path)
     if not old:
@@ -86,12 +105,15 @@ def _old_releases(store: Store, path: str | None) -> list[_OldRelease]:
     """All releases of 0.1, the first one first; none where the current one is of today."""
     found = []
     while path:
-        tree = json.loads(store.read(path))
-        if tree["format"] != releases.OLD_FORMAT:
-            return []
-        files = {file["path"]: file for file in tree["files"]}
-        found.append(_OldRelease(tree["number"], tree["created_at"], tree["note"], files))
-        path = tree["parent"]
+        data = store.read(path)
+        try:
+            if read_json(data).get("format") != releases.OLD_FORMAT:
+                return []
+            one = read_json(data, _OldManifest)
+        except Malformed as error:
+            raise WarehouseError(f"{store.uri_of(path)}: not a release ({error})") from None
+        found.append(_OldRelease(one.number, one.created_at, one.note, {file.path: file for file in one.files}))
+        path = one.parent
     return found[::-1]
 
 
@@ -101,8 +123,13 @@ def _with_statistics(store: Store, old: Iterable[_OldRelease], on_progress: OnPr
     system, root = arrow_filesystem(store.uri)
     files = {}
     for done, (path, file) in enumerate(sorted(named.items()), 1):
-        footer = pq.read_metadata(f"{root}/{path}", filesystem=system)
-        files[path] = DataFile(file["table"], path, file["rows"], file["bytes"], _footer_statistics(footer))
+        try:
+            with parsing("Parquet"):
+                footer = pq.read_metadata(f"{root}/{path}", filesystem=system)  # noqa: TID251 - of large files the end
+        except Malformed as error:
+            reach(store)
+            raise WarehouseError(f"{store.uri_of(path)}: {error}") from None
+        files[path] = DataFile(file.table, path, file.rows, file.bytes, _footer_statistics(footer))
         on_progress(Progress("migrate", done, len(named), "files"))
     return files
 
@@ -139,7 +166,7 @@ def _migrated(
     new = releases.successor(base, entry, datetime.fromisoformat(old.created_at))
     tables = dict(base.tables)
     for table in TABLES:
-        wanted = [files[path] for path, file in old.files.items() if file["table"] == table]
+        wanted = [files[path] for path, file in old.files.items() if file.table == table]
         if table == "runs" and runs:
             wanted = [runs]
         standing = tables.get(table)
@@ -154,11 +181,11 @@ def _migrated(
 
 def _runs(warehouse: Warehouse, old: _OldRelease, files: Mapping[str, DataFile]) -> DataFile | None:
     """The runs of a release in one file, with when and where each drive was."""
-    of_table = [file for file in old.files.values() if file["table"] == "runs"]
+    of_table = [file for file in old.files.values() if file.table == "runs"]
     if not of_table:
         return None
-    rows = warehouse.read_files([files[file["path"]] for file in of_table], "runs").to_pylist()
+    rows = warehouse.read_files([files[file.path] for file in of_table], "runs").to_pylist()
     for row in rows:
-        mine = [files[path] for path, file in old.files.items() if file["drive_id"] == row["drive_id"]]
+        mine = [files[path] for path, file in old.files.items() if file.drive_id == row["drive_id"]]
         row.update(extent(mine))
     return warehouse.write("runs", pa.Table.from_pylist(rows, RUNS))

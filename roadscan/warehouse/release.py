@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
 
 from roadscan.storage import sha256_hex
 from roadscan.warehouse.files import DataFile
@@ -32,6 +31,15 @@ class Entry:
 
     number: int
     created_at: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What the warehouse's one object that changes says: which release is current, and where its manifest is."""
+
+    release: int
     path: str
     sha256: str
 
@@ -127,15 +135,3 @@ def encode(release: Release) -> tuple[bytes, Entry]:
     data = json.dumps({"format": FORMAT, **asdict(release)}, indent=1).encode()
     digest = sha256_hex(data)
     return data, Entry(release.number, release.created_at, f"releases/{release.number:08d}-{digest[:16]}.json", digest)
-
-
-def decode(tree: Mapping[str, Any]) -> Release:
-    """A manifest's JSON, without its format -> the release."""
-    return Release(
-        tree["number"],
-        tree["created_at"],
-        tree["note"],
-        {name: TableVersion(**version) for name, version in tree["tables"].items()},
-        tuple(Entry(**entry) for entry in tree["month"]),
-        tuple(Entry(**entry) for entry in tree["months"]),
-    )

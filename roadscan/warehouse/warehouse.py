@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from roadscan.errors import Conflict, NotFound, RoadscanError, StorageError, WarehouseError
+from roadscan.errors import Conflict, Malformed, NotFound, RoadscanError, StorageError, WarehouseError
+from roadscan.parsing import parquet_file, read_json, read_parquet
 from roadscan.schemas import TABLES
 from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store, reach
 from roadscan.warehouse import release as releases
@@ -35,7 +35,7 @@ from roadscan.warehouse.files import (
 )
 from roadscan.warehouse.latest import bring_latest
 from roadscan.warehouse.log import TableLog, no_files, to_data_files
-from roadscan.warehouse.release import Change, Entry, Release
+from roadscan.warehouse.release import Change, Entry, Pointer, Release
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -133,16 +133,19 @@ class Warehouse:
             WarehouseError: it was let go of, or another version of roadscan wrote it.
         """
         try:
-            tree: dict[str, Any] = json.loads(self.store.read(entry.path, sha256=entry.sha256))
+            data = self.store.read(entry.path, sha256=entry.sha256)
+            format_ = read_json(data).get("format")
         except NotFound:
             raise self._let_go(entry) from None
-        if tree["format"] == releases.OLD_FORMAT:
+        except Malformed as error:
+            raise WarehouseError(f"{self.store.uri_of(entry.path)}: not a release ({error})") from None
+        if format_ == releases.OLD_FORMAT:
             raise WarehouseError(
                 f"{self.store.uri}: a warehouse of roadscan 0.1; run: roadscan migrate {self.store.uri}"
             )
-        if tree["format"] != releases.FORMAT:
+        if format_ != releases.FORMAT:
             raise WarehouseError(f"{self.store.uri_of(entry.path)}: written by a newer roadscan; upgrade to read it")
-        return releases.decode(tree)
+        return read_json(data, Release)
 
     def publish(self, change: Callable[[Release], Change | None]) -> Release:
         """Make a new release and move the pointer to it.
@@ -240,7 +243,7 @@ class Warehouse:
             with self._scan_errors(table):
                 return conform(self.dataset(release, table).to_table(schema.names, filter=of_drive), schema)
         parts = [
-            conform(pq.read_table(path, columns=_there(path, schema), filters=of_drive), schema)
+            conform(read_parquet(path, columns=_there(path, schema), filters=of_drive), schema)
             for path in self.local_files(self.files(release, table, drive_id=drive_id))
         ]
         return pa.concat_tables([schema.empty_table(), *parts])
@@ -349,7 +352,7 @@ class Warehouse:
         if self._extents is None or self._extents[0] != version:
             schema = schema_of("runs", ["drive_id", "started_at", "ended_at", "bbox"])
             files = self.local_files(self.files(release, "runs"))
-            parts = [conform(pq.ParquetFile(path).read(_there(path, schema)), schema) for path in files]
+            parts = [conform(read_parquet(path, columns=_there(path, schema)), schema) for path in files]
             self._extents = version, DriveExtents(pa.concat_tables([schema.empty_table(), *parts]))
         return self._extents[1]
 
@@ -418,13 +421,13 @@ class Warehouse:
         except NotFound:
             return Release(), None, None
         try:
-            tree = json.loads(data)
-            entry = Entry(tree["release"], "", tree["path"], tree["sha256"])
-        except (ValueError, KeyError, TypeError):
+            pointer = read_json(data, Pointer)
+        except Malformed as error:
             raise WarehouseError(
-                f"{self.store.uri_of(POINTER)}: not a release pointer; restore the version of it that the bucket or a "
-                "backup has"
+                f"{self.store.uri_of(POINTER)}: not a release pointer ({error}); restore the version of it that the "
+                "bucket or a backup has"
             ) from None
+        entry = Entry(pointer.release, "", pointer.path, pointer.sha256)
         release = self.at(entry)
         return release, replace(entry, created_at=release.created_at), tag
 
@@ -436,5 +439,6 @@ def _start(table: str, folder: str = "") -> str:
 
 def _there(path: Path, schema: pa.Schema) -> list[str]:
     """The schema's columns that a file has, and what rows are chosen by."""
-    names = pq.read_schema(path).names
+    with parquet_file(path) as file:
+        names = file.schema_arrow.names
     return [name for name in schema.names if name in names]

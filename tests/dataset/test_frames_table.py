@@ -100,8 +100,8 @@ def test_a_table_of_other_images_is_told(tmp_path: Path) -> None:
     ("files", "message"),
     [
         ({"frames.csv": b"name\na\n"}, "frames.csv: columns are name; expected image, and of drive_id, conditions"),
-        ({"frames.csv": b"image,conditions\na\n"}, "frames.csv: not a CSV file"),
-        ({"frames.parquet": b"image"}, "frames.parquet: not a Parquet file"),
+        ({"frames.csv": b"image,conditions\na\n"}, "frames.csv: not valid CSV"),
+        ({"frames.parquet": b"image"}, "frames.parquet: not valid Parquet"),
         ({"frames.csv": b"image\n", "frames.parquet": b""}, "there are frames.parquet and frames.csv; remove one"),
     ],
 )

@@ -150,5 +150,5 @@ def test_a_thread_renews_it(tmp_path: Path) -> None:
 def test_something_else_in_its_place_is_told(tmp_path: Path, clock: Clock) -> None:
     store = open_store(tmp_path)
     store.write(KEY, b"{}")
-    with pytest.raises(WarehouseError, match="not a lease; make sure that no run is under way, and remove it"):
+    with pytest.raises(WarehouseError, match=r"not a lease \(.*\); make sure that no run is under way, and remove it"):
         lease(store, clock).acquire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,34 @@ def test_shards_cover_every_frame_once(
 ) -> None:
     drive = read_drive(make_drive(str(tmp_path / "d"), n=frames, images=dict.fromkeys(range(frames))))
     assert [(shard.start, shard.stop) for shard in ledger.plan(drive, "k", per_shard)] == slices
+
+
+def test_a_damaged_commit_is_scanned_again_and_gives_way(warehouse: Warehouse, drive: Drive) -> None:
+    """Any byte of a commit changed: its counts and files are what they were, or it counts as none."""
+    key = ledger.run_key(drive, "m", "config")
+    (shard,) = ledger.plan(drive, key, 512)
+    frames = frames_table(drive, ["ok"] * 3 + ["quarantined"], key)
+    made = ledger.commit(warehouse, shard, OBSERVATIONS.empty_table(), frames)
+    whole = warehouse.store.read(shard.commit_key)
+    for at in range(len(whole)):
+        other = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        warehouse.store.write(shard.commit_key, other)
+        assert ledger.commits(warehouse, key) in ({}, {0: made}), other
+    warehouse.store.write(shard.commit_key, whole[:-10])
+    again = ledger.commit(warehouse, shard, OBSERVATIONS.empty_table(), frames)
+    assert ledger.commits(warehouse, key) == {0: again}
+
+
+@pytest.mark.parametrize("changed", [{"ok": 3}, {"detections": 1}, {"files": []}])
+def test_a_commit_whose_files_have_other_rows_than_it_says_is_refused(
+    warehouse: Warehouse, drive: Drive, changed: dict[str, Any]
+) -> None:
+    """Of an earlier version, which wrote no digest."""
+    key = ledger.run_key(drive, "m", "config")
+    shards = ledger.plan(drive, key, 512)
+    ledger.commit(warehouse, shards[0], OBSERVATIONS.empty_table(), frames_table(drive, ["ok"] * 4, key))
+    tree = json.loads(warehouse.store.read(shards[0].commit_key))
+    del tree["sha256"]
+    warehouse.store.write(shards[0].commit_key, json.dumps({**tree, **changed}).encode())
+    with pytest.raises(WarehouseError, match=r"its files have .* expected"):
+        ledger.collect(warehouse, drive, shards, "m")

@@ -16,7 +16,8 @@ from support.registers import register
 from support.world import commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, update_inventory
-from roadscan.storage import Store, arrow_file
+from roadscan.parsing import arrow_file
+from roadscan.storage import Store
 from roadscan.warehouse import Release, Warehouse
 
 NAMES = ("assets", "points", "lines")

@@ -15,9 +15,9 @@ https://docs.ultralytics.com/datasets/semantic (masks_dir, label_mapping, 255 fo
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ from roadscan.dataset.frames_table import read_frames_table
 from roadscan.dataset.label_maps import BACKGROUND, VOID, VOID_VALUE, check_pixel_classes
 from roadscan.dataset.labels import ImageRecord, whole
 from roadscan.dataset.records import BACKGROUND_PIXELS, VOID_PIXELS, LabelMapFile, Palette
-from roadscan.errors import DatasetError
+from roadscan.errors import DatasetError, Malformed
+from roadscan.parsing import read_json
 
 CHANNELS = 3
 IGNORED = "ignore_label"  # Ultralytics' word for void
@@ -124,16 +125,28 @@ def _table(files: Files, config: LabelMapsConfig, where: str) -> dict[int, str]:
     return table
 
 
+@dataclass(frozen=True)
+class _VistasLabel:
+    name: str
+    evaluate: bool = True
+
+
+@dataclass(frozen=True)
+class _Vistas:
+    """What is read of Mapillary Vistas' config file."""
+
+    labels: tuple[_VistasLabel, ...]
+
+
 def _vistas_names(files: Files, key: str) -> list[str]:
     """The class of each number, `VOID` where it is not evaluated."""
     try:
-        labels = json.loads(files.read(key))["labels"]
-        return [str(one["name"]) if one.get("evaluate", True) else VOID for one in labels]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        labels = read_json(files.read(key), _Vistas).labels
+    except Malformed as error:
         raise DatasetError(
-            f"{files.store.uri_of(key)}: expected Mapillary Vistas' JSON, 'labels' with a 'name' each "
-            f"({type(error).__name__}: {error})"
+            f"{files.store.uri_of(key)}: expected Mapillary Vistas' JSON, 'labels' with a 'name' each ({error})"
         ) from None
+    return [one.name if one.evaluate else VOID for one in labels]
 
 
 def _palette(

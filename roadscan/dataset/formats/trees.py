@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,7 +10,8 @@ from xml.etree.ElementTree import Element
 
 from roadscan.dataset.files import Files
 from roadscan.dataset.labels import Records
-from roadscan.errors import DatasetError
+from roadscan.errors import DatasetError, Malformed
+from roadscan.parsing import parsing, read_json
 
 SUFFIXES = (".json", ".xml")
 
@@ -68,9 +68,9 @@ def _parsed(data: bytes, where: str) -> Any:
 
 def _json(data: bytes, where: str) -> Any:
     try:
-        return json.loads(data)
-    except ValueError as error:
-        raise DatasetError(f"{where}: not JSON: {error}") from None
+        return read_json(data, Any)
+    except Malformed as error:
+        raise DatasetError(f"{where}: {error}") from None
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
@@ -83,7 +83,8 @@ class _NoDoctype(ElementTree.TreeBuilder):
 def _xml(data: bytes, where: str) -> Element:
     parser = ElementTree.XMLParser(target=_NoDoctype())  # noqa: S314 - no document type, so no entities
     try:
-        parser.feed(data)
-        return parser.close()
-    except (ElementTree.ParseError, ValueError) as error:
-        raise DatasetError(f"{where}: not XML that can be read: {error}") from None
+        with parsing("XML"):
+            parser.feed(data)
+            return parser.close()
+    except Malformed as error:
+        raise DatasetError(f"{where}: {error}") from None

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roadscan import schemas
 from roadscan.dataset.records import LabelledImage
-from roadscan.errors import DatasetError
+from roadscan.errors import DatasetError, Malformed
 from roadscan.evaluate.detection.predict import true_objects
 from roadscan.evaluate.detection.results import ImageResult, Objects
-from roadscan.storage import arrow_file, parquet_bytes
+from roadscan.parsing import read_parquet
+from roadscan.storage import parquet_bytes
 
 DATASET = b"dataset_sha256"  # key of the file's metadata
 
@@ -60,7 +60,10 @@ def read_found(
     Raises:
         DatasetError: the detections are of another dataset.
     """
-    table = pq.read_table(arrow_file(data))
+    try:
+        table = read_parquet(data, schemas.FOUND)
+    except Malformed as error:
+        raise DatasetError(f"a file of detections is {error}; set another name, and it is trained anew") from None
     if (of := table.schema.metadata.get(DATASET, b"").decode()) != dataset_sha256:
         raise DatasetError(
             f"the dataset is another one than the models were trained and tested on: digest {dataset_sha256[:12]}, "

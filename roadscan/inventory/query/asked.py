@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 
 import duckdb
 
+from roadscan.parsing import read_json
+
 Box: TypeAlias = tuple[float, float, float, float]  # degrees west, south, east, north
 Node: TypeAlias = dict[str, Any]  # of a statement, as DuckDB's parser has it
 
@@ -81,7 +83,7 @@ def find_asked(connection: duckdb.DuckDBPyConnection, sql: str, *, changes: bool
 def _conditions(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
     """One condition for each time that a question names one of `READERS`; none where it names one without."""
     ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
-    tree = json.loads(text)
+    tree = read_json(text)
     conditions = []
     for node in list(_nodes(tree)):
         table = node.get("from_table") or {}
@@ -140,7 +142,7 @@ def _written(connection: duckdb.DuckDBPyConnection, conditions: list[Node]) -> s
 def _expression(connection: duckdb.DuckDBPyConnection, condition: Node) -> str:
     """A condition as SQL, in parentheses."""
     ((text,),) = connection.execute("SELECT json_serialize_sql('SELECT 1')").fetchall()
-    tree = json.loads(text)
+    tree = read_json(text)
     tree["statements"][0]["node"]["select_list"] = [condition]
     ((sql,),) = connection.execute("SELECT json_deserialize_sql(?)", [json.dumps(tree)]).fetchall()
     return f"({str(sql).strip().removeprefix('SELECT ')})"

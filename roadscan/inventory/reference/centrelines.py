@@ -5,7 +5,6 @@ Legend: n vertices.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ import numpy as np
 import shapely
 
 from roadscan.arrays import Floats
+from roadscan.errors import Malformed
 from roadscan.inventory.reference.features import Feature
 from roadscan.inventory.reference.plane import metres_per_degree
+from roadscan.parsing import read_json
 from roadscan.survey.geodesy import WGS84
 
 STEP_M = 200.0  # longer edges are cut: over 200 m at 60° north the scale of a degree changes by 3e-5
@@ -188,8 +189,8 @@ def _posts(value: Any, lon: Floats, lat: Floats, s: Floats) -> list[tuple[float,
         return []
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
+            value = read_json(value, list[Any])
+        except Malformed:
             raise Unusable(f"posts: got {value!r:.60}; expected [[km, lon, lat], …]") from None
     posts = []
     for post in value if isinstance(value, list) else []:

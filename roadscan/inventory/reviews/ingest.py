@@ -8,14 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import shapely
 
-from roadscan.errors import ConfigError
+from roadscan.errors import ConfigError, Malformed
 from roadscan.inventory.reviews.apply import named_in, rows_of
 from roadscan.inventory.reviews.standing import ACTIONS, MERGE, REVOKE, SPLIT, revokes, standing
+from roadscan.parsing import read_parquet
 from roadscan.schemas import REVIEWS
-from roadscan.storage import arrow_file, open_file
+from roadscan.storage import open_file
 from roadscan.survey.geodesy import WGS84
 
 SHOWN = 10  # problems named at once
@@ -37,9 +37,9 @@ def read_reviews(uri: str) -> pa.Table:
     """
     store, key = open_file(uri)
     try:
-        return pq.read_table(arrow_file(store.read(key)))
-    except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"reviews: {uri} is no Parquet file: {error}") from None
+        return read_parquet(store.read(key))
+    except Malformed as error:
+        raise ConfigError(f"reviews: {uri}: {error}") from None
 
 
 def ingest(

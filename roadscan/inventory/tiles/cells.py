@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roadscan.inventory.tiles.kept import SAID
+from roadscan.parsing import parquet_file
 from roadscan.warehouse import DataFile, Release, Warehouse
 from roadscan.warehouse.files import content_of, digest_of
 
@@ -72,7 +72,9 @@ def cells_file(warehouse: Warehouse, release: Release) -> DataFile | None:
         return None
     (path,) = warehouse.local_files(indexes)
     paths = [path for table in OF_TABLES for path in warehouse.paths(release, table)]
-    return indexes[0] if (pq.read_schema(path).metadata or {}).get(OF_FILES) == _digest(paths) else None
+    with parquet_file(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+    return indexes[0] if metadata.get(OF_FILES) == _digest(paths) else None
 
 
 def cell_of(path: str) -> str:

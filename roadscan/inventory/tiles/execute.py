@@ -26,6 +26,7 @@ from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.record import DriveAlone, from_record, read_alone, to_record
 from roadscan.inventory.fuse.record import prior_of, prior_record
 from roadscan.inventory.tiles.partition import TILE_DEG, Tile, halo, owned, tile_frame, tile_name
+from roadscan.parsing import read_json
 from roadscan.schemas import DRIVE_ESTIMATES
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY
@@ -244,7 +245,7 @@ def _spill(path: Path, part: DrivePart) -> None:
 
 
 def _fetch(path: Path) -> DrivePart:
-    order, key, drive_id = json.loads((path / "part.json").read_text())
+    order, key, drive_id = read_json((path / "part.json").read_text(), tuple[int, str, str])
     there = {name: path / name for name in _FILES if (path / name).exists()}
     tables = {name: feather.read_table(file, memory_map=False) for name, file in there.items()}
     if "frames" not in tables:

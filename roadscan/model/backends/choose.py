@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from roadscan.errors import ModelError
+from roadscan.errors import Malformed, ModelError
 from roadscan.model.backends.agreement import SCORE_TOLERANCE, UNCALIBRATED, Agreement, compare
 from roadscan.model.backends.cache import machine, write_atomically
 from roadscan.model.backends.engine import Backend, Choice, Engine, Pixels, Precision, is_installed, version_of
@@ -23,6 +24,7 @@ from roadscan.model.backends.pytorch import TorchEngine
 from roadscan.model.bundle import Bundle, ModelCard
 from roadscan.model.exported import Exported, Model
 from roadscan.model.inference import Detections, Inference
+from roadscan.parsing import read_json
 from roadscan.storage import sha256_hex
 
 REFERENCE: Backend = "torch"
@@ -98,7 +100,8 @@ def agreement(engine: Engine, bundle: Bundle, device: str, precision: Precision)
         ran = sha256_hex("\n".join((engine.runs_on, version_of(engine.backend), machine())).encode())[:12]
         kept = engine.folder / f"verdict-{engine.backend}-{precision}-{ran}.json"
     if kept is not None and kept.exists():
-        return Agreement(**json.loads(kept.read_bytes()))
+        with suppress(Malformed):  # of another version, or damaged: it is measured again
+            return read_json(kept.read_bytes(), Agreement)
     reference = TorchEngine(bundle, device, "full", engine.lanes or 1)
     images = calibration_images(bundle)
     wanted, got = (found_in(images, one, bundle.card) for one in (reference, engine))

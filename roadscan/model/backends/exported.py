@@ -6,7 +6,6 @@ import io
 import math
 import threading
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -21,6 +20,7 @@ from roadscan.model.device import device_name
 from roadscan.model.exported import INSTEAD, Exported
 from roadscan.model.formats import FixedInput, Format
 from roadscan.model.head import Decoded
+from roadscan.parsing import read_zip
 
 #: (b, 3, h, w) float32 RGB in 0..1 -> what the network gives.
 Run: TypeAlias = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
@@ -121,8 +121,8 @@ def _onnx(data: bytes, threads: int) -> Run:  # noqa: ARG001 - one thread for ea
 def _openvino(data: bytes, threads: int) -> Run:
     require_installed("openvino", INSTEAD)
     core = import_openvino().Core()
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        network = core.read_model(archive.read("model.xml"), archive.read("model.bin"))
+    files = read_zip(data, ("model.xml", "model.bin"))
+    network = core.read_model(files["model.xml"], files["model.bin"])
     compiled = core.compile_model(network, "CPU", cpu_settings(threads, "f32"))
     own = threading.local()
 

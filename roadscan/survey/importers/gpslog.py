@@ -13,10 +13,10 @@ from typing import Any
 import gpxpy
 import numpy as np
 import pynmea2
-from gpxpy.gpx import GPXException
 
 from roadscan.arrays import Floats
-from roadscan.errors import NotFound, SurveyError
+from roadscan.errors import Malformed, NotFound, SurveyError
+from roadscan.parsing import parsing
 from roadscan.survey.importers.jumps import FASTEST_MPS, believable
 from roadscan.survey.importers.sources import read_file
 
@@ -121,9 +121,10 @@ def _on_earth(lon: float, lat: float) -> bool:
 
 def _read_gpx(text: str, uri: str, notes: Counter[str]) -> Iterator[Fix]:
     try:
-        gpx = gpxpy.parse(_plain_names(text))
-    except (GPXException, ValueError) as error:
-        raise SurveyError(f"track: {uri} is not valid GPX ({error}); export the log again") from None
+        with parsing("GPX"):
+            gpx = gpxpy.parse(_plain_names(text))
+    except Malformed as error:
+        raise SurveyError(f"track: {uri}: {error}; export the log again") from None
     for point, *_ in gpx.walk():
         if point.time is None:
             notes["track points without a time"] += 1
@@ -188,7 +189,7 @@ def _sentences(text: str, notes: Counter[str]) -> Iterator[Any]:
         except pynmea2.ChecksumError:
             notes["NMEA sentences with a wrong or no checksum"] += 1
             continue
-        except (pynmea2.ParseError, ValueError):
+        except Exception:  # noqa: BLE001 - what a parser raises is not ours to list
             notes[UNREADABLE] += 1
             continue
         if isinstance(getattr(parsed, "timestamp", None), time):

@@ -6,13 +6,13 @@ Source: mapillary_tools, schema/image_description_schema.json. Entries that it c
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import UTC, datetime
 from typing import Any
 
-from roadscan.errors import NotFound, SurveyError
+from roadscan.errors import Malformed, NotFound, SurveyError
 from roadscan.filenames import to_key
+from roadscan.parsing import read_json
 from roadscan.progress import OnCount
 from roadscan.storage import open_store
 from roadscan.survey.importers.config import IngestConfig
@@ -49,15 +49,15 @@ def read_mapillary(config: IngestConfig, folder: ImageFolder, on_frame: OnCount 
 def _entries(source: str) -> list[Any]:
     root, name = split_uri(source) if source.lower().endswith(".json") else (source, DESCRIPTION)
     try:
-        entries = json.loads(open_store(root).read(name))
+        entries = read_json(open_store(root).read(name), list[Any])
     except NotFound:
         raise SurveyError(
             f"source: {source} has no {name}; expected the file that 'mapillary_tools process' writes, or its folder"
         ) from None
-    except ValueError as error:
-        raise SurveyError(f"source: {source} is not JSON ({error}); expected {DESCRIPTION}") from None
-    if not isinstance(entries, list) or not entries:
-        raise SurveyError(f"source: {source}: expected a list of image descriptions, got {type(entries).__name__}")
+    except Malformed as error:
+        raise SurveyError(f"source: {source}: {error}; expected {DESCRIPTION}, a list of image descriptions") from None
+    if not entries:
+        raise SurveyError(f"source: {source}: got no entries; expected a list of image descriptions")
     return entries
 
 

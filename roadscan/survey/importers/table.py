@@ -8,12 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
-from roadscan.errors import NotFound, SurveyError
+from roadscan.errors import Malformed, NotFound, SurveyError
 from roadscan.filenames import to_key
+from roadscan.parsing import arrow_file, parsing, read_parquet
 from roadscan.progress import OnCount
-from roadscan.storage import arrow_file
 from roadscan.survey.importers.config import COLUMNS, IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.images import ImageFolder
@@ -85,24 +84,26 @@ def _load(source: str) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
     try:
         data = read_file(source)
         if source.lower().endswith(".parquet"):
-            return _plain_times(pq.read_table(arrow_file(data))), broken
+            return _plain_times(read_parquet(data)), broken
         # Text in every column: Arrow would refuse the whole file for one wrong cell.
         skip = pacsv.ParseOptions(invalid_row_handler=lambda _: "skip", newlines_in_values=True)
-        names = pacsv.open_csv(arrow_file(data), parse_options=skip).schema.names
-        table = pacsv.read_csv(
-            arrow_file(data),
-            read_options=pacsv.ReadOptions(use_threads=False),  # only so does Arrow tell a broken line's number
-            parse_options=pacsv.ParseOptions(invalid_row_handler=keep, newlines_in_values=True),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=["", "NA", "null"]
-            ),
-        )
+        with parsing("CSV"):
+            names = pacsv.open_csv(arrow_file(data), parse_options=skip).schema.names
+            table = pacsv.read_csv(
+                arrow_file(data),
+                read_options=pacsv.ReadOptions(use_threads=False),  # only so does Arrow tell a broken line's number
+                parse_options=pacsv.ParseOptions(invalid_row_handler=keep, newlines_in_values=True),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=True,
+                    null_values=["", "NA", "null"],
+                ),
+            )
     except NotFound:
         raise SurveyError(f"source: {source} does not exist; expected a CSV or Parquet file") from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
+    except Malformed as error:
         raise SurveyError(
-            f"source: {source} cannot be read as a table ({error}); expected CSV in UTF-8 with a line of "
-            "names, or .parquet"
+            f"source: {source}: {error}; expected CSV in UTF-8 with a line of names, or .parquet"
         ) from None
     return table, broken
 

@@ -92,7 +92,7 @@ def test_a_listed_image_without_labels_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("xml", "message"),
     [
-        ("<annotation>", "not XML that can be read"),
+        ("<annotation>", "not valid XML"),
         ('<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><annotation>&c;</annotation>', "it has a document type"),
         (
             '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation>&b;</annotation>',

@@ -288,7 +288,7 @@ def test_labels_may_lie_beside_the_images(tmp_path: Path) -> None:
 def test_a_frames_table_must_be_one(tmp_path: Path) -> None:
     good(1).write(tmp_path)
     (tmp_path / "frames.parquet").write_bytes(b"no parquet")
-    with pytest.raises(DatasetError, match=r"frames.parquet: not a Parquet file"):
+    with pytest.raises(DatasetError, match=r"frames.parquet: not valid Parquet"):
         read_dataset(str(tmp_path))
 
 

@@ -19,11 +19,12 @@ import pyarrow.csv as pacsv
 import shapely
 
 from roadscan.arrays import Floats
-from roadscan.errors import DatasetError
+from roadscan.errors import DatasetError, Malformed
 from roadscan.evaluate.register.truth.conform import conform
 from roadscan.evaluate.register.truth.known import MAX_LAT, Known, nearest_m
 from roadscan.geofiles import Features, Shapes, Unusable, read_geojson, read_geoparquet
-from roadscan.storage import arrow_file, open_file
+from roadscan.parsing import arrow_file, parsing
+from roadscan.storage import open_file
 from roadscan.taxonomy import HIGHWAY, Geometry
 
 GEOJSON, PARQUET, CSV = (".geojson", ".json"), (".parquet", ".geoparquet"), (".csv",)
@@ -154,9 +155,10 @@ def _csv(data: bytes, uri: str) -> pa.Table:
     types = {name.strip().strip('"'): pa.string() for name in names}
     try:
         options = pacsv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
-        return pacsv.read_csv(arrow_file(data), convert_options=options)
-    except pa.ArrowInvalid as error:
-        raise DatasetError(f"{uri}: cannot be read as CSV ({error}); expected UTF-8 with commas") from None
+        with parsing("CSV"):
+            return pacsv.read_csv(arrow_file(data), convert_options=options)
+    except Malformed as error:
+        raise DatasetError(f"{uri}: {error}; expected UTF-8 with commas") from None
 
 
 def _points(table: pa.Table, uri: str) -> tuple[dict[str, list[Any]], Shapes]:

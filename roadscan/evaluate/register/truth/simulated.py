@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from roadscan.errors import NotFound, WarehouseError
+from roadscan.errors import Malformed, NotFound, WarehouseError
 from roadscan.evaluate.register.truth.known import Known
-from roadscan.storage import Store, arrow_file, open_store
+from roadscan.parsing import read_parquet
+from roadscan.storage import Store, open_store
 
 MIN_BOXES = 3  # of one asset, in all drives, for it to count
 
@@ -88,4 +88,7 @@ def seen_assets(boxes: Iterable[pa.Table]) -> set[str]:
 
 
 def _read(store: Store, key: str) -> pa.Table:
-    return pq.read_table(arrow_file(store.read(key)))
+    try:
+        return read_parquet(store.read(key))
+    except Malformed as error:
+        raise WarehouseError(f"{store.uri_of(key)}: {error}; simulate again") from None
