@@ -23,7 +23,7 @@ def main() -> int:
         with epoch_progress() as epochs:
             summary = run_train(config.train, epochs)
     except RoadscanError as error:
-        errors.print("error:", str(error), markup=False)
+        errors.print("error:", str(error))
         return 1
     print_training(config.train.out, summary)
     return 0

@@ -38,6 +38,7 @@ from roadscan.terminal import (
     print_config,
     print_facts,
     print_findings,
+    print_json,
     print_night,
     print_nights,
     print_plan,
@@ -108,6 +109,10 @@ NumberArgument = Annotated[int, typer.Argument(help="Of the release.")]
 WarehouseArgument = Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RecordOption = Annotated[bool, typer.Option("--record", help="Every column, one a line, a block a row.")]
+GuardOption = Annotated[
+    bool,
+    typer.Option("--guard/--no-guard", help="In CSV, put ' before text that a spreadsheet would take for a formula."),
+]
 AsOf = Annotated[datetime | None, typer.Option(help="The release that was current then (UTC).", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and the plan; start nothing.")]
 
@@ -136,11 +141,11 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as exit_:
         return exit_.exit_code
     except RoadscanError as error:
-        errors.print("error:", str(error), markup=False)
+        errors.print("error:", str(error))
         return 1
     except Exception as error:
         if hasattr(error, "format_message"):  # click's own errors: wrong arguments
-            errors.print("error:", error.format_message(), markup=False)
+            errors.print("error:", error.format_message())
             return 2
         raise
     if result == INTERRUPTED:
@@ -347,7 +352,7 @@ def inventory(
             )
         console.print(f"{added.new} drives to commit, {added.known} already there")
         if added.rejected_uri:
-            console.print(f"rejected rows: {added.rejected_uri}", markup=False, soft_wrap=True)
+            console.print(f"rejected rows: {added.rejected_uri}", soft_wrap=True)
     if dry_run:
         return print_config(settings)
     with progress("drives read") as bar:
@@ -406,7 +411,7 @@ def nightly(
         with progress("drives") as bar:
             return run_nightly(settings, nights, bar, now=now, on_night=print_night, force=force).exit_code
     except LeaseHeld as error:
-        errors.print("error:", str(error), markup=False)
+        errors.print("error:", str(error))
         return LEASE_HELD
 
 
@@ -422,6 +427,7 @@ def query(
         bool, typer.Option("--describe", help="All tables and views; with a name in place of SQL, its columns.")
     ] = False,
     as_of: AsOf = None,
+    guard: GuardOption = True,
 ) -> int:
     """Answer SQL over the committed files of a warehouse; with --describe say what its tables and columns are."""
     from roadscan.inventory.query import query as run_query
@@ -434,12 +440,12 @@ def query(
     if describe and sql:
         columns, meaning = describe_columns(warehouse, sql.strip())
         if how in ("table", "record"):
-            console.print(meaning, markup=False, soft_wrap=True)
+            console.print(meaning, soft_wrap=True)
         render(columns, how, console)
     elif describe:
         render(describe_all(), how, console)
     elif sql:
-        render(run_query(warehouse, sql, as_of=_utc(as_of)), how, console)
+        render(run_query(warehouse, sql, as_of=_utc(as_of)), how, console, guard=guard)
     else:
         raise ConfigError("query: got no SQL; expected a SELECT, or --describe for what there is to ask")
     return 0
@@ -461,6 +467,7 @@ def changes(
     ] = None,
     record: RecordOption = False,
     as_json: JsonOption = False,
+    guard: GuardOption = True,
 ) -> int:
     """List what changed on a stretch of road: new, suspect, missing, reappeared, moved, damaged, repaired."""
     from roadscan.inventory.query.changes import Stretch, find_changes, read_days, read_km
@@ -473,15 +480,15 @@ def changes(
     found = find_changes(warehouse, Stretch(route, first, last, begin, end))
     if out:
         store, key = open_file(out)
-        text = csv_text(found.rows) if out.endswith(".csv") else json.dumps(found.to_dict(), indent=1)
+        text = csv_text(found.rows, guard=guard) if out.endswith(".csv") else json.dumps(found.to_dict(), indent=1)
         store.write(key, text.encode())
     if as_json:
-        console.print_json(json.dumps(found.to_dict()))
+        print_json(found.to_dict())
         return 0
-    console.print(found.heading(), markup=False, soft_wrap=True)
+    console.print(found.heading(), soft_wrap=True)
     if found.rows.num_rows:
         render(found.table(), "record" if record else "table", console)
-        console.print(f"days in {found.zone}", style="dim", markup=False)
+        console.print(f"days in {found.zone}", style="dim")
     return 0
 
 
@@ -504,7 +511,7 @@ def explain(
     settings = load_config(InventoryConfig, config, [f"warehouse={json.dumps(warehouse)}", *(overrides or [])])
     made = explain_asset(warehouse, asset_id, config=settings, as_of=_utc(as_of))
     if as_json:
-        console.print_json(json.dumps(made.to_dict()))
+        print_json(made.to_dict())
     else:
         render_explanation(made, console)
     return 0
@@ -551,7 +558,7 @@ def score(
 
     made = evaluate_register(warehouse, truth, class_field=class_field, radii_m=radius or RADII_M, resamples=resamples)
     if as_json:
-        console.print_json(json.dumps(made.to_dict()))
+        print_json(made.to_dict())
     else:
         print_register_scores(made)
     return 0
@@ -572,7 +579,7 @@ def doctor(
     with console.status("looking"):
         findings = list(examine(subject))
     if as_json:
-        console.print_json(json.dumps([asdict(finding) for finding in findings]))
+        print_json([asdict(finding) for finding in findings])
     else:
         print_findings(findings)
     return int(any(finding.status == "fail" for finding in findings))
@@ -605,7 +612,7 @@ def show_config(
     """Print a job's config as YAML to start from: every field with its meaning, type, bounds, unit and default."""
     from roadscan.manual.commented import commented_yaml
 
-    console.print(commented_yaml(job), markup=False, soft_wrap=True, end="")
+    console.print(commented_yaml(job), soft_wrap=True, end="")
     return 0
 
 
@@ -653,7 +660,7 @@ def evaluate(
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
         open_store(out).write("confidence.yaml", made.confidences_yaml().encode())
     if as_json:
-        console.print_json(json.dumps(made.to_dict()))
+        print_json(made.to_dict())
     else:
         print_tables(evaluation_tables(made), made.notes)
     return 0
@@ -672,7 +679,7 @@ def _evaluate_pixels(
     if out:
         _write_files(out, "evaluation.json", made.to_dict(), evaluation_pictures(made))
     if as_json:
-        console.print_json(json.dumps(made.to_dict()))
+        print_json(made.to_dict())
     else:
         print_tables(evaluation_tables(made), made.notes)
     return 0
@@ -713,11 +720,11 @@ def compare(
     if out:
         _write_files(out, "comparison.json", made.to_dict(), pictures())
     if as_json:
-        console.print_json(json.dumps(made.to_dict()))
+        print_json(made.to_dict())
     elif markdown:
         tables = [table.markdown() for table in shown]
         notes = "".join(f"- {note}\n" for note in made.notes)
-        console.print("\n".join([*tables, notes] if notes else tables), markup=False, soft_wrap=True, end="")
+        console.print("\n".join([*tables, notes] if notes else tables), soft_wrap=True, end="")
     else:
         print_tables(shown, made.notes)
     return 0
@@ -755,7 +762,7 @@ def check_dataset(
     with progress("images", errors if as_json else console) as bar:
         found = run_check(uri, allow_near_duplicates=allow_near_duplicates, on_progress=bar)
     if as_json:
-        console.print_json(json.dumps(found.to_dict()))
+        print_json(found.to_dict())
     else:
         console.print(found)
     return int(found.refused)
@@ -946,7 +953,7 @@ def show_model(model: Annotated[str, typer.Argument(help="Model file, or demo.")
         facts["exported_to"] = opened.format
     else:
         facts["calibration_images"] = len(opened.calibration)
-    console.print_json(json.dumps({**opened.card.model_dump(mode="json"), **facts}))
+    print_json({**opened.card.model_dump(mode="json"), **facts})
     return 0
 
 

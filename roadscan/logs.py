@@ -10,6 +10,7 @@ import os
 from collections.abc import MutableMapping
 
 from roadscan.errors import ConfigError
+from roadscan.printing import TerminalFormatter
 
 VARIABLE = "ROADSCAN_LOG"
 LEVELS = ("debug", "info", "warning", "error")
@@ -46,10 +47,12 @@ def set_up_logging(steps: int = 0) -> None:
     """
     level = choose_level(steps, os.environ)
     if level is None:
+        if logging.lastResort is not None:  # Python's own way
+            logging.lastResort.setFormatter(TerminalFormatter())
         return
     logger = logging.getLogger("roadscan")
     logger.setLevel(level.upper())
     if not logger.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(TerminalFormatter(FORMAT))
         logger.addHandler(handler)

@@ -26,7 +26,7 @@ def printable(text: str, keep: str = "") -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(ascii(char)[1:-1] if _acts(char) and char not in keep else char for char in text)
+    return "".join(ascii(char)[1:-1] if acts(char) and char not in keep else char for char in text)
 
 
 def shown(value: Any) -> str:
@@ -47,7 +47,8 @@ def said(error: BaseException) -> str:
     return _cut(" ".join(printable(str(error), keep="\n").split())) or type(error).__name__
 
 
-def _acts(char: str) -> bool:
+def acts(char: str) -> bool:
+    """Whether a character does something to a terminal other than being seen."""
     return unicodedata.category(char) in _ACTS and char not in _JOINERS
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,6 +20,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from roadscan.config import Config, dump_config, overrides_of
+from roadscan.printing import Terminal, cell, json_text
 from roadscan.progress import Progress
 from roadscan.tune.space import describe
 
@@ -44,8 +42,8 @@ if TYPE_CHECKING:
     from roadscan.tune.results import TuneSummary
     from roadscan.tune.sweep import TrialRow
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Terminal()
+errors = Terminal(stderr=True, soft_wrap=True)
 
 
 class _Live:
@@ -53,9 +51,11 @@ class _Live:
 
     hushed = False  # for all of them
 
-    def __init__(self, text: str, to: Console, *columns: ProgressColumn) -> None:
-        to = self._to = Console(quiet=True, force_terminal=False) if _Live.hushed else to
-        self._bar = Bar(TextColumn("{task.description}"), BarColumn(), *columns, console=to, transient=True)
+    def __init__(self, text: str, to: Terminal, *columns: ProgressColumn) -> None:
+        to = self._to = Terminal(quiet=True, force_terminal=False) if _Live.hushed else to
+        self._bar = Bar(
+            TextColumn("{task.description}", markup=False), BarColumn(), *columns, console=to, transient=True
+        )
         self._task = self._bar.add_task(text, total=None)
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ def hush() -> None:
 class progress(_Live):  # noqa: N801 - used as a function: with progress("frames") as bar: scan(config, bar)
     """A progress bar in a terminal; elsewhere, a line every tenth of the way."""
 
-    def __init__(self, unit: str, to: Console = console) -> None:
+    def __init__(self, unit: str, to: Terminal = console) -> None:
         super().__init__(unit, to, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._unit, self._done, self._tenth = unit, 0, -1
 
@@ -115,7 +115,7 @@ class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` i
         self._printed, since, self._since = len(history), self._since, time.monotonic()
         for row in new:
             line = epoch_in_words(row, epochs, (self._since - since) / len(new))
-            self._to.print(line, markup=False, soft_wrap=True)
+            self._to.print(line, soft_wrap=True)
         if len(history) == epochs:
             self._bar.update(self._task, description="measuring the model", total=None)
 
@@ -176,7 +176,7 @@ class trial_progress(_Live):  # noqa: N801 - used as a function, as `progress` i
         for row in self.trials:
             if self._shown.get(row.number) != row.state:
                 self._shown[row.number] = row.state
-                self._to.print(f"trial {row.number:>3} {trial_in_words(row)}", markup=False, soft_wrap=True)
+                self._to.print(f"trial {row.number:>3} {trial_in_words(row)}", soft_wrap=True)
         running = ", ".join(f"{row.number} at epoch {row.epochs}" for row in self.trials if row.state == "running")
         self._bar.update(self._task, description=f"running: {running}", completed=now.done, total=now.total)
 
@@ -197,7 +197,7 @@ class run_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
         for one in runs:
             if one.state != "waiting" and self._shown.get(one.run.name) != one.state:
                 self._shown[one.run.name] = one.state
-                self._to.print(run_in_words(one), markup=False, soft_wrap=True)
+                self._to.print(run_in_words(one), soft_wrap=True)
         running = ", ".join(f"{one.run.name} at epoch {one.epochs}" for one in runs if one.state == "running")
         text = f"running: {running}" if running else now.unit
         self._bar.update(self._task, description=text, completed=now.done, total=now.total)
@@ -229,9 +229,9 @@ def print_read(summary: ReadSummary) -> None:
     notes, rejected = facts.pop("notes"), facts.pop("rejected")
     print_facts(facts)
     for reason, count in rejected.items():
-        console.print(f"rejected: {count} {reason} ({explain(reason)})", markup=False, soft_wrap=True)
+        console.print(f"rejected: {count} {reason} ({explain(reason)})", soft_wrap=True)
     for note in notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def print_tables(tables: Sequence[ScoreTable], notes: Sequence[str]) -> None:
@@ -240,26 +240,31 @@ def print_tables(tables: Sequence[ScoreTable], notes: Sequence[str]) -> None:
         console.print(table.rich())
         console.print()
     for note in notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def print_config(config: Config) -> int:
     """The resolved config as YAML; the exit code of having done so."""
-    console.print(dump_config(config), markup=False, soft_wrap=True, end="")  # a line that is wrapped is no YAML
+    console.print(dump_config(config), soft_wrap=True, end="")  # a line that is wrapped is no YAML
     return 0
+
+
+def print_json(tree: Any) -> None:
+    """A tree as JSON."""
+    console.file.write(json_text(tree, indent=2) + "\n")
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Rows with equal keys as a table, or as JSON."""
     if as_json:
-        console.print_json(json.dumps(list(rows)))
+        print_json(list(rows))
         return
     if not rows:
         console.print("none")
         return
     table = Table(*(name.replace("_", " ") for name in rows[0]))
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
+        table.add_row(*(cell(str(value)) for value in row.values()))
     console.print(table)
 
 
@@ -271,7 +276,7 @@ def print_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         pairs = [f"{key}: {one}" for key, one in value.items()] if isinstance(value, dict) else value
         shown = ", ".join(map(str, pairs)) or "none" if isinstance(pairs, list) else pairs
-        table.add_row(name.replace("_", " "), escape(str(shown)))
+        table.add_row(name.replace("_", " "), cell(str(shown)))
     console.print(table)
 
 
@@ -296,7 +301,7 @@ def print_plan(config: TuneConfig, plan: SweepPlan) -> None:
     """What a sweep will search, and what it asks of the cluster."""
     space = Table("field", "values", box=SIMPLE_HEAD)
     for field, dimension in config.space.items():
-        space.add_row(field, escape(describe(dimension)))
+        space.add_row(field, cell(describe(dimension)))
     console.print(space)
     room = Table("variant", "workers of a trial", "trials at once, if all have it", box=SIMPLE_HEAD)
     for variant, placement in plan.placements.items():
@@ -312,7 +317,7 @@ def print_ablation_plan(config: AblateConfig, plan: AblationPlan) -> None:
     for name, loss in config.losses.items():
         others = [f"train.{field}={value}" for field, value in config.by_loss.get(name, {}).items()]
         settings = " ".join([*overrides_of(loss), *others]) or "the defaults"
-        losses.add_row(escape(f"{name}{' (baseline)' if name == config.baseline_loss else ''}"), escape(settings))
+        losses.add_row(cell(f"{name}{' (baseline)' if name == config.baseline_loss else ''}"), cell(settings))
     console.print(losses)
     room = Table("variant", "workers of a run", "runs at once, if all have it", box=SIMPLE_HEAD)
     for variant, placement in plan.cluster.placements.items():
@@ -332,14 +337,14 @@ def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Holder |
         table.add_row(night.record.night, *map(str, counts), "" if night.is_due else "complete already")
     console.print(table if plan.nights else "no drives on these dates")
     for uri, reason in plan.left_out.items():
-        console.print(f"left out: {uri}: {reason}", markup=False, soft_wrap=True)
+        console.print(f"left out: {uri}: {reason}", soft_wrap=True)
     if holder:
-        console.print(f"another run is under way on {holder.host}, since {holder.taken_at}", markup=False)
+        console.print(f"another run is under way on {holder.host}, since {holder.taken_at}")
 
 
 def print_night(summary: NightSummary) -> None:
     """What a night came to."""
-    console.print(summary.text(), markup=False, soft_wrap=True)
+    console.print(summary.text(), soft_wrap=True)
 
 
 def print_sweep(rows: Sequence[TrialRow], summary: TuneSummary, metric: str) -> None:
@@ -351,13 +356,13 @@ def print_sweep(rows: Sequence[TrialRow], summary: TuneSummary, metric: str) -> 
         value = "" if row.value is None else f"{row.value:.4f}"
         settings = " ".join(f"{field}={_short(one)}" for field, one in row.settings.items())
         what = f"{settings}{f' ({row.start})' if row.start else ''}{f': {row.failure}' if row.failure else ''}"
-        table.add_row(name, row.state, value, str(row.epochs), *latency, escape(what))
+        table.add_row(name, row.state, value, str(row.epochs), *latency, cell(what))
     console.print(table)
     console.print("* best" if not summary.pareto else "* no other trial is both better and faster")
     facts = asdict(summary)
     replay = facts.pop("replay")
     print_facts(facts)
-    console.print(f"the best again: {replay}", markup=False, soft_wrap=True)
+    console.print(f"the best again: {replay}", soft_wrap=True)
 
 
 def _latency_header(rows: Sequence[TrialRow]) -> list[str]:
@@ -384,7 +389,7 @@ def print_backends(rows: Sequence[BackendRow]) -> None:
         style="dim",
     )
     for note in dict.fromkeys(row.objection for row in rows if row.objection):
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def print_register_scores(made: RegisterEvaluation) -> None:
@@ -394,7 +399,7 @@ def print_register_scores(made: RegisterEvaluation) -> None:
     for table in register_tables(made):
         console.print(table)
     for note in made.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -402,7 +407,6 @@ def print_findings(findings: Sequence[Finding]) -> None:
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
     table = Table.grid(padding=(0, 2))
     for finding in findings:
-        advice = f"\n→ {escape(finding.advice)}" if finding.advice else ""
-        mark = f"[{colours[finding.status]}]{finding.status}[/]"
-        table.add_row(mark, finding.check, escape(finding.found) + advice)
+        advice = f"\n→ {finding.advice}" if finding.advice else ""
+        table.add_row(cell(finding.status, colours[finding.status]), finding.check, cell(f"{finding.found}{advice}"))
     console.print(table)

@@ -14,6 +14,7 @@ from rich.text import Text
 from roadscan.dataset.census import SIZES, SplitCount
 from roadscan.dataset.draft import Problem, listed
 from roadscan.dataset.records import Task
+from roadscan.printing import cell
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ class CheckReport:
                 parts += ["", self._circumstances(what, of_what)]
         for title, problems in (("warnings", self.warnings), ("errors", self.errors)):
             if problems:
-                parts += ["", Text(f"{title}: {_kinds(problems)}"), Text(listed(problems))]
+                parts += ["", Text(f"{title}: {_kinds(problems)}"), cell(listed(problems))]
         verdict = "refused: it must not be trained on as it is" if self.refused else "fit to train on"
-        return Group(*parts, "", Text(f"{self.uri}: {verdict}"))
+        return Group(*parts, "", cell(f"{self.uri}: {verdict}"))
 
     def _splits(self) -> Table:
         columns = ("split", "images", "background", "no label file", "drives", "no drive", "objects", *SIZES)
@@ -76,7 +77,7 @@ class CheckReport:
         names = next(iter(self.census.values())).classes if self.census else ()
         for name in names:
             counts = [count.classes[name] for count in self.census.values()]
-            table.add_row(Text(name), *(str(n) for count in counts for n in (count.objects, count.images)))
+            table.add_row(cell(name), *(str(n) for count in counts for n in (count.objects, count.images)))
         return table
 
     def _pixels(self) -> Table:
@@ -84,7 +85,7 @@ class CheckReport:
         totals = {split: max(sum(counts.values()), 1) for split, counts in self.pixels.items()}
         for name in next(iter(self.pixels.values())):
             shares = [100 * counts[name] / totals[split] for split, counts in self.pixels.items()]
-            table.add_row(Text(name), *(f"{share:.2f}" for share in shares))
+            table.add_row(cell(name), *(f"{share:.2f}" for share in shares))
         return table
 
     def _circumstances(self, what: str, of_what: str) -> Table:
@@ -92,7 +93,7 @@ class CheckReport:
         table = _table((what, *(f"{split} {of_what}" for split in self.census)))
         counts: list[dict[str, int]] = [getattr(count, f"{what}s") for count in self.census.values()]
         for name in dict.fromkeys(name for one in counts for name in one):
-            table.add_row(Text(name), *(str(one.get(name, 0)) for one in counts))
+            table.add_row(cell(name), *(str(one.get(name, 0)) for one in counts))
         return table
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field, field_validator
-from rich.console import Console
 
 from roadscan.config import Config
 from roadscan.demo.server import s3_server
@@ -18,6 +17,7 @@ from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.query import query
 from roadscan.inventory.query.rendering import render
+from roadscan.printing import Terminal
 from roadscan.progress import OnProgress
 from roadscan.report.build import Report, ReportConfig, make_report
 from roadscan.scan.config import ScanConfig
@@ -59,7 +59,7 @@ class DemoConfig(Config):
         return {**ROADS, **given} if isinstance(given, dict) else given
 
 
-def run_demo(out: Path, config: DemoConfig, console: Console, progress: ProgressBar) -> Report:
+def run_demo(out: Path, config: DemoConfig, console: Terminal, progress: ProgressBar) -> Report:
     """Run the demonstration and leave everything it made in a folder.
 
     Args:
@@ -99,7 +99,7 @@ def run_demo(out: Path, config: DemoConfig, console: Console, progress: Progress
     return report
 
 
-def _night(drive: str, config: DemoConfig, console: Console, progress: ProgressBar) -> int:
+def _night(drive: str, config: DemoConfig, console: Terminal, progress: ProgressBar) -> int:
     """Scan one drive and update the register; returns the frames that came out."""
     console.rule(f"scan {drive}")
     settings = ScanConfig(drives=(drive,), warehouse=WAREHOUSE, model=config.model, shard_frames=config.shard_frames)
@@ -124,7 +124,7 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items()) or "none"
 
 
-def _print_scores(report: Report, frames_in: int, frames_out: int, console: Console) -> None:
+def _print_scores(report: Report, frames_in: int, frames_out: int, console: Terminal) -> None:
     assert report.scores is not None
     assets, changes = report.scores.assets, report.scores.changes
     console.print(f"frames in {frames_in}, frames out {frames_out}")

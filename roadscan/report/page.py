@@ -11,6 +11,8 @@ from typing import Protocol
 from rich.box import SIMPLE
 from rich.table import Table
 
+from roadscan.printing import cell
+
 STYLE = """
 :root { --ink: #1d2733; --line: #e3e7eb; --soft: #66717d; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); }
@@ -53,12 +55,11 @@ class Grid:
 
     def table(self) -> Table:
         """The same for a terminal."""
-        made = Table(*self.header, box=SIMPLE, collapse_padding=True, pad_edge=False)
-        made.columns[0].no_wrap = True
-        for column in made.columns[1:]:
-            column.justify = "right"
+        made = Table(box=SIMPLE, collapse_padding=True, pad_edge=False)
+        for number, name in enumerate(self.header):
+            made.add_column(cell(name), justify="right" if number else "left", no_wrap=not number)
         for row in self.rows:
-            made.add_row(*row)
+            made.add_row(*map(cell, row))
         return made
 
     def html(self) -> str:

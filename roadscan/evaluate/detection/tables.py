@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from roadscan.evaluate.bootstrap import Delta, Interval
 from roadscan.evaluate.detection.compare import Comparison, Row
 from roadscan.evaluate.detection.evaluation import NAMES_OF_KINDS, Evaluation, Measured
 from roadscan.evaluate.detection.parts import By
 from roadscan.evaluate.detection.scores import PartScores
+from roadscan.printing import cell
 
 #: The published columns.
 COLUMNS = {"map50": "mAP50", "map50_95": "mAP50-95", "precision": "P", "recall": "R", "f1_of_means": "F1"}
@@ -57,12 +58,12 @@ class ScoreTable:
     def rich(self) -> Table:
         """For a terminal: ranges below the numbers."""
         made = Table(
-            title=escape(self.title), caption=escape(self.caption), box=SIMPLE_HEAD, pad_edge=False,
+            title=cell(self.title), caption=cell(self.caption), box=SIMPLE_HEAD, pad_edge=False,
             collapse_padding=True,
             title_justify="left", caption_justify="left", title_style="bold", caption_style="dim",
         )  # fmt: skip
         for index, name in enumerate(self.header):
-            made.add_column(escape(name), justify="right" if index else "left", no_wrap=index > 0)
+            made.add_column(cell(name), justify="right" if index else "left", no_wrap=index > 0)
         for row in self.rows:
             made.add_row(*(_rich(cell) for cell in row))
         return made
@@ -275,11 +276,11 @@ def percent(share: float) -> str:
     return NOTHING if math.isnan(share) else f"{100 * share:.2f}"
 
 
-def _rich(cell: Cell | str) -> str:
-    if isinstance(cell, str):
-        return escape(cell)
-    number = f"[bold]{cell.text}[/bold]" if cell.firm else cell.text
-    return f"{number}\n[dim]{cell.range}[/dim]" if cell.range else number
+def _rich(one: Cell | str) -> Text:
+    if isinstance(one, str):
+        return cell(one)
+    number = cell(one.text, "bold" if one.firm else "")
+    return Text.assemble(number, "\n", (one.range, "dim")) if one.range else number
 
 
 def _html(cell: Cell | str) -> str:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Iterator
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from roadscan.evaluate.register.evaluation import RegisterEvaluation
 from roadscan.evaluate.register.intervals import ClassEstimate, Estimate
+from roadscan.printing import cell
 
 
 def register_tables(made: RegisterEvaluation) -> Iterator[Table]:
@@ -32,7 +33,7 @@ def register_tables(made: RegisterEvaluation) -> Iterator[Table]:
 
 def _score_table(title: str, caption: str, rows: dict[str, ClassEstimate]) -> Table:
     table = Table(
-        title=escape(title), caption=escape(caption), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True,
+        title=cell(title), caption=cell(caption), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True,
         title_justify="left", caption_justify="left", title_style="bold", caption_style="dim",
     )  # fmt: skip
     table.add_column("class")
@@ -44,15 +45,15 @@ def _score_table(title: str, caption: str, rows: dict[str, ClassEstimate]) -> Ta
             for one in (row.precision, row.recall, row.f1)
         ]
         metres = [_estimate(one, lambda value: f"{value:.2f}") for one in (row.p50_m, row.p90_m)]
-        table.add_row(escape(name), f"{row.found:.0f}", f"{row.known:.0f}", *shares, *metres)
+        table.add_row(cell(name), f"{row.found:.0f}", f"{row.known:.0f}", *shares, *metres)
     return table
 
 
-def _estimate(one: Estimate, shown: Callable[[float], str]) -> str:
+def _estimate(one: Estimate, shown: Callable[[float], str]) -> Text:
     if math.isnan(one.value):
-        return "–"
-    ends = "" if math.isnan(one.low) else f"\n[dim]{shown(one.low)}–{shown(one.high)}[/dim]"
-    return f"{shown(one.value)}{ends}"
+        return Text("–")
+    ends = "" if math.isnan(one.low) else f"\n{shown(one.low)}–{shown(one.high)}"
+    return Text.assemble(shown(one.value), (ends, "dim"))
 
 
 def _register_facts(made: RegisterEvaluation) -> Table:

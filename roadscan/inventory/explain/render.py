@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from roadscan.inventory.explain.explanation import DriveEvidence, Explanation
 from roadscan.inventory.explain.replay import Outlook
+from roadscan.printing import Terminal, cell
 
 
-def render_explanation(made: Explanation, console: Console) -> None:
+def render_explanation(made: Explanation, console: Terminal) -> None:
     """Print the asset, the reasons for its state, what each drive told, and what would change it."""
 
     def say(text: str) -> None:
@@ -99,7 +98,7 @@ def _drives(drives: Sequence[DriveEvidence]) -> Table:
         other = [change for change in drive.changes if change != drive.state]
         changed = f" ({', '.join(other)})" if other else ""
         table.add_row(
-            escape(drive.drive_id), _day(drive.looked_at), f"{drive.hits} of {drive.opportunities}",
+            cell(drive.drive_id), _day(drive.looked_at), f"{drive.hits} of {drive.opportunities}",
             f"{drive.log_likelihood_ratio:+.2f}", f"{drive.probability:.3f}", _figure(drive.pos_sigma_m, ".1f"),
             _figure(drive.from_asset_m, ".1f"), _figure(drive.score, ".2f"), f"{drive.state}{changed}",
         )  # fmt: skip
@@ -113,12 +112,12 @@ def _observations(drives: Sequence[DriveEvidence]) -> Table:
         for one in drive.observations:
             range_m = "" if one.range_m is None else f"{one.range_m:.1f} ± {_figure(one.range_sigma_m, '.1f')}"
             table.add_row(
-                escape(drive.drive_id), escape(one.observation_id), f"{one.distance_m:.1f}",
+                cell(drive.drive_id), cell(one.observation_id), f"{one.distance_m:.1f}",
                 _figure(one.off_bearing_deg, "+.1f"), f"{one.beside_m:.1f}", range_m, f"{one.score:.2f}",
             )  # fmt: skip
         more = drive.pointing - len(drive.observations)
         if more:
-            table.add_row(escape(drive.drive_id), f"{more} more" if drive.seen else f"{more}, taken to show another")
+            table.add_row(cell(drive.drive_id), f"{more} more" if drive.seen else f"{more}, taken to show another")
     return table
 
 
@@ -127,7 +126,7 @@ def _frames(missed: Sequence[DriveEvidence]) -> Table:
     for drive in missed:
         for one in drive.frames:
             away = f"{one.distance_m:.1f}", f"{one.off_axis_deg:+.1f}"
-            table.add_row(escape(drive.drive_id), escape(one.frame_id), *away, escape(one.image_uri or ""))
+            table.add_row(cell(drive.drive_id), cell(one.frame_id), *away, cell(one.image_uri or ""))
     return table
 
 

@@ -6,27 +6,31 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+import numpy as np
 import pyarrow as pa
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from roadscan.errors import ConfigError
+from roadscan.printing import Terminal, cell, json_text
+from roadscan.shown import printable
 
 Format = Literal["table", "record", "json", "csv"]
 
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for one begins with these
+NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?")
 GAP = 2  # between two columns; the margins of a table take as much
 WIDE = 40  # beyond which a cell goes on in the next line, unless there is room
 
 
-def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: A002 - the word users type
+def render(table: pa.Table, format: Format, console: Terminal, *, guard: bool = True) -> None:  # noqa: A002 - users' word
     """Print rows.
 
     Args:
@@ -36,19 +40,17 @@ def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: 
             for programs. Bytes are written as hex, times as ISO 8601; for people without their zone, which is said
             below.
         console: where to; for ``json`` and ``csv`` its width and colours have no effect.
+        guard: of ``csv``, as of `csv_text`.
 
     Raises:
         ConfigError: another format.
     """
     names = _unique(table.column_names)
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    rows = _rows(table)
     if format == "json":
-        text = json.dumps(
-            [dict(zip(names, map(plain, row), strict=True)) for row in rows], ensure_ascii=False, indent=1
-        )
-        console.file.write(text + "\n")
+        console.file.write(json_text([dict(zip(names, map(plain, row), strict=True)) for row in rows], 1) + "\n")
     elif format == "csv":
-        console.file.write(csv_text(table))
+        console.file.write(csv_text(table, guard=guard))
     elif format == "record":
         _print_records(names, rows, console)
         _print_zones(table.schema, names, console)
@@ -58,25 +60,70 @@ def render(table: pa.Table, format: Format, console: Console) -> None:  # noqa: 
         raise ConfigError(f"format: got {format!r}; expected one of {', '.join(get_args(Format))}")
 
 
-def csv_text(table: pa.Table) -> str:
-    """Rows as CSV, with a header; null is empty."""
+def csv_text(table: pa.Table, *, guard: bool = True) -> str:
+    """Rows as CSV, with a header; null is empty.
+
+    Args:
+        table: the rows.
+        guard: a text that a spreadsheet would run as a formula begins with ', and characters that act on a terminal are
+            shown. Without it every text is as it is, for programs.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_unique(table.column_names))
-    writer.writerows(map(_cell, row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True))
+    cell_of = _guarded if guard else _cell
+    writer.writerow(map(cell_of, _unique(table.column_names)))
+    writer.writerows(map(cell_of, row) for row in _rows(table))
     return buffer.getvalue()
 
 
-def _print_table(schema: pa.Schema, names: list[str], rows: Sequence[tuple[Any, ...]], console: Console) -> None:
+def _guarded(value: Any) -> str:
+    """A cell of CSV that a spreadsheet takes for text where it is text (OWASP, "CSV Injection").
+
+    >>> _guarded("=A1+1"), _guarded("-12.5"), _guarded(-12.5), _guarded("a-b")
+    ("'=A1+1", '-12.5', '-12.5', 'a-b')
+    """
+    text = printable(_cell(value), "\n\t")
+    runs = isinstance(value, str) and text.lstrip().startswith(FORMULA) and not NUMBER.fullmatch(text)
+    return f"'{text}" if runs else text
+
+
+def _rows(table: pa.Table) -> list[tuple[Any, ...]]:
+    """Rows as Python has them; times of which it has none, before the year 1 or after 9999, as text."""
+    return list(zip(*map(_values, table.columns), strict=True)) if table.num_columns else []
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_value(one) for one in column]
+
+
+def _value(one: pa.Scalar) -> Any:
+    """A value as Python has it, or else as NumPy writes it: Arrow's own text has years of 16 bits."""
+    if not one.is_valid:
+        return None
+    if pa.types.is_list(one.type):
+        return [_value(inner) for inner in one.values]
+    if pa.types.is_struct(one.type):
+        return {name: _value(inner) for name, inner in one.items()}
+    try:
+        return one.as_py()
+    except (OverflowError, ValueError):
+        unit: Any = one.type.unit if pa.types.is_timestamp(one.type) else "D" if pa.types.is_date32(one.type) else "ms"
+        return str(np.datetime64(one.value, unit))
+
+
+def _print_table(schema: pa.Schema, names: list[str], rows: Sequence[tuple[Any, ...]], console: Terminal) -> None:
     cells = [[_short(value) for value in row] for row in rows]
     widths = [max(_width(text) for text in (name, *column)) for name, *column in zip(names, *cells, strict=True)]
     shown = fitting(widths, [_is_shape(field.type) for field in schema], console.width)
     view = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0))  # the box has a space, too
     for column, width in shown.items():
         number = pa.types.is_integer(schema.field(column).type) or pa.types.is_floating(schema.field(column).type)
-        view.add_column(escape(names[column]), width=width, overflow="fold", justify="right" if number else "left")
+        view.add_column(cell(names[column]), width=width, overflow="fold", justify="right" if number else "left")
     for row in cells:
-        view.add_row(*(escape(row[column]) for column in shown))
+        view.add_row(*(cell(row[column]) for column in shown))
     console.print(view)
     left_out = [name for column, name in enumerate(names) if column not in shown]
     if left_out:
@@ -126,20 +173,20 @@ def _is_shape(type_: pa.DataType) -> bool:
     return bool(pa.types.is_binary(type_) or pa.types.is_nested(type_))
 
 
-def _print_records(names: list[str], rows: Sequence[tuple[Any, ...]], console: Console) -> None:
+def _print_records(names: list[str], rows: Sequence[tuple[Any, ...]], console: Terminal) -> None:
     for number, row in enumerate(rows, 1):
         console.print(f"record {number} of {len(rows)}", style="bold")
         view = Table.grid(padding=(0, 2))
         view.add_column(no_wrap=True)
         view.add_column(overflow="fold")
         for name, value in zip(names, row, strict=True):
-            view.add_row(escape(name), escape(_short(value)))
+            view.add_row(cell(name), cell(_short(value)))
         console.print(view)
     if not rows:
         console.print(f"no rows of {', '.join(names)}", markup=False)
 
 
-def _print_zones(schema: pa.Schema, shown: Sequence[str], console: Console) -> None:
+def _print_zones(schema: pa.Schema, shown: Sequence[str], console: Terminal) -> None:
     """In which zone the times are that were shown."""
     zones = {
         field.type.tz
