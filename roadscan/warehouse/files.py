@@ -175,22 +175,22 @@ def read_parts(store: Store, file: DataFile, schema: pa.Schema) -> Iterator[pa.T
 def _opened(store: Store, file: DataFile) -> Iterator[Any]:
     """A file, verified and opened."""
     try:
-        with parquet_file(verified(store, file)) as parquet:
+        with parquet_file(verified(store, file.path)) as parquet:
             yield parquet
     except Malformed as error:
         raise WarehouseError(f"{store.uri_of(file.path)}: {error}") from None
 
 
-def verified(store: Store, file: DataFile) -> bytes:
-    """The bytes of a file.
+def verified(store: Store, path: str) -> bytes:
+    """The bytes of the data file at a path.
 
     Raises:
         StorageError: their digest is not the one in its name.
     """
-    data = store.read(file.path)
-    if not sha256_hex(data).startswith(file.digest):
+    data, digest = store.read(path), content_of(path)[1]
+    if not sha256_hex(data).startswith(digest):
         raise StorageError(
-            f"{store.uri_of(file.path)}: sha256 is {sha256_hex(data)}, expected {file.digest}…; "
+            f"{store.uri_of(path)}: sha256 is {sha256_hex(data)}, expected {digest}…; "
             "the object is not the one that was committed"
         )
     return data

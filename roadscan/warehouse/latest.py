@@ -22,7 +22,7 @@ import shapely
 
 from roadscan.errors import Malformed, NotFound
 from roadscan.parsing import parquet_file, read_json
-from roadscan.storage import Store
+from roadscan.storage import MAX_RECORD_BYTES, Store
 from roadscan.warehouse.files import DataFile, encode, verified
 from roadscan.warehouse.release import Release
 
@@ -65,7 +65,7 @@ def _key(name: str) -> str:
 def _told(store: Store) -> tuple[int | None, str | None]:
     """Which version of the table was brought, and the tag of the file that says so; None where none does."""
     try:
-        data, tag = store.read_tagged(TOLD)
+        data, tag = store.read_tagged(TOLD, max_bytes=MAX_RECORD_BYTES)
     except NotFound:
         return None, None
     try:
@@ -91,7 +91,7 @@ def _swap(store: Store, key: str, data: bytes, tag: str | None) -> None:
 
 def _footer(warehouse: Warehouse, file: DataFile) -> dict[bytes, bytes]:
     """A file's own metadata; roadscan's tables are many files with one `geo` but for what it says of their extent."""
-    with parquet_file(verified(warehouse.store, file)) as parquet:
+    with parquet_file(verified(warehouse.store, file.path)) as parquet:
         return dict(parquet.schema_arrow.metadata)
 
 

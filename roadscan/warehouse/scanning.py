@@ -27,6 +27,7 @@ class PrunedDataset(ds.FileSystemDataset):  # type: ignore[misc]
         filesystem: on which the files are …
         root: … and the folder there that is the warehouse.
         where: only rows that pass it are scanned; None for all.
+        check: called with the path of each file before it is scanned; None where nothing is to be checked.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class PrunedDataset(ds.FileSystemDataset):  # type: ignore[misc]
         filesystem: Any,
         root: str,
         where: pc.Expression | None = None,
+        check: Callable[[str], object] | None = None,
     ) -> None:
         super().__init__([], schema, FORMAT, filesystem)
-        self._choose, self._root, self._where = choose, root, where
+        self._choose, self._root, self._where, self._check = choose, root, where, check
 
     def scanner(self, **options: Any) -> ds.Scanner:
         """As of `pyarrow.dataset.Dataset`."""
@@ -58,6 +60,11 @@ class PrunedDataset(ds.FileSystemDataset):  # type: ignore[misc]
             )
             for path, size, guarantee in guarantees(self._choose(question))
         ]
+        if self._check is not None:
+            every = ds.FileSystemDataset(fragments, self.schema, FORMAT, self.filesystem)
+            fragments = list(every.get_fragments(filter=question))
+            for fragment in fragments:
+                self._check(fragment.path.removeprefix(f"{self._root}/"))
         return ds.FileSystemDataset(fragments, self.schema, FORMAT, self.filesystem)
 
 

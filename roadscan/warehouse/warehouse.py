@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roadscan.disk import disk_errors
 from roadscan.errors import Conflict, Malformed, NotFound, RoadscanError, StorageError, WarehouseError
 from roadscan.parsing import parquet_file, read_json, read_parquet
 from roadscan.schemas import TABLES
-from roadscan.storage import DiskStore, Store, arrow_filesystem, open_store, reach
+from roadscan.storage import MAX_RECORD_BYTES, DiskStore, Store, arrow_filesystem, open_store, reach
 from roadscan.warehouse import release as releases
 from roadscan.warehouse.cache import local_copies
 from roadscan.warehouse.extents import DriveExtents, overlapping
@@ -58,7 +59,9 @@ class Warehouse:
         self.store: Store = open_store(uri)
         self._logs = {table: TableLog(self.store, table) for table in TABLES}
         self._extents: tuple[int | None, DriveExtents] | None = None
-        self._checked: set[str] = set()  # paths of this machine's own warehouse whose digests were looked at
+        self._checked: dict[
+            str, tuple[int, int]
+        ] = {}  # size and time of files on this disk when their digest was right
 
     # Releases
 
@@ -302,7 +305,8 @@ class Warehouse:
     def dataset(self, release: Release, table: str, *, where: pc.Expression | None = None) -> ds.Dataset:
         """A table for engines that read only what a question needs: files by the log's statistics, then row groups.
 
-        Unlike `read` it checks no file's digest, since it does not read files whole, but the checksum of each page.
+        On a disk each file that is scanned was verified once. Of an object store files are not read whole, so no digest
+        is checked, but the checksum of each page.
 
         Args:
             release: which state.
@@ -324,23 +328,29 @@ class Warehouse:
             paths = {path for drive_id in chosen for path in drives.files_of(files, drive_id)["path"].to_pylist()}
             return files.filter(pc.is_in(files["path"], pa.array(sorted(paths), pa.string())))
 
-        return PrunedDataset(choose, TABLES[table], system, root, where)
+        check = self._check if isinstance(self.store, DiskStore) else None
+        return PrunedDataset(choose, TABLES[table], system, root, where, check)
 
     def local_files(self, files: Iterable[DataFile]) -> list[Path]:
         """Verified paths on this machine for data files, for engines that open files themselves.
 
-        A warehouse on disk gives its own files, each verified once. From an object store each file is fetched once,
-        verified, and kept in a cache (`roadscan.warehouse.cache`).
+        A warehouse on disk gives its own files, each verified once, and again when its size or time is another one.
+        From an object store each file is fetched once, verified, and kept in a cache (`roadscan.warehouse.cache`).
         """
         if not isinstance(self.store, DiskStore):
             return local_copies(self.store, list(files))
-        paths = []
-        for file in files:
-            if file.path not in self._checked:
-                verified(self.store, file)
-                self._checked.add(file.path)
-            paths.append(self.store.path(file.path))
-        return paths
+        return [self._check(file.path) for file in files]
+
+    def _check(self, key: str) -> Path:
+        """The path of a data file of a warehouse on disk; its content was that of its name when it was last written."""
+        assert isinstance(self.store, DiskStore)
+        path = self.store.path(key)
+        with disk_errors(path):
+            stat = path.stat()
+        if self._checked.get(key) != (stat.st_size, stat.st_mtime_ns):
+            verified(self.store, key)
+            self._checked[key] = stat.st_size, stat.st_mtime_ns
+        return path
 
     def _listed(self, release: Release, table: str) -> pa.Table:
         """The files of a table, as of `TableLog.files`."""
@@ -417,7 +427,7 @@ class Warehouse:
     def _current(self) -> tuple[Release, Entry | None, str | None]:
         """The current release, where its manifest is, and the pointer's tag; None where there is no pointer yet."""
         try:
-            data, tag = self.store.read_tagged(POINTER)
+            data, tag = self.store.read_tagged(POINTER, max_bytes=MAX_RECORD_BYTES)
         except NotFound:
             return Release(), None, None
         try:

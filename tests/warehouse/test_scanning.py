@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from support.requests_counted import counted_requests
 from support.world import commit, drive, make_world
 
-from roadscan.errors import AccessDenied, StorageError
+from roadscan.errors import AccessDenied, StorageError, WarehouseError
 from roadscan.inventory.query import query
 from roadscan.inventory.query.sql import query_release
 from roadscan.warehouse import Warehouse
@@ -144,3 +145,21 @@ def test_a_page_that_was_damaged_is_noticed_where_files_are_not_read_whole(s3: o
     warehouse.store.write(file.path, bytes(data))
     with pytest.raises(StorageError, match="observations"):
         warehouse.read(release, "observations", drive_id=ONE)
+
+
+@pytest.mark.parametrize("sql", ["SELECT count(*) FROM observations", f"FROM observations WHERE drive_id = '{ONE}'"])
+def test_a_damaged_file_on_a_disk_is_told_and_gives_no_rows(tmp_path: Path, sql: str) -> None:
+    """Also by who has read it before it was damaged; any byte of it, also one that no page's checksum covers."""
+    warehouse = Warehouse(str(tmp_path))
+    commit(warehouse, drive(make_world(0, 400.0), 0, drive_id=ONE))
+    (file,) = warehouse.files(warehouse.current(), "observations")
+    path = tmp_path / file.path
+    whole, random_ = path.read_bytes(), random.Random(9)
+    rows = query_release(warehouse, warehouse.current(), sql).num_rows
+    for at in (5, len(whole) // 2, len(whole) - 20, *random_.sample(range(len(whole)), 5)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        for reader in (warehouse, Warehouse(str(tmp_path))):
+            with pytest.raises((StorageError, WarehouseError), match="the object is not the one that was committed"):
+                query_release(reader, reader.current(), sql)
+    path.write_bytes(whole)
+    assert query_release(warehouse, warehouse.current(), sql).num_rows == rows > 0

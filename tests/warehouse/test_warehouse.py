@@ -145,3 +145,16 @@ def test_files_from_a_store_are_kept_on_this_machine(
     before = path.stat()
     assert warehouse.local_files(files) == [path]
     assert path.stat().st_ino == before.st_ino  # not fetched again
+
+
+@pytest.mark.s3
+def test_a_copy_that_was_damaged_is_fetched_again(s3: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    warehouse = Warehouse(f"s3://warehouse/{tmp_path.name}")
+    files = warehouse.files(add(warehouse, "a"), "runs")
+    (path,) = warehouse.local_files(files)
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], b""):
+        path.write_bytes(damaged)
+        assert warehouse.local_files(files) == [path]
+        assert path.read_bytes() == whole
