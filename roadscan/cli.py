@@ -125,7 +125,7 @@ def _utc(moment: datetime | None) -> datetime | None:
 def _ended(summary: Summary) -> int:
     """The exit code of a job that is done; what it lacks is told."""
     if summary.shortfall:
-        errors.print(summary.shortfall, markup=False)
+        errors.print(summary.shortfall)
     return SHORT if summary.shortfall else 0
 
 

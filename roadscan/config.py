@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from roadscan.errors import ConfigError, Malformed
 from roadscan.shown import shown
-from roadscan.yamltext import Typed, read_typed, read_yaml
+from roadscan.yamltext import MAX_BYTES, Typed, read_typed, read_yaml
 
 
 class Config(BaseModel):
@@ -118,10 +118,11 @@ def _on_one_line(value: Any) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = read_typed(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            tree = read_typed(file.read(MAX_BYTES + 1))
     except OSError as error:
         raise ConfigError(f"config {path}: cannot be read ({error.strerror}); expected a YAML file") from None
-    except (Malformed, UnicodeDecodeError) as error:
+    except Malformed as error:
         raise ConfigError(f"config {path}: {error}") from None
     if isinstance(tree, Typed):
         tree = tree.value

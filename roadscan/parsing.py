@@ -148,7 +148,7 @@ def parquet_file(data: bytes | Path, **options: Any) -> Iterator[Any]:
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table -> its columns of a schema, in that order and of those types.
+    """A table -> its columns of a schema, in that order and of those types; its own metadata stay.
 
     Raises:
         Malformed: one is missing, of another type, or null where none may be.
@@ -156,9 +156,10 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     if missing := [name for name in schema.names if name not in table.column_names]:
         raise Malformed(f"columns {missing} are missing; expected {schema.names}")
     try:
-        return table.select(schema.names).cast(schema)
+        made = table.select(schema.names).cast(schema)
     except Exception as error:  # noqa: BLE001 - as `parsing`
         raise Malformed(f"a column has the wrong type or a null where none may be: {said(error)}") from None
+    return made.replace_schema_metadata({**(schema.metadata or {}), **(table.schema.metadata or {})})
 
 
 @contextmanager
@@ -171,6 +172,8 @@ def open_image(source: bytes | Path) -> Iterator[Image]:
     """
     import PIL.Image
 
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise NotAnImage("not a regular file")
     try:
         with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:  # noqa: TID251
             yield image

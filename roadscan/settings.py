@@ -7,7 +7,7 @@ import logging
 
 from roadscan.errors import Conflict, Malformed, NotFound, WarehouseError
 from roadscan.parsing import read_json
-from roadscan.storage import Store
+from roadscan.storage import MAX_RECORD_BYTES, Store
 
 LOG = logging.getLogger(__name__)
 KEY = "settings.json"
@@ -47,7 +47,7 @@ def keep_time_zone(store: Store, name: str) -> None:
 
 def _read(store: Store) -> tuple[dict[str, str], str | None]:
     try:
-        data, tag = store.read_tagged(KEY)
+        data, tag = store.read_tagged(KEY, max_bytes=MAX_RECORD_BYTES)
     except NotFound:
         return {}, None
     try:

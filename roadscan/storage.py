@@ -9,6 +9,7 @@ What a caller may rely on:
 - `Store.read` returns the whole object or raises; a body cut short or garbled is fetched again.
 - `Store.create` and `Store.swap` are atomic: of many writers exactly one wins, the others get `Conflict`.
 - Every operation ends: connecting, each read from the socket, and the object as a whole have deadlines.
+- Nothing is read that is larger than what it is for may be, nor from a pipe or a device.
 - A key never leaves its root: absolute keys, ``..``, and keys that are not NFC are refused by name.
 
 Past 400 lines: a door is one; both kinds of store keep the same promises side by side.
@@ -22,10 +23,13 @@ import logging
 import os
 import random
 import secrets
+import threading
 import time
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +39,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from roadscan.errors import AccessDenied, Conflict, Malformed, NotFound, StorageError, Unreachable
+from roadscan.disk import disk_errors, read_regular
+from roadscan.errors import AccessDenied, Conflict, Malformed, NotFound, StorageError, TooLarge, Unreachable
 from roadscan.parsing import read_json
 
 if TYPE_CHECKING:
@@ -51,6 +56,9 @@ OBJECT_DEADLINE_S = 120  # one object, all tries; a store that drips 1 KiB every
 TRIES = 10  # botocore's own "legacy" default of 5 gave up after 0.7 s of 503 SlowDown
 BUSY_TRIES = 6  # a conditional write that meets another one under way, about 6 s in all
 BODY_TRIES = 4  # a truncated or corrupt body is an error that botocore does not retry
+MAX_OBJECT_BYTES = 4 << 30  # of anything
+MAX_IMAGE_BYTES = 256 << 20  # 64 megapixels without compression are 192 million bytes
+MAX_RECORD_BYTES = 64 << 20  # of JSON that roadscan writes itself, and keeps small
 CHUNK_BYTES = 16 << 10  # the deadline is looked at this often; a socket time-out may pass for every few KiB
 
 
@@ -118,18 +126,19 @@ class Store(ABC):
         """The store rooted at a prefix of this one."""
         return open_store(self.uri_of(prefix))
 
-    def read(self, key: str, *, sha256: str | None = None) -> bytes:
+    def read(self, key: str, *, sha256: str | None = None, max_bytes: int = MAX_OBJECT_BYTES) -> bytes:
         """The whole object.
 
         Args:
             key: the object.
             sha256: its expected digest in hex, where one is on record.
+            max_bytes: how many bytes what it is for may have; of a larger one nothing is read.
 
         Raises:
-            NotFound, AccessDenied, Unreachable: as their names say.
+            NotFound, AccessDenied, Unreachable, TooLarge: as their names say.
             StorageError: the digest differs from the one expected.
         """
-        data = self._bytes(key)
+        data = self._bytes(key, max_bytes)
         if sha256 is not None and sha256_hex(data) != sha256:
             raise StorageError(
                 f"{self.uri_of(key)}: sha256 is {sha256_hex(data)}, expected {sha256}; "
@@ -137,8 +146,8 @@ class Store(ABC):
             )
         return data
 
-    def _bytes(self, key: str) -> bytes:
-        return self.read_tagged(key)[0]
+    def _bytes(self, key: str, max_bytes: int) -> bytes:
+        return self.read_tagged(key, max_bytes=max_bytes)[0]
 
     def exists(self, key: str) -> bool:
         """Whether the object exists."""
@@ -149,8 +158,8 @@ class Store(ABC):
         return True
 
     @abstractmethod
-    def read_tagged(self, key: str) -> tuple[bytes, str]:
-        """The whole object and the tag to give to `swap`."""
+    def read_tagged(self, key: str, *, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
+        """The whole object, as of `read`, and the tag to give to `swap`."""
 
     @abstractmethod
     def stat(self, key: str) -> Stat:
@@ -199,13 +208,11 @@ class DiskStore(Store):
         """Where a key lies on the disk."""
         return self.root / check_key(key)
 
-    def _bytes(self, key: str) -> bytes:
-        path = self.path(key)
-        with _disk_errors(path):
-            return path.read_bytes()
+    def _bytes(self, key: str, max_bytes: int) -> bytes:
+        return read_regular(self.path(key), max_bytes)
 
-    def read_tagged(self, key: str) -> tuple[bytes, str]:
-        data = self._bytes(key)
+    def read_tagged(self, key: str, *, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
+        data = self._bytes(key, max_bytes)
         return data, sha256_hex(data)
 
     def stat(self, key: str) -> Stat:
@@ -224,7 +231,7 @@ class DiskStore(Store):
             try:
                 os.link(staged, self.path(key))  # fails if the name exists, unlike a rename
             except FileExistsError:
-                if self.path(key).read_bytes() != data:
+                if self._bytes(key, MAX_OBJECT_BYTES) != data:
                     raise Conflict(f"{self.uri_of(key)}: exists already, written by another run") from None
         return sha256_hex(data)
 
@@ -237,7 +244,7 @@ class DiskStore(Store):
 
     def delete(self, key: str) -> None:
         path = self.path(key)
-        with _disk_errors(path):
+        with disk_errors(path):
             path.unlink(missing_ok=True)
 
     def entries(self, prefix: str = "") -> Iterator[Entry]:
@@ -258,7 +265,7 @@ class DiskStore(Store):
     def _staged(self, key: str, data: bytes) -> Iterator[Path]:
         target = self.path(key)
         staged = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-        with _disk_errors(target):
+        with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 write_synced(staged, data)
@@ -271,7 +278,7 @@ class DiskStore(Store):
         import fcntl
 
         path = self.path(key)
-        with _disk_errors(path), path.with_name(f".{path.name}.lock").open("w") as lock:
+        with disk_errors(path), path.with_name(f".{path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -284,18 +291,6 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise NotFound(f"{path}: no such file") from None
-    except PermissionError:
-        raise AccessDenied(f"{path}: permission denied") from None
-    except (IsADirectoryError, NotADirectoryError, OSError) as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from None
-
-
 class S3Store(Store):
     """A bucket and prefix of any S3-compatible store."""
 
@@ -306,24 +301,27 @@ class S3Store(Store):
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{check_key(key)}".lstrip("/")
 
-    def read_tagged(self, key: str) -> tuple[bytes, str]:
+    def read_tagged(self, key: str, *, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
         from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
 
         uri, deadline = self.uri_of(key), time.monotonic() + OBJECT_DEADLINE_S
 
         def attempt() -> tuple[bytes, str]:
             answer = _client().get_object(Bucket=self.bucket, Key=self._key(key), ChecksumMode="ENABLED")
+            if answer["ContentLength"] > max_bytes:
+                answer["Body"].close()
+                raise TooLarge(f"{uri}: {answer['ContentLength']} bytes, limit {max_bytes}")
             chunks = []
             try:
                 for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
                     chunks.append(chunk)
                     if time.monotonic() > deadline:
-                        raise Unreachable(f"{uri}: not read within {OBJECT_DEADLINE_S} s")
+                        raise _late(uri)
             except ReadTimeoutError as error:  # of the body, which is fetched again; of the answer, botocore sees to it
                 raise ResponseStreamingError(error=error) from None
             return b"".join(chunks), answer["ETag"]
 
-        return _retry_body(uri, attempt, deadline)
+        return _in_time(uri, deadline, lambda: _retry_body(uri, attempt, deadline))
 
     def stat(self, key: str) -> Stat:
         with _s3_errors(self.uri_of(key)):
@@ -419,6 +417,32 @@ def _client_for(environment: tuple[tuple[str, str], ...], patient: bool) -> S3Cl
             response_checksum_validation="when_supported",
         ),
     )
+
+
+def _in_time(uri: str, deadline: float, call: Callable[[], T]) -> T:
+    """What a call gives, or `Unreachable` at the deadline, wherever it then waits.
+
+    No time-out of a socket ends a body of which a byte comes every ten seconds, and looking at a clock takes a chunk
+    that has come. So the call has a thread of its own, which is left behind; its memory is bounded, and it ends with
+    its connection or its next chunk.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="read", daemon=True).start()
+    try:
+        return done.result(max(deadline - time.monotonic(), 0))
+    except FutureTimeout:
+        raise _late(uri) from None
+
+
+def _late(uri: str) -> Unreachable:
+    return Unreachable(f"{uri}: not read within {OBJECT_DEADLINE_S} s")
 
 
 def _retry_body(uri: str, attempt: Callable[[], T], deadline: float) -> T:
@@ -566,7 +590,7 @@ def read_record(store: Store, key: str, model: type[T]) -> T:
         StorageError: it is damaged, or of another version of roadscan.
     """
     try:
-        return read_json(store.read(key), model)
+        return read_json(store.read(key, max_bytes=MAX_RECORD_BYTES), model)
     except Malformed as error:
         raise StorageError(f"{store.uri_of(key)}: {error}; restore it, or remove it and run again") from None
 

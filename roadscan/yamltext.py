@@ -14,6 +14,8 @@ import yaml
 from roadscan.errors import Malformed
 from roadscan.parsing import parsing
 
+MAX_BYTES = 16 << 20  # which take a minute
+MAX_SCALAR = 100  # characters of a number or a date; a longer one is text
 MAX_NODES = 1_000_000  # of a tree whose aliases are written out: some lines of them can mean billions
 
 
@@ -52,6 +54,8 @@ def read_yaml(data: bytes | str) -> Any:
 
 
 def _load(data: bytes | str, of: type[yaml.SafeLoader]) -> Any:
+    if len(data) > MAX_BYTES:
+        raise Malformed(f"YAML of {len(data)} bytes, limit {MAX_BYTES}")
     with parsing("YAML"):
         loader = of(data)
         try:
@@ -103,6 +107,8 @@ def _constructor(kind: str) -> Callable[[_Loader, yaml.ScalarNode], Typed]:
 
     def construct(loader: _Loader, node: yaml.ScalarNode) -> Typed:
         text = str(node.value)
+        if len(text) > MAX_SCALAR:
+            return Typed(text, text)
         try:
             return Typed(text, read(loader, node))
         except ValueError:  # no such day, such as 2026-13-45

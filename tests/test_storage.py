@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 
 from roadscan import storage
 from roadscan.demo.server import S3Server
-from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, Unreachable
+from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, TooLarge, Unreachable
 from roadscan.parsing import arrow_file
 from roadscan.storage import Store, check_key, open_store, sha256_hex
 
@@ -142,6 +143,7 @@ class FaultyStore(http.server.BaseHTTPRequestHandler):
 
     faults: ClassVar[list[str]] = []
     body = b"0123456789" * 100
+    read_on = threading.Event()
 
     def do_GET(self) -> None:
         fault = self.faults.pop(0) if self.faults else ""
@@ -150,7 +152,10 @@ class FaultyStore(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", '"t"')
         self.end_headers()
-        self.wfile.write(body[:50] if fault in ("truncated", "stalled") else body)
+        self.wfile.write(body[:50] if fault in ("truncated", "stalled", "dripping") else body)
+        while fault == "dripping" and not self.read_on.wait(0.05):  # a byte long before any time-out of a socket
+            self.wfile.write(b"0")
+            self.wfile.flush()
         if fault == "stalled":
             self.wfile.flush()
             time.sleep(2 * storage.READ_TIMEOUT_S)
@@ -188,9 +193,38 @@ def test_a_body_that_stalls_is_fetched_again(faulty: type[FaultyStore], monkeypa
 
 
 def test_a_body_that_drips_meets_its_deadline(faulty: type[FaultyStore], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "OBJECT_DEADLINE_S", -1)
+    """Of a body that would come in 16 KiB, one chunk of it, in half an hour."""
+    monkeypatch.setattr(storage, "OBJECT_DEADLINE_S", 0.5)
+    monkeypatch.setattr(faulty, "body", b"0" * 40_000)
+    faulty.faults = ["dripping"]
     with pytest.raises(Unreachable, match="not read within"):
         open_store("s3://raw").read("x")
+    assert not faulty.read_on.is_set()  # it drips still
+    faulty.read_on.set()
+
+
+def test_an_object_that_is_too_large_is_not_read(faulty: type[FaultyStore], tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(faulty.body)
+    for store in (open_store("s3://raw"), open_store(tmp_path)):
+        with pytest.raises(TooLarge, match="1000 bytes, limit 999"):
+            store.read("x", max_bytes=999)
+        assert store.read("x", max_bytes=1000) == faulty.body
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(TooLarge):
+        open_store(tmp_path).read("sparse")
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe that nobody writes to, and a device that never ends, would be waited for without an end."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "folder.jpg").mkdir()
+    store = open_store(tmp_path)
+    for key in ("pipe.jpg", "zero.jpg", "folder.jpg"):
+        assert not store.exists(key)
+        with pytest.raises(NotFound, match=f"{key}: no such file; what is there is"):
+            store.read(key)
 
 
 @pytest.mark.parametrize(

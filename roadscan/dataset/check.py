@@ -22,6 +22,7 @@ from roadscan.dataset.similar import ALIKE_BITS, WORDS, alike
 from roadscan.dataset.staging import content_digest
 from roadscan.errors import StorageError
 from roadscan.progress import OnCount, OnProgress, counter, silent
+from roadscan.storage import MAX_IMAGE_BYTES
 
 
 def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress: OnProgress = silent) -> CheckReport:
@@ -66,7 +67,7 @@ def check_dataset(uri: str, *, allow_near_duplicates: bool = False, on_progress:
 def _examined(files: Files, keys: Sequence[str], on_image: OnCount) -> dict[str, Examined | Problem]:
     def one(key: str) -> Examined | Problem:
         try:
-            return examine(files.store.read(key))
+            return examine(files.store.read(key, max_bytes=MAX_IMAGE_BYTES))
         except (Unreadable, StorageError) as error:
             return problem_of(key, error)
 
@@ -81,7 +82,9 @@ def _count_pixels(dataset: Dataset, files: Files) -> tuple[dict[str, dict[str, i
         if image.label_map is None:
             return count_pixels(label_map(image, dataset.root, n_classes), n_classes)
         try:
-            found = read_label_map(files.store.read(image.label_map.key), image, image.label_map, n_classes)
+            found = read_label_map(
+                files.store.read(image.label_map.key, max_bytes=MAX_IMAGE_BYTES), image, image.label_map, n_classes
+            )
         except BadLabelMap as error:
             return Problem("bad label", image.label_map.key, str(error))
         return count_pixels(found, n_classes)

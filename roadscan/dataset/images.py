@@ -13,11 +13,11 @@ from PIL import ExifTags, Image
 from roadscan.dataset.draft import Problem, Size
 from roadscan.dataset.files import Files
 from roadscan.dataset.similar import Fingerprint, fingerprint
-from roadscan.errors import Malformed, NotAnImage, NotFound, StorageError
+from roadscan.errors import Malformed, NotAnImage, NotFound, StorageError, TooLarge
 from roadscan.parsing import open_image
 from roadscan.progress import OnCount
 from roadscan.shown import said
-from roadscan.storage import DiskStore, sha256_hex
+from roadscan.storage import MAX_IMAGE_BYTES, DiskStore, sha256_hex
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -70,7 +70,9 @@ def header_sizes(files: Files, keys: Sequence[str], on_image: OnCount | None = N
 
     def size_of(key: str) -> Size | Problem:
         try:
-            return header_size(store.path(key) if isinstance(store, DiskStore) else store.read(key))
+            return header_size(
+                store.path(key) if isinstance(store, DiskStore) else store.read(key, max_bytes=MAX_IMAGE_BYTES)
+            )
         except (Unreadable, NotFound, FileNotFoundError, StorageError) as error:
             return problem_of(key, error)
 
@@ -105,7 +107,7 @@ def problem_of(key: str, error: Exception) -> Problem:
     """
     if isinstance(error, NotFound | FileNotFoundError):
         return Problem("missing image", key, "there is no such image, and the dataset names it")
-    if isinstance(error, StorageError):
+    if isinstance(error, StorageError) and not isinstance(error, TooLarge):
         raise error
     return Problem("corrupt image", key, str(error))
 

@@ -24,9 +24,11 @@ from roadscan.dataset.records import (
     Outline,
     Palette,
 )
-from roadscan.errors import DatasetError, Malformed
+from roadscan.disk import read_regular
+from roadscan.errors import DatasetError, Malformed, StorageError
 from roadscan.nodes import usable_cores
 from roadscan.parsing import open_image
+from roadscan.storage import MAX_IMAGE_BYTES
 
 LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (h, w)
 Shape: TypeAlias = tuple[int, int]  # height, width
@@ -76,8 +78,8 @@ def label_map(image: LabelledImage, root: str | Path, n_classes: int, size_hw: S
         return _drawn(image, n_classes, size_hw)
     path = Path(root) / image.label_map.key
     try:
-        found = read_label_map(path.read_bytes(), image, image.label_map, n_classes)
-    except (OSError, BadLabelMap) as error:
+        found = read_label_map(read_regular(path, MAX_IMAGE_BYTES), image, image.label_map, n_classes)
+    except (StorageError, BadLabelMap) as error:
         raise DatasetError(f"{path}: {error}; see 'roadscan dataset check'") from None
     return found if found.shape == size_hw else _resized(found, size_hw)
 

@@ -35,7 +35,7 @@ from roadscan.dataset.records import Dataset, LabelledImage
 from roadscan.errors import DatasetError, Malformed, NotFound, StorageError
 from roadscan.parsing import read_json
 from roadscan.progress import OnCount
-from roadscan.storage import DiskStore, Stat, check_key, open_store, sha256_hex, write_synced
+from roadscan.storage import MAX_IMAGE_BYTES, DiskStore, Stat, check_key, open_store, sha256_hex, write_synced
 
 READING = 2  # changes where the same files are read as other labels, so that no copy of before is used
 
@@ -198,7 +198,7 @@ def _fetch(draft: Draft, stats: Mapping[str, Stat], uri: str, folder: Path, on_i
 
 
 def _fetch_image(files: Files, key: str, expected: Stat, partial: Path) -> tuple[Size | Problem, StagedImage]:
-    data, tag = files.store.read_tagged(key)
+    data, tag = files.store.read_tagged(key, max_bytes=MAX_IMAGE_BYTES)
     if (len(data), tag) != (expected.size, expected.tag):
         raise DatasetError(f"{files.store.uri_of(key)}: changed while the dataset was fetched; start again")
     _write(partial / check_key(key), data)

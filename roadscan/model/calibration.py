@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 
 from roadscan.dataset.records import Dataset
-from roadscan.errors import ModelError
+from roadscan.disk import read_regular
+from roadscan.errors import ModelError, StorageError
 from roadscan.model.bundle import Bundle
 from roadscan.model.decode import Pixels, Undecodable, decode, image_size, plan_letterbox
 from roadscan.model.detector import Detector
 from roadscan.model.head import STRIDES_PX
+from roadscan.storage import MAX_IMAGE_BYTES
 
 IMAGES = 8
 LOOKED_AT = 64  # of a folder, evenly spread: neighbours on a drive are alike
@@ -76,10 +78,10 @@ def network_input(path: Path, image_size_px: int) -> Pixels:
         ModelError: it cannot be decoded.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MAX_IMAGE_BYTES)
         letterbox = plan_letterbox(image_size(data, MEGAPIXELS), image_size_px, max(STRIDES_PX))
         return decode(data, letterbox)
-    except (OSError, Undecodable) as error:
+    except (StorageError, Undecodable) as error:
         raise ModelError(f"calibration image {path}: {error}") from None
 
 

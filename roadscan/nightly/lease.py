@@ -25,7 +25,7 @@ from typing import Self
 
 from roadscan.errors import Conflict, LeaseHeld, Malformed, NotFound, RoadscanError, StorageError, WarehouseError
 from roadscan.parsing import read_json
-from roadscan.storage import Store
+from roadscan.storage import MAX_RECORD_BYTES, Store
 
 LOG = logging.getLogger(__name__)
 RENEWALS = 3  # in the length of a lease: two of them may fail
@@ -157,7 +157,7 @@ class Lease:
 
     def _read(self) -> tuple[Holder, str] | None:
         try:
-            data, tag = self._store.read_tagged(self._key)
+            data, tag = self._store.read_tagged(self._key, max_bytes=MAX_RECORD_BYTES)
         except NotFound:
             return None
         try:

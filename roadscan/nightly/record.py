@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from roadscan.errors import Malformed, NotFound, WarehouseError
 from roadscan.nightly.drives import NightDrive
 from roadscan.parsing import read_json
-from roadscan.storage import Store
+from roadscan.storage import MAX_RECORD_BYTES, Store
 from roadscan.warehouse import Release
 
 FORMAT = "roadscan.night/1"
@@ -84,7 +84,7 @@ def read_record(store: Store, night: date) -> tuple[NightRecord, str] | None:
     """
     key = _key(night.isoformat())
     try:
-        data, tag = store.read_tagged(key)
+        data, tag = store.read_tagged(key, max_bytes=MAX_RECORD_BYTES)
     except NotFound:
         return None
     try:

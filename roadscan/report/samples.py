@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from roadscan.arrays import Image
 from roadscan.errors import NotFound, StorageError
-from roadscan.storage import open_store
+from roadscan.storage import MAX_IMAGE_BYTES, open_store
 from roadscan.taxonomy import Taxonomy
 
 
@@ -59,7 +59,8 @@ class Images:
         self.asked += 1
         image, why = None, "the image is gone"
         try:
-            image = cv2.imdecode(np.frombuffer(open_store(folder).read(name), np.uint8), cv2.IMREAD_COLOR)
+            data = open_store(folder).read(name, max_bytes=MAX_IMAGE_BYTES)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except (NotFound, cv2.error):
             pass
         except StorageError as error:

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from roadscan.arrays import Image
 from roadscan.errors import DatasetError
 from roadscan.report.drawing import INK, SOFT
-from roadscan.storage import open_store
+from roadscan.storage import MAX_IMAGE_BYTES, open_store
 
 Handle: TypeAlias = Patch | Line2D
 
@@ -75,7 +75,7 @@ def read_rgb(root: str | Path, key: str) -> Image:
     Raises:
         DatasetError: it cannot be decoded.
     """
-    data = np.frombuffer(open_store(root).read(key), np.uint8)
+    data = np.frombuffer(open_store(root).read(key, max_bytes=MAX_IMAGE_BYTES), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
         raise DatasetError(f"{root}/{key}: cannot be decoded as an image")

@@ -23,7 +23,7 @@ from roadscan import __version__
 from roadscan.errors import Conflict, Malformed, ModelError, SurveyError, WarehouseError
 from roadscan.model.exported import Model, read_model_bytes, unpack_model
 from roadscan.parsing import FORBID_OTHERS, read_json
-from roadscan.storage import Store, sha256_hex
+from roadscan.storage import MAX_RECORD_BYTES, Store, sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.survey.path import path_length_m
 from roadscan.warehouse import DataFile, Release, Warehouse
@@ -290,7 +290,7 @@ def _encode(commit: Commit) -> bytes:
 
 def _decoded(store: Store, key: str) -> tuple[Commit | None, str]:
     """The commit at a key, None where it is damaged, and its tag. One of an earlier version has no digest."""
-    data, tag = store.read_tagged(key)
+    data, tag = store.read_tagged(key, max_bytes=MAX_RECORD_BYTES)
     try:
         tree = read_json(data)
         digest = tree.pop(DIGEST, None)

@@ -11,13 +11,13 @@ from typing import Any, TypedDict
 
 import pyarrow as pa
 
-from roadscan.errors import AccessDenied, NotFound, StorageError, SurveyError
+from roadscan.errors import AccessDenied, NotFound, StorageError, SurveyError, TooLarge
 from roadscan.model.decode import DecodeMode, Undecodable, image_size, plan_letterbox
 from roadscan.model.image_input import ImageInput, prepare
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.ledger import Shard
 from roadscan.scan.quality import Quality, quality_of
-from roadscan.storage import Store, open_store
+from roadscan.storage import MAX_IMAGE_BYTES, Store, open_store
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import Drive, read_drive, rejection
 
@@ -103,7 +103,7 @@ class Loader:
         if reason := rejection(frame):
             return Loaded(row, status="quarantined", reason=reason)
         try:
-            data = store.read(frame["image_uri"])
+            data = store.read(frame["image_uri"], max_bytes=MAX_IMAGE_BYTES)
             size = image_size(data, self._max_megapixels)
             _check_aspect(size, camera)
             letterbox = plan_letterbox(size, self._side_px, self._stride_px)
@@ -113,6 +113,8 @@ class Loader:
             return Loaded(row, status="quarantined", reason=str(error))
         except NotFound:
             return Loaded(row, status="quarantined", reason="missing: no such object")
+        except TooLarge as error:
+            return Loaded(row, status="quarantined", reason=f"too_large: {error}")
         except AccessDenied as error:
             return Loaded(row, status="failed", reason=f"denied: {error}")
         except StorageError as error:

@@ -22,7 +22,7 @@ from roadscan.errors import Malformed, NotFound, StorageError, SurveyError
 from roadscan.parsing import conform, read_json, read_parquet
 from roadscan.schemas import DRIVE_FRAMES
 from roadscan.shown import shown
-from roadscan.storage import Store, check_key, open_store, parquet_bytes, sha256_hex
+from roadscan.storage import MAX_RECORD_BYTES, Store, check_key, open_store, parquet_bytes, sha256_hex
 from roadscan.survey.camera import Camera
 from roadscan.survey.dates import why_implausible
 
@@ -133,7 +133,7 @@ def read_drive(uri: str) -> Drive:
     """
     store = open_store(uri)
     try:
-        text = store.read(MANIFEST)
+        text = store.read(MANIFEST, max_bytes=MAX_RECORD_BYTES)
         format_ = read_json(text).get("format", FORMAT)
         if format_ != FORMAT:
             raise SurveyError(f"{uri}/{MANIFEST}: format is {shown(format_)}, this version reads {FORMAT!r}")

@@ -15,12 +15,13 @@ from torch import nn
 from roadscan.dataset.census import objects_by_class
 from roadscan.dataset.label_maps import BACKGROUND, pixels_by_class
 from roadscan.dataset.records import Dataset, LabelledImage
+from roadscan.disk import read_regular
 from roadscan.errors import ConfigError, ModelError
 from roadscan.model import yolo
 from roadscan.model.bundle import StateDict, load, read_bytes
 from roadscan.model.decode import decode, plan_letterbox
 from roadscan.model.losses import LossConfig
-from roadscan.storage import sha256_hex
+from roadscan.storage import MAX_IMAGE_BYTES, sha256_hex
 from roadscan.train.config import TrainConfig
 
 SAMPLE = 64  # images on which the activations of weights with folded BatchNorm are measured
@@ -110,5 +111,5 @@ def _batches(root: Path, images: Sequence[LabelledImage], config: TrainConfig) -
     for at in np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int):
         image = images[at]
         letterbox = plan_letterbox((image.height_px, image.width_px), config.image_size_px, yolo.STRIDE_PX)
-        pixels = decode((root / image.key).read_bytes(), letterbox)
+        pixels = decode(read_regular(root / image.key, MAX_IMAGE_BYTES), letterbox)
         yield torch.from_numpy(pixels[None, ..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255

@@ -89,7 +89,7 @@ def test_the_frames_table_says_drives_in_any_format(tmp_path: Path) -> None:
         ("train: {annotations: nowhere}", "nowhere: no file of labels, and no folder with .json or .xml files"),
         ("train: {annotations: odd.json}", "odd.json: looks like none of coco .*; say its 'format'"),
         ("train: {annotations: odd.json}\nformat: coco", "odd.json: expected COCO instances"),
-        ("train: {annotations: bad.json}", "bad.json: not JSON"),
+        ("train: {annotations: bad.json}", "bad.json: not valid JSON"),
         ("task: draw\nformat: coco", "task: got 'draw'"),
     ],
 )

@@ -151,10 +151,10 @@ def test_a_damaged_copy_is_staged_again(uri: str, tmp_path: Path, damage: str) -
 def test_a_change_while_it_is_fetched_is_an_error(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_tagged = S3Store.read_tagged
 
-    def late(store: S3Store, key: str) -> tuple[bytes, str]:
+    def late(store: S3Store, key: str, **limits: int) -> tuple[bytes, str]:
         if key == "images/val/val1.jpg":
             put(uri, key, picture(77))
-        return read_tagged(store, key)
+        return read_tagged(store, key, **limits)
 
     monkeypatch.setattr(S3Store, "read_tagged", late)
     with pytest.raises(DatasetError, match=r"images/val/val1.jpg: changed while the dataset was fetched"):

@@ -126,7 +126,7 @@ def test_a_file_without_the_columns_says_so(tmp_path, config, signs):
     with pytest.raises(ConfigError, match="reviews: no column asset_id; got id"):
         update_inventory(config.model_copy(update={"reviews": str(tmp_path / "reviews.parquet")}))
     (tmp_path / "no.parquet").write_text("hello")
-    with pytest.raises(ConfigError, match="is no Parquet file"):
+    with pytest.raises(ConfigError, match="not valid Parquet"):
         update_inventory(config.model_copy(update={"reviews": str(tmp_path / "no.parquet")}))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from roadscan.storage import Entry, Stat, Store, open_store
+from roadscan.storage import MAX_OBJECT_BYTES, Entry, Stat, Store, open_store
 from roadscan.warehouse import Warehouse
 from roadscan.warehouse import warehouse as module
 
@@ -52,8 +52,8 @@ class Dying(Store):
     def delete(self, key: str) -> None:
         self._written("delete", lambda: self.store.delete(key))
 
-    def read_tagged(self, key: str) -> tuple[bytes, str]:
-        return self.store.read_tagged(key)
+    def read_tagged(self, key: str, *, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
+        return self.store.read_tagged(key, max_bytes=max_bytes)
 
     def stat(self, key: str) -> Stat:
         return self.store.stat(key)

@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 
 from roadscan.dataset.records import LabelledImage
 from roadscan.dataset.shrunk import Pixels, Shrunk
+from roadscan.disk import read_regular
 from roadscan.errors import DatasetError
 from roadscan.evaluate.detection.grid_masks import Rle, crop_logits, draw_outlines
 from roadscan.evaluate.detection.results import ImageResult, Objects
@@ -27,6 +28,7 @@ from roadscan.model.masks import empty_mask
 from roadscan.model.slices import SliceConfig
 from roadscan.model.yolo import STRIDE_PX
 from roadscan.progress import OnCount
+from roadscan.storage import MAX_IMAGE_BYTES
 
 # As average precision is measured everywhere: nearly all boxes, also those that overlap, also a box's second class.
 CONFIDENCE, IOU = 0.001, 0.7
@@ -147,7 +149,7 @@ def load_input(
     if small is not None:
         return ImageInput(letterbox, _place(small, letterbox))
     try:
-        return prepare((root / key).read_bytes(), letterbox, slices)
+        return prepare(read_regular(root / key, MAX_IMAGE_BYTES), letterbox, slices)
     except (OSError, Undecodable) as error:
         raise DatasetError(f"{root / key}: {error}; see 'roadscan dataset check'") from None
 

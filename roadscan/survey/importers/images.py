@@ -17,9 +17,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from roadscan.errors import NotFound, StorageError
+from roadscan.errors import NotFound, StorageError, TooLarge
 from roadscan.progress import OnCount
-from roadscan.storage import Store, check_key
+from roadscan.storage import MAX_IMAGE_BYTES, Store, check_key
 from roadscan.survey.importers.tags import BROKEN, NO_TAGS, Tags, read_tags
 from roadscan.survey.jpeg import is_whole
 
@@ -96,9 +96,11 @@ class ImageFolder:
         except StorageError as error:
             return ImageFacts(f"bad_key: {error}")
         try:
-            data = self.store.read(key)
+            data = self.store.read(key, max_bytes=MAX_IMAGE_BYTES)
         except NotFound:
             return ImageFacts("missing: no such object")
+        except TooLarge as error:
+            return ImageFacts(f"too_large: {error}")
         if self._copy_to is not None:
             self._copy_to.write(f"{COPIES}/{key}", data)
         return inspect_image(data)

@@ -92,14 +92,14 @@ def test_a_wrong_feature_is_named(tmp_path, case):
 
 
 BAD_CSV = {
-    "": "cannot be read as CSV|has no rows",
+    "": "not valid CSV|has no rows",
     "class,lon\nx,1\n": r"has no column lat, only \['class', 'lon'\]; expected lon and lat",
     "class;lon;lat\nx;1;2\n": "has no column lon, lat.*separated by commas",
     "class,lon,lat\nx,1,2\nx,100°,2\n": "row 2: lon: got '100°'; expected degrees",
     "class,lon,lat\nx,,2\n": "row 1: lon: got None; expected degrees",
     "class,lon,lat\nx,nan,2\n": "row 1: lon, lat: got .nan, 2.; expected .*: numbers, in degrees",
     "class,lon,lat\nx,181,2\n": "row 1: lon, lat: got .181, 2.",
-    "class,lon,lat\nx,1\n": "cannot be read as CSV",
+    "class,lon,lat\nx,1\n": "not valid CSV",
     "kind,lon,lat\nx,1,2\n": "no row has 'class', only .'kind'.",
 }
 
@@ -114,8 +114,8 @@ def test_a_wrong_table_is_explained(tmp_path, text):
 def test_what_is_no_such_file_is_refused(tmp_path):
     for name, data, message in [
         ("a.geojson", b"{", "not valid JSON"),
-        ("b.geojson", b'{"type": "Point"}', "got Point; expected a GeoJSON FeatureCollection"),
-        ("c.parquet", b"no parquet", "cannot be read as Parquet"),
+        ("b.geojson", b'{"type": "Point"}', "got 'Point'; expected a GeoJSON FeatureCollection"),
+        ("c.parquet", b"no parquet", "not valid Parquet"),
     ]:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DatasetError, match=message):

@@ -1,0 +1,56 @@
+"""Files of a disk, read: regular ones, and no more of them than what they are for may have."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from roadscan.errors import AccessDenied, NotFound, StorageError, TooLarge
+
+CHUNK_BYTES = 64 << 10
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """A regular file -> all of its bytes.
+
+    Raises:
+        NotFound: nothing is there, or a folder, a pipe, a socket or a device: reading one of these may never end.
+        TooLarge: it has more than `max_bytes`.
+        AccessDenied, StorageError: the disk refused.
+    """
+    with disk_errors(path), FileIO(path, opener=_without_waiting) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise NotFound(f"{path}: no such file; what is there is no regular file")
+        parts, size = list[bytes](), found.st_size
+        if size > max_bytes:
+            raise TooLarge(f"{path}: {size} bytes, limit {max_bytes}")
+        while part := file.read(max(size, CHUNK_BYTES)):  # a file may grow meanwhile, or not tell its size
+            parts.append(part)
+            size = 0
+            if sum(map(len, parts)) > max_bytes:
+                raise TooLarge(f"{path}: more than {max_bytes} bytes")
+    return b"".join(parts)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # else a pipe that nobody writes to would be waited for
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """The disk's errors as roadscan's."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise NotFound(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise NotFound(f"{path}: no such file; what is there is a folder") from None
+    except PermissionError:
+        raise AccessDenied(f"{path}: permission denied") from None
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from None
