@@ -11,6 +11,18 @@ import unicodedata
 from collections.abc import Iterable
 from urllib.parse import unquote
 
+#: What file servers and archivers put among the files of others.
+_STRANGERS = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information")
+
+
+def is_hidden(key: str) -> bool:
+    """Whether a file, or a folder that it lies in, is one that no person put there: a thumbnail, or a rest of a copy.
+
+    >>> is_hidden(".thumbnails/1.jpg"), is_hidden("night/._1.jpg"), is_hidden("night/1.jpg")
+    (True, True, False)
+    """
+    return any(part.startswith(".") or part in _STRANGERS for part in key.split("/"))
+
 
 def to_key(uri: str, root: str, prefix: str | None) -> str:
     r"""The key of an image below the images' root, from a file name as some other program wrote it.

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
+from roadscan.damage import is_damaged
 from roadscan.dataset.draft import Problem, Size
 from roadscan.dataset.files import Files
 from roadscan.dataset.similar import Fingerprint, fingerprint
@@ -96,6 +97,8 @@ def examine(data: bytes) -> Examined:
     if pixels.shape[:2] != (size.height_px, size.width_px):
         got = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise Unreadable(f"its header says {size.width_px}x{size.height_px} px, its data are {got} px")
+    if is_damaged(data, pixels.astype(np.uint8, copy=False)):
+        raise Unreadable("a part of its data is lost, and decoders make it up")
     return Examined(size, sha256_hex(data), fingerprint(pixels.astype(np.uint8, copy=False)))
 
 

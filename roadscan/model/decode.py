@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from roadscan.damage import is_damaged
 from roadscan.errors import Malformed, NotAnImage, TooManyPixels
 from roadscan.parsing import open_image
 from roadscan.shown import said
@@ -156,8 +157,9 @@ def decode_image(data: bytes, image_hw: tuple[int, int], by: int = 1) -> Pixels:
     Raises:
         Undecodable: ``corrupt``.
     """
+    flags = REDUCED.get(by, cv2.IMREAD_COLOR)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED.get(by, cv2.IMREAD_COLOR))
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except Exception as error:  # noqa: BLE001 - what a decoder raises is not ours to list
         raise Undecodable(f"corrupt: {said(error)}") from None
     if image is None:
@@ -165,6 +167,8 @@ def decode_image(data: bytes, image_hw: tuple[int, int], by: int = 1) -> Pixels:
     if any(abs(got - want / by) > 1 for got, want in zip(image.shape, image_hw, strict=False)):
         raise Undecodable(f"corrupt: the header says {image_hw} px, the image data {image.shape[:2]}")
     pixels: Pixels = image.astype(np.uint8, copy=False)
+    if is_damaged(data, pixels, flags):
+        raise Undecodable("corrupt: a part of the image data is lost, and the decoder made it up")
     return pixels
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError
+from roadscan.survey.importers.times import parse_time
 
 Kind: TypeAlias = Literal["exif", "mapillary", "table", "track"]
 
@@ -37,6 +38,8 @@ _KINDS_OF_FIELD = {
     "clock_offset_s": {"track"},
     "time_pattern": {"track"},
     "time_regex": {"track"},
+    "start_time": {"track"},
+    "rate_hz": {"track"},
     "columns": {"table", "track"},
     "time_format": {"table", "track"},
     "utc_offset_h": {"exif", "table", "track"},
@@ -138,6 +141,15 @@ class IngestConfig(Config):
         None, description="Regular expression on the file name without suffix, its group is what time_pattern reads."
     )
 
+    start_time: str | None = Field(
+        None,
+        description="With frames cut from a video: the time of its first frame, ISO 8601 on the camera's clock. Frames "
+        "are counted by the number that ends their name, from the lowest.",
+    )
+    rate_hz: float | None = Field(
+        None, gt=0, le=1000, validate_default=True, description="With start_time: frames a second, as they were cut."
+    )
+
     @field_validator(*_KINDS_OF_FIELD)
     @classmethod
     def _of_this_kind(cls, value: object, info: ValidationInfo) -> object:
@@ -166,6 +178,22 @@ class IngestConfig(Config):
     def _needs_zone(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and "%z" not in value and info.data.get("utc_offset_h") is None:
             raise ValueError("has no %z, and utc_offset_h is not given; set utc_offset_h (Thailand is 7)")
+        return value
+
+    @field_validator("start_time")
+    @classmethod
+    def _is_a_time(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            parse_time(value, "iso", info.data.get("utc_offset_h"), "start_time")
+            if info.data.get("time_pattern") is not None:
+                raise ValueError("time_pattern is given too; give only one of the two")
+        return value
+
+    @field_validator("rate_hz")
+    @classmethod
+    def _needs_start(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if "start_time" in info.data and (value is None) != (info.data["start_time"] is None):
+            raise ValueError("give both start_time and rate_hz, or neither")
         return value
 
     @field_validator("time_regex")

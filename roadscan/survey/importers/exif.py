@@ -7,7 +7,7 @@ from roadscan.progress import OnCount
 from roadscan.survey.importers.clocks import SPREAD, capture_times, spread_seconds
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
-from roadscan.survey.importers.images import ImageFolder
+from roadscan.survey.importers.images import READ, ImageFolder, Listing
 
 
 def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
@@ -19,7 +19,8 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
     Raises:
         SurveyError: there is no image.
     """
-    keys, others = list_images(folder)
+    listing = list_images(folder)
+    keys = listing.images
     frames = []
     magnetic = 0
     looked = folder.look_all(keys, on_frame)
@@ -36,24 +37,29 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
             frame.take(time)
         magnetic += tags.magnetic
         frames.append(frame)
-    notes |= {
-        "files that are no images": others,
+    notes |= listing.counts | {
         "headings from magnetic north, not used": magnetic,
         SPREAD: spread_seconds(frames),
     }
     return SourceFrames(frames, {note: number for note, number in notes.items() if number})
 
 
-def list_images(folder: ImageFolder) -> tuple[list[str], int]:
-    """Keys of the images below a folder, at least one, and the number of other files.
+def list_images(folder: ImageFolder) -> Listing:
+    """What lies below a folder, with at least one image.
 
     Raises:
         SurveyError: there is no image.
     """
-    keys, others = folder.names()
-    if not keys:
+    listing = folder.listing()
+    if listing.images:
+        return listing
+    if listing.videos:
         raise SurveyError(
-            f"source: {folder.store.uri} holds no image ({others} other files); expected .jpg, .jpeg, .png or .webp "
-            "there or in folders below"
+            f"source: {folder.store.uri} holds no image, but {len(listing.videos)} videos such as {listing.videos[0]}; "
+            "cut them into frames (ffmpeg -i VIDEO -vf fps=2 FRAMES/%06d.jpg), then: roadscan ingest track FRAMES "
+            "--set track=LOG --set start_time=2026-11-01T10:00:00+07:00 --set rate_hz=2 --set clock_offset_s=0"
         )
-    return keys, others
+    raise SurveyError(
+        f"source: {folder.store.uri} holds no image ({sum(listing.counts.values())} other files); expected "
+        f"{', '.join(READ)} there or in folders below"
+    )

@@ -6,6 +6,7 @@ Headers only: no pixel is decoded here. An image whose pixels turn out broken is
 from __future__ import annotations
 
 import io
+import posixpath
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,17 +19,27 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from roadscan.errors import NotFound, StorageError, TooLarge
+from roadscan.filenames import is_hidden
 from roadscan.progress import OnCount
 from roadscan.storage import MAX_IMAGE_BYTES, Store, check_key
 from roadscan.survey.importers.tags import BROKEN, NO_TAGS, Tags, read_tags
 from roadscan.survey.jpeg import is_whole
 
-#: Files that are frames. The last row cannot be read, but must not be lost without a word.
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp"),
-    *(".heic", ".heif", ".dng", ".cr2", ".nef", ".arw"),
-)
+READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
+#: Images that cannot be read, but must not be lost without a word.
+NOT_READ = (".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".dng", ".cr2", ".cr3", ".nef", ".arw")
+VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".ts", ".mts", ".m2ts", ".360", ".insv", ".lrv")
 COPIES = "images"  # folder of copied images within the drive
+XMP_WITHIN = 1 << 18  # bytes; metadata come before the picture
+PANORAMA = (
+    "an equirectangular panorama, which is no view of a camera; cut it into views of at most 120 degrees, each of a "
+    "camera with its mount_yaw_deg"
+)
+#: By a mark among the first bytes.
+KINDS = {
+    **{b"II*\0": "TIFF or raw", b"MM\0*": "TIFF or raw", b"GIF8": "GIF", b"BM": "BMP"},
+    **{b"ftypavif": "AVIF", b"ftypheic": "HEIC", b"ftypheix": "HEIC", b"ftypmif1": "HEIC"},
+}
 READERS = 16  # threads; each waits for the store most of its time
 QUARTER_TURNS = {5, 6, 7, 8}  # EXIF orientations whose upright image is as wide as the stored one is high
 
@@ -49,6 +60,21 @@ class ImageFacts:
     tags: Tags = NO_TAGS
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a folder of images.
+
+    Attributes:
+        images: keys of the images, in order.
+        videos: keys of the videos.
+        counts: what else lies there and is no frame, by kind.
+    """
+
+    images: list[str]
+    videos: list[str]
+    counts: dict[str, int]
+
+
 class ImageFolder:
     """All images below one root. `look_all` reads each once, and copies it in passing when a copy is wanted.
 
@@ -60,11 +86,29 @@ class ImageFolder:
         self.store, self._copy_to = store, copy_to
         self._facts: dict[str, ImageFacts] = {}
 
-    def names(self) -> tuple[list[str], int]:
-        """Keys of the images below the root, in order, and how many other files lie there."""
+    def listing(self) -> Listing:
+        """What lies below the root, in order.
+
+        An image that is there once more in a form that cannot be read, as cameras write JPG and DNG of one shot, is the
+        one that can.
+        """
         keys = list(self.store.keys())
-        images = [key for key in keys if key.lower().endswith(SUFFIXES)]
-        return images, len(keys) - len(images)
+        shown = [key for key in keys if not is_hidden(key)]
+        read = [key for key in shown if key.lower().endswith(READ)]
+        shots = {posixpath.splitext(key)[0] for key in read}
+        raw = [key for key in shown if key.lower().endswith(NOT_READ)]
+        alone = [key for key in raw if posixpath.splitext(key)[0] not in shots]
+        videos = [key for key in shown if key.lower().endswith(VIDEOS)]
+        return Listing(
+            images=sorted(read + alone),
+            videos=videos,
+            counts={
+                "images that are there as JPEG, PNG or WebP too": len(raw) - len(alone),
+                "hidden files, such as thumbnails": len(keys) - len(shown),
+                "videos; cut them into frames, and see start_time": len(videos),
+                "files that are no images": len(shown) - len(read) - len(raw) - len(videos),
+            },
+        )
 
     def look(self, key: str) -> ImageFacts:
         """What an image's header tells.
@@ -112,10 +156,9 @@ def inspect_image(data: bytes) -> ImageFacts:
         return ImageFacts("empty")
     opener = _opener(data)
     if opener is None:
-        kind = (
-            "HTML or XML, such as a server's error page" if data.lstrip()[:1] == b"<" else f"starts with {data[:12]!r}"
-        )
-        return ImageFacts(f"not_an_image: {kind}; expected JPEG, PNG or WebP")
+        return ImageFacts(f"not_an_image: {_kind(data)}; expected JPEG, PNG or WebP")
+    if is_panorama(data):
+        return ImageFacts(f"unsupported: {PANORAMA}")
     try:
         with opener(io.BytesIO(data)) as image:
             width, height = image.size
@@ -125,6 +168,22 @@ def inspect_image(data: bytes) -> ImageFacts:
     if opener is JpegImageFile and not is_whole(data):
         return ImageFacts(f"truncated: {len(data)} bytes without an end-of-image marker", width, height, tags)
     return ImageFacts(None, *((height, width) if turned else (width, height)), tags)
+
+
+def is_panorama(data: bytes) -> bool:
+    """Whether the XMP of an encoded image says that it is equirectangular.
+
+    Source: Photo Sphere XMP Metadata, GPano:ProjectionType.
+    """
+    head = data[:XMP_WITHIN]
+    return b"GPano" in head and b"equirectangular" in head
+
+
+def _kind(data: bytes) -> str:
+    if data.lstrip()[:1] == b"<":
+        return "HTML or XML, such as a server's error page"
+    known = next((name for mark, name in KINDS.items() if mark in data[:16]), "")
+    return f"it is {known}" if known else f"starts with {data[:12]!r}"
 
 
 def _opener(data: bytes) -> type[ImageFile] | None:

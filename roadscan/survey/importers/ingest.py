@@ -153,7 +153,7 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
     fill_motion(frames, config.max_gap_s)
     if config.copy_images:
         folder.look_all((frame.image_uri for frame in frames if frame.image_uri), on_frame)
-    cameras = complete_cameras(rig, frames, folder)
+    cameras = complete_cameras(rig, frames, folder, found.notes)
     check_sizes(frames, cameras, folder)
     if config.copy_images:
         for frame in frames:

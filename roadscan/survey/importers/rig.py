@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from roadscan.errors import ConfigError, SurveyError
 from roadscan.survey.camera import Camera
 from roadscan.survey.importers.config import CameraConfig, IngestConfig
 from roadscan.survey.importers.frame import Frame
-from roadscan.survey.importers.images import ImageFacts, ImageFolder
+from roadscan.survey.importers.images import PANORAMA, ImageFacts, ImageFolder
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_HFOV_DEG = 70.0  # of a usual dash camera
 FILM_DIAGONAL_MM = math.hypot(36, 24)  # of 35 mm film; equivalence is by diagonal (CIPA DCG-001)
 SHAPE_TOLERANCE = 0.01  # of the aspect ratio; scaling rounds to whole pixels
+ENOUGH = 5  # readable images, where none has been read before
 PROBES = 20  # images read in search of a camera's size
 
 
@@ -57,63 +59,93 @@ def _only_camera(frames: Sequence[Frame]) -> CameraConfig:
     return CameraConfig().model_copy(update={"camera_id": named[0]}) if named else CameraConfig()
 
 
-def complete_cameras(cameras: Sequence[CameraConfig], frames: Sequence[Frame], folder: ImageFolder) -> list[Camera]:
-    """Cameras with size and focal length, from the config or from the first readable image of each.
+def complete_cameras(
+    cameras: Sequence[CameraConfig], frames: Sequence[Frame], folder: ImageFolder, notes: dict[str, int]
+) -> list[Camera]:
+    """Cameras with size and focal length, from the config or from what most images of each tell.
+
+    Those that the import has read, or else its first. How many of them tell another focal length is added to `notes`.
 
     A camera that was to be told by its images, and took none on this drive, is left out.
 
     Raises:
-        SurveyError: a camera's size or focal length is to come from its images, and none of its first can be read.
+        SurveyError: a camera's size or focal length is to come from its images, and none of its first can be read, or
+            they have the shape of equirectangular panoramas.
     """
     keys: dict[str, list[str]] = {camera.camera_id: [] for camera in cameras}
     for frame in sorted(frames, key=lambda frame: frame.reason is not None):  # usable ones are the likelier to be read
-        if frame.image_uri and len(keys[frame.camera_id]) < PROBES:
+        if frame.image_uri and (folder.seen(frame.image_uri) or len(keys[frame.camera_id]) < PROBES):
             keys[frame.camera_id].append(frame.image_uri)
     told = [camera for camera in cameras if keys[camera.camera_id] or not _is_incomplete(camera)]
     for camera in cameras:
         if camera not in told:
             logger.warning("camera %s: took no frame of this drive; left out", camera.camera_id)
-    return [_complete(camera, keys[camera.camera_id], folder) for camera in told]
+    return [_complete(camera, keys[camera.camera_id], folder, notes) for camera in told]
 
 
 def _is_incomplete(camera: CameraConfig) -> bool:
     return camera.width_px is None or (camera.focal_px is None and camera.hfov_deg is None)
 
 
-def _complete(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder) -> Camera:
-    width, height, facts = camera.width_px, camera.height_px, None
+def _complete(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder, notes: dict[str, int]) -> Camera:
+    width, height, film_mm = camera.width_px, camera.height_px, None
     if width is None or height is None or _is_incomplete(camera):
-        facts = _first_readable(camera, keys, folder)
-        width, height = width or facts.width_px, height or facts.height_px
+        found = _readable(camera, keys, folder)
+        if width is None or height is None:
+            (width, height), _ = Counter((facts.width_px, facts.height_px) for facts in found).most_common(1)[0]
+        if camera.focal_px is None and camera.hfov_deg is None:
+            film_mm = _film_mm(found, notes)
+            if width == 2 * height:
+                raise SurveyError(
+                    f"cameras: the images of {camera.camera_id} are {width}x{height}, twice as wide as high, as is "
+                    f"{PANORAMA}. If they are a plain camera's, set its hfov_deg"
+                )
     return Camera(
         camera_id=camera.camera_id,
         width_px=width,
         height_px=height,
-        focal_px=_focal_px(camera, width, height, facts),
+        focal_px=_focal_px(camera, width, height, film_mm),
         mount_height_m=camera.mount_height_m,
         mount_yaw_deg=camera.mount_yaw_deg,
         mount_pitch_deg=camera.mount_pitch_deg,
     )
 
 
-def _first_readable(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder) -> ImageFacts:
-    reason = None
+def _readable(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder) -> list[ImageFacts]:
+    """What the images of a camera tell that can be read: all that have been, or else the first."""
+    found, reason = [], None
     for key in keys:
-        facts = folder.look(key)
+        facts = folder.seen(key) or folder.look(key)
         if facts.reason is None:
-            return facts
-        reason = reason or f"{key}: {facts.reason}"
+            found.append(facts)
+            if folder.seen(key) is None and len(found) == ENOUGH:
+                break
+        else:
+            reason = reason or f"{key}: {facts.reason}"
+    if found:
+        return found
     raise SurveyError(
         f"cameras: {camera.camera_id} is to take its size or focal length from its images, and none of the first "
-        f"{len(keys)} below {folder.store.uri} can be read ({reason}); check `images`, or set width_px, height_px and "
-        "hfov_deg"
+        f"{len(keys)} below {folder.store.uri} can be read ({reason}); check `images` and `path_prefix`, or set "
+        "width_px, height_px and hfov_deg"
     )
 
 
-def _focal_px(camera: CameraConfig, width: int, height: int, facts: ImageFacts | None) -> float:
+def _film_mm(found: Sequence[ImageFacts], notes: dict[str, int]) -> float | None:
+    """The focal length that most images tell, None where most tell none."""
+    counts = Counter(facts.tags.focal_35mm_mm for facts in found)
+    (film_mm, _), *others = counts.most_common()
+    if others:
+        names = {length: f"{length:g} mm" if length else "none" for length in counts}
+        told = ", ".join(names[length] for length, _ in others[:3])
+        what = f"images with another FocalLengthIn35mmFilm ({told}) than most ({names[film_mm]})"
+        notes[what] = sum(count for _, count in others)
+    return film_mm
+
+
+def _focal_px(camera: CameraConfig, width: int, height: int, film_mm: float | None) -> float:
     if camera.focal_px is not None:
         return camera.focal_px
-    film_mm = facts.tags.focal_35mm_mm if facts else None
     if camera.hfov_deg is None and film_mm is not None:
         return film_mm / FILM_DIAGONAL_MM * math.hypot(width, height)
     if camera.hfov_deg is None:

@@ -21,13 +21,14 @@ def in_zone(time: datetime, utc_offset_h: float | None) -> datetime:
     return time.replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
 
 
-def parse_time(value: object, time_format: str, utc_offset_h: float | None) -> datetime:
+def parse_time(value: object, time_format: str, utc_offset_h: float | None, name: str = "captured_at") -> datetime:
     """A time from a table's cell.
 
     Args:
         value: text, a number, or a datetime as Parquet gives it.
         time_format: ``iso`` (ISO 8601), ``epoch_s`` or ``epoch_ms``.
         utc_offset_h: zone of ISO times without one.
+        name: of the field, for messages.
 
     Raises:
         ValueError: it is not written so, or lies outside 1990 to 2100.
@@ -39,14 +40,14 @@ def parse_time(value: object, time_format: str, utc_offset_h: float | None) -> d
             time = datetime.fromisoformat(str(value).strip())
         except ValueError:
             raise ValueError(
-                f"captured_at is {value!r}; expected ISO 8601 such as 2024-01-31T02:00:00.5+07:00, or set time_format"
+                f"{name} is {value!r}; expected ISO 8601 such as 2024-01-31T02:00:00.5+07:00, or set time_format"
             ) from None
         time = in_zone(time, utc_offset_h)
     else:
         time = _from_epoch(value, time_format)
     why = why_implausible(time)
     if why:
-        raise ValueError(f"captured_at is {value!r}, which is {why}; check time_format")
+        raise ValueError(f"{name} is {value!r}, which is {why}; check time_format")
     return time
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.motion import motion
 from roadscan.survey.importers.sources import is_folder_of_images
 from roadscan.survey.importers.table import read_times
-from roadscan.survey.importers.times import in_zone, time_from_name
+from roadscan.survey.importers.times import in_zone, parse_time, time_from_name
 
 DAY_S = 86_400.0
 
@@ -53,27 +54,44 @@ def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
 
 
 def _from_images(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None) -> SourceFrames:
-    keys, others = list_images(folder)
+    listing = list_images(folder)
+    keys = listing.images
     frames = []
+    number_of = _numbers(keys)
     # Names need no reading: the images are opened only where the time stands in their EXIF.
-    looked = folder.look_all(keys, on_frame) if config.time_pattern is None else [None] * len(keys)
+    from_exif = config.time_pattern is None and config.start_time is None
+    looked = folder.look_all(keys, on_frame) if from_exif else [None] * len(keys)
     for key, facts in zip(keys, looked, strict=True):
         frame = Frame(frame_id_of(key), key)
         if facts is not None and facts.reason:
             frame.reject(facts.reason)
         try:
-            frame.take(_time(key, facts.tags.camera_time if facts else None, config))
+            frame.take(_time(key, facts.tags.camera_time if facts else None, config, number_of.get(key)))
         except ValueError as error:
             frame.reject(f"no_time: {error}")
         frames.append(frame)
-    return SourceFrames(frames, {"files that are no images": others} if others else {})
+    return SourceFrames(frames, {note: number for note, number in listing.counts.items() if number})
 
 
-def _time(key: str, camera_time: datetime | None, config: IngestConfig) -> datetime:
+def _numbers(keys: Sequence[str]) -> dict[str, int]:
+    """By image, the number that ends its name, from 0 for the lowest; without those whose name has none."""
+    found = {key: int(match[1]) for key in keys if (match := re.search(r"([0-9]+)$", PurePosixPath(key).stem))}
+    lowest = min(found.values(), default=0)
+    return {key: number - lowest for key, number in found.items()}
+
+
+def _time(key: str, camera_time: datetime | None, config: IngestConfig, number: int | None) -> datetime:
+    if config.start_time is not None and config.rate_hz is not None:
+        if number is None:
+            raise ValueError(f"file name {PurePosixPath(key).name!r} ends in no number, which start_time counts by")
+        start = parse_time(config.start_time, "iso", config.utc_offset_h)
+        return start + timedelta(seconds=number / config.rate_hz)
     if config.time_pattern is not None:
         return time_from_name(PurePosixPath(key).stem, config.time_pattern, config.time_regex, config.utc_offset_h)
     if camera_time is None:
-        raise ValueError("the image has no DateTimeOriginal")
+        raise ValueError(
+            "the image has no DateTimeOriginal; set start_time and rate_hz for frames of a video, or time_pattern"
+        )
     return in_zone(camera_time, config.utc_offset_h)
 
 

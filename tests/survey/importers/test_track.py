@@ -103,7 +103,7 @@ def test_times_from_exif_are_those_of_the_camera(photo: Callable[..., Path], tmp
     given = [f"track={tmp_path / 'log.gpx'}", "clock_offset_s=0", "utc_offset_h=7"]
     found = rows(ingest(ingest_config("track", tmp_path / "photos", tmp_path / "drive", given)))
     assert found[0]["lon"] == pytest.approx(100.5002, abs=1e-8)
-    assert found[1]["reason"] == "no_time: the image has no DateTimeOriginal"
+    assert found[1]["reason"].startswith("no_time: the image has no DateTimeOriginal; set start_time and rate_hz")
     assert found[2]["reason"] == "empty"
 
 
