@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from roadscan.doctor import machine, store
+from roadscan.doctor import detector, machine, store
 from roadscan.doctor.cluster import ray_cluster, token
 from roadscan.doctor.finding import Finding, within
 from roadscan.doctor.subject import Subject
@@ -25,7 +25,8 @@ def examine(subject: Subject) -> Iterator[Finding]:
     yield within("token", token)
     yield within("ray", ray_cluster)
     if subject.model:
-        yield within("model", lambda: model(str(subject.model)), MODEL_S)
+        yield within("detector", detector.shipped, MODEL_S)
+        yield within("model", lambda: detector.model(str(subject.model)), MODEL_S)
     yield from _clock_checked_once(_stores(subject))
 
 
@@ -47,18 +48,3 @@ def _clock_checked_once(findings: Iterator[Finding]) -> Iterator[Finding]:
         if finding.check != "clock" or not told:
             yield finding
         told = told or finding.check == "clock"
-
-
-def model(uri: str) -> Finding:
-    """The model file, loaded, and run on a blank image."""
-    import numpy as np
-
-    from roadscan.model.detector import Detector
-    from roadscan.model.exported import open_model
-    from roadscan.model.segmenter import Segmenter
-
-    opened = open_model(uri)
-    card = opened.card
-    blank = np.zeros((1, card.image_size_px, card.image_size_px, 3), np.uint8)
-    (Segmenter(opened) if card.task == "semantic" else Detector(opened)).infer(blank)
-    return Finding("model", "ok", f"{uri}: YOLOv8{card.variant}, {card.task}, {len(card.classes)} classes; it detects")

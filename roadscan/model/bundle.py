@@ -106,13 +106,18 @@ class ModelFile:
 
 
 def pack(card: ModelCard, weights: StateDict, calibration: Sequence[bytes] = ()) -> bytes:
-    """The model file's bytes; the same model always gives the same bytes."""
+    """The model file's bytes; the same model always gives the same bytes.
+
+    Raises:
+        ModelError: a weight is no finite number, or none that float16 holds: such a model finds nothing, in silence.
+    """
     import safetensors.torch
 
     half = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in sorted(weights.items())
     }
+    _require_finite(half, "the model", "train again, or with a smaller learning rate; float16 holds up to 65504")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:  # noqa: TID251 - written, not read
         for name, data in (
@@ -129,7 +134,8 @@ def unpack(data: bytes, *, where: str) -> Bundle:
     """A model from its file's bytes.
 
     Raises:
-        ModelError: not a model file, or one of a format that this version does not read.
+        ModelError: not a model file, one of a format that this version does not read, or one whose weights are no
+            finite numbers.
     """
     import safetensors.torch
 
@@ -139,8 +145,19 @@ def unpack(data: bytes, *, where: str) -> Bundle:
             tensors = safetensors.torch.load(weights)
     except Malformed as error:
         raise ModelError(f"model {where}: {error}; import or export it again") from None
+    _require_finite(tensors, f"model {where}", "write the file again, from the model that it was made from")
     whole = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     return Bundle(card, whole, sha256_hex(data), calibration)
+
+
+def _require_finite(weights: StateDict, what: str, advice: str) -> None:
+    for name, tensor in weights.items():
+        count = int((~tensor.isfinite()).sum()) if tensor.is_floating_point() else 0
+        if count:
+            raise ModelError(
+                f"{what}: weights {name}: got {count} of {tensor.numel()} that are NaN or infinite; expected finite "
+                f"numbers: {advice}"
+            )
 
 
 def read_card(data: bytes, *, where: str) -> ModelCard:

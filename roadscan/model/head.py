@@ -9,10 +9,13 @@ Shape suffixes: b images, c channels, a anchors, n candidates of the whole batch
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+
+from roadscan.errors import ModelError
 
 STRIDES_PX = (8, 16, 32)  # of the three feature maps, in the order of the anchors
 BINS = 16  # of the distribution over distances to a box's side, in strides
@@ -37,6 +40,20 @@ class Raw(NamedTuple):
     def candidates(self, input_hw: tuple[int, int], n_classes: int, confidence: float) -> torch.Tensor:
         """What may be above a confidence, as `suppress` takes it; see `decode_head`."""
         return decode_head(self.head_bca, input_hw, n_classes, confidence)
+
+
+def require_finite(outputs: Iterable[torch.Tensor | None]) -> None:
+    """Refuse what a network gives where it is no finite number: NaN is above no confidence, so nothing would be found.
+
+    Raises:
+        ModelError: it is not.
+    """
+    for tensor in outputs:
+        if tensor is not None and not bool(torch.stack(torch.aminmax(tensor)).isfinite().all()):
+            raise ModelError(
+                "the network's outputs are NaN or infinite, so it would find nothing; expected finite numbers: look at "
+                "the model with 'roadscan doctor --model', and where precision is half set precision=full"
+            )
 
 
 class Decoded(NamedTuple):

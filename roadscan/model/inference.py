@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from roadscan.model.backends.engine import Engine, Pixels
+from roadscan.model.head import require_finite
 from roadscan.model.nms import suppress
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ class Inference:
         n_classes = len(self.classes)
         with self.engine.stream():
             raw = self.engine.forward(images_bhwc)
+            require_finite(raw)
             boxes = raw.candidates(images_bhwc.shape[1:3], n_classes, self.confidence)
             found = suppress(boxes, n_classes, self.confidence, self.iou, every_class=self.every_class)
             if self._lowest is not None:

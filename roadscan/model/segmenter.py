@@ -20,6 +20,7 @@ from roadscan.model.backends.pytorch import TorchEngine
 from roadscan.model.decode import Letterbox
 from roadscan.model.device import this_device
 from roadscan.model.exported import Exported, Model
+from roadscan.model.head import require_finite
 from roadscan.model.image_input import ImageInput
 from roadscan.model.inference import Lanes
 
@@ -78,6 +79,7 @@ class Segmenter:
     def _probabilities(self, images_bhwc: Pixels) -> list[npt.NDArray[np.float32]]:
         with self._engine.stream():
             logits = self._engine.forward(images_bhwc).head_bca
+            require_finite([logits])
             return [*logits.softmax(1).cpu().numpy()]
 
 

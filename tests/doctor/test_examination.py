@@ -10,8 +10,9 @@ import pytest
 from support.commands import Command
 
 from roadscan.demo.server import S3Server
-from roadscan.doctor import Finding, Subject, examination, examine, machine
+from roadscan.doctor import Finding, Subject, detector, examine, machine
 from roadscan.doctor.finding import within
+from roadscan.model.bundle import load, save
 
 
 def test_a_check_that_breaks_or_hangs_is_a_finding() -> None:
@@ -40,12 +41,27 @@ def test_one_check_that_breaks_leaves_the_others(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.slow
 def test_models(detect_model: str, segment_model: str, tmp_path: Path) -> None:
-    assert "detect, 7 classes" in examination.model(detect_model).found
-    assert "segment" in examination.model(segment_model).found
+    assert "detect, 7 classes" in detector.model(detect_model).found
+    assert "segment" in detector.model(segment_model).found
+    assert "it finds objects in 8 of its own 8 images" in detector.model("demo").found
     (tmp_path / "bad.zip").write_bytes(Path(detect_model).read_bytes()[:5000])
     for name, words in (("bad.zip", "not a roadscan model file"), ("no.zip", "no such file")):
         (found,) = (one for one in examine(Subject(model=str(tmp_path / name))) if one.check == "model")
         assert (found.status, words in found.found) == ("fail", True), found
+
+
+@pytest.mark.slow
+def test_a_model_that_finds_nothing_in_its_own_images_does_not_detect(tmp_path: Path) -> None:
+    demo = load("demo")
+    blind = {
+        name: tensor - 1000 if ".cv3." in name and name.endswith("2.bias") else tensor
+        for name, tensor in demo.weights.items()
+    }
+    save(tmp_path / "blind.zip", demo.card, blind, demo.calibration)
+    found = {one.check: one for one in examine(Subject(model=str(tmp_path / "blind.zip")))}
+    assert found["model"].status == "fail"
+    assert "it finds nothing in its own 8 images" in found["model"].found
+    assert found["detector"] == Finding("detector", "ok", "finds the 3 known objects of the shipped image")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -29,6 +30,23 @@ def test_a_model_reads_back_in_half_precision() -> None:
 def test_the_same_model_is_the_same_bytes() -> None:
     assert pack(CARD, WEIGHTS) == pack(CARD, dict(reversed(WEIGHTS.items())))
     assert pack(CARD, WEIGHTS) != pack(CARD.model_copy(update={"confidence": 0.3}), WEIGHTS)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 70_000.0])  # float16 has nothing beyond 65504
+def test_a_model_of_no_numbers_is_neither_written_nor_read(value: float) -> None:
+    with pytest.raises(ModelError, match=r"weights w: got 1 of 2 that are NaN or infinite"):
+        pack(CARD, WEIGHTS | {"w": torch.tensor([0.1, value])})
+    good = pack(CARD, WEIGHTS | {"w": torch.tensor([0.1, 1.0])})
+    archive = zipfile.ZipFile(io.BytesIO(good))
+    held = archive.read("weights.safetensors")
+    one, bad = (torch.tensor(number).half().numpy().tobytes() for number in (1.0, value))
+    assert held.count(one) == 1
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as written:
+        written.writestr("model.json", archive.read("model.json"))
+        written.writestr("weights.safetensors", held.replace(one, bad))
+    with pytest.raises(ModelError, match=r"model x: weights w: got 1 of 2 that are NaN or infinite"):
+        unpack(buffer.getvalue(), where="x")
 
 
 @pytest.mark.parametrize("data", [b"", b"not a zip", b"PK\x03\x04 broken"])

@@ -141,3 +141,23 @@ def test_classes_without_a_score_of_their_own_have_the_models() -> None:
         ModelError, match=r"confidence: got a score for 'tree'; expected classes of the model: sign, pole"
     ):
         card.confidences({"tree": 0.1})
+
+
+class BrokenEngine(OneBoxEngine):
+    """Its network gives one number that is none, where nothing would be found anyway."""
+
+    def __init__(self, value: float, channel: int) -> None:
+        super().__init__(lanes=0)
+        self._value, self._channel = value, channel
+
+    def forward(self, images_bhwc: Pixels) -> Raw:
+        raw = super().forward(images_bhwc)
+        raw.head_bca[-1, self._channel, -1] = self._value
+        return raw
+
+
+@pytest.mark.parametrize("channel", [0, SIDES])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_outputs_that_are_no_numbers_are_an_error_and_not_an_empty_road(value: float, channel: int) -> None:
+    with pytest.raises(ModelError, match="outputs are NaN or infinite"):
+        Inference(BrokenEngine(value, channel), ("sign",), 0.3, 0.6).infer(_images(2))
