@@ -221,7 +221,9 @@ def ingest(
         return print_config(settings)
     with progress("frames") as bar:
         summary = run_ingest(settings, bar)
-    print_facts(asdict(summary))
+    facts = asdict(summary)
+    extent = facts.pop("extent")
+    print_facts(facts | extent)
     return _ended(summary)
 
 

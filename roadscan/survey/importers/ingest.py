@@ -19,11 +19,12 @@ from roadscan.survey.drive import check_name, rejection, write_drive
 from roadscan.survey.importers.clocks import at_two_places
 from roadscan.survey.importers.config import IngestConfig, Kind
 from roadscan.survey.importers.exif import read_exif
+from roadscan.survey.importers.extent import Extent, extent_of
 from roadscan.survey.importers.frame import Frame, SourceFrames, check_frames, frames_table
 from roadscan.survey.importers.images import COPIES, ImageFolder
 from roadscan.survey.importers.jumps import reject_jumps
 from roadscan.survey.importers.mapillary import read_mapillary
-from roadscan.survey.importers.motion import fill_motion
+from roadscan.survey.importers.motion import fill_motion, off_course
 from roadscan.survey.importers.rig import assign_cameras, check_sizes, complete_cameras
 from roadscan.survey.importers.sources import images_uri, is_folder_of_images
 from roadscan.survey.importers.table import read_table
@@ -68,6 +69,7 @@ class IngestSummary:
         usable: those that a scan can place on the map.
         reasons: how many of the others, by reason, most first; they add up to frames - usable.
         examples: for each reason, one frame id and the reason's detail.
+        extent: where and when it was.
         cameras: of the drive.
         notes: see `Imported`.
     """
@@ -78,6 +80,7 @@ class IngestSummary:
     usable: int
     reasons: dict[str, int]
     examples: dict[str, str]
+    extent: Extent
     cameras: list[Camera]
     notes: dict[str, int]
 
@@ -150,7 +153,7 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
     rig = assign_cameras(frames, config)
     _turn_headings(frames, config, {camera.camera_id: camera.mount_yaw_deg for camera in rig})
     reject_jumps(frames)
-    fill_motion(frames, config.max_gap_s)
+    found.notes.update(off_course(fill_motion(frames, config.max_gap_s)))
     if config.copy_images:
         folder.look_all((frame.image_uri for frame in frames if frame.image_uri), on_frame)
     cameras = complete_cameras(rig, frames, folder, found.notes)
@@ -186,8 +189,10 @@ def _warn_if_local(images: Store, out: Store) -> None:
 def _sum_up(drive_id: str, uri: str, imported: Imported) -> IngestSummary:
     reasons: dict[str, int] = {}
     examples: dict[str, str] = {}
+    usable = []
     for row in imported.frames.to_pylist():
         reason = rejection(row)
+        usable.append(reason is None)
         if reason is not None:
             name = reason.partition(":")[0]
             reasons[name] = reasons.get(name, 0) + 1
@@ -197,9 +202,10 @@ def _sum_up(drive_id: str, uri: str, imported: Imported) -> IngestSummary:
         drive_id=drive_id,
         uri=uri,
         frames=total,
-        usable=total - sum(reasons.values()),
+        usable=sum(usable),
         reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
         examples=examples,
+        extent=extent_of(imported.frames, imported.frames.filter(pa.array(usable, pa.bool_()))),
         cameras=imported.cameras,
         notes=imported.notes,
     )

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from roadscan.arrays import Floats
-from roadscan.survey.geodesy import LocalFrame, course_deg
+from roadscan.survey.geodesy import LocalFrame, course_deg, wrap_deg
 from roadscan.survey.importers.frame import Frame
 
 #: Below this a receiver's noise turns the course about: 1 m of noise over the 6 m of two seconds is 10 degrees.
 COURSE_MIN_MPS = 3.0
+CONTRADICTION_DEG = 30.0  # no vehicle drifts so, and a compass that does misleads every bearing
 SMOOTH_S = 1.0  # positions are averaged over ± this time
 
 
@@ -60,29 +61,50 @@ def _smooth(time_s: Floats, values: Floats) -> Floats:
     return np.asarray((sums[index + half + 1] - sums[index - half]) / (2 * half + 1))
 
 
-def fill_motion(frames: Sequence[Frame], max_gap_s: float) -> None:
+def fill_motion(frames: Sequence[Frame], max_gap_s: float) -> Floats:
     """Give frames that have none a speed, and then a heading, from the positions of their own camera's frames.
 
     A frame that stands or creeps (at most `COURSE_MIN_MPS`) keeps its heading null.
+
+    Returns:
+        Recorded headings less the course, degrees in [-180, 180), of the frames that have both.
     """
     tracks: dict[str, list[tuple[float, Frame]]] = defaultdict(list)
     for frame in frames:
         if frame.captured_at is not None and frame.lon is not None and frame.lat is not None:
             tracks[frame.camera_id].append((frame.captured_at.timestamp(), frame))
-    for track in tracks.values():
-        _fill_track(track, max_gap_s)
+    return wrap_deg([off for track in tracks.values() for off in _fill_track(track, max_gap_s)])
 
 
-def _fill_track(track: Sequence[tuple[float, Frame]], max_gap_s: float) -> None:
+def off_course(off_deg: Floats) -> dict[str, int]:
+    """What `fill_motion` returns -> a note with a count where most headings contradict the course, else nothing."""
+    wrong = np.abs(off_deg) > CONTRADICTION_DEG
+    if wrong.sum() * 2 <= len(off_deg):
+        return {}
+    # As a direction: the mean of 179 and -179 degrees is 180.
+    turned = np.degrees(np.angle(np.exp(1j * np.radians(off_deg[wrong])).sum()))
+    side = "right" if turned > 0 else "left"
+    what = (
+        f"headings more than {CONTRADICTION_DEG:g} degrees off the course, on average {abs(turned):.0f} to the {side}; "
+        "set mount_yaw_deg, or heading=course"
+    )
+    return {what: int(wrong.sum())}
+
+
+def _fill_track(track: Sequence[tuple[float, Frame]], max_gap_s: float) -> list[float]:
     times, place = np.unique([time for time, _ in track], return_inverse=True)
     # Frames of one instant, as cameras write that know only whole seconds, count as one position, their mean.
     count = np.bincount(place)
     lon = np.bincount(place, weights=[frame.lon or 0.0 for _, frame in track]) / count
     lat = np.bincount(place, weights=[frame.lat or 0.0 for _, frame in track]) / count
     course, speed = motion(times, lon, lat, max_gap_s)
+    off_deg = []
     for (_, frame), index in zip(track, place, strict=True):
+        if frame.heading_deg is not None and np.isfinite(course[index]):
+            off_deg.append(frame.heading_deg - float(course[index]))
         if frame.speed_mps is None and np.isfinite(speed[index]):
             frame.speed_mps = float(speed[index])
         fast = frame.speed_mps is not None and frame.speed_mps > COURSE_MIN_MPS
         if frame.heading_deg is None and fast and np.isfinite(course[index]):
             frame.heading_deg = float(course[index])
+    return off_deg
