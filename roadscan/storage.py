@@ -101,7 +101,8 @@ def check_key(key: str) -> str:
     elif any(unicodedata.category(char) == "Cc" for char in key):
         reason = "has a control character"
     elif not unicodedata.is_normalized("NFC", key):
-        reason = "is not in Unicode normalisation form C"
+        plain = unicodedata.normalize("NFC", key)
+        reason = f"is not in Unicode normalisation form C, as a Mac writes names: {key!a}; rename it to {plain!r}"
     if reason:
         raise StorageError(
             f"key {key!r} {reason}; expected a relative path below the root, such as 'images/000001.jpg'"
@@ -342,10 +343,11 @@ class S3Store(Store):
             _client().delete_object(Bucket=self.bucket, Key=self._key(key))
 
     def entries(self, prefix: str = "") -> Iterator[Entry]:
-        for page in self._pages(Prefix=f"{self.prefix}/{prefix}".lstrip("/")):
+        root = f"{self.prefix}/" if self.prefix else ""
+        for page in self._pages(Prefix=f"{root}{prefix}"):
             for entry in page.get("Contents", []):
-                key = entry["Key"].removeprefix(self.prefix).lstrip("/")
-                yield Entry(key, entry["Size"], entry["LastModified"])
+                # One slash only: a key of two begins with the second, as its object can be told by no other.
+                yield Entry(entry["Key"].removeprefix(root), entry["Size"], entry["LastModified"])
 
     def folders(self) -> list[str]:
         prefix = f"{self.prefix}/" if self.prefix else ""

@@ -13,7 +13,7 @@ from roadscan.survey.drive import read_drive
 from roadscan.survey.importers import IngestSummary, ingest, ingest_config
 from roadscan.survey.importers.images import ImageFolder
 
-from .conftest import jpeg
+from .conftest import gps_tags, jpeg
 
 Photo = Callable[..., Path]
 TIME = {"time": "2024:01:31 02:00:00", "offset": "+07:00"}
@@ -165,3 +165,27 @@ def test_frames_of_a_video_are_counted_from_its_start(photo: Photo, tmp_path: Pa
 def test_a_start_time_that_cannot_be_used_is_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ingest_config("track", "photos", "drive", ["track=log.gpx", "clock_offset_s=0", *overrides])
+
+
+def test_a_key_that_cannot_be_read_keeps_its_true_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import boto3
+    from moto import mock_aws
+
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "y", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    data = jpeg(gps_tags(100.5, 13.75), **TIME)
+    keys = ["night/a.jpg", "night//b.jpg", "night/e\u0301.jpg", "night/folder/", "nightly/c.jpg", "/night/d.jpg"]
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="odd")
+        for key in keys:
+            client.put_object(Bucket="odd", Key=key, Body=b"" if key.endswith("/") else data)
+        summary = ingest(ingest_config("exif", "s3://odd/night", tmp_path / "drive"))
+        whole = [entry.key for entry in open_store("s3://odd").entries()]
+    reasons = {row["image_uri"]: row["reason"] for row in read_drive(summary.uri).frames.to_pylist()}
+    assert set(reasons) == {"a.jpg", "/b.jpg", "e\u0301.jpg"}
+    assert reasons["a.jpg"] is None
+    assert reasons["/b.jpg"].startswith("bad_key: key '/b.jpg' is not relative to its root")
+    assert r"'e\u0301.jpg'; rename it to 'é.jpg'" in reasons["e\u0301.jpg"]
+    assert sorted(whole) == sorted(keys)
