@@ -89,12 +89,14 @@ class Surveyed:
         index = self._centrelines(assets) if known is None else np.where(known < 0, self._centrelines(assets), known)
         lon, lat = assets["lon"].to_numpy(), assets["lat"].to_numpy()
         found = self.reference.locate_on(index, lon, lat)
-        none = index < 0
+        none = np.asarray(found["index"]) < 0  # also where its own centreline is too far away
         km, end = np.asarray(found["km_m"]).astype(np.int64), np.full(len(index), -1, np.int64)
         for row in np.flatnonzero(assets["length_m"].is_valid().to_numpy() & ~none).tolist():
             vertices = shapely.get_coordinates(shapely.from_wkb(assets["geometry"][row].as_py()))
-            along = self.reference.locate_on(int(index[row]), *vertices.T)["km_m"]
-            km[row], end[row] = along.min(), along.max()
+            at = self.reference.locate_on(int(index[row]), *vertices.T)
+            along = np.asarray(at["km_m"])[np.asarray(at["index"]) >= 0]
+            if len(along):
+                km[row], end[row] = along.min(), along.max()
         columns = {name: pa.array(found[name], pa.string(), mask=none) for name in TEXTS}
         columns |= {
             "km_m": pa.array(km, pa.int32(), mask=none),

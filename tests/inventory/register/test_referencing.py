@@ -49,6 +49,18 @@ def test_assets_have_route_section_and_kilometre(tmp_path, world, warehouse, con
     assert np.array(rails) == pytest.approx(np.array(known), abs=12)
 
 
+def test_an_asset_too_far_from_its_drives_centreline_has_no_kilometre(tmp_path, world, warehouse, config):
+    commit(warehouse, drive(world, 1, bias_m=0.0))
+    reference = ReferenceConfig(uri=centreline(world, tmp_path / "lines.geojson"), max_offset_m=5.0)
+    update_inventory(config.model_copy(update={"reference": reference}))
+    rows = warehouse.read(warehouse.current(), "assets").to_pylist()
+    far = [row for row in rows if row["km_m"] is None]
+    assert 0 < len(far) < len(rows)
+    assert all(row["km_m"] is None or 12_000 <= row["km_m"] <= 13_500 for row in rows)
+    for row in far:
+        assert {row[name] for name in ("route_code", "km_end_m", "offset_m", "lrs_version")} == {None}
+
+
 def test_a_new_version_of_the_reference_moves_the_kilometres_and_keeps_the_ids(tmp_path, world, warehouse, config):
     def register(km_start: float):
         uri = centreline(world, tmp_path / f"{km_start}.geojson", km_start=km_start)
