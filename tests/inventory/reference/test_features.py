@@ -87,7 +87,7 @@ def test_parquet_without_geometries(tmp_path):
         with pytest.raises(ConfigError, match=message):
             read_reference(config)
     path.write_bytes(b"nonsense")
-    with pytest.raises(ConfigError, match="cannot be read as Parquet"):
+    with pytest.raises(ConfigError, match="not valid Parquet"):
         read_reference(config)
     pq.write_table(
         pa.table(names | {"geometry": [shapely.to_wkb(shapely.LineString([(100, 15), (100, 15.009)]))]}), path
@@ -136,7 +136,7 @@ SOUTH = [(0.0, 0.0), (0.0, 2000.0)]
         (with_posts((10.1, 0, 1000)), "got 0.100 km of chainage from km 10 where the line is 1.000 km long"),
         (with_posts(("x", 0, 1000)), "posts: got 'x'; expected kilometres"),
         (feature(SOUTH, (10, 12), posts=[[10.5]]), "posts: got [10.5]; expected [km, lon, lat]"),
-        (feature(SOUTH, (10, 12), posts="10.5"), "posts: got 10.5; expected [[km, lon, lat], …]"),
+        (feature(SOUTH, (10, 12), posts="10.5"), "posts: got '10.5'; expected [[km, lon, lat], …]"),
         (feature(SOUTH, (10, 12), posts="[10.5"), "posts: got '[10.5'; expected [[km, lon, lat], …]"),
     ],
 )
@@ -165,8 +165,8 @@ def test_many_problems_are_counted(tmp_path):
     ("text", "message"),
     [
         ("", "not valid JSON"),
-        ("[]", "got list; expected a GeoJSON FeatureCollection"),
-        ('{"type": "Topology"}', "got Topology; expected a GeoJSON FeatureCollection"),
+        ("[]", "got 'list'; expected a GeoJSON FeatureCollection"),
+        ('{"type": "Topology"}', "got 'Topology'; expected a GeoJSON FeatureCollection"),
         ('{"type": "FeatureCollection", "features": []}', "has no features"),
         (
             '{"type": "FeatureCollection", "features": [null, 3]}',
