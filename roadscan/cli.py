@@ -1,9 +1,9 @@
 """The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
 
-Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a night has too many
-in quarantine, or nothing usable came in or out, as the last line says: mend it and run it again; 4 another nightly run
-is under way; 5 a nightly run made no progress and was ended; 6 a night's model or register is worse than the current
-one; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a drive was left out,
+a night has too many frames in quarantine, or nothing usable came in or out, as the last line says: mend it and run it
+again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended; 6 a night's model or register
+is worse than the current one; 130 stopped by Ctrl-C.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """
@@ -39,6 +39,7 @@ from roadscan.terminal import (
     print_facts,
     print_findings,
     print_json,
+    print_left_out,
     print_night,
     print_nights,
     print_plan,
@@ -228,24 +229,43 @@ def ingest(
 
 
 @app.command()
-def scan(config: ConfigFile = None, overrides: Overrides = None, dry_run: DryRun = False) -> int:
+def scan(
+    config: ConfigFile = None,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Scan again a drive, by id or address, or frames that are not used, by the first word of the reason.",
+            metavar="REASON|DRIVE",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> int:
     """Detect assets in survey drives; commit observations to a warehouse. Run again, it goes on where it stopped."""
     from roadscan.scan.config import ScanConfig
     from roadscan.scan.plan import plan_scan
     from roadscan.scan.run import run_scan
 
-    settings = load_config(ScanConfig, config, overrides or [])
+    named = [f"again={json.dumps(again)}"] if again else []
+    settings = load_config(ScanConfig, config, [*(overrides or []), *named])
     plan = plan_scan(settings)
     frames = sum(shard.stop - shard.start for shard in plan.todo)
     console.print(
         f"{len(plan.shards)} drives to scan, {len(plan.done)} already done; "
         f"{len(plan.todo)} of {sum(map(len, plan.shards.values()))} shards to do, {frames} frames"
     )
+    if plan.left_out and not plan.drives:
+        raise RoadscanError("; ".join(plan.left_out.values()))
     if dry_run:
+        print_left_out(plan.left_out)
         return print_config(settings)
     with progress("frames") as bar:
         summary = run_scan(settings, bar, plan=plan)
-    print_facts(asdict(summary))
+    facts = asdict(summary)
+    left_out = facts.pop("left_out")
+    print_facts(facts)
+    print_left_out(left_out)
     return _ended(summary)
 
 

@@ -100,3 +100,15 @@ class Unreachable(StorageError):
 
 class Conflict(StorageError):
     """A conditional write lost against another writer."""
+
+
+def in_words(error: BaseException) -> str:
+    """An exception -> what is said of it: our own errors speak for themselves, others begin with their type.
+
+    >>> in_words(SurveyError("no drive there")), in_words(KeyError("a")), in_words(MemoryError())
+    ('no drive there', "KeyError: 'a'", 'MemoryError')
+    """
+    if isinstance(error, RoadscanError) and str(error):
+        return str(error)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

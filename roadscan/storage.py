@@ -98,8 +98,8 @@ def check_key(key: str) -> str:
         reason = "is not relative to its root"
     elif any(part in ("", ".", "..") for part in key.split("/")):
         reason = "has an empty, '.' or '..' part"
-    elif any(unicodedata.category(char) == "Cc" for char in key):
-        reason = "has a control character"
+    elif any(unicodedata.category(char) in ("Cc", "Cs") for char in key):
+        reason = "has a control character, or bytes that are no text"
     elif not unicodedata.is_normalized("NFC", key):
         plain = unicodedata.normalize("NFC", key)
         reason = f"is not in Unicode normalisation form C, as a Mac writes names: {key!a}; rename it to {plain!r}"
@@ -167,6 +167,10 @@ class Store(ABC):
         """Size and tag of an object, or `NotFound`."""
 
     @abstractmethod
+    def written_at(self, key: str) -> datetime:
+        """When an object was written, by the store's clock, or `NotFound`."""
+
+    @abstractmethod
     def write(self, key: str, data: bytes) -> None:
         """Write the object whole, replacing what was there. Readers see the old bytes or the new ones."""
 
@@ -222,6 +226,11 @@ class DiskStore(Store):
 
     def exists(self, key: str) -> bool:
         return self.path(key).is_file()
+
+    def written_at(self, key: str) -> datetime:
+        path = self.path(key)
+        with disk_errors(path):
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def write(self, key: str, data: bytes) -> None:
         with self._staged(key, data) as staged:
@@ -328,6 +337,11 @@ class S3Store(Store):
         with _s3_errors(self.uri_of(key)):
             answer = _client().head_object(Bucket=self.bucket, Key=self._key(key))
         return Stat(answer["ContentLength"], answer["ETag"])
+
+    def written_at(self, key: str) -> datetime:
+        with _s3_errors(self.uri_of(key)):
+            answer = _client().head_object(Bucket=self.bucket, Key=self._key(key))
+        return answer["LastModified"]
 
     def write(self, key: str, data: bytes) -> None:
         self._put(key, data)

@@ -336,10 +336,15 @@ def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Holder |
         counts = (len(drives), len(night.to_scan), night.late, sum(drive.frames for drive in drives), left)
         table.add_row(night.record.night, *map(str, counts), "" if night.is_due else "complete already")
     console.print(table if plan.nights else "no drives on these dates")
-    for uri, reason in plan.left_out.items():
-        console.print(f"left out: {uri}: {reason}", soft_wrap=True)
+    print_left_out(plan.left_out)
     if holder:
         console.print(f"another run is under way on {holder.host}, since {holder.taken_at}")
+
+
+def print_left_out(left_out: Mapping[str, str]) -> None:
+    """Drives by address, with the reason why each is left out."""
+    for uri, reason in left_out.items():
+        console.print(f"left out: {uri}: {reason}", soft_wrap=True)
 
 
 def print_night(summary: NightSummary) -> None:

@@ -63,6 +63,14 @@ def test_a_missing_object_is_not_found(store: Store) -> None:
         store.stat("no/such")
 
 
+def test_when_an_object_was_written_is_known(store: Store) -> None:
+    store.write("a/b", b"x")
+    (listed,) = store.entries("a/")
+    assert store.written_at("a/b").replace(microsecond=0) == listed.written_at.replace(microsecond=0)
+    with pytest.raises(NotFound):
+        store.written_at("a/c")
+
+
 def test_a_wrong_digest_is_refused(store: Store) -> None:
     store.write("x", b"data")
     assert store.read("x", sha256=sha256_hex(b"data")) == b"data"
@@ -104,7 +112,7 @@ def test_of_many_writers_one_wins(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/a", "../a", "a/../b", "a//b", "./a", "a\\b", "s3://other/a", "a\nb", "cafe\u0301"]
+    "key", ["", "/a", "../a", "a/../b", "a//b", "./a", "a\\b", "s3://other/a", "a\nb", "cafe\u0301", "\udcff"]
 )
 def test_a_key_never_leaves_its_root(store: Store, key: str) -> None:
     with pytest.raises(StorageError, match="expected a relative path"):

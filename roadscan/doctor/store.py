@@ -98,7 +98,11 @@ def clock(there: datetime, here: datetime) -> Finding:
 
 def found_drives(uri: str) -> Finding:
     """The drives at an address."""
-    count = len(find_drives(uri))
+    left_out: dict[str, str] = {}
+    count = len(find_drives(uri, left_out=left_out))
+    if left_out:
+        said = "; ".join(f"{address}: {reason}" for address, reason in left_out.items())
+        return Finding("drives: found", "warn", f"{count} drives, and {said}", "a night leaves these folders out")
     if count:
         return Finding("drives: found", "ok", f"{count} drives")
     return Finding("drives: found", "warn", "none", "expected a folder with drive.json, or a folder of such folders")

@@ -123,6 +123,13 @@ class NightlyConfig(Config):
             raise ValueError(f"scan and inventory have the night's warehouse {self.warehouse}; got {sorted(others)}")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_again(self) -> Self:
+        if self.scan.again:
+            raise ValueError(f"scan.again: got {list(self.scan.again)}; expected none, as a night scans what is new: "
+                             "use 'roadscan scan --again'")  # fmt: skip
+        return self
+
     @property
     def zone(self) -> ZoneInfo:
         """The time zone."""

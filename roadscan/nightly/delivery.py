@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from roadscan.errors import RoadscanError
+from roadscan.errors import RoadscanError, in_words
 from roadscan.nightly.lineage import LineageRun
 from roadscan.nightly.metrics import leave_metrics
 from roadscan.nightly.record import NightRecord
@@ -54,14 +54,17 @@ class Delivery:
         return summary
 
     def _told(self, key: str, summary: NightSummary, tell: Callable[[NightSummary], str | None]) -> NightSummary:
-        refused = tell(summary)
+        try:
+            refused = tell(summary)
+        except Exception as error:  # noqa: BLE001 - whoever is next is told all the same
+            refused = f"somebody was not told of this night: {in_words(error)}"
         return self._written(key, replace(summary, warnings=(*summary.warnings, refused))) if refused else summary
 
     def _written(self, key: str, summary: NightSummary) -> NightSummary:
         try:
             self.warehouse.store.write(key, json.dumps(summary.to_dict(), indent=1).encode())
-        except RoadscanError as error:
-            return replace(summary, warnings=(*summary.warnings, f"this summary was not written: {error}"))
+        except Exception as error:  # noqa: BLE001 - likewise
+            return replace(summary, warnings=(*summary.warnings, f"this summary was not written: {in_words(error)}"))
         return summary
 
     def _release(self) -> Release | None:

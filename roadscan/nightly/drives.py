@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roadscan.errors import AccessDenied, StorageError, SurveyError, Unreachable
+from roadscan.errors import SurveyError
 from roadscan.storage import open_store, sha256_hex
-from roadscan.survey.drive import MANIFEST, Drive, find_drives, read_drive
+from roadscan.survey.drive import MANIFEST, Drive, find_drives, leaving_out, read_drive
 
 LOOKED_AGAIN = timedelta(days=7)  # since a drive was scanned
 ASKED = ("drive_id", "drive_uri", "drive_sha256", "frames_failed", "finished_at")  # of `runs`
@@ -66,7 +66,7 @@ def find_new(addresses: Iterable[str], runs: pa.Table, *, zone: ZoneInfo, now: d
 
     Raises:
         SurveyError: nothing at an address.
-        AccessDenied, Unreachable: the store did not answer for what is there.
+        StorageError: the store did not answer for what is there.
     """
     whole = runs.filter(pc.equal(runs["frames_failed"], 0))
     done = set(whole["drive_sha256"].to_pylist())
@@ -76,24 +76,22 @@ def find_new(addresses: Iterable[str], runs: pa.Table, *, zone: ZoneInfo, now: d
     new: dict[str, NightDrive] = {}
     left_out: dict[str, str] = {}
     for address in addresses:
-        found = find_drives(address, known=known)
-        if not found:
+        odd: dict[str, str] = {}
+        found = find_drives(address, known=known, left_out=odd)
+        left_out |= odd
+        if not found and not odd:
             raise SurveyError(f"scan.drives: no drive at {address}; expected drives, or a folder of drives")
         is_named = found == [open_store(address).uri]
         for uri in found:
             if uri in settled and not is_named:
                 continue
-            try:
+            with leaving_out(left_out, uri):
                 if sha256_hex(open_store(uri).read(MANIFEST)) in done:
                     continue
                 drive = _night_drive(read_drive(uri), zone, now)
                 if owner.setdefault(drive.drive_id, drive.uri) != drive.uri:
                     raise SurveyError(f"drive_id {drive.drive_id!r} is taken by {owner[drive.drive_id]}")
                 new[drive.uri] = drive
-            except (AccessDenied, Unreachable):
-                raise
-            except (SurveyError, StorageError) as error:
-                left_out[uri] = str(error)
     return NewDrives(tuple(new.values()), left_out)
 
 

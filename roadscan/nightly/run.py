@@ -13,14 +13,14 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from roadscan import __version__
 from roadscan.cluster import refuse_lost_outputs
-from roadscan.errors import RoadscanError
+from roadscan.errors import LeaseHeld, RoadscanError, in_words
 from roadscan.inventory import InventorySummary, run_inventory
 from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
@@ -73,7 +73,8 @@ def run_nightly(
 ) -> NightlySummary:
     """The job's config -> the summary of each night, after what is left of these nights is done.
 
-    A run that loses its lease, or hangs in its scan or its register, writes its summary and ends the process.
+    A run that loses its lease, or hangs in its scan or its register, writes its summary and ends the process. Whatever
+    stops a run, there is a summary that says so: of the night under way, or of the first one where none is yet.
 
     Args:
         config: the job.
@@ -92,20 +93,14 @@ def run_nightly(
     health = config.health
     files = {"warehouse": config.warehouse, "health.metrics": health.metrics, "health.lineage": health.lineage}
     refuse_lost_outputs({field: address for field, address in files.items() if address}, os.environ)
-    url = webhook_url(os.environ)
-    gates = Gates.open(config.health, force)
-    with nightly_lease(config) as lease:
-        run = _NightlyRun(config, url, on_progress, on_night, scan, gates)
-
-        def lost() -> StopReason | None:
-            reason = lease.lost()
-            return StopReason("lease lost", reason) if reason else None
-
-        with Guard([lost, run.watchdog.check], run.end):
-            plan = plan_nights(config, nights, now)
-            run.left_out = plan.left_out
-            summaries = tuple(run.night(planned) for planned in plan.nights)
-    return NightlySummary(summaries, plan.left_out)
+    run = _NightlyRun(config, webhook_url(os.environ), nights.first, on_progress, on_night, scan)
+    try:
+        return run.all_of(nights, now, force)
+    except LeaseHeld:  # whoever has it tells of the night
+        raise
+    except Exception as error:
+        run.fail(error)
+        raise
 
 
 @dataclass
@@ -113,14 +108,15 @@ class _CurrentNight:
     """What is known of the night under way, for a summary of it."""
 
     record: NightRecord
-    started_at: datetime
-    clock_s: float
-    meter: NodeMeter
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock_s: float = field(default_factory=time.monotonic)
+    meter: NodeMeter = field(default_factory=NodeMeter)
     gates: GatesOfNight = field(default_factory=GatesOfNight)
     lineage: LineageRun | None = None
     untold: list[str] = field(default_factory=list)
     scan_node_s: float = 0.0
     plan: ScanPlan | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 class _NightlyRun:
@@ -130,34 +126,47 @@ class _NightlyRun:
         self,
         config: NightlyConfig,
         url: str | None,
+        first: date,
         on_progress: OnProgress,
         on_night: Callable[[NightSummary], None],
         scan: Scan,
-        gates: Gates,
     ) -> None:
         self.config, self.warehouse = config, Warehouse(config.warehouse)
         self.watchdog = Watchdog(config.no_progress_s)
         self.left_out: dict[str, str] = {}
         self._on_progress, self._on_night, self._scan = on_progress, on_night, scan
         self._delivery = Delivery(self.warehouse, config.health.metrics, url)
-        self._gates = gates
-        self._now: _CurrentNight | None = None
+        self._gates = Gates()
+        self._now = self._before = _CurrentNight(NightRecord(first.isoformat()))
+
+    def all_of(self, nights: Nights, now: datetime, force: str | None) -> NightlySummary:
+        """The nights in turn, under the lease; as `run_nightly`."""
+        self._gates = Gates.open(self.config.health, force)
+        with nightly_lease(self.config) as lease:
+
+            def lost() -> StopReason | None:
+                reason = lease.lost()
+                return StopReason("lease lost", reason) if reason else None
+
+            with Guard([lost, self.watchdog.check], self.end):
+                plan = plan_nights(self.config, nights, now)
+                self.left_out = plan.left_out
+                return NightlySummary(tuple(self.night(planned) for planned in plan.nights), plan.left_out)
+
+    def fail(self, error: Exception) -> None:
+        """Deliver the summary of the night that an error stopped."""
+        self._deliver(self._now, self._summary(self._now, "error", error=in_words(error)))
 
     def night(self, planned: PlannedNight) -> NightSummary:
         """A planned night -> its summary, after it is done and the summary delivered."""
-        started_at, meter = datetime.now(UTC), NodeMeter()
-        record = planned.record.begun(started_at)
-        now = self._now = _CurrentNight(record, started_at, time.monotonic(), meter)
+        now = self._now = _CurrentNight(planned.record)
+        record = now.record = planned.record.begun(now.started_at)
         if self.config.health.lineage and planned.is_due:
             now.lineage = self._lineage(self.config.health.lineage)
             now.untold += filter(None, [now.lineage.start(record)])
-        try:
-            with meter:
-                summary = self._process(now, planned) if planned.is_due else self._summarise_complete(now)
-        except Exception as error:
-            self._deliver(now, self._summary(now, "error", error=str(error) or type(error).__name__))
-            raise
-        self._now = None
+        with now.meter:
+            summary = self._process(now, planned) if planned.is_due else self._summarise_complete(now)
+        self._now = self._before
         if planned.is_due:
             self._deliver(now, summary)
         else:
@@ -170,8 +179,6 @@ class _NightlyRun:
         LOG.error("%s: %s", stop.outcome, stop.reason)
 
         def deliver_summary() -> None:
-            if now is None:
-                return
             summary = self._summary(now, stop.outcome, error=stop.reason)
             try:
                 missing = uncommitted(self.warehouse, now.plan) if now.plan else {}
@@ -190,9 +197,11 @@ class _NightlyRun:
         if planned.to_scan:
             config = scan_config(self.config, planned)
             now.plan = plan_scan(config)
+            now.left_out |= now.plan.left_out
             if not self._model_passes(now, now.plan):
                 return self._summary(now, "gate closed", withheld=tuple(now.gates.stopped))
             scanned = self._scan_drives(now, config, now.plan)
+            now.left_out |= scanned.left_out
         register = self._register(now) if self.warehouse.current().has("runs") else None
         release = self.warehouse.current()
         counted = audit(self.warehouse, release, record.drives, self.config.health.max_quarantined)
@@ -276,7 +285,7 @@ class _NightlyRun:
             max_quarantined=self.config.health.max_quarantined,
             gates=now.gates.reports,
             forced=now.gates.forced,
-            left_out=self.left_out,
+            left_out={**self.left_out, **now.left_out},
             warnings=(*now.gates.warnings(), *now.untold),
             **{**base, **facts},
         )

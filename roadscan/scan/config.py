@@ -93,6 +93,19 @@ class ScanConfig(Config):
     retry_quarantined: bool = Field(
         False, description="scan shards with frames in quarantine again, as after their images were repaired"
     )
+    again: tuple[str, ...] = Field(
+        (),
+        description="what is scanned again though it was: drives, by id or address, or frames in quarantine or failed, "
+        "by the first word of their reason, such as missing",
+    )
+    upload_days: float = Field(
+        3.0,
+        ge=0,
+        le=365,
+        description="days after its drive.json was written during which images of a drive may still be on their way: "
+        "one that is missing, empty, cut short or a web page has failed, to be tried again; later it is in quarantine. "
+        "An object named complete beside drive.json says that all are there",
+    )
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 
     def fingerprint(self) -> str:

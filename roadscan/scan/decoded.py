@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from roadscan.model.decode import Letterbox, Pixels, plan_letterbox
 from roadscan.model.image_input import ImageInput
 from roadscan.model.slices import SliceConfig, SliceLayout, n_slices, plan_slices
+from roadscan.scan.apart import load_apart
 from roadscan.scan.ledger import Shard
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings, frames_of
 from roadscan.scan.quality import Quality
@@ -28,12 +29,13 @@ from roadscan.survey.camera import Camera
 CHANNELS = 3
 
 
-def decode_shard(shard: Shard, settings: LoaderSettings) -> pa.Table:
+def decode_shard(shard: Shard, settings: LoaderSettings, *, apart: bool = False) -> pa.Table:
     """A shard's address to a table of one row: all of its frames, fetched and decoded in this process.
 
     Args:
         shard: its address.
         settings: of the `Loader` that all shards of the process share.
+        apart: decode in another process, one frame at a time, as a process has died of the shard.
 
     Raises:
         SurveyError: the drive is not the one that was planned with.
@@ -41,6 +43,8 @@ def decode_shard(shard: Shard, settings: LoaderSettings) -> pa.Table:
     """
     cv2.setNumThreads(1)  # images are decoded side by side, one thread each
     drive, frames = frames_of(shard)
+    if apart:
+        return pack(load_apart(drive, frames.to_pylist(), settings))
     return pack(_loader(**settings).load(drive, frames.to_pylist(), ahead=settings["threads"]))
 
 

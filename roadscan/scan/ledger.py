@@ -36,7 +36,12 @@ DIGEST = "sha256"  # in a commit: of all else that it says
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A slice of a drive's frames, and the run it belongs to."""
+    """A slice of a drive's frames, and the run it belongs to.
+
+    Attributes:
+        uploading: as of its `Drive`.
+        again: it is scanned though it was; what it gives takes the place of what it gave.
+    """
 
     drive_uri: str
     drive_sha256: str
@@ -44,11 +49,17 @@ class Shard:
     index: int
     start: int
     stop: int
+    uploading: bool = False
+    again: bool = False
 
     @property
     def commit_key(self) -> str:
         """Where its commit stands."""
         return f"{STAGING}/{self.run_key}/{self.index:06d}.json"
+
+    def __str__(self) -> str:
+        """Which frames of the drive's table, in words."""
+        return f"{self.drive_uri}, frames {self.start} to {self.stop - 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +94,24 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """A shard that is committed.
+    """A shard that is committed, or why it is not.
 
     Attributes:
-        drive_id: of its drive.
-        frames, detections: of the shard.
+        run_key: of its drive.
+        frames, detections: of the shard, committed.
         process: which one scanned it, as host and process id.
         runs_on: what that process computes on.
         decoded_on: the node whose task decoded it; empty where the process itself did.
+        error: why it was not committed; empty where it was.
     """
 
-    drive_id: str
+    run_key: str
     frames: int
     detections: int
     process: str
     runs_on: str
     decoded_on: str = ""
+    error: str = ""
 
 
 SHARDS_A_DRIVE = 8  # of a short drive
@@ -121,7 +134,7 @@ def plan(drive: Drive, key: str, shard_frames: int) -> list[Shard]:
     count = drive.frames.num_rows
     size = min(shard_frames, max(math.ceil(count / SHARDS_A_DRIVE), LEAST_SHARD))
     return [
-        Shard(drive.uri, drive.sha256, key, index, start, min(start + size, count))
+        Shard(drive.uri, drive.sha256, key, index, start, min(start + size, count), drive.uploading)
         for index, start in enumerate(range(0, max(count, 1), size))
     ]
 
@@ -137,8 +150,8 @@ def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: p
     """Write a shard's files and commit them.
 
     Of two runs of one shard the first wins, and the other takes over its result. A commit with failed frames gives way
-    to one with fewer, never to one with more; and where as many failed, so does one with frames in quarantine. A
-    damaged one gives way to any.
+    to one with fewer, never to one with more; and where as many failed, so does one with frames in quarantine, or any
+    to that of a shard that is scanned again. A damaged one gives way to any.
 
     Returns:
         The commit that stands.
@@ -152,16 +165,20 @@ def commit(warehouse: Warehouse, shard: Shard, observations: pa.Table, frames: p
     classes = dict(Counter(observations["class"].to_pylist()))
     made = Commit(detections=observations.num_rows, files=files, classes=classes, **counts)
     data, store = _encode(made), warehouse.store
-    while True:  # ends: each turn that another run wins has fewer unusable frames than the one before
+    while True:  # ends: of each turn that it loses another run has committed, mostly with fewer unusable frames
         with suppress(Conflict):
             store.create(shard.commit_key, data)
             return made
         standing, tag = _decoded(store, shard.commit_key)
-        if standing is not None and standing.unusable <= made.unusable:
+        if standing is not None and _stands(standing, made, shard):
             return standing
         with suppress(Conflict):
             store.swap(shard.commit_key, data, tag=tag)
             return made
+
+
+def _stands(standing: Commit, made: Commit, shard: Shard) -> bool:
+    return standing.failed < made.failed if shard.again else standing.unusable <= made.unusable
 
 
 def collect(warehouse: Warehouse, drive: Drive, shards: Sequence[Shard], model_sha256: str) -> StagedDrive:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypedDict
 
 import pyarrow as pa
 
-from roadscan.errors import AccessDenied, NotFound, StorageError, SurveyError, TooLarge
+from roadscan.errors import AccessDenied, NotFound, StorageError, SurveyError, TooLarge, in_words
 from roadscan.model.decode import DecodeMode, Undecodable, image_size, plan_letterbox
 from roadscan.model.image_input import ImageInput, prepare
 from roadscan.model.slices import SliceConfig
@@ -21,6 +21,9 @@ from roadscan.storage import MAX_IMAGE_BYTES, Store, open_store
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import Drive, read_drive, rejection
 
+#: How reasons begin of images that an upload may yet bring, or bring whole. For what is not there, a proxy or a captive
+#: portal may have given a page of its own.
+ON_THE_WAY = ("missing:", "empty:", "truncated:", "not_an_image: starts with HTML")
 ASPECT_TOLERANCE = 0.02  # an image of another shape than its camera's is cropped or turned, so pixels mean other angles
 
 
@@ -31,7 +34,7 @@ class Loaded:
     Attributes:
         row: of the frame among those that were given.
         image: what the network is given; None where there is nothing to show.
-        status: ok, quarantined (its input is unusable, for good) or failed (the store did not give it).
+        status: ok, quarantined (its input is unusable, for good) or failed (the store did not give it, or not yet).
         reason: of the last two.
         quality: how the image looks.
     """
@@ -92,16 +95,23 @@ class Loader:
         store = open_store(drive.image_root)
         pending: deque[Future[Loaded]] = deque()
         for row, frame in enumerate(frames):
-            pending.append(self._threads.submit(self._one, store, drive.cameras[frame["camera_id"]], frame, row))
+            camera = drive.cameras[frame["camera_id"]]
+            pending.append(self._threads.submit(self._one, store, camera, frame, row, uploading=drive.uploading))
             if len(pending) > ahead + self._ahead:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
-    def _one(self, store: Store, camera: Camera, frame: dict[str, Any], row: int) -> Loaded:
-        """Fetch, check and decode one frame; never raises for what is wrong with the frame."""
+    def _one(self, store: Store, camera: Camera, frame: dict[str, Any], row: int, *, uploading: bool) -> Loaded:
+        """Fetch, check and decode one frame; never raises."""
         if reason := rejection(frame):
             return Loaded(row, status="quarantined", reason=reason)
+        loaded = self._fetched(store, camera, frame, row)
+        if uploading and loaded.reason and loaded.reason.startswith(ON_THE_WAY):
+            return replace(loaded, status="failed")
+        return loaded
+
+    def _fetched(self, store: Store, camera: Camera, frame: dict[str, Any], row: int) -> Loaded:
         try:
             data = store.read(frame["image_uri"], max_bytes=MAX_IMAGE_BYTES)
             size = image_size(data, self._max_megapixels)
@@ -119,6 +129,8 @@ class Loader:
             return Loaded(row, status="failed", reason=f"denied: {error}")
         except StorageError as error:
             return Loaded(row, status="failed", reason=f"unreachable: {error}")
+        except Exception as error:  # noqa: BLE001 - there is no end to what decoders raise
+            return Loaded(row, status="quarantined", reason=f"undecodable: {in_words(error)}")
 
 
 def frames_of(shard: Shard) -> tuple[Drive, pa.Table]:
@@ -130,7 +142,7 @@ def frames_of(shard: Shard) -> tuple[Drive, pa.Table]:
     drive = _drive(shard.drive_uri)
     if drive.sha256 != shard.drive_sha256:
         raise SurveyError(f"{shard.drive_uri}: the drive changed while it was being scanned; run again")
-    return drive, drive.frames.slice(shard.start, shard.stop - shard.start)
+    return replace(drive, uploading=shard.uploading), drive.frames.slice(shard.start, shard.stop - shard.start)
 
 
 @lru_cache(maxsize=8)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.cluster import refuse_lost_outputs
-from roadscan.errors import SurveyError
+from roadscan.errors import ConfigError, SurveyError
 from roadscan.model.bundle import ModelFile
 from roadscan.model.exported import inspect
 from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Shard
-from roadscan.survey.drive import Drive, find_drives, read_drive
-from roadscan.warehouse import Warehouse
+from roadscan.survey.drive import Drive, find_drives, leaving_out, may_be_uploading, read_drive
+from roadscan.warehouse import Release, Warehouse
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class ScanPlan:
         todo: the shards without a commit, or with frames to try again.
         done: drives that the warehouse already holds as this run would make them.
         model: the model to scan with.
+        left_out: by address, why a drive cannot be scanned.
     """
 
     drives: dict[str, Drive]
@@ -35,45 +40,109 @@ class ScanPlan:
     todo: list[Shard]
     done: tuple[str, ...]
     model: ModelFile
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def plan_scan(config: ScanConfig) -> ScanPlan:
-    """Read the drives, the model and the ledger; start nothing.
+    """Read the drives, the model and the ledger; start nothing. A drive that cannot be used keeps no other one back.
 
     Raises:
-        ConfigError: a submitted job would write into its copy of the working directory.
-        SurveyError: no drive at an address, or two drives with one id.
+        ConfigError: a submitted job would write into its copy of the working directory, or what is to be scanned again
+            is neither a drive nor a reason.
+        SurveyError: no drive at an address.
         ModelError: the model cannot be used, or is for another task.
     """
     refuse_lost_outputs({"warehouse": config.warehouse}, os.environ)
     model = inspect(config.model, task=config.task)
     model.card.confidences(config.confidence)  # refuses classes that it does not know
     warehouse = Warehouse(config.warehouse)
-    released = warehouse.read(warehouse.current(), "runs")
-    drives: dict[str, Drive] = {}
-    shards: dict[str, list[Shard]] = {}
-    todo: list[Shard] = []
+    release = warehouse.current()
+    released = warehouse.read(release, "runs")
+    plan, again = ScanPlan({}, {}, [], (), model), Again(config.again, warehouse, release)
     for address in config.drives:
-        found = find_drives(address)
-        if not found:
+        odd: dict[str, str] = {}
+        found = find_drives(address, left_out=odd)
+        if not found and not odd:
             raise SurveyError(
                 f"drives: no drive at {address}; expected a folder with drive.json, or a folder of such folders"
             )
-        for drive in map(read_drive, found):
-            if drive.drive_id in drives:
-                raise SurveyError(
-                    f"drives: {drive.uri} and {drives[drive.drive_id].uri} have the same drive_id {drive.drive_id!r}"
-                )
-            runs = released.filter(pc.equal(released["drive_id"], drive.drive_id)).to_pylist()
-            drives[drive.drive_id] = drive
-            key = ledger.run_key(drive, model.sha256, config.fingerprint())
-            if ledger.is_done(runs, drive, key, retry_quarantined=config.retry_quarantined):
-                continue
-            shards[drive.drive_id] = ledger.plan(drive, key, config.shard_frames)
-            finished = {
-                index
-                for index, commit in ledger.commits(warehouse, key).items()
-                if commit.is_final(retry_quarantined=config.retry_quarantined)
-            }
-            todo += [shard for shard in shards[drive.drive_id] if shard.index not in finished]
-    return ScanPlan(drives, shards, todo, tuple(name for name in drives if name not in shards), model)
+        plan.left_out.update(odd)
+        for uri in found:
+            with leaving_out(plan.left_out, uri):
+                _take(plan, _read(uri, config.upload_days), config, warehouse, released, again)
+    again.check()
+    return replace(plan, done=tuple(name for name in plan.drives if name not in plan.shards))
+
+
+def _read(uri: str, upload_days: float) -> Drive:
+    return replace(read_drive(uri), uploading=may_be_uploading(uri, upload_days, datetime.now(UTC)))
+
+
+def _take(
+    plan: ScanPlan, drive: Drive, config: ScanConfig, warehouse: Warehouse, released: pa.Table, again: Again
+) -> None:
+    """Put a drive into a plan, with the shards of it that are to be scanned.
+
+    Raises:
+        SurveyError: another drive has its id.
+    """
+    if drive.drive_id in plan.drives:
+        other = plan.drives[drive.drive_id].uri
+        raise SurveyError(f"drives: {drive.uri} and {other} have the same drive_id {drive.drive_id!r}")
+    runs = released.filter(pc.equal(released["drive_id"], drive.drive_id)).to_pylist()
+    key = ledger.run_key(drive, plan.model.sha256, config.fingerprint())
+    shards = again.mark(drive, ledger.plan(drive, key, config.shard_frames))
+    is_done = ledger.is_done(runs, drive, key, retry_quarantined=config.retry_quarantined)
+    if not is_done or any(shard.again for shard in shards):
+        finished = {
+            index
+            for index, commit in ledger.commits(warehouse, key).items()
+            if commit.is_final(retry_quarantined=config.retry_quarantined)
+        }
+        plan.shards[drive.drive_id] = shards
+        plan.todo.extend(shard for shard in shards if shard.again or shard.index not in finished)
+    plan.drives[drive.drive_id] = drive
+
+
+class Again:
+    """What is to be scanned again though it was.
+
+    Args:
+        wanted: drives, by id or address, or first words of reasons.
+        warehouse: which says why frames cannot be used …
+        release: … in this state.
+    """
+
+    def __init__(self, wanted: Sequence[str], warehouse: Warehouse, release: Release) -> None:
+        self._wanted, self._warehouse, self._release = frozenset(one.rstrip("/") for one in wanted), warehouse, release
+        self._found: set[str] = set()
+        self._reasons = Counter[str]()
+
+    def mark(self, drive: Drive, shards: Sequence[Shard]) -> list[Shard]:
+        """A drive's shards -> the same, marked where they are to be scanned again."""
+        if not self._wanted:
+            return list(shards)
+        if named := self._wanted & {drive.drive_id, drive.uri}:
+            self._found |= named
+            return [replace(shard, again=True) for shard in shards]
+        rows = self._warehouse.read(
+            self._release, "frames", drive_id=drive.drive_id, columns=["frame_id", "reason"]
+        ).to_pylist()
+        word_of = {row["frame_id"]: row["reason"].partition(":")[0] for row in rows if row["reason"]}
+        self._reasons.update(word_of.values())
+        self._found |= self._wanted & set(word_of.values())
+        again = [word_of.get(name) in self._wanted for name in drive.frames["frame_id"].to_pylist()]
+        return [replace(shard, again=any(again[shard.start : shard.stop])) for shard in shards]
+
+    def check(self) -> None:
+        """Refuse what is neither a drive nor a reason.
+
+        Raises:
+            ConfigError: there is such.
+        """
+        if unknown := sorted(self._wanted - self._found):
+            reasons = ", ".join(f"{word} ({count})" for word, count in self._reasons.most_common()) or "none"
+            raise ConfigError(
+                f"again: got {', '.join(unknown)}; expected a drive at one of the addresses, by id or address, or the "
+                f"first word of a reason for which frames of theirs are not used; there are {reasons}"
+            )

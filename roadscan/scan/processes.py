@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,12 +20,13 @@ from multiprocessing.connection import wait
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE, Cuda, has_driver
 from roadscan.nodes import Node, shares, usable_cores
+from roadscan.scan.apart import how_it_ended
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.placement import Placement
 
 LOG = logging.getLogger(__name__)
-TRIES = 3  # of a shard whose process died: an image that kills it would else do so for ever
+TRIES = 3  # to start a process, when one after the other ends before it can scan
 
 
 def this_machine() -> Node:
@@ -40,34 +40,43 @@ def this_machine() -> Node:
 
 
 def scan_in_processes(
-    config: ScanConfig, shards: Sequence[Shard], model_sha256: str, placement: Placement
+    config: ScanConfig, shards: Sequence[Shard], model_sha256: str, placement: Placement, scan_id: str
 ) -> Iterator[Scanned]:
-    """Shards -> what each gave, as it is committed.
+    """Shards -> what each gave, as it is committed. One whose process died is given to the next, which knows of it.
 
     Args:
         config: the scan; its warehouse is absolute.
         shards: to be scanned.
         model_sha256: of the model that `ledger.keep_model` kept.
         placement: of the processes.
+        scan_id: of this run.
 
     Raises:
-        RoadscanError: what a process could not get over, or that shards killed theirs again and again.
+        RoadscanError: what a process could not get over, or that none can be started.
     """
-    waiting, tries = deque(shards), Counter[Shard]()
-    processes = [_WorkerProcess(config, model_sha256, placement, number) for number in range(placement.actors)]
+    waiting, in_vain = deque(shards), 0
+
+    def start(number: int) -> _WorkerProcess:
+        return _WorkerProcess(config, model_sha256, placement, scan_id, number)
+
+    processes = [start(number) for number in range(placement.actors)]
     try:
         while waiting or any(process.scanning for process in processes):
             _assign_shards(waiting, processes, placement.shards_at_once)
             for number in _ready(processes):
                 process = processes[number]
                 try:
-                    shard, result = process.connection.recv()
+                    answer = process.connection.recv()
                 except (EOFError, OSError):  # closed; or cut off in the middle of an answer
-                    lost = process.end()
-                    _count_tries(lost, tries, process.exit_code)
-                    waiting.extendleft(reversed(lost))
-                    processes[number] = _WorkerProcess(config, model_sha256, placement, number)
+                    waiting.extendleft(reversed(process.end()))
+                    in_vain = 0 if process.can_scan else in_vain + 1
+                    _tell_of_death(process, in_vain)
+                    processes[number] = start(number)
                     break  # whoever is ready still will be, after what was lost is handed out again
+                process.can_scan = True
+                if answer is None:
+                    continue
+                shard, result = answer
                 process.scanning.remove(shard)
                 if isinstance(result, RoadscanError):
                     raise result
@@ -79,13 +88,15 @@ def scan_in_processes(
 
 @dataclass
 class _WorkerProcess:
-    """One process, and the shards that it is scanning."""
+    """One process, the shards that it is scanning, and whether it has begun to."""
 
     config: ScanConfig
     model_sha256: str
     placement: Placement
+    scan_id: str
     number: int
     scanning: list[Shard] = field(default_factory=list)
+    can_scan: bool = False
 
     def __post_init__(self) -> None:
         self.connection, theirs = Pipe()
@@ -98,7 +109,7 @@ class _WorkerProcess:
             process_group=0,  # Ctrl-C is for whoever started it, who then closes the pipe
         )  # fmt: skip
         theirs.close()
-        self._send((self.config, self.model_sha256, self.placement))
+        self._send((self.config, self.model_sha256, self.placement, self.scan_id))
 
     def assign(self, shard: Shard) -> None:
         """Have it scan one more shard."""
@@ -138,17 +149,22 @@ def _ready(processes: Sequence[_WorkerProcess]) -> list[int]:
     return [number for number, process in enumerate(processes) if process.connection in ready]
 
 
-def _count_tries(lost: Sequence[Shard], tries: Counter[Shard], exit_code: int) -> None:
-    """Count one more try of shards whose process died.
+def _tell_of_death(process: _WorkerProcess, in_vain: int) -> None:
+    """Say that a process died.
+
+    Args:
+        process: which.
+        in_vain: how many in turn died before they could scan.
 
     Raises:
-        RoadscanError: it has happened too often.
+        RoadscanError: too many.
     """
-    tries.update(lost)
-    for shard in lost:
-        if tries[shard] >= TRIES:
-            said = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
-            raise RoadscanError(
-                f"the scan stopped: {TRIES} processes died while they scanned {shard.drive_uri}, frames {shard.start} "
-                f"to {shard.stop - 1}; the last ended with {said}. Run again to go on from the last commit"
-            )
+    ended = how_it_ended(process.exit_code)
+    if in_vain >= TRIES:
+        raise RoadscanError(
+            f"the scan stopped: {TRIES} processes died before they could scan; the last ended with {ended}. "
+            "Run again to go on from the last commit"
+        )
+    LOG.warning(
+        "a process ended with %s while it scanned %s", ended, "; ".join(map(str, process.scanning)) or "nothing"
+    )

@@ -16,7 +16,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -26,31 +26,50 @@ from ray.util.annotations import RayDeprecationWarning
 from ray.util.metrics import Counter
 
 from roadscan.cluster import free, last_line, offers
-from roadscan.errors import RoadscanError
+from roadscan.errors import RoadscanError, in_words
 from roadscan.model.device import OVERRIDE
+from roadscan.scan.attempts import attempt
 from roadscan.scan.config import ScanConfig
-from roadscan.scan.decoded import decode_shard, most_bytes, unpack
+from roadscan.scan.decoded import decode_shard, most_bytes, pack, unpack
 from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.loading import LoaderSettings
 from roadscan.scan.placement import Placement, advice_on_store
 from roadscan.scan.plan import ScanPlan
+from roadscan.storage import open_store
 
 LOG = logging.getLogger(__name__)
 PATIENCE_S = 300  # until the first shard
 ADVICE = "Failed to apply UDF transform"  # begins what Ray Data adds to an error's text: how to try again
-#: Of a process that died: for ever by default, so an image that kills it would keep the cluster busy.
-RESTARTS = 3
+#: Of a process that died: for ever by default, so one that cannot start would keep the cluster busy. Each shard may
+#: need some: `attempts` bounds those.
+RESTARTS = 100
 #: Counters, which Ray exports as ray_roadscan_scan_frames_total and the like, by field of `Scanned`.
 LIVE = {"frames": "Frames that are scanned and committed.", "detections": "Detections in them."}
 
 
-def scan_on_cluster(config: ScanConfig, plan: ScanPlan, placement: Placement) -> Iterator[Scanned]:
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How tasks decode.
+
+    Attributes:
+        settings: of their `Loader`.
+        warehouse: whose shards they decode.
+        scan_id: of this run.
+    """
+
+    settings: LoaderSettings
+    warehouse: str
+    scan_id: str
+
+
+def scan_on_cluster(config: ScanConfig, plan: ScanPlan, placement: Placement, scan_id: str) -> Iterator[Scanned]:
     """Each shard, as it is committed; Ray is connected.
 
     Args:
         config: the scan; its warehouse is absolute.
         plan: what is to do; `ledger.keep_model` has kept its model.
         placement: of the actors, and of the tasks that decode for them.
+        scan_id: of this run.
 
     Raises:
         RoadscanError: what an actor or a task could not get over.
@@ -60,9 +79,10 @@ def scan_on_cluster(config: ScanConfig, plan: ScanPlan, placement: Placement) ->
     quiet()
     decoding = None
     if placement.decoders:
-        decoding = loader_settings(config, plan.model.card, config.fetch_threads or placement.threads)
-        _tell_of_large_shards(config, plan, decoding)
-    arguments = (config, plan.model.sha256, placement, os.environ.get(OVERRIDE, ""))
+        settings = loader_settings(config, plan.model.card, config.fetch_threads or placement.threads)
+        _tell_of_large_shards(config, plan, settings)
+        decoding = Decoding(settings, config.warehouse, scan_id)
+    arguments = (config, plan.model.sha256, placement, scan_id, os.environ.get(OVERRIDE, ""))
     results = through_stages(plan.todo, ShardActor, arguments, placement, decoding)
     told = threading.Timer(PATIENCE_S, _tell_what_is_free)
     told.daemon = True
@@ -87,7 +107,7 @@ def _count(row: dict[str, Any]) -> None:
 
 def through_stages(
     shards: Sequence[Shard], actor: type, arguments: tuple[Any, ...], placement: Placement,
-    decoding: LoaderSettings | None,
+    decoding: Decoding | None,
 ) -> ray.data.Dataset:  # fmt: skip
     """What actors make of shards, lazily: one row a shard.
 
@@ -122,7 +142,7 @@ def through_stages(
         )
 
 
-def _through_decoders(rows: ray.data.Dataset, placement: Placement, decoding: LoaderSettings) -> ray.data.Dataset:
+def _through_decoders(rows: ray.data.Dataset, placement: Placement, decoding: Decoding) -> ray.data.Dataset:
     """A stage of tasks; never fused with the actors', as those ask for GPUs and these do not."""
     return rows.map_batches(
         _decode,
@@ -135,12 +155,17 @@ def _through_decoders(rows: ray.data.Dataset, placement: Placement, decoding: Lo
     )
 
 
-def _decode(batch: pa.Table, settings: LoaderSettings) -> pa.Table:
-    """The shard of a batch, its pixels, and the node that this task runs on."""
-    table = decode_shard(_shard(batch), settings)
+def _decode(batch: pa.Table, decoding: Decoding) -> pa.Table:
+    """The shard of a batch, its pixels, the node that this task runs on, and what is wrong with it."""
+    shard, error = _shard(batch), ""
+    try:
+        with attempt(open_store(decoding.warehouse), shard, decoding.scan_id, "decode") as number:
+            table = decode_shard(shard, decoding.settings, apart=number > 1)
+    except Exception as wrong:  # noqa: BLE001 - of this shard alone
+        table, error = pack([]), f"{shard}: {in_words(wrong)}"
     for name in batch.column_names:
         table = table.append_column(name, batch[name])
-    return table.append_column("decoded_on", [[ray.util.get_node_ip_address()]])
+    return table.append_column("decoded_on", [[ray.util.get_node_ip_address()]]).append_column("error", [[error]])
 
 
 def _shard(batch: pa.Table) -> Shard:
@@ -181,17 +206,20 @@ class ShardActor:
         worker: does the work.
     """
 
-    def __init__(self, config: ScanConfig, model_sha256: str, placement: Placement, override: str) -> None:
+    def __init__(
+        self, config: ScanConfig, model_sha256: str, placement: Placement, scan_id: str, override: str
+    ) -> None:
         from roadscan.scan.worker import ShardWorker  # imports PyTorch, which a decoding task does without
 
         os.environ[OVERRIDE] = override  # what is said where the scan was started holds on every machine
-        self.worker = ShardWorker(config, model_sha256, placement)
+        self.worker = ShardWorker(config, model_sha256, placement, scan_id)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Scan and commit the shard of a batch; one row of statistics."""
         if "decoded_on" not in batch.column_names:
             return pa.Table.from_pylist([asdict(self.worker.scan(_shard(batch)))])
-        done = self.worker.scan(_shard(batch), unpack(batch))
+        shard, error = _shard(batch), batch["error"][0].as_py()
+        done = Scanned(shard.run_key, 0, 0, "", "", error=error) if error else self.worker.scan(shard, unpack(batch))
         return pa.Table.from_pylist([asdict(replace(done, decoded_on=batch["decoded_on"][0].as_py()))])
 
 

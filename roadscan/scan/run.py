@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,8 @@ from roadscan.storage import open_store
 from roadscan.warehouse import Warehouse
 from roadscan.warehouse.drives import StagedDrive
 
+LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ScanSummary:
@@ -33,6 +37,7 @@ class ScanSummary:
         frames_dark, frames_blurred: of those that are ok; how they look is in `frames`, see `scan.quality`.
         devices: what the processes of this run computed on, and how many on each; empty where nothing was to do.
         decoding_tasks: how many ran on each node, by its address; empty where the processes decoded for themselves.
+        left_out: by address, why a drive is not published: it cannot be read, or a part of it cannot be scanned.
     """
 
     drives: int
@@ -54,11 +59,12 @@ class ScanSummary:
     decoding_tasks: dict[str, int] = field(default_factory=dict)
     frames_dark: int = 0
     frames_blurred: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        """Whether no frame failed."""
-        return self.frames_failed == 0
+        """Whether no frame failed, and no drive was left out."""
+        return self.frames_failed == 0 and not self.left_out
 
     @property
     def useless(self) -> bool:
@@ -67,9 +73,10 @@ class ScanSummary:
 
     @property
     def shortfall(self) -> str | None:
-        """That frames failed, or that all are in quarantine."""
+        """That frames failed, drives were left out, or that all frames are in quarantine."""
         if not self.complete:
-            return f"{self.frames_failed} frames failed; run the same command again to retry them"
+            drives = f"{len(self.left_out)} drives were left out and " if self.left_out else ""
+            return f"{drives}{self.frames_failed} frames failed; run the same command again to retry them"
         if self.useless:
             return (
                 f"all {self.frames} frames are in quarantine; repair what the reasons say, and run the same command "
@@ -79,7 +86,7 @@ class ScanSummary:
 
 
 def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: ScanPlan | None = None) -> ScanSummary:
-    """A scan's config -> its summary; scans what is to do, and publishes it.
+    """A scan's config -> its summary; scans what is to do, and publishes it. A shard that fails stops no other drive.
 
     The drives of a night are one release, so a year's log stays short; those of a long back-fill are one at least each
     day.
@@ -107,19 +114,25 @@ def run_scan(config: ScanConfig, on_progress: OnProgress = silent, *, plan: Scan
     frames = detections = 0
     runs_on: dict[str, str] = {}  # by process
     decoding_tasks = Counter[str]()  # by node
+    left_out = dict(plan.left_out)
     for done in _scanned(config, plan):
+        name = drive_of[done.run_key]
+        if done.error:
+            LOG.warning("%s", done.error)
+            left_out.setdefault(plan.drives[name].uri, done.error)
+            continue
         frames, detections = frames + done.frames, detections + done.detections
         runs_on[done.process] = done.runs_on
         decoding_tasks.update([done.decoded_on] if done.decoded_on else [])
         on_progress(Progress("scan", frames, total, "frames", {"detections": detections}))
-        left[done.drive_id] -= 1
-        if not left[done.drive_id]:
-            drives.finish(done.drive_id)
+        left[name] -= 1
+        if not left[name]:
+            drives.finish(name)
         drives.publish_if_due()
     drives.publish()
     devices = dict(Counter(runs_on.values()))
     summary = _summarise(
-        warehouse, plan, drives.finished, devices, dict(decoding_tasks), frames, time.monotonic() - started
+        warehouse, plan, drives.finished, devices, dict(decoding_tasks), left_out, frames, time.monotonic() - started
     )
     _write_summary(config, warehouse, summary)
     return summary
@@ -134,18 +147,19 @@ def _scanned(config: ScanConfig, plan: ScanPlan) -> Iterator[Scanned]:
             "decode_on: got all_nodes, but this scan is on this machine alone; expected a cluster. Name one in "
             "RAY_ADDRESS, or leave decode_on at actors"
         )
+    scan_id = secrets.token_hex(8)
     ledger.keep_model(Warehouse(config.warehouse), config.model, plan.model.sha256)
     if is_local():
         from roadscan.scan.processes import scan_in_processes, this_machine
 
         placement = place(config, [this_machine()], len(plan.todo))
-        yield from scan_in_processes(config, plan.todo, plan.model.sha256, placement)
+        yield from scan_in_processes(config, plan.todo, plan.model.sha256, placement, scan_id)
     else:
         from roadscan.scan.ray import scan_on_cluster
 
         connect()
         placement = place(config, nodes(), len(plan.todo), grows=grows())
-        yield from scan_on_cluster(config, plan, placement)
+        yield from scan_on_cluster(config, plan, placement, scan_id)
 
 
 def _summarise(
@@ -154,6 +168,7 @@ def _summarise(
     drives: Sequence[StagedDrive],
     devices: dict[str, int],
     decoding_tasks: dict[str, int],
+    left_out: dict[str, str],
     frames_now: int,
     seconds: float,
 ) -> ScanSummary:
@@ -180,6 +195,7 @@ def _summarise(
         images_per_second=round(frames_now / seconds, 2) if seconds else 0.0,
         devices=devices,
         decoding_tasks=decoding_tasks,
+        left_out=left_out,
         frames_dark=hard.dark,
         frames_blurred=hard.blurred,
         release=warehouse.current().number,

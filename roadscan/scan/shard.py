@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from roadscan.errors import DeviceError, ModelError, in_words
 from roadscan.model.bundle import ModelCard
 from roadscan.model.components import find_components
 from roadscan.model.detector import Detector
@@ -87,7 +88,31 @@ class ShardScanner:
             seen += self._detect(batch)
         return make_tables(drive, frames, seen, RunFacts(run_key, self._model_sha256, self._taxonomy))
 
-    def _detect(self, batch: Sequence[Loaded]) -> Iterator[Seen]:
+    def _detect(self, batch: Sequence[Loaded]) -> list[Seen]:
+        """What a batch shows; where that fails, what each of its images shows, so that one is no other's loss.
+
+        Raises:
+            Exception: all of them fail: it is not for their sake.
+        """
+        try:
+            return list(self._found(batch))
+        except (DeviceError, ModelError):
+            raise
+        except Exception:
+            seen = [self._detect_alone(loaded) for loaded in batch]
+            if len(seen) > 1 and all(one.loaded.status == "failed" for one in seen):
+                raise
+            return seen
+
+    def _detect_alone(self, loaded: Loaded) -> Seen:
+        try:
+            (seen,) = self._found([loaded])
+        except Exception as error:  # noqa: BLE001 - of this frame
+            reason = f"undetected: {in_words(error)}"
+            return Seen(replace(loaded, image=None, status="failed", reason=reason, quality=None), None)
+        return seen
+
+    def _found(self, batch: Sequence[Loaded]) -> Iterator[Seen]:
         images = [loaded.image for loaded in batch if loaded.image is not None]
         if isinstance(self._detector, Segmenter):
             found = find_components(self._detector, images, self._lowest, batch=self._batch_size)

@@ -1,5 +1,6 @@
 """A survey drive: ``drive.json`` and its frames table in one folder, the manifest of everything a scan will read.
 
+    complete                   optional, empty: whoever brought the images says that all of them are there
     drive.json                 format, drive_id, source, image_root, cameras, and the table's path, rows and sha256
     frames-<digest>.parquet    one row a frame, `roadscan.schemas.DRIVE_FRAMES`
 
@@ -11,24 +12,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roadscan.errors import Malformed, NotFound, StorageError, SurveyError
+from roadscan.errors import AccessDenied, Malformed, NotFound, StorageError, SurveyError, Unreachable, in_words
 from roadscan.parsing import conform, read_json, read_parquet
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.shown import shown
-from roadscan.storage import MAX_RECORD_BYTES, Store, check_key, open_store, parquet_bytes, sha256_hex
+from roadscan.shown import printable, shown
+from roadscan.storage import MAX_RECORD_BYTES, Store, check_key, open_store, parquet_bytes, reach, sha256_hex
 from roadscan.survey.camera import Camera
 from roadscan.survey.dates import why_implausible
 
 FORMAT = "roadscan.drive/1"
 MANIFEST = "drive.json"
+COMPLETE = "complete"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+#: Times that Python has in every time zone; a table's own type reaches from 290,000 BC to 290,000 AD.
+TIMES = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Drive:
         cameras: by camera_id.
         frames: `DRIVE_FRAMES`, in manifest order.
         sha256: digest of ``drive.json``, and so of everything: cameras, image root and, by its digest, the table.
+        uploading: whether images that are not there, or not whole, may still be on their way.
     """
 
     drive_id: str
@@ -50,6 +57,7 @@ class Drive:
     cameras: dict[str, Camera]
     frames: pa.Table
     sha256: str
+    uploading: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,21 +161,83 @@ def read_drive(uri: str) -> Drive:
         raise SurveyError(f"{uri}/{name}: {error}; ingest the drive again") from None
     _check(frames, set(cameras), where=f"{uri}/{name}")
     root = (manifest.image_root or uri).rstrip("/")
-    return Drive(check_name("drive_id", manifest.drive_id), uri.rstrip("/"), root, cameras, frames, sha256_hex(text))
+    try:
+        open_store(root)
+    except StorageError as error:
+        raise SurveyError(f"{uri}/{MANIFEST}: image_root: {error}; ingest the drive again") from None
+    drive_id = check_name("drive_id", manifest.drive_id)
+    return Drive(drive_id, uri.rstrip("/"), root, cameras, _in_the_calendar(frames), sha256_hex(text))
 
 
-def find_drives(uri: str, *, known: Container[str] = ()) -> list[str]:
+def may_be_uploading(uri: str, days: float, now: datetime) -> bool:
+    """Whether images of a drive may still be on their way: its manifest is young, and nobody says that they are there.
+
+    Args:
+        uri: the drive's folder.
+        days: after which its manifest is young no longer.
+        now: the time now.
+
+    Raises:
+        StorageError: the store did not answer.
+    """
+    store = open_store(uri)
+    return now - store.written_at(MANIFEST) < timedelta(days=days) and not store.exists(COMPLETE)
+
+
+def find_drives(uri: str, *, known: Container[str] = (), left_out: dict[str, str] | None = None) -> list[str]:
     """Addresses of the drives at an address: itself, or the folders directly below it that hold a drive, in order.
 
     Args:
         uri: the address.
         known: addresses of drives. A folder among them holds one, and its store is not asked.
+        left_out: gets the folders that cannot be looked into, by address, with the reason; None to raise it.
+
+    Raises:
+        StorageError: the address, or a folder there, cannot be looked into.
     """
     store = open_store(uri)
     if store.exists(MANIFEST):
         return [store.uri]
-    folders = ((name, store.uri_of(name)) for name in store.folders())
-    return [address for name, address in folders if address in known or store.exists(f"{name}/{MANIFEST}")]
+    found = []
+    for name in store.folders():
+        with nullcontext() if left_out is None else leaving_out(left_out, printable(f"{store.uri}/{name}")):
+            address = store.uri_of(name)
+            if address in known or store.exists(f"{name}/{MANIFEST}"):
+                found.append(address)
+    return found
+
+
+@contextmanager
+def leaving_out(left_out: dict[str, str], uri: str) -> Iterator[None]:
+    """A block about one drive: whatever is wrong with that is its reason in `left_out`, and keeps no other drive back.
+
+    Raises:
+        StorageError: its whole store no longer answers, and so will not for any other drive.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - there is no end to what may be wrong with a folder
+        if isinstance(error, AccessDenied | Unreachable):
+            reach(open_store(uri))
+        left_out[uri] = in_words(error)
+
+
+def _in_the_calendar(frames: pa.Table) -> pa.Table:
+    """Frames whose time is in no calendar -> without it, and rejected as ``no_time``."""
+    first, last = (pa.scalar(time, frames["captured_at"].type) for time in TIMES)
+    times = frames["captured_at"]
+    bad = pc.fill_null(pc.or_(pc.less(times, first), pc.greater(times, last)), fill_value=False)
+    if not pc.any(bad).as_py():
+        return frames
+    microseconds = pc.cast(pc.cast(times, pa.int64()), pa.string())
+    reason = pc.binary_join_element_wise("no_time: no year has ", microseconds, " microseconds since 1970", "")
+    columns = {
+        "captured_at": pc.if_else(bad, pa.scalar(None, times.type), times),
+        "reason": pc.if_else(bad, pc.coalesce(frames["reason"], reason), frames["reason"]),
+    }
+    for name, column in columns.items():
+        frames = frames.set_column(frames.schema.get_field_index(name), frames.schema.field(name), column)
+    return frames
 
 
 def _check(frames: pa.Table, cameras: set[str], *, where: str) -> None:

@@ -44,7 +44,7 @@ from roadscan.scan import ledger
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.loading import Loaded, Loader, frames_of
 from roadscan.scan.placement import Placement
-from roadscan.scan.ray import ShardActor, quiet, through_stages
+from roadscan.scan.ray import Decoding, ShardActor, quiet, through_stages
 from roadscan.scan.shard import ShardScanner, loader_settings
 from roadscan.survey.drive import Drive, read_drive
 from roadscan.warehouse import Warehouse
@@ -113,7 +113,7 @@ class EmulatedWorker:
     def scan(self, shard: ledger.Shard, decoded: Iterable[Loaded] | None = None) -> ledger.Scanned:
         drive, frames = frames_of(shard)
         made = ledger.commit(self._warehouse, shard, *self._scanner.scan(drive, frames, shard.run_key, decoded))
-        return ledger.Scanned(drive.drive_id, frames.num_rows, made.detections, "emulated", "emulated")
+        return ledger.Scanned(shard.run_key, frames.num_rows, made.detections, "emulated", "emulated")
 
 
 class EmulatedActor(ShardActor):
@@ -152,7 +152,8 @@ def through_ray(
     """Images a second, and milliseconds of processor time an image."""
     placement = Placement(1, 1, 1.0, decoders, 1 if decoders else 0)
     config = ScanConfig(drives=("d",), warehouse="w")
-    decoding = loader_settings(config, BUNDLE.card, placement.threads) if decoders else None
+    settings = loader_settings(config, BUNDLE.card, placement.threads)
+    decoding = Decoding(settings, arguments[0], "bench") if decoders else None
     shards = ledger.plan(drive, "bench", SHARD)
     rows = iter(through_stages(shards, EmulatedActor, (*arguments, cores), placement, decoding).iter_rows())
     next(rows)

@@ -37,7 +37,6 @@ CORES = ("--num-cpus=2", "--num-gpus=0")
 PLAN_THEN_CHANGE = """
 import sys
 from pathlib import Path
-from roadscan.errors import SurveyError
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import plan_scan
 from roadscan.scan.run import run_scan
@@ -45,10 +44,7 @@ config = ScanConfig.model_validate_json(sys.argv[1])
 plan = plan_scan(config)
 manifest = Path(config.drives[0], "drive.json")
 manifest.write_text(manifest.read_text() + " ")
-try:
-    run_scan(config, plan=plan)
-except SurveyError as error:
-    print(error)
+print(run_scan(config, plan=plan).left_out[config.drives[0]])
 """
 
 
@@ -178,24 +174,24 @@ def test_shards_that_are_large_are_told_first_and_a_drive_that_is_another_than_w
         capture_output=True, text=True, check=False,
         env={**os.environ, "RAY_ADDRESS": cluster.address, OVERRIDE: "cpu"},
     )  # fmt: skip
-    assert done.stdout == f"{drive}: the drive changed while it was being scanned; run again\n", done.stderr
+    reason = f"{drive}: the drive changed while it was being scanned; run again"
+    assert done.stdout == f"{drive}, frames 0 to 3: {reason}\n", done.stderr
     assert "decoded, a shard is 28 MB, and the smallest object store on its way has 157 MB" in done.stderr
     assert Warehouse(str(tmp_path / "warehouse")).current().number == 0
 
 
-def test_an_image_that_kills_every_decoder_ends_the_scan_with_a_message(
-    cluster: Cluster, tmp_path: Path, detect_model: str
+@pytest.mark.parametrize("decode_on", ["all_nodes", "actors"])
+def test_an_image_that_kills_every_decoder_is_a_frame_in_quarantine(
+    cluster: Cluster, tmp_path: Path, detect_model: str, decode_on: str
 ) -> None:
     drive = make_drive(str(tmp_path / "d1"), n=4, images={2: jpeg(2) + b"poison"})
-    done = roadscan(
-        *scan_of(tmp_path, drive, detect_model, decode_on="all_nodes"), RAY_ADDRESS=cluster.address, **{OVERRIDE: "cpu"}
-    )
-    assert done.returncode == 1
-    assert "the scan stopped: " in done.stderr
-    assert "run again to go on from the last commit" in done.stderr
+    scan = scan_of(tmp_path, drive, detect_model, decode_on=decode_on)
+    done = roadscan(*scan, RAY_ADDRESS=cluster.address, **{OVERRIDE: "cpu"})
+    assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert "Warning" not in done.stderr
-    assert Warehouse(str(tmp_path / "warehouse")).current().number == 0
+    frames = rows_of(tmp_path)["frames"]
+    assert frames["status"].to_pylist() == ["ok", "ok", "quarantined", "ok"]
+    assert frames["reason"][2].as_py() == "crashed: whoever decodes it ends with signal SIGABRT"
 
 
 def test_a_scan_on_this_machine_alone_has_no_nodes_that_decode(tmp_path: Path, detect_model: str) -> None:

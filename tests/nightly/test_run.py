@@ -14,16 +14,22 @@ from pathlib import Path
 import pytest
 from support.commands import ROOT
 from support.nights import FIRST, NOW, Scan, config_of, drive_of_night, run
+from support.services import Service
 from support.staging import commits
 from support.training import wait_until
 
-from roadscan.errors import ConfigError, LeaseHeld, SurveyError, Unreachable
+from roadscan.errors import AccessDenied, ConfigError, LeaseHeld, StorageError, SurveyError, Unreachable, in_words
 from roadscan.inventory import query
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.plan import frames_left, plan_nights
 from roadscan.nightly.run import nightly_lease
+from roadscan.progress import OnProgress
+from roadscan.scan.config import ScanConfig
+from roadscan.scan.plan import ScanPlan
+from roadscan.scan.run import ScanSummary
 from roadscan.storage import open_store
+from roadscan.survey.drive import Drive, read_drive
 from roadscan.warehouse import Warehouse
 
 
@@ -164,6 +170,87 @@ def test_a_drive_that_cannot_be_read_keeps_no_other_back(tmp_path: Path, detect_
     assert "'d1' is taken by" in reasons["z"]
 
 
+@pytest.mark.parametrize("name", ["Doi-Cha\u0302", "a\\b", "night\x1b[2J", "\udcff"])
+def test_a_folder_with_an_odd_name_keeps_no_drive_back(tmp_path: Path, detect_model: str, name: str) -> None:
+    """Decomposed as macOS writes it, of Windows, with a control character, and of no text at all."""
+    drive_of_night(tmp_path, 1)
+    (tmp_path / "drives" / name).mkdir()
+    code, (told,) = run(config_of(tmp_path, detect_model), Scan(), one=1)
+    assert (code, told.outcome, told.drives) == (3, "complete", ("d1",))
+    ((address, reason),) = told.left_out.items()
+    assert address.startswith(str(tmp_path / "drives"))
+    assert reason.startswith("key ")
+    json.dumps(told.to_dict()).encode()
+    told.text().encode()
+
+
+@pytest.mark.parametrize(
+    "error", [AccessDenied("403"), RecursionError("too deep"), OverflowError("date"), MemoryError()]
+)
+@pytest.mark.parametrize("module", ["roadscan.nightly.drives", "roadscan.scan.plan"])
+def test_whatever_is_wrong_with_a_drive_keeps_no_other_back(
+    tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch, error: Exception, module: str
+) -> None:
+    drive_of_night(tmp_path, 1, drive_id="a")
+    odd = drive_of_night(tmp_path, 1, drive_id="odd")
+
+    def read(uri: str) -> Drive:
+        if uri == odd:
+            raise error
+        return read_drive(uri)
+
+    monkeypatch.setattr(f"{module}.read_drive", read)
+    config = config_of(tmp_path, detect_model)
+    code, (told,) = run(config, Scan(), one=1)
+    assert code == 3
+    assert told.left_out == {odd: in_words(error)}
+    assert query(config.warehouse, "SELECT DISTINCT drive_id FROM frames")[0].to_pylist() == ["a"]
+    monkeypatch.undo()
+    assert run(config, Scan(), one=1)[0] == 0  # and is scanned once it is well again
+
+
+def test_a_drive_that_changes_while_it_is_scanned_keeps_no_other_back(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1, drive_id="a")
+    odd = drive_of_night(tmp_path, 1, drive_id="odd")
+
+    class Half(Scan):
+        def __call__(self, config: ScanConfig, on_progress: OnProgress, *, plan: ScanPlan) -> ScanSummary:
+            del plan.shards["odd"]
+            plan.todo[:] = [shard for shard in plan.todo if shard.drive_uri != odd]
+            return replace(super().__call__(config, on_progress, plan=plan), left_out={odd: "it changed"})
+
+    code, (told,) = run(config_of(tmp_path, detect_model), Half(), one=1)
+    assert (code, told.outcome, told.frames_ok, told.missing) == (3, "incomplete", 3, {"odd": 3})
+    assert f"left out: {odd}: it changed" in told.text().splitlines()
+
+
+def test_a_run_that_cannot_be_planned_is_told(
+    tmp_path: Path, detect_model: str, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", service.address)
+    config = config_of(tmp_path, detect_model)
+    with pytest.raises(SurveyError):
+        run(config, Scan(), one=1)
+    (log,), (posted,) = logs(config), [json.loads(one.body) for one in service.requests]
+    assert (log["night"], log["outcome"], log["exit_code"]) == ("2026-11-01", "error", 1)
+    assert str(log["error"]).startswith("scan.drives: no drive at")
+    assert posted["error"] == log["error"]
+
+
+def test_a_run_whose_store_is_down_is_told(
+    tmp_path: Path, detect_model: str, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROADSCAN_WEBHOOK_URL", service.address)
+    drive_of_night(tmp_path, 1)
+    (tmp_path / "warehouse").write_text("no folder")
+    with pytest.raises(StorageError):
+        run(config_of(tmp_path, detect_model), Scan(), one=1)
+    (posted,) = [json.loads(one.body) for one in service.requests]
+    assert (posted["outcome"], posted["exit_code"]) == ("error", 1)
+    assert "Not a directory" in posted["error"]
+    assert any("this summary was not written" in warning for warning in posted["warnings"])
+
+
 def test_a_night_goes_on_with_the_drives_that_it_had(tmp_path: Path, detect_model: str) -> None:
     """The first run dies after the shards of one of two drives are committed."""
     drive_of_night(tmp_path, 1, drive_id="a")
@@ -250,6 +337,7 @@ def test_the_plan_counts_what_is_left(tmp_path: Path, detect_model: str) -> None
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
+        ({"scan": {"drives": ["d"], "again": ["d1"]}}, "scan.again: got ['d1']; expected none"),
         ({"time_zone": "Bangkok"}, "time_zone: got 'Bangkok'; expected a name of the IANA time zone database"),
         ({"time_zone": "../etc"}, "time_zone: got '../etc'; expected a name"),
         ({"no_progress_s": 0}, "no_progress_s: got 0"),

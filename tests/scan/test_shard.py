@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
 import torch
+from PIL import Image
 from pycocotools import mask as coco
 from support.drives import jpeg, make_drive
 
@@ -12,6 +20,7 @@ import roadscan
 from roadscan.model import yolo
 from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector
+from roadscan.model.image_input import ImageInput, prepare
 from roadscan.model.segmenter import Segmenter
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.config import ScanConfig
@@ -19,6 +28,7 @@ from roadscan.scan.decoded import decode_shard, unpack
 from roadscan.scan.ledger import Shard
 from roadscan.scan.shard import ShardScanner, loader_settings
 from roadscan.schemas import FRAMES, OBSERVATIONS
+from roadscan.storage import sha256_hex
 from roadscan.survey.drive import read_drive
 
 
@@ -48,6 +58,74 @@ def test_every_frame_comes_out_once_whatever_is_wrong_with_it(tmp_path: Path, de
     found = observations["frame_id"].to_pylist()
     assert [found.count(name) for name in frames["frame_id"].to_pylist()] == frames["n_detections"].to_pylist()
     assert set(found) == {"000000"}
+
+
+def avif() -> bytes:
+    """An AVIF without its image: Pillow raises RuntimeError."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 36)).save(file, "AVIF")
+    return file.getvalue().replace(b"av01", b"av02")
+
+
+def test_what_no_one_foresaw_of_a_frame_is_a_row_with_its_type(
+    tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(data: bytes, *arguments: Any) -> ImageInput:
+        if data == jpeg(3):
+            raise KeyError("a codec")
+        return prepare(data, *arguments)
+
+    monkeypatch.setattr("roadscan.scan.loading.prepare", broken)
+    uri = make_drive(str(tmp_path), n=5, images={1: avif()})
+    drive = read_drive(_far_from_now(uri, row=2))
+    _, frames = scanner(detect_model).scan(drive, drive.frames, "key")
+    assert frames["status"].to_pylist() == ["ok", "quarantined", "quarantined", "quarantined", "ok"]
+    assert "Failed to decode image" in frames["reason"][1].as_py()
+    assert frames["reason"][2].as_py() == "no_time: no year has 300000000000000000 microseconds since 1970"
+    assert frames["captured_at"][2].as_py() is None
+    assert frames["reason"][3].as_py() == "undecodable: KeyError: 'a codec'"
+
+
+def _far_from_now(uri: str, row: int) -> str:
+    """A drive, after the time of a row of its table became one past the year 9999."""
+    folder, manifest = Path(uri), json.loads(Path(uri, "drive.json").read_text())
+    table = pq.read_table(folder / manifest["frames"]["path"])
+    times = table["captured_at"].cast(pa.int64()).to_pylist()
+    times[row] = 300_000_000_000_000_000
+    table = table.set_column(
+        table.schema.get_field_index("captured_at"), "captured_at",
+        pa.array(times, pa.int64()).cast(table["captured_at"].type),
+    )  # fmt: skip
+    pq.write_table(table, folder / "frames.parquet")
+    digest = sha256_hex((folder / "frames.parquet").read_bytes())
+    manifest["frames"] |= {"path": "frames.parquet", "sha256": digest}
+    (folder / "drive.json").write_text(json.dumps(manifest))
+    return uri
+
+
+class Refusing(Detector):
+    """A detector that raises at what is black, alone or among others; and at everything, where it is broken."""
+
+    broken = False
+
+    def infer(self, images: Any) -> Any:
+        if self.broken or (images.mean(axis=(1, 2, 3)) < 40).any():
+            raise RuntimeError("no kernel for this")
+        return super().infer(images)
+
+
+def test_a_frame_that_the_model_fails_at_fails_alone(tmp_path: Path, detect_model: str) -> None:
+    black = cv2.imencode(".jpg", np.zeros((360, 640, 3), np.uint8))[1].tobytes()
+    drive = read_drive(make_drive(str(tmp_path), n=5, images={2: black}))
+    bundle, config = load(detect_model), ScanConfig(drives=("d",), warehouse="w", batch_size=4)
+    detector = Refusing(bundle, confidence=0.3)
+    observations, frames = ShardScanner(config, bundle, detector).scan(drive, drive.frames, "key")
+    assert frames["status"].to_pylist() == ["ok", "ok", "failed", "ok", "ok"]
+    assert frames["reason"][2].as_py() == "undetected: RuntimeError: no kernel for this"
+    assert set(observations["frame_id"].to_pylist()) == {"000000", "000001", "000003", "000004"}
+    detector.broken = True  # that is nothing of a frame's
+    with pytest.raises(RuntimeError, match="no kernel for this"):
+        ShardScanner(config, bundle, detector).scan(drive, drive.frames, "key")
 
 
 def test_rows_do_not_depend_on_batches_or_threads(tmp_path: Path, detect_model: str) -> None:

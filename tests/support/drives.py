@@ -12,7 +12,7 @@ import pyarrow as pa
 from roadscan.schemas import DRIVE_FRAMES
 from roadscan.storage import open_store
 from roadscan.survey.camera import Camera
-from roadscan.survey.drive import write_drive
+from roadscan.survey.drive import COMPLETE, write_drive
 
 CAMERA = Camera("front", 640, 360, 450.0, 1.8)
 START = datetime(2026, 11, 1, 13, tzinfo=UTC)
@@ -46,8 +46,12 @@ def frame(index: int, **changes: Any) -> dict[str, Any]:
 
 
 def make_drive(uri: str, drive_id: str = "d1", *, n: int = 6, replace: dict[int, dict[str, Any]] | None = None,
-               images: dict[int, bytes | None] | None = None) -> str:  # fmt: skip
-    """Write a drive of `n` frames; `replace` changes rows of the table, `images` the files (None: no file)."""
+               images: dict[int, bytes | None] | None = None, camera: Camera = CAMERA,
+               uploading: bool = False) -> str:  # fmt: skip
+    """Write a drive of `n` frames; `replace` changes rows of the table, `images` the files (None: no file).
+
+    It says that all of them are there, unless it is `uploading`.
+    """
     store = open_store(uri)
     rows = [frame(index, **(replace or {}).get(index, {})) for index in range(n)]
     for index in range(n):
@@ -55,6 +59,8 @@ def make_drive(uri: str, drive_id: str = "d1", *, n: int = 6, replace: dict[int,
         if data is not None:
             store.write(f"images/{index:06d}.jpg", data)
     write_drive(
-        store, drive_id=drive_id, cameras=[CAMERA], frames=pa.Table.from_pylist(rows, DRIVE_FRAMES), source="test"
+        store, drive_id=drive_id, cameras=[camera], frames=pa.Table.from_pylist(rows, DRIVE_FRAMES), source="test"
     )
+    if not uploading:
+        store.write(COMPLETE, b"")
     return uri
