@@ -1,9 +1,10 @@
 """The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
 
 Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a drive was left out,
+Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a drive was left out,
 a night has too many frames in quarantine, or nothing usable came in or out, as the last line says: mend it and run it
-again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended; 6 a night's model or register
-is worse than the current one; 130 stopped by Ctrl-C.
+again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended; 6 a night's model, detections
+or register are worse than before; 130 stopped by Ctrl-C.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """

@@ -56,6 +56,13 @@ class HealthConfig(Config):
     max_quarantined: float = Field(
         0.05, ge=0, le=1, description="largest share of a night's frames in quarantine with which it is complete"
     )
+    min_detections: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="smallest part of the detections of earlier drives on the same road with which a night's go into "
+        "the register; 0 for no gate",
+    )
     done_by: ClockTime | None = Field(
         None, description="time of day by which a night is to be done, else it is late; such as 06:00, empty for none"
     )

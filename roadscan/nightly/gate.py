@@ -1,11 +1,13 @@
 """The gates of a night: a new model, and the night's register, are held against what readers have, and pass or not.
 
     model     before the scan, where it is another than the last one: both on the department's labelled images
+    scan      before the register is built: what new drives show, and what earlier ones did on the same road
     register  before it is published: both on stretches of road whose assets are known
 
-Worse is what is worse by more than its interval: the whole interval of the difference, on the same resamples, is below
-zero. So chance closes a gate on few nights, and small losses pass. What cannot be said, as with labelled images of one
-drive, passes with a warning. A gate judges again whenever the night is run; a reason given with ``--force`` opens it.
+Of models and registers, worse is what is worse by more than its interval: the whole interval of the difference, on
+the same resamples, is below zero. So chance closes a gate on few nights, and small losses pass. What cannot be said, as
+with labelled images of one drive, passes with a warning. A gate judges again whenever the night is run; a reason given
+with ``--force`` opens it.
 """
 
 from __future__ import annotations
@@ -57,11 +59,13 @@ class Gates:
         labelled: address of the labelled dataset.
         known: assets of some stretches.
         force: why a closed gate is passed; None to stop there.
+        min_detections: smallest part of the detections of earlier drives; 0 for no gate.
     """
 
     labelled: str | None = None
     known: Truth | None = None
     force: str | None = None
+    min_detections: float = 0.0
 
     @classmethod
     def open(cls, config: HealthConfig, force: str | None) -> Gates:
@@ -73,9 +77,12 @@ class Gates:
         """
         if force is not None and not force.strip():
             raise ConfigError("--force: got no reason; expected one in words, for the release's note")
-        if force and not (config.labelled or config.known_assets):
-            raise ConfigError("--force: no gate is configured; expected health.labelled or health.known_assets")
-        return cls(config.labelled, open_truth(config.known_assets) if config.known_assets else None, force)
+        if force and not (config.labelled or config.known_assets or config.min_detections):
+            raise ConfigError(
+                "--force: no gate is configured; expected health.min_detections, health.labelled or health.known_assets"
+            )
+        known = open_truth(config.known_assets) if config.known_assets else None
+        return cls(config.labelled, known, force, config.min_detections)
 
     def judge_model(
         self, warehouse: Warehouse, runs: Sequence[Mapping[str, Any]], uri: str, new: ModelFile, on_progress: OnProgress

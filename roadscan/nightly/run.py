@@ -35,6 +35,7 @@ from roadscan.nightly.lease import Lease
 from roadscan.nightly.lineage import LineageRun
 from roadscan.nightly.plan import PlannedNight, plan_nights, scan_config
 from roadscan.nightly.record import NightRecord, write_record
+from roadscan.nightly.sparse import judge_detections
 from roadscan.nightly.summary import EXIT_CODES, NightlySummary, NightSummary, Outcome
 from roadscan.nightly.verdict import judge
 from roadscan.nightly.webhook import webhook_url
@@ -202,7 +203,7 @@ class _NightlyRun:
                 return self._summary(now, "gate closed", withheld=tuple(now.gates.stopped))
             scanned = self._scan_drives(now, config, now.plan)
             now.left_out |= scanned.left_out
-        register = self._register(now) if self.warehouse.current().has("runs") else None
+        register = self._register(now) if self._shows_enough(now) else None
         release = self.warehouse.current()
         counted = audit(self.warehouse, release, record.drives, self.config.health.max_quarantined)
         verdict = judge(counted, self.config.health.max_quarantined, now.gates.stopped)
@@ -237,6 +238,15 @@ class _NightlyRun:
         with self.watchdog.watching("no labelled image was looked at"):
             report = self._gates.judge_model(self.warehouse, runs, self.config.scan.model, plan.model, self._watched)
         return now.gates.passes("model", report, self._gates.force)
+
+    def _shows_enough(self, now: _CurrentNight) -> bool:
+        """Whether there are drives, and they show what can go into the register."""
+        release = self.warehouse.current()
+        if not release.has("runs"):
+            return False
+        drive_ids = [drive.drive_id for drive in now.record.drives]
+        report = judge_detections(self.warehouse, release, drive_ids, self._gates.min_detections)
+        return now.gates.passes("scan", report, self._gates.force)
 
     def _scan_drives(self, now: _CurrentNight, config: ScanConfig, plan: ScanPlan) -> ScanSummary:
         with self.watchdog.watching("no shard was committed"):

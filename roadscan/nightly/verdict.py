@@ -34,7 +34,7 @@ def judge(counted: FrameCounts, max_quarantined: float, stopped: Sequence[str] =
     'complete'
     """
     if not counted.clean:
-        return Verdict("incomplete")
+        return Verdict("incomplete", withheld=tuple(stopped))
     if counted.useless:
         return Verdict("error", error=f"all {counted.frames} frames are in quarantine: nothing was surveyed; {_ADVICE}")
     if counted.quarantined_share > max_quarantined:

@@ -141,7 +141,7 @@ def frames_of(shard: Shard) -> tuple[Drive, pa.Table]:
     """
     drive = _drive(shard.drive_uri)
     if drive.sha256 != shard.drive_sha256:
-        raise SurveyError(f"{shard.drive_uri}: the drive changed while it was being scanned; run again")
+        raise SurveyError("the drive changed while it was being scanned; run again")
     return replace(drive, uploading=shard.uploading), drive.frames.slice(shard.start, shard.stop - shard.start)
 
 

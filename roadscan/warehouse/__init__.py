@@ -7,6 +7,7 @@
       observations/survey_date=2026-11-28/….parquet
       frames/… runs/… assets/… asset_changes/…
       staging/<run key>/<shard>.json            what a scan has finished (`roadscan.scan.ledger`), beside its rows
+      staging/<run key>/<shard>.scan            that a process scans it, or died of it (`roadscan.scan.attempts`)
       latest/assets.parquet                     the register for programs that open one file
       models/<sha256>.zip                       the model files that made the rows
       logs/scan-<time>.json                     what each scan did

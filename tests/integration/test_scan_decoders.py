@@ -174,8 +174,8 @@ def test_shards_that_are_large_are_told_first_and_a_drive_that_is_another_than_w
         capture_output=True, text=True, check=False,
         env={**os.environ, "RAY_ADDRESS": cluster.address, OVERRIDE: "cpu"},
     )  # fmt: skip
-    reason = f"{drive}: the drive changed while it was being scanned; run again"
-    assert done.stdout == f"{drive}, frames 0 to 3: {reason}\n", done.stderr
+    reason = f"{drive}, frames 0 to 3: the drive changed while it was being scanned; run again"
+    assert done.stdout == f"{reason}\n", done.stderr
     assert "decoded, a shard is 28 MB, and the smallest object store on its way has 157 MB" in done.stderr
     assert Warehouse(str(tmp_path / "warehouse")).current().number == 0
 

@@ -132,7 +132,10 @@ def test_a_reason_opens_a_gate_and_stands_in_the_releases_note(
 
 @pytest.mark.parametrize(
     ("health", "force", "words"),
-    [({}, "because", "--force: no gate is configured"), ({"known_assets": "x.csv"}, " ", "--force: got no reason")],
+    [
+        ({"min_detections": 0}, "because", "--force: no gate is configured"),
+        ({"known_assets": "x.csv"}, " ", "--force: got no reason"),
+    ],
 )
 def test_a_reason_that_is_of_no_use_is_an_error(
     tmp_path: Path, detect_model: str, health: dict[str, str], force: str, words: str

@@ -71,8 +71,10 @@ def drive_of_world(folder: Path, tables: DriveTables) -> str:
 class Scan:
     """Commits every shard; `failing`, `quarantined` and `dark` name frames, `hook` is called before each shard.
 
-    Every frame shows one detection of each of `classes`.
+    Every frame shows one detection of each of `classes`, and lies at one place.
     """
+
+    latitude = 13.9
 
     def __init__(
         self,
@@ -110,8 +112,8 @@ class Scan:
         """(observations, frames) of a shard's rows of the drive's table."""
         times = zip(part["frame_id"].to_pylist(), part["captured_at"].to_pylist(), strict=True)
         rows = [{**dict.fromkeys(FRAMES.names), "drive_id": drive_id, "frame_id": name, "image_uri": "x",
-                 "camera_id": "front", "camera_lat": 13.9, "camera_lon": 100.6, "fov_deg": 70.0, "n_detections": 0,
-                 "captured_at": time, "run_key": shard.run_key, **self._fate(name)}
+                 "camera_id": "front", "camera_lat": self.latitude, "camera_lon": 100.6, "fov_deg": 70.0,
+                 "n_detections": len(self.classes), "captured_at": time, "run_key": shard.run_key, **self._fate(name)}
                 for name, time in times]  # fmt: skip
         seen = [{**dict.fromkeys(OBSERVATIONS.names), **{name: row[name] for name in SHARED}, "class": class_name,
                  "observation_id": f"{drive_id}/{row['frame_id']}/{class_name}", "score": 0.9, "model_sha256": "m",

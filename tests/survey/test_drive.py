@@ -30,6 +30,23 @@ def test_drives_are_found_below_a_folder_or_at_it(tmp_path: Path) -> None:
     assert find_drives(str(tmp_path / "nowhere")) == []
 
 
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+    drive = make_drive(str(tmp_path / "d1"))
+    (tmp_path / "a\\b").mkdir()
+    left_out: dict[str, str] = {}
+    assert find_drives(str(tmp_path), left_out=left_out) == [drive]
+    assert list(left_out) == [f"{tmp_path}/a\\b"]
+    with pytest.raises(StorageError, match="is not relative to its root"):
+        find_drives(str(tmp_path))
+
+
+def test_images_that_no_store_has_are_told_by_the_drive(tmp_path: Path) -> None:
+    manifest = Path(make_drive(str(tmp_path), "d1"), "drive.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"image_root": "http://cam.example/d1"}))
+    with pytest.raises(SurveyError, match=r"drive\.json: image_root: http://.* scheme 'http' is not supported"):
+        read_drive(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
