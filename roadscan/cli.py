@@ -1,10 +1,9 @@
 """The command line: ``roadscan <job>``. Reads arguments, shows progress and results, and turns errors into messages.
 
 Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a drive was left out,
-Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a drive was left out,
 a night has too many frames in quarantine, or nothing usable came in or out, as the last line says: mend it and run it
 again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended; 6 a night's model, detections
-or register are worse than before; 130 stopped by Ctrl-C.
+or register are worse than before; 130 stopped by Ctrl-C; 143 by SIGTERM.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """
@@ -54,6 +53,7 @@ from roadscan.terminal import (
     run_progress,
     trial_progress,
 )  # fmt: skip
+from roadscan.termination import TERMINATED, Termination
 
 if TYPE_CHECKING:  # what imports PyTorch is imported by the commands that need it
     from roadscan.evaluate.detection.compare import Candidate, Comparison
@@ -138,8 +138,16 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    with Termination() as termination:
+        code = _run(arguments, termination)
+    if termination.asked or code == INTERRUPTED:
+        errors.print("stopped; run the same command again to go on")
+    return TERMINATED if termination.asked else code
+
+
+def _run(arguments: Sequence[str], termination: Termination) -> int:
     try:
-        result = app(args=list(arguments), standalone_mode=False)
+        return int(app(args=list(arguments), standalone_mode=False) or 0)
     except typer.Exit as exit_:
         return exit_.exit_code
     except RoadscanError as error:
@@ -150,9 +158,10 @@ def run(arguments: Sequence[str]) -> int:
             errors.print("error:", error.format_message())
             return 2
         raise
-    if result == INTERRUPTED:
-        errors.print("stopped; run the same command again to go on")
-    return int(result or 0)
+    except (KeyboardInterrupt, SystemExit):  # Ray makes the second of a SIGTERM
+        if not termination.asked:
+            raise
+        return TERMINATED
 
 
 @app.callback(invoke_without_command=True)

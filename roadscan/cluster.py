@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from roadscan.errors import ClusterError, ConfigError
 from roadscan.nodes import Node
+from roadscan.termination import handle_again
 
 LOCAL = "local"
 DASHBOARD = ("http://", "https://")
@@ -68,6 +69,7 @@ def connect() -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
+        handle_again()
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())
         hint = f"; {token_hint(os.environ)}" if "Failed to connect" in reason else ""

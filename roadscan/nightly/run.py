@@ -99,6 +99,9 @@ def run_nightly(
         return run.all_of(nights, now, force)
     except LeaseHeld:  # whoever has it tells of the night
         raise
+    except (KeyboardInterrupt, SystemExit):  # Ray makes the second of a SIGTERM
+        run.fail(RoadscanError("it was stopped; run it again to go on"))
+        raise
     except Exception as error:
         run.fail(error)
         raise

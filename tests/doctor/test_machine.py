@@ -35,7 +35,7 @@ def test_a_package_that_is_too_old_or_missing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(machine, "version", version)
     found = machine.python()
     assert found.status == "fail"
-    assert "ray 2.49.0, needs >=2.50" in found.found
+    assert "ray 2.49.0, needs >=2.60" in found.found
     assert "shapely missing" in found.found
 
 
