@@ -7,7 +7,6 @@ of an object store is fetched whole, since only so is it verified: give 10 milli
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from roadscan.observations.files import TableFile, local_file, table_files
 from roadscan.observations.parse import combined
 from roadscan.observations.schema import CHECKED
 from roadscan.observations.spool import KeptRows, RejectedRows
+from roadscan.scratch import Scratch
 from roadscan.survey.drive import check_name
 from roadscan.taxonomy import HIGHWAY, Geometry, Taxonomy
 
@@ -97,11 +97,13 @@ def read_observations(
         SurveyError: as the module says.
         StorageError: a file cannot be read, or the temporary folder is full.
     """
-    with tempfile.TemporaryDirectory(prefix="roadscan-") as folder:
+    with Scratch("observations") as scratch:
         try:
-            found = _read(observations, frames, taxonomy, batch_rows, Path(folder))
+            found = _read(observations, frames, taxonomy, batch_rows, scratch.path)
         except OSError as error:
-            raise StorageError(f"{folder}: {error.strerror or error}; set TMPDIR to a disk with more room") from None
+            raise StorageError(
+                f"{scratch.path}: {error.strerror or error}; set TMPDIR to a disk with more room"
+            ) from None
         yield found
 
 

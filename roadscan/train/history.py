@@ -10,14 +10,13 @@ import csv
 import io
 import json
 import logging
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from tensorboardX import SummaryWriter
 
 from roadscan.errors import ConfigError
 from roadscan.evaluate.jsonable import jsonable
+from roadscan.scratch import Scratch
 from roadscan.storage import Store
 from roadscan.train.config import TrackingConfig, TrainConfig
 
@@ -57,12 +56,12 @@ def _csv(history: History) -> str:
 
 
 def _tensorboard(history: History) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="roadscan-tensorboard-") as folder:
-        with SummaryWriter(folder) as writer:
+    with Scratch("tensorboard") as scratch:
+        with SummaryWriter(str(scratch.path)) as writer:
             for row in history:
                 for name, value in _numbers(row).items():
                     writer.add_scalar(name, value, row["epoch"])
-        return next(Path(folder).iterdir()).read_bytes()
+        return next(scratch.path.iterdir()).read_bytes()
 
 
 def check_tracking(tracking: TrackingConfig) -> None:

@@ -36,6 +36,7 @@ from roadscan.evaluate.detection.results import Objects
 from roadscan.model import yolo
 from roadscan.model.losses import LossConfig
 from roadscan.progress import Progress
+from roadscan.scratch import scratch_of_process
 from roadscan.train.config import TrainConfig
 from roadscan.train.dataloader import bytes_of_image, make_loader
 from roadscan.train.initial import Initial, initialise, input_shape, loss_on
@@ -227,7 +228,7 @@ class _TrainLoop:
         """Report the epoch, with a checkpoint."""
         checkpoint = None
         if self.ranks.rank == 0:
-            checkpoint = Path(tempfile.mkdtemp(prefix="roadscan-checkpoint-"))
+            checkpoint = Path(tempfile.mkdtemp(dir=scratch_of_process("train").path))
             self.state.save(checkpoint)
         row = self.state.history[-1]
         self.ranks.report({**row, "fitness": row.get("fitness", -1.0)}, checkpoint)

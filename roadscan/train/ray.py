@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from roadscan.dataset.shrunk import shrink
 from roadscan.dataset.staging import stage
 from roadscan.errors import AccessDenied, NotFound, RoadscanError, StorageError, TrainingError
 from roadscan.progress import OnProgress, Progress, silent
+from roadscan.scratch import Scratch
 from roadscan.storage import arrow_filesystem, open_file, open_store
 from roadscan.train.config import TrainConfig
 from roadscan.train.dataloader import images_to_shrink
@@ -191,11 +191,11 @@ class _RayRanks:
         self.device = worker_device()
         self.cpus = cpus
         self._reporter = reporter
-        self._folder = tempfile.TemporaryDirectory(prefix="roadscan-resume-")
+        self._scratch = Scratch("resume")
 
     def latest(self) -> Path | None:
         checkpoint = ray.train.get_checkpoint()
-        return Path(checkpoint.to_directory(self._folder.name)) if checkpoint else None
+        return Path(checkpoint.to_directory(self._scratch.path)) if checkpoint else None
 
     def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
         # It is uploaded beside the next epoch. Ray lets any number of them queue up; the run is to lose one at most.

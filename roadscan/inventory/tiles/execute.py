@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shlex
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,6 +27,7 @@ from roadscan.inventory.fuse.record import prior_of, prior_record
 from roadscan.inventory.tiles.partition import TILE_DEG, Tile, halo, owned, tile_frame, tile_name
 from roadscan.parsing import read_json
 from roadscan.schemas import DRIVE_ESTIMATES
+from roadscan.scratch import Scratch
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY
 
@@ -197,11 +197,11 @@ def counted(tiles: Iterable[BuiltTile], total: int, step: Step) -> Iterator[Buil
 
 def on_this_machine(parts: Iterable[tuple[Tile, DrivePart]], previous: Previous, step: Step) -> Iterator[BuiltTile]:
     """Build the tiles in up to `execution.workers` processes, from files that end with this call."""
-    with tempfile.TemporaryDirectory(prefix="roadscan-inventory-") as folder:
+    with Scratch("inventory") as scratch:
         tiles: dict[Tile, list[tuple[int, Path]]] = {}
         detections = 0
         for number, (tile, part) in enumerate(parts):
-            path = Path(folder) / f"{number:08d}"
+            path = scratch.path / f"{number:08d}"
             _spill(path, part)
             detections += part.detections
             tiles.setdefault(tile, []).append((part.order, path))
