@@ -2,8 +2,9 @@
 
 Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a drive was left out,
 a night has too many frames in quarantine, or nothing usable came in or out, as the last line says: mend it and run it
-again; 4 another nightly run is under way; 5 a nightly run made no progress and was ended; 6 a night's model, detections
-or register are worse than before; 130 stopped by Ctrl-C; 143 by SIGTERM.
+again; 4 another nightly run is under way; 5 a scan or a nightly run made no progress and was ended; 6 a night's model,
+detections or register are worse than before; 130 stopped by Ctrl-C; 143 by
+SIGTERM.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,7 @@ from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
 from roadscan.logs import set_up_logging
 from roadscan.manual.jobs import JobName
 from roadscan.model.formats import Format
+from roadscan.progress import OnProgress, Progress
 from roadscan.shortfall import SHORT, Summary
 from roadscan.storage import open_file, open_store
 from roadscan.terminal import (
@@ -270,13 +273,34 @@ def scan(
     if dry_run:
         print_left_out(plan.left_out)
         return print_config(settings)
-    with progress("frames") as bar:
-        summary = run_scan(settings, bar, plan=plan)
+    with (
+        progress("frames") as bar,
+        _ended_without_progress(settings.no_progress_s, "no shard was committed", bar) as seen,
+    ):
+        summary = run_scan(settings, seen, plan=plan)
     facts = asdict(summary)
     left_out = facts.pop("left_out")
     print_facts(facts)
     print_left_out(left_out)
     return _ended(summary)
+
+
+@contextmanager
+def _ended_without_progress(limit_s: float, lacking: str, on_progress: OnProgress) -> Iterator[OnProgress]:
+    """A limit on the time between two events -> what to call with each; without one the process ends with code 5."""
+    from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
+
+    watchdog = Watchdog(limit_s)
+
+    def seen(now: Progress) -> None:
+        watchdog.progress()
+        on_progress(now)
+
+    def end(stop: StopReason) -> None:
+        end_process(5, lambda: errors.print(f"error: {stop.reason}; run the same command again to go on"))
+
+    with watchdog.watching(lacking), Guard([watchdog.check], end):
+        yield seen
 
 
 @app.command()

@@ -106,6 +106,9 @@ class ScanConfig(Config):
         "one that is missing, empty, cut short or a web page has failed, to be tried again; later it is in quarantine. "
         "An object named complete beside drive.json says that all are there",
     )
+    no_progress_s: float = Field(
+        1800.0, ge=1, le=86400, description="without a shard committed: the scan is ended; a nightly run has its own"
+    )
     summary: str | None = Field(None, description="JSON summary file; empty for logs/ in the warehouse")
 
     def fingerprint(self) -> str:

@@ -189,3 +189,15 @@ def test_failed_frames_are_told_and_tried_again(s3: S3Server, tmp_path: Path, de
         open_store(root).write(f"{i}.jpg", jpeg(i))
     assert roadscan(*arguments).returncode == 0
     assert {status for status, _ in frames_of(warehouse).values()} == {"ok"}
+
+
+def test_a_scan_without_progress_is_ended_and_says_so(tmp_path: Path, detect_model: str) -> None:
+    """A start of Ray takes seconds in which no shard can be committed."""
+    drive, warehouse = make_drive(str(tmp_path / "d1"), n=2), str(tmp_path / "warehouse")
+    settings = {"drives": f"[{drive}]", "warehouse": warehouse, "model": detect_model}
+    done = roadscan("scan", *sets(**settings, no_progress_s=1))
+    assert done.returncode == 5, done.stderr
+    assert "no shard was committed for 1 s; run the same command again to go on" in done.stderr
+    again = roadscan("scan", *sets(**settings))
+    assert again.returncode == 0, again.stderr
+    assert len(frames_of(warehouse)) == 2
