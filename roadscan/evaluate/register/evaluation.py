@@ -23,6 +23,7 @@ from roadscan.evaluate.register.truth.file import SURVEYED_M
 from roadscan.warehouse import Release, Warehouse
 
 RADII_M = (2.0, 5.0)
+UNSEEN_NAMED = 10  # of the known assets that do not count
 FEW_BLOCKS = 10
 
 
@@ -197,11 +198,10 @@ def _notes(known: Known, blocks: Blocks, resamples: int, truth: Truth) -> list[s
         notes.append(f"no intervals: everything lies in one {what}")
     elif resamples and blocks.count < FEW_BLOCKS:
         notes.append(f"{blocks.count} {many} are few: read the intervals as too narrow")
-    if isinstance(truth, FileTruth) and known.seen is not None:
-        out = len(set(truth.assets["asset_id"].to_pylist()) - known.seen)
-        if out:
-            notes.append(
-                f"{out} of {truth.assets.num_rows} known assets do not count for recall: no camera came within "
-                f"{SURVEYED_M:g} m of them"
-            )
+    if known.seen is not None:
+        every = truth.assets if isinstance(truth, FileTruth) else known.standing
+        why = f"no camera came within {SURVEYED_M:g} m of" if isinstance(truth, FileTruth) else "too few images show"
+        if out := sorted(set(every["asset_id"].to_pylist()) - known.seen):
+            named = ", ".join(map(str, out[:UNSEEN_NAMED])) + (" …" if len(out) > UNSEEN_NAMED else "")
+            notes.append(f"{len(out)} of {every.num_rows} known assets do not count for recall: {why} them: {named}")
     return notes

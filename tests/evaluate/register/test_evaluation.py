@@ -75,7 +75,10 @@ def test_a_warehouse_is_scored_against_a_simulation(tmp_path):
     # Compared: s0, the bridge and the rail, whose old id is an alias now.
     assert (made.identity.registers, made.identity.compared, made.identity.stable) == (2, 3, 3)
     assert (made.resampling.blocks, made.resampling.block_of) == (2, "km")  # in the second kilometre nothing stands
-    assert made.notes == ("2 blocks of 1 km are few: read the intervals as too narrow",)
+    assert made.notes == (
+        "2 blocks of 1 km are few: read the intervals as too narrow",
+        "1 of 5 known assets do not count for recall: too few images show them: s4",
+    )
     old = score_register(uri, truth)
     assert (old.changes.true_positives, old.changes.found, old.changes.known) == (2, 2, 2)
     assert old.assets.per_class[SIGN] == far_score(far, SIGN)
@@ -93,6 +96,7 @@ def test_what_no_camera_passed_does_not_count_for_recall(tmp_path):
     made = evaluate_register(uri, write(tmp_path / "t.geojson", *features))
     assert (made.radii[0].overall.known, made.radii[0].overall.recall.value) == pytest.approx((3, 2 / 3))
     assert made.notes[-1].startswith("1 of 4 known assets do not count for recall: no camera came within 30 m")
+    assert "of them: " in made.notes[-1]
     assert made.identity is None
     assert made.missing.score is None
 
