@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/tools/.ready
 ARGS ?=
+# Of `make fuzz`.
+INPUTS ?= 5000
+SEED ?= 19
 # Two clusters fit beside one another on two cores and in 8 GB; WORKERS=0 runs the tests one after another.
 WORKERS ?= 2
 PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
@@ -12,7 +15,7 @@ PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 BENCHMARKS := $(filter-out %_faults.py %_gpu.py %_images.py %_losses.py %_ablation.py %_slices.py, $(sort $(wildcard tests/benchmarks/bench_*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-model test test-fast check docs bench
+.PHONY: help demo demo-model test test-fast fuzz check docs bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -29,6 +32,9 @@ test: $(READY) $(TOOLS) ## all tests, or some: make test ARGS="tests/scan -k gpu
 
 test-fast: $(READY) $(TOOLS) ## the tests that start neither Ray nor S3 and are no long ones
 	$(BIN)/pytest $(PARALLEL) -m "not (slow or ray or s3)" $(ARGS)
+
+fuzz: $(READY) ## spoiled files of every kind, INPUTS=5000 of them, SEED=19
+	FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) $(BIN)/pytest --numprocesses=0 tests/fuzz
 
 check: $(READY) ## format, lint, types, layers, generated pages
 	$(BIN)/ruff format --check .

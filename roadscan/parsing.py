@@ -94,6 +94,17 @@ def _adapter(model: type[T]) -> TypeAdapter[T]:
     return TypeAdapter(model)
 
 
+def utf8(data: bytes) -> bytes:
+    """Bytes that are text in UTF-8, as they are: a reader of CSV may find out late, or in a callback.
+
+    Raises:
+        Malformed: they are none.
+    """
+    with parsing("text in UTF-8"):
+        data.decode("utf-8-sig")
+    return data
+
+
 def arrow_file(data: bytes) -> Any:
     """A pyarrow file over a copy of bytes in Arrow's own memory, for its readers of Parquet and CSV.
 
@@ -160,6 +171,32 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     except Exception as error:  # noqa: BLE001 - as `parsing`
         raise Malformed(f"a column has the wrong type or a null where none may be: {said(error)}") from None
     return made.replace_schema_metadata({**(schema.metadata or {}), **(table.schema.metadata or {})})
+
+
+def python_values(column: pa.ChunkedArray) -> list[Any]:
+    """An Arrow column -> its values as Python has them; times that it has not, before year 1 or after 9999, as text."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_value(one) for one in column]
+
+
+def _value(one: pa.Scalar) -> Any:
+    """A value as Python has it, or else as NumPy writes it: Arrow's own text has years of 16 bits."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not one.is_valid:
+        return None
+    if pa.types.is_list(one.type):
+        return [_value(inner) for inner in one.values]
+    if pa.types.is_struct(one.type):
+        return {name: _value(inner) for name, inner in one.items()}
+    try:
+        return one.as_py()
+    except (OverflowError, ValueError):
+        unit: Any = one.type.unit if pa.types.is_timestamp(one.type) else "D" if pa.types.is_date32(one.type) else "ms"
+        return str(np.datetime64(one.value, unit))
 
 
 @contextmanager

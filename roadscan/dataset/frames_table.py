@@ -23,7 +23,7 @@ from roadscan.dataset.draft import Problem
 from roadscan.dataset.files import Files
 from roadscan.dataset.labels import BadLabel, ImageRecord, conditions_of, share_of
 from roadscan.errors import DatasetError, Malformed
-from roadscan.parsing import arrow_file, parsing, read_parquet
+from roadscan.parsing import arrow_file, parsing, read_parquet, utf8
 
 PARQUET, CSV = "frames.parquet", "frames.csv"
 COLUMNS = ("drive_id", "conditions", "condition", "visibility")
@@ -102,7 +102,7 @@ def read_frames_table(files: Files) -> FramesTable:
 def _read_csv(data: bytes) -> pa.Table:
     """All cells as text."""
     with parsing("CSV"):
-        names = pc.open_csv(arrow_file(data)).schema.names
+        names = pc.open_csv(arrow_file(utf8(data))).schema.names
         texts = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
         return pc.read_csv(arrow_file(data), convert_options=texts)
 

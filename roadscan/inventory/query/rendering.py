@@ -12,13 +12,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
-import numpy as np
 import pyarrow as pa
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.table import Table
 
 from roadscan.errors import ConfigError
+from roadscan.parsing import python_values
 from roadscan.printing import Terminal, cell, json_text
 from roadscan.shown import printable
 
@@ -89,29 +89,7 @@ def _guarded(value: Any) -> str:
 
 def _rows(table: pa.Table) -> list[tuple[Any, ...]]:
     """Rows as Python has them; times of which it has none, before the year 1 or after 9999, as text."""
-    return list(zip(*map(_values, table.columns), strict=True)) if table.num_columns else []
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except (OverflowError, ValueError):
-        return [_value(one) for one in column]
-
-
-def _value(one: pa.Scalar) -> Any:
-    """A value as Python has it, or else as NumPy writes it: Arrow's own text has years of 16 bits."""
-    if not one.is_valid:
-        return None
-    if pa.types.is_list(one.type):
-        return [_value(inner) for inner in one.values]
-    if pa.types.is_struct(one.type):
-        return {name: _value(inner) for name, inner in one.items()}
-    try:
-        return one.as_py()
-    except (OverflowError, ValueError):
-        unit: Any = one.type.unit if pa.types.is_timestamp(one.type) else "D" if pa.types.is_date32(one.type) else "ms"
-        return str(np.datetime64(one.value, unit))
+    return list(zip(*map(python_values, table.columns), strict=True)) if table.num_columns else []
 
 
 def _print_table(schema: pa.Schema, names: list[str], rows: Sequence[tuple[Any, ...]], console: Terminal) -> None:

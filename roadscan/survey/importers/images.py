@@ -21,8 +21,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from roadscan.errors import NotFound, StorageError, TooLarge
 from roadscan.filenames import is_hidden
 from roadscan.progress import OnCount
+from roadscan.shown import said
 from roadscan.storage import MAX_IMAGE_BYTES, Store, check_key
-from roadscan.survey.importers.tags import BROKEN, NO_TAGS, Tags, read_tags
+from roadscan.survey.importers.tags import NO_TAGS, Tags, read_tags
 from roadscan.survey.jpeg import is_whole
 
 READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
@@ -163,8 +164,8 @@ def inspect_image(data: bytes) -> ImageFacts:
         with opener(io.BytesIO(data)) as image:
             width, height = image.size
             tags, turned = _read_exif(image)
-    except BROKEN as error:
-        return ImageFacts(f"corrupt: {error}")
+    except Exception as error:  # noqa: BLE001 - what Pillow raises is not ours to list
+        return ImageFacts(f"corrupt: {said(error)}")
     if opener is JpegImageFile and not is_whole(data):
         return ImageFacts(f"truncated: {len(data)} bytes without an end-of-image marker", width, height, tags)
     return ImageFacts(None, *((height, width) if turned else (width, height)), tags)
@@ -204,5 +205,5 @@ def _read_exif(image: Image.Image) -> tuple[Tags, bool]:
     try:
         exif = image.getexif()
         return read_tags(exif), exif.get(Base.Orientation) in QUARTER_TURNS
-    except BROKEN:
+    except Exception:  # noqa: BLE001 - likewise
         return NO_TAGS, False

@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 
 from roadscan.errors import Malformed, NotFound, SurveyError
 from roadscan.filenames import to_key
-from roadscan.parsing import arrow_file, parsing, read_parquet
+from roadscan.parsing import arrow_file, parsing, python_values, read_parquet, utf8
 from roadscan.progress import OnCount
 from roadscan.survey.importers.config import COLUMNS, IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
@@ -43,7 +43,7 @@ def _read(config: IngestConfig, folder: ImageFolder, needed: tuple[str, ...], on
     table = _rename(table, config, needed)
     frames: list[Frame] = []
     total = table.num_rows + len(broken_lines)
-    for number, row in _in_order(table.to_pylist(), broken_lines):
+    for number, row in _in_order(_rows(table), broken_lines):
         if isinstance(row, dict):
             frames.append(_frame(row, number, config, folder.store.uri, placed="lon" in needed))
         else:
@@ -56,6 +56,11 @@ def _read(config: IngestConfig, folder: ImageFolder, needed: tuple[str, ...], on
     if not frames:
         raise SurveyError(f"source: {config.source} has no rows; expected one a frame")
     return SourceFrames(frames)
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    cells = zip(*map(python_values, table.columns), strict=True)
+    return [dict(zip(table.column_names, row, strict=True)) for row in cells]
 
 
 def _in_order(
@@ -88,7 +93,7 @@ def _load(source: str) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
         # Text in every column: Arrow would refuse the whole file for one wrong cell.
         skip = pacsv.ParseOptions(invalid_row_handler=lambda _: "skip", newlines_in_values=True)
         with parsing("CSV"):
-            names = pacsv.open_csv(arrow_file(data), parse_options=skip).schema.names
+            names = pacsv.open_csv(arrow_file(utf8(data)), parse_options=skip).schema.names
             table = pacsv.read_csv(
                 arrow_file(data),
                 read_options=pacsv.ReadOptions(use_threads=False),  # only so does Arrow tell a broken line's number

@@ -6,16 +6,12 @@ Source: CIPA DC-008 (Exif 2.32), sections 4.6.5 (Exif IFD) and 4.6.6 (GPS IFD).
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
-
-#: What Pillow raises on EXIF whose offsets, types or counts lie.
-BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, SyntaxError, EOFError, OverflowError, struct.error)
 
 #: GPSSpeedRef: km/h, miles/h, knots, to m/s. The standard's default is K.
 SPEED_UNIT_MPS = {"K": 1000 / 3600, "M": 1609.344 / 3600, "N": 1852 / 3600}
@@ -62,7 +58,7 @@ def read_tags(exif: Image.Exif) -> Tags:
     """The tags of an image; all None where its EXIF is broken."""
     try:
         gps, shot = exif.get_ifd(IFD.GPSInfo), exif.get_ifd(IFD.Exif)
-    except BROKEN:
+    except Exception:  # noqa: BLE001 - EXIF whose offsets, types or counts lie: Pillow raises anything
         return NO_TAGS
     heading, speed, hdop = (_number(gps.get(tag)) for tag in (GPS.GPSImgDirection, GPS.GPSSpeed, GPS.GPSDOP))
     magnetic = heading is not None and _text(gps.get(GPS.GPSImgDirectionRef)).upper() == "M"

@@ -169,3 +169,20 @@ def test_a_file_that_is_no_table(tmp_path: Path, content: bytes) -> None:
         ingest(ingest_config("table", tmp_path / "frames.csv", tmp_path / "drive", [SIZE]))
     with pytest.raises(SurveyError, match=r"nothing\.parquet does not exist"):
         ingest(ingest_config("table", tmp_path / "nothing.parquet", tmp_path / "drive", [SIZE]))
+
+
+def test_a_time_that_python_has_not_is_a_reason_of_its_frame_alone(tmp_path: Path) -> None:
+    times = pa.array([2**62, int(AT.timestamp() * 1e6)], pa.timestamp("us", "UTC"))
+    table = pa.table({"image_uri": ["1.jpg", "2.jpg"], "captured_at": times, "lon": [100.5] * 2, "lat": [13.75] * 2})
+    pq.write_table(table, tmp_path / "frames.parquet")
+    far, near = rows(ingest(ingest_config("table", tmp_path / "frames.parquet", tmp_path / "drive", [SIZE])))
+    assert far["reason"].startswith("no_time: captured_at is '148108-07-06T14:00:27.387904'")
+    assert (near["captured_at"], near["reason"]) == (AT, None)
+
+
+def test_a_broken_line_that_is_no_text_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Arrow calls back with each broken line, and an exception there would only be printed."""
+    (tmp_path / "frames.csv").write_bytes(f"{HEADER}\n{GOOD}\n".encode() + b"2.jpg,\xff\xfe,\n")
+    with pytest.raises(SurveyError, match="not valid text in UTF-8"):
+        ingest(ingest_config("table", tmp_path / "frames.csv", tmp_path / "drive", [SIZE]))
+    assert "Traceback" not in capfd.readouterr().err

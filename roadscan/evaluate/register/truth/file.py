@@ -23,7 +23,7 @@ from roadscan.errors import DatasetError, Malformed
 from roadscan.evaluate.register.truth.conform import conform
 from roadscan.evaluate.register.truth.known import MAX_LAT, Known, nearest_m
 from roadscan.geofiles import Features, Shapes, Unusable, read_geojson, read_geoparquet
-from roadscan.parsing import arrow_file, parsing
+from roadscan.parsing import arrow_file, parsing, utf8
 from roadscan.storage import open_file
 from roadscan.taxonomy import HIGHWAY, Geometry
 
@@ -156,7 +156,7 @@ def _csv(data: bytes, uri: str) -> pa.Table:
     try:
         options = pacsv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
         with parsing("CSV"):
-            return pacsv.read_csv(arrow_file(data), convert_options=options)
+            return pacsv.read_csv(arrow_file(utf8(data)), convert_options=options)
     except Malformed as error:
         raise DatasetError(f"{uri}: {error}; expected UTF-8 with commas") from None
 

@@ -1,0 +1,203 @@
+"""Every reader of files that others write: a good file of each kind, which is spoiled, and how it is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from support import exports
+from support.drives import frame, jpeg, make_drive
+
+from roadscan.config import load_config
+from roadscan.dataset.images import Unreadable, examine
+from roadscan.dataset.read import inspect
+from roadscan.evaluate.register.truth import open_truth
+from roadscan.inventory.config import ReferenceConfig
+from roadscan.inventory.reference.linear import read_reference
+from roadscan.inventory.reviews import read_reviews
+from roadscan.model.bundle import read_bytes, unpack
+from roadscan.model.decode import Undecodable, decode_image, image_size
+from roadscan.observations.read import read_observations
+from roadscan.scan.config import ScanConfig
+from roadscan.storage import parquet_bytes, sha256_hex
+from roadscan.survey.drive import read_drive
+from roadscan.survey.importers.config import ingest_config
+from roadscan.survey.importers.ingest import read_frames
+
+LINE = {"type": "LineString", "coordinates": [[102.83, 16.43], [102.83, 16.44], [102.831, 16.45]]}
+ROAD = {"route_code": "2", "section_code": "0101", "km_start": 0.0, "km_end": 2.2, "posts": [[1.0, 102.83, 16.44]]}
+SIGN = {"asset_id": "s1", "class": "Information Sign"}
+GPX = (
+    b'<?xml version="1.0"?><gpx version="1.1" creator="x"><trk><trkseg>'
+    + b"".join(
+        b'<trkpt lat="%.5f" lon="102.83"><time>2026-11-01T02:00:%02dZ</time><hdop>0.8</hdop></trkpt>'
+        % (16.43 + i * 1e-4, i)
+        for i in range(20)
+    )
+    + b"</trkseg></trk></gpx>"
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a kind of file is read.
+
+    Attributes:
+        name: of the kind.
+        path: of the file that is spoiled.
+        read: reads it where it lies.
+    """
+
+    name: str
+    path: Path
+    read: Callable[[], object]
+
+
+def readers(root: Path) -> Iterator[Reader]:
+    """Good files of every kind, written below a folder."""
+    yield from _drives(root)
+    yield from _sources(root)
+    yield from _tables(root)
+    yield from _datasets(root)
+    model = _written(root / "model.zip", read_bytes("demo"))
+    yield Reader("model", model, lambda: unpack(model.read_bytes(), where="model.zip"))
+    config = _written(
+        root / "scan.yaml", b"drives: [a, 007, s3://b/c]\nwarehouse: w\nmodel: &m demo\nconfidence: {Sign: 0.2}\n"
+    )
+    yield Reader("config", config, lambda: load_config(ScanConfig, config, []))
+    image = _written(root / "image.jpg", jpeg())
+    yield Reader("image scanned", image, lambda: _scanned(image.read_bytes()))
+    yield Reader("image checked", image, lambda: _examined(image.read_bytes()))
+
+
+def _drives(root: Path) -> Iterator[Reader]:
+    drive = Path(make_drive(str(root / "drive"), n=4, images=dict.fromkeys(range(4))))
+    yield Reader("drive.json", drive / "drive.json", lambda: read_drive(str(drive)))
+    table = next(drive.glob("frames-*.parquet"))
+
+    def with_its_digest() -> object:
+        tree = json.loads((drive / "drive.json").read_bytes())
+        tree["frames"]["sha256"] = sha256_hex(table.read_bytes())
+        (drive / "drive.json").write_text(json.dumps(tree))
+        return read_drive(str(drive))
+
+    yield Reader("frames of a drive", table, with_its_digest)
+
+
+def _sources(root: Path) -> Iterator[Reader]:
+    rows = [{**frame(i), "image_uri": f"{i:06d}.jpg"} for i in range(8)]
+    images = root / "photos"
+    for row in rows[:3]:
+        _written(images / str(row["image_uri"]), jpeg(width=160, height=90))
+    names = ("image_uri", "captured_at", "lon", "lat", "heading_deg", "speed_mps", "hdop", "camera_id")
+    lines = [",".join(names), *(",".join(str(row[name]) for name in names) for row in rows)]
+    csv_file = _written(root / "frames.csv", "\n".join(lines).encode())
+    parquet = _written(
+        root / "frames.parquet", parquet_bytes(pa.Table.from_pylist([{n: r[n] for n in names} for r in rows]))
+    )
+    entries = [
+        {
+            "filename": row["image_uri"], "MAPLongitude": row["lon"], "MAPLatitude": row["lat"],
+            "MAPCaptureTime": f"2026_11_01_02_00_{i:02d}_000", "MAPCompassHeading": {"TrueHeading": 1.0},
+            "filetype": "image",
+        }
+        for i, row in enumerate(rows)
+    ]  # fmt: skip
+    mapillary = _written(root / "mapillary_image_description.json", json.dumps(entries).encode())
+    for kind, path in (("table", csv_file), ("table", parquet), ("mapillary", mapillary)):
+        yield Reader(f"{kind} {path.suffix}", path, _ingest(kind, path, images, root))
+    nmea = b"".join(
+        _sentence(f"GPRMC,0200{i:02d},A,1625.80{i:02d},N,10249.8000,E,38.9,000.0,011126,,,A") for i in range(9)
+    )
+    for name, data in (("track.gpx", GPX), ("track.nmea", nmea)):
+        track = _written(root / name, data)
+        yield Reader(name, track, _ingest("track", csv_file, images, root, f"track={track}", "clock_offset_s=0"))
+    photo = images / "000000.jpg"
+    yield Reader("exif", photo, _ingest("exif", images, None, root))
+
+
+def _sentence(body: str) -> bytes:
+    check = 0
+    for byte in body.encode():
+        check ^= byte
+    return f"${body}*{check:02X}\n".encode()
+
+
+def _ingest(kind: str, source: Path, images: Path | None, root: Path, *more: str) -> Callable[[], object]:
+    settings = [f"images={images}"] if images else []
+    config = ingest_config(kind, str(source), str(root / "out"), [*settings, "drive_id=d1", *more])
+    return lambda: read_frames(config)
+
+
+def _tables(root: Path) -> Iterator[Reader]:
+    rows = [
+        {
+            "drive_id": "d1", "frame_id": f"f{i}", "captured_at": "2026-11-01T02:00:00Z", "camera_lon": 102.83,
+            "camera_lat": 16.43 + i * 1e-4, "class": "Information Sign", "score": 0.9, "bearing_deg": 10.0,
+            "range_m": 20.0, "range_sigma_m": 2.0, "fov_deg": 70.0,
+        }
+        for i in range(6)
+    ]  # fmt: skip
+    text = "\n".join([",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)])
+    for path in (
+        _written(root / "observations.csv", text.encode()),
+        _written(root / "observations.parquet", parquet_bytes(pa.Table.from_pylist(rows))),
+    ):
+        yield Reader(path.name, path, lambda path=path: _observed(path))  # type: ignore[misc]
+    reviews = pa.table(
+        {"asset_id": ["s1", "s2"], "action": ["accept", "split"], "lon": [None, 102.83], "lat": [None, 16.43]}
+    )
+    file = _written(root / "reviews.parquet", parquet_bytes(reviews))
+    yield Reader("reviews", file, lambda: read_reviews(str(file)))
+    for name, of, geometry in (
+        ("centrelines", ROAD, LINE),
+        ("truth", SIGN, {"type": "Point", "coordinates": [102.83, 16.43]}),
+    ):
+        feature = {"type": "Feature", "properties": of, "geometry": geometry}
+        path = _written(
+            root / f"{name}.geojson", json.dumps({"type": "FeatureCollection", "features": [feature]}).encode()
+        )
+        if name == "truth":
+            yield Reader(name, path, lambda path=path: open_truth(str(path)))  # type: ignore[misc]
+        else:
+            yield Reader(name, path, lambda path=path: read_reference(ReferenceConfig(uri=str(path))))  # type: ignore[misc]
+    known = _written(root / "known.csv", b"asset_id,class,lon,lat\na,Bus Stop,102.83,16.43\nb,Bus Stop,102.84,16.43\n")
+    yield Reader("truth.csv", known, lambda: open_truth(str(known)))
+
+
+def _datasets(root: Path) -> Iterator[Reader]:
+    for name in ("voc", "cvat", "bdd100k", "mapillary", "label_studio", "roboflow_voc", "roboflow_yolo"):
+        folder = root / name
+        getattr(exports, f"write_{name}")(folder)
+        labels = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".xml", ".txt", ".yaml"))
+        for path in (labels[0], labels[-1]):
+            yield Reader(f"{name} {path.name}", path, lambda folder=folder: inspect(str(folder)))  # type: ignore[misc]
+
+
+def _scanned(data: bytes) -> object:
+    try:
+        return decode_image(data, image_size(data, 64))
+    except Undecodable as error:
+        return error
+
+
+def _examined(data: bytes) -> object:
+    try:
+        return examine(data)
+    except Unreadable as error:
+        return error
+
+
+def _observed(path: Path) -> Any:
+    with read_observations(str(path)) as found:
+        return found.summary
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
