@@ -83,7 +83,8 @@ class TableFile:
             return "skip"
 
         return pacsv.open_csv(
-            pa.transcoding_input_stream(pa.input_stream(str(self._path), compression="detect"), "utf-8", "utf-8"),
+            # Of another name than "utf-8", else pyarrow looks at nothing, and fails in the middle of a line.
+            pa.transcoding_input_stream(pa.input_stream(str(self._path), compression="detect"), "utf-8-sig", "utf-8"),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),  # so it tells a line's number
             # Quotes may hold commas, never line breaks: one stray quote would swallow the rest of the file.
             parse_options=pacsv.ParseOptions(invalid_row_handler=keep, newlines_in_values=False),

@@ -165,3 +165,13 @@ def test_lines_need_their_ends(tmp_path: Path, world: World, known: bool) -> Non
     pq.write_table(world_table(world, 1, names), path)
     line = next(c.name for c in HIGHWAY.classes if c.geometry == "line")
     assert any(f"rows of {line} lack near_" in note for note in read(str(path)).notes) != known
+
+
+@pytest.mark.parametrize("data", [b"class,\xff\xfe\na,b\n", b"class,score\na,1\n\xff,\xfe,3\n"])
+def test_a_name_or_a_broken_line_that_is_no_text_is_told(
+    tmp_path: Path, data: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "o.csv").write_bytes(data)
+    with pytest.raises(SurveyError, match=r"o\.csv: (not valid CSV|no columns)"):
+        read(str(tmp_path / "o.csv"))
+    assert "Traceback" not in capfd.readouterr().err
