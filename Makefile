@@ -8,6 +8,8 @@ ARGS ?=
 # Of `make fuzz`.
 INPUTS ?= 5000
 SEED ?= 19
+# Of `make chaos`.
+SEEDS ?= 200
 # Two clusters fit beside one another on two cores and in 8 GB; WORKERS=0 runs the tests one after another.
 WORKERS ?= 2
 PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
@@ -15,7 +17,7 @@ PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 BENCHMARKS := $(filter-out %_faults.py %_gpu.py %_images.py %_losses.py %_ablation.py %_slices.py, $(sort $(wildcard tests/benchmarks/bench_*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-model test test-fast fuzz check docs bench
+.PHONY: help demo demo-model test test-fast fuzz chaos check docs bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -35,6 +37,10 @@ test-fast: $(READY) $(TOOLS) ## the tests that start neither Ray nor S3 and are 
 
 fuzz: $(READY) ## spoiled files of every kind, INPUTS=5000 of them, SEED=19
 	FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) $(BIN)/pytest --numprocesses=0 tests/fuzz
+
+chaos: $(READY) ## nights, trainings and sweeps that faults befall by chance: make chaos SEEDS=200 (hours)
+	PYTHONPATH=tests $(BIN)/python -m chaos.campaign --seeds $(SEEDS)
+	PYTHONPATH=tests $(BIN)/python -m chaos.trainings --seeds 10
 
 check: $(READY) ## format, lint, types, layers, generated pages
 	$(BIN)/ruff format --check .

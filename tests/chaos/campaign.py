@@ -45,6 +45,7 @@ class World:
     Attributes:
         folder: for files on this machine.
         proxy, address: before the store.
+        whole: nights are with the model, in processes of its own.
         drives: id of the drive of each night.
         full: frames of each drive.
         start: a warehouse that has the first night.
@@ -54,6 +55,7 @@ class World:
     folder: Path
     proxy: Proxy
     address: str
+    whole: bool
     drives: list[str]
     full: dict[str, int]
     start: dict[str, bytes] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class World:
         }
         config = self.folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(tree))
-        boxes = self.folder / "roads" / "truth" / "boxes"
+        boxes = None if self.whole else self.folder / "roads" / "truth" / "boxes"
         environment = {ENDPOINT: self.address, "COLUMNS": "200"}
         return Night(config, date, boxes, self.folder / f"{name}.log", environment)
 
@@ -94,7 +96,7 @@ class World:
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def world(*, whole: bool = False) -> Iterator[World]:
     """A store with a survey of two nights, and what two undisturbed nights make of it."""
     folder = Path(tempfile.mkdtemp(prefix="roadscan-chaos-"))
     try:
@@ -106,7 +108,7 @@ def world() -> Iterator[World]:
             _upload(folder / "roads" / "drives", "s3://raw/drives")
             drives = [read_drive(uri) for uri in find_drives("s3://raw/drives")]
             full = {drive.drive_id: drive.frames.num_rows for drive in drives}
-            made = World(folder, proxy, address, [drive.drive_id for drive in drives], full)
+            made = World(folder, proxy, address, whole, [drive.drive_id for drive in drives], full)
             _undisturbed(made)
             yield made
     finally:
@@ -229,24 +231,35 @@ def main() -> int:
     given = parser.parse_args()
     kinds, console = list(by_name(given.kinds)), Console(width=180)
     outcomes: dict[str, list[Outcome]] = {kind.name: [] for kind in kinds}
-    with world() as made:
-        assert made.calm is not None
-        console.print(
-            f"undisturbed: {made.calm_s:.1f} s, {made.reads} reads, {made.writes} writes, "
-            f"{made.calm.names.total()} frames, {made.calm.observations.total()} observations, "
-            f"{made.calm.assets.total()} assets"
-        )
-        for seed in range(given.first, given.first + given.seeds):
-            kind = kinds[seed % len(kinds)]
-            outcome = befall(made, kind, seed)
-            outcomes[kind.name].append(outcome)
-            if not outcome.good:
-                console.print(f"seed {seed}, {kind.name}: {outcome}", markup=False, soft_wrap=True)
-                if given.logs:
-                    given.logs.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(made.folder / f"{kind.name}-{seed}.log", given.logs)
+    seeds = {kind.name: range(given.first + n, given.first + given.seeds, len(kinds)) for n, kind in enumerate(kinds)}
+    for whole in (False, True):
+        turn = [(seed, kind) for kind in kinds if kind.whole == whole for seed in seeds[kind.name]]
+        if turn:
+            with world(whole=whole) as made:
+                console.print(_undisturbed_in_words(made))
+                for seed, kind in sorted(turn, key=lambda one: one[0]):
+                    outcomes[kind.name].append(befall(made, kind, seed))
+                    _tell(made, kind, outcomes[kind.name][-1], console, given.logs)
     console.print(_table(kinds, outcomes))
     return int(not all(one.good for of_kind in outcomes.values() for one in of_kind))
+
+
+def _undisturbed_in_words(made: World) -> str:
+    assert made.calm is not None
+    return (
+        f"undisturbed{', with the model' if made.whole else ''}: {made.calm_s:.1f} s, {made.reads} reads, "
+        f"{made.writes} writes, {made.calm.names.total()} frames, {made.calm.observations.total()} observations, "
+        f"{made.calm.assets.total()} assets"
+    )
+
+
+def _tell(made: World, kind: Kind, outcome: Outcome, console: Console, logs: Path | None) -> None:
+    """Print what went wrong, and keep what the processes of the run printed."""
+    if not outcome.good:
+        console.print(f"seed {outcome.seed}, {kind.name}: {outcome}", markup=False, soft_wrap=True)
+        if logs:
+            logs.mkdir(parents=True, exist_ok=True)
+            shutil.copy(made.folder / f"{kind.name}-{outcome.seed}.log", logs)
 
 
 def _table(kinds: list[Kind], outcomes: dict[str, list[Outcome]]) -> Table:

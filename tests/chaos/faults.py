@@ -7,8 +7,11 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
+
+import psutil
+from support.faults import FAULTY_DECODER
 
 from chaos.process import Night, start
 from chaos.proxy import Harm, Plan, Proxy, Request, calm
@@ -86,6 +89,7 @@ class Kind:
         lasting: frames that stay unusable; else all are in the end as without the fault.
         own_survey: harms the survey, which is a copy then.
         on_disk: the warehouse is a folder.
+        whole: with the model, in processes of its own.
     """
 
     name: str
@@ -94,6 +98,7 @@ class Kind:
     lasting: int = 0
     own_survey: bool = False
     on_disk: bool = False
+    whole: bool = False
 
 
 def _at_some_time(run: Run, do: Callable[[ForkServerProcess], None], **within: float) -> ForkServerProcess:
@@ -287,6 +292,36 @@ def _odd_folder(run: Run) -> None:
     open_store(run.folder).delete(f"{name}/drive.json")
 
 
+def _worker_killed(run: Run) -> None:
+    process = run.start()
+    end = time.monotonic() + run.some_time()
+    while time.monotonic() < end and process.is_alive():
+        time.sleep(0.1)
+    workers = [one for one in psutil.Process(process.pid).children(recursive=True) if _scans(one)]
+    if workers:
+        run.rng.choice(workers).kill()
+    run.end(process)
+
+
+def _scans(process: psutil.Process) -> bool:
+    try:
+        return "roadscan.scan.worker" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _decoder_dies(run: Run) -> None:
+    """An image takes the process that decodes it with it, always."""
+    key = run.rng.choice(run.image_keys())
+    run.images.write(key, run.images.read(key) + b"poison")
+    folder = run.night.config.with_suffix(".faulty")
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(FAULTY_DECODER)
+    path = f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    run.night = replace(run.night, environment={**run.night.environment, "PYTHONPATH": path})
+    run.end(run.start())
+
+
 SPOILED = 3  # images
 #: The start of an AVIF, of a picture of 60000 x 60000 pixels, and of what a portal says.
 AVIF = bytes.fromhex("0000001c6674797061766966000000006d696631617669666d696166") + bytes(200)
@@ -329,6 +364,9 @@ KINDS = (
     Kind("uploading", "the drive is there before its images are", _still_uploading, own_survey=True),
     Kind("no_drive", "drive.json is no JSON for a while", _unreadable("drive.json", b"{"), own_survey=True),
     Kind("no_frames", "the table of frames is no table for a while", _unreadable("", b"PAR1"), own_survey=True),
+    Kind("whole_kill", "a night with its model, killed with -9", _signalled(signal.SIGKILL), whole=True),
+    Kind("worker_kill", "a process that scans is killed with -9", _worker_killed, whole=True),
+    Kind("decoder_dies", "an image kills whoever decodes it", _decoder_dies, lasting=1, own_survey=True, whole=True),
     Kind("odd_folder", "a folder beside it has a name that nobody can write", _odd_folder, own_survey=True),
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
-"""One night in a process of its own: the command as cron runs it, but for the network, whose place the truth takes.
+"""One night in a process of its own: the command as cron runs it, whole, or with the truth in place of the model.
 
-Frames are fetched, checked and decoded, shards committed, drives published and the register built as always. What is in
-an image is read from a table of the simulation. Processes are forked from one that has imported everything.
+Then frames are fetched, checked and decoded, shards committed, drives published and the register built as always, and
+what is in an image is read from a table of the simulation: a night of seconds. Processes are forked from one that has
+imported everything.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import cache
@@ -49,7 +50,7 @@ class Night:
     Attributes:
         config: a file, of `roadscan nightly`.
         date: the night.
-        boxes: the folder of the simulation's boxes.
+        boxes: the folder of the simulation's boxes; None for the model, in processes of its own.
         log: a file that gets what it prints.
         environment: on top of its parent's.
         clock_s: by how much the clock that it measures its lease by is ahead.
@@ -58,7 +59,7 @@ class Night:
 
     config: Path
     date: str
-    boxes: Path
+    boxes: Path | None
     log: Path
     environment: dict[str, str]
     clock_s: float = 0.0
@@ -85,10 +86,8 @@ def _main(night: Night) -> None:
     if night.file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (night.file_bytes, night.file_bytes))
 
-    def scan(config: ScanConfig, shards: Sequence[Shard], model_sha256: str, _: Placement) -> Iterator[Scanned]:
-        return _scan_by_truth(config, shards, model_sha256, night.boxes)
-
-    processes_module.scan_in_processes = scan  # type: ignore[assignment]
+    if night.boxes is not None:
+        processes_module.scan_in_processes = _by_truth(night.boxes)  # type: ignore[assignment]
     sys.exit(run(["nightly", str(night.config), "--date", night.date]))
 
 
@@ -99,6 +98,13 @@ def _clock_ahead(by_s: float) -> type[datetime]:
             return datetime.now(tz) + timedelta(seconds=by_s)
 
     return Ahead
+
+
+def _by_truth(boxes: Path) -> Callable[..., Iterator[Scanned]]:
+    def scan(config: ScanConfig, shards: Sequence[Shard], model_sha256: str, _: Placement) -> Iterator[Scanned]:
+        return _scan_by_truth(config, shards, model_sha256, boxes)
+
+    return scan
 
 
 def _scan_by_truth(config: ScanConfig, shards: Sequence[Shard], model_sha256: str, boxes: Path) -> Iterator[Scanned]:
