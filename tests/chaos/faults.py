@@ -322,7 +322,7 @@ def _decoder_dies(run: Run) -> None:
     run.end(run.start())
 
 
-SPOILED = 3  # images
+SPOILED = 1  # images: more than a twentieth in quarantine is no complete night
 #: The start of an AVIF, of a picture of 60000 x 60000 pixels, and of what a portal says.
 AVIF = bytes.fromhex("0000001c6674797061766966000000006d696631617669666d696166") + bytes(200)
 HUGE_PNG = bytes.fromhex("89504e470d0a1a0a0000000d494844520000ea600000ea6008020000000000000000")
