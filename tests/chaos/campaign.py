@@ -11,6 +11,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -229,6 +230,7 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", default=[], choices=[kind.name for kind in KINDS])
     parser.add_argument("--logs", type=Path, help="keep here what the processes of runs that went wrong print")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     kinds, console = list(by_name(given.kinds)), Console(width=180)
     outcomes: dict[str, list[Outcome]] = {kind.name: [] for kind in kinds}
     seeds = {kind.name: range(given.first + n, given.first + given.seeds, len(kinds)) for n, kind in enumerate(kinds)}

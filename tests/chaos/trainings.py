@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -173,6 +174,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--kinds", nargs="+", default=[*KINDS], choices=KINDS)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     calm = {
         start: _undisturbed_s(kind) for start, kind in {KINDS[name].start: KINDS[name] for name in given.kinds}.items()
     }
