@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from roadscan.arrays import Floats
 from roadscan.errors import SurveyError
+from roadscan.parsing import FORBID_OTHERS
 from roadscan.taxonomy import AssetClass
 
 PITCH_SIGMA_DEG = 0.5  # suspension and gradient: how far the camera's pitch strays from its mount
@@ -34,6 +36,8 @@ class Camera:
         mount_yaw_deg: clockwise from the vehicle's heading.
         mount_pitch_deg: below the horizon.
     """
+
+    __pydantic_config__: ClassVar = FORBID_OTHERS
 
     camera_id: str
     width_px: int

@@ -236,7 +236,7 @@ def test_tensorrt_without_a_gpu_says_what_is_missing(here: Command, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"\x08broken", "not a readable onnx file"), (b"\x02\0\0\0{}engine", "tensorrt without a card")],
+    [(b"\x08broken", "not valid onnx"), (b"\x02\0\0\0{}engine", "tensorrt without a card")],
 )
 def test_a_file_of_another_program_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
     (tmp_path / "m").write_bytes(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -57,6 +58,9 @@ class Dying(Store):
 
     def stat(self, key: str) -> Stat:
         return self.store.stat(key)
+
+    def written_at(self, key: str) -> datetime:
+        return self.store.written_at(key)
 
     def entries(self, prefix: str = "") -> Iterator[Entry]:
         return self.store.entries(prefix)

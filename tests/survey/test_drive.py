@@ -125,7 +125,8 @@ def test_a_frame_that_cannot_be_used_has_a_reason(changes: dict, reason: str | N
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("focal_px", 0), ("width_px", "1920"), ("mount_height_m", None), ("mount_pitch_deg", 90)]
+    ("field", "value"),
+    [("focal_px", 0), ("width_px", "1920"), ("mount_height_m", None), ("mount_pitch_deg", 90), ("distortion_k1", 0.1)],
 )
 def test_a_camera_that_cannot_be_is_refused(tmp_path: Path, field: str, value: object) -> None:
     make_drive(str(tmp_path))
