@@ -12,6 +12,7 @@ from support.commands import ROOT
 from support.wheel import Installed
 
 import roadscan
+from roadscan.model.bundle import SHIPPED
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package(installed: Installed) -> None:
     listed = subprocess.run(["git", "ls-files", "roadscan"], cwd=ROOT, check=True, capture_output=True, text=True)
     names = zipfile.ZipFile(installed.wheel).namelist()
-    assert {"roadscan/py.typed", "roadscan/model/demo-detect.zip"} <= set(listed.stdout.splitlines()) <= set(names)
+    shipped = {f"roadscan/model/{name}" for name in SHIPPED.values()}
+    assert {"roadscan/py.typed", *shipped} <= set(listed.stdout.splitlines()) <= set(names)
     assert not [name for name in names if not name.startswith("roadscan")]
 
 

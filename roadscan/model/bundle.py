@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 FORMAT: Literal["roadscan.model/1"] = "roadscan.model/1"
 CALIBRATION = "calibration/"
-DEMO = "demo"  # the name of the model that is shipped with roadscan
+DEMO = "demo"
+SHIPPED = {DEMO: "demo-detect.zip", "demo-segment": "demo-segment.zip"}  # the names of the models that roadscan has
 StateDict: TypeAlias = "dict[str, torch.Tensor]"
 Task: TypeAlias = Literal["detect", "segment", "semantic"]
 Variant: TypeAlias = Literal["n", "s", "m", "l", "x"]
@@ -192,21 +193,22 @@ def _parts(data: bytes, where: str) -> tuple[ModelCard, bytes, tuple[bytes, ...]
 
 
 def read_bytes(uri: str) -> bytes:
-    """The bytes of a model file at a path or ``s3://`` address, or of the one shipped with roadscan for ``demo``."""
-    if uri == DEMO:
-        return (files("roadscan.model") / "demo-detect.zip").read_bytes()
+    """The bytes of a model file at a path or ``s3://`` address, or of one of those that are `SHIPPED`."""
+    if uri in SHIPPED:
+        return (files("roadscan.model") / SHIPPED[uri]).read_bytes()
     store, name = open_file(uri)
     try:
         return store.read(name)
     except NotFound:
-        raise ModelError(f"model {uri}: no such file; expected a path, an s3:// address, or '{DEMO}'") from None
+        known = " or ".join(f"'{name}'" for name in SHIPPED)
+        raise ModelError(f"model {uri}: no such file; expected a path, an s3:// address, {known}") from None
 
 
 def load(uri: str, *, task: Task | None = None) -> Bundle:
     """Read a model file.
 
     Args:
-        uri: path, ``s3://`` address, or ``demo``.
+        uri: path, ``s3://`` address, or one of `SHIPPED`.
         task: what the caller needs; None for any.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Mask logits to COCO compressed RLE of the original image's size."""
+"""Mask logits to COCO compressed RLE of the original image's size, and that to where the mask has its lowest pixels."""
 
 from __future__ import annotations
 
@@ -68,6 +68,26 @@ def empty_mask(image_hw: tuple[int, int]) -> str:
     return _compress(np.array([image_hw[0] * image_hw[1]]))
 
 
+def feet_of_mask(mask_rle: str, image_hw: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """A mask -> the lower edge of its lowest pixel in each column that it has pixels in, (k, 2) xy from left to right.
+
+    Args:
+        mask_rle: COCO's compressed counts.
+        image_hw: size of the image that it is of.
+    """
+    height, width = image_hw
+    ends = np.cumsum(_decompress(mask_rle))
+    first, last = ends[:-1:2], ends[1::2] - 1  # pixels of the runs inside, down the columns from left to right
+    filled = last >= first
+    first, last = first[filled], last[filled]
+    low = np.zeros(width)
+    np.maximum.at(low, last // height, last % height + 1)
+    for start, end in zip(first // height, last // height, strict=True):
+        low[start:end] = height  # a run that goes on in the next column has filled this one
+    column = np.flatnonzero(low)
+    return np.stack([column + 0.5, low[column]], axis=1)
+
+
 def _runs(
     inside: npt.NDArray[np.bool_], origin_xy: tuple[int, int], image_hw: tuple[int, int]
 ) -> npt.NDArray[np.int64]:
@@ -103,3 +123,17 @@ def _compress(runs: npt.NDArray[np.int64]) -> str:
         more &= ~ends
     table = np.stack(characters, 1).astype(np.uint8)
     return table[table > 0].tobytes().decode("ascii")
+
+
+def _decompress(string: str) -> npt.NDArray[np.int64]:
+    """The runs of COCO's string: `_compress` the other way round. Source: rleFrString in maskApi.c of the COCO API."""
+    bits = np.frombuffer(string.encode("ascii"), np.uint8).astype(np.int64) - 48
+    is_last = bits & 32 == 0
+    start = np.flatnonzero(np.concatenate([[True], is_last[:-1]]))
+    place = np.arange(len(bits)) - np.repeat(start, np.diff(start, append=len(bits)))
+    runs = np.add.reduceat((bits & 31) << (5 * place), start)
+    is_negative = bits[is_last] & 16 > 0
+    runs -= is_negative.astype(np.int64) << (5 * (place[is_last] + 1))
+    for parity in (1, 2):  # from the fourth run on, each is a difference to the last but one
+        runs[parity::2] = np.cumsum(runs[parity::2])
+    return runs

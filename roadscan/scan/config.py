@@ -28,8 +28,8 @@ class ScanConfig(Config):
     warehouse: str = Field(description="where the tables go; a folder or s3://")
     model: str = Field(
         "demo",
-        description="model file, or one exported to ONNX, OpenVINO or TorchScript, path or s3://; 'demo' is the one "
-        "shipped with roadscan",
+        description="model file, or one exported to ONNX, OpenVINO or TorchScript, path or s3://; 'demo' is shipped "
+        "with roadscan, and for task segment 'demo-segment'",
     )
     task: Task = Field("detect", description="what the model must be for: detect, segment or semantic")
     confidence: Score | dict[str, Score] | None = Field(

@@ -1,8 +1,9 @@
-"""From boxes in pixels to bearings and ranges: the columns of an observation that place it on the map."""
+"""From boxes and masks in pixels to bearings and ranges: the columns of an observation that place it on the map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,12 @@ COLUMNS = (
 
 
 def measure(
-    camera: Camera, boxes_xyxy: npt.ArrayLike, classes: Sequence[str], taxonomy: Taxonomy, heading_deg: npt.ArrayLike
+    camera: Camera,
+    boxes_xyxy: npt.ArrayLike,
+    classes: Sequence[str],
+    taxonomy: Taxonomy,
+    heading_deg: npt.ArrayLike,
+    feet_xy: Mapping[int, Floats] = MappingProxyType({}),
 ) -> dict[str, Floats | list[str | None]]:
     """Bearing and range of boxes in the frames of one camera.
 
@@ -30,6 +36,8 @@ def measure(
         classes: n class names.
         taxonomy: what is known of the classes.
         heading_deg: of the camera's optical axis, clockwise from north; NaN where unknown; one, or one a box.
+        feet_xy: by the row of a box (k, 2) pixels where its mask meets the ground. A line asset's ends are taken from
+            these, where they make a line, and from the box where not.
 
     Returns:
         (n,) float64 for each of `COLUMNS`, NaN where there is no value, and `range_source`: ground, size or None.
@@ -45,11 +53,14 @@ def measure(
         rows = np.flatnonzero(names == name)
         asset = taxonomy.get(name)
         if asset.geometry is Geometry.LINE:
-            near_bearing, near_range, far_bearing, far_range = camera.base_ends(boxes[rows])
-            columns["near_bearing_deg"][rows] = (heading[rows] + near_bearing) % 360.0
-            columns["near_range_m"][rows] = near_range
-            columns["far_bearing_deg"][rows] = (heading[rows] + far_bearing) % 360.0
-            columns["far_range_m"][rows] = far_range
+            ends = np.stack(camera.base_ends(boxes[rows]))
+            for place, row in enumerate(rows.tolist()):
+                if row in feet_xy and np.isfinite(traced := camera.traced_ends(feet_xy[row])).all():
+                    ends[:, place] = traced
+            columns["near_bearing_deg"][rows] = (heading[rows] + ends[0]) % 360.0
+            columns["near_range_m"][rows] = ends[1]
+            columns["far_bearing_deg"][rows] = (heading[rows] + ends[2]) % 360.0
+            columns["far_range_m"][rows] = ends[3]
         else:
             columns["range_m"][rows], columns["range_sigma_m"][rows], source[rows] = _range(camera, boxes[rows], asset)
     return {**columns, "range_source": list(source)}

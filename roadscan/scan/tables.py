@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan import __version__
+from roadscan.arrays import Floats
 from roadscan.model.image_detections import NOTHING, ImageDetections
+from roadscan.model.masks import feet_of_mask
 from roadscan.scan.loading import Loaded
 from roadscan.scan.measure import measure
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.survey.drive import Drive
-from roadscan.taxonomy import Taxonomy
+from roadscan.taxonomy import Geometry, Taxonomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _observations(drive: Drive, place: pa.Table, seen: Sequence[Seen], run: RunF
         "box_px": pa.FixedSizeListArray.from_arrays(boxes.astype(np.float32).ravel(), 4),
         "mask_rle": pa.array(masks, pa.string()),
         **_measured(drive, shared, boxes, np.repeat([_scale(drive, one, place) for one in seen], counts, axis=0), run,
-                    np.array(classes, object)),
+                    np.array(classes, object), _feet(seen, run.taxonomy)),
         **{name: pa.repeat(value, len(boxes)) for name, value in (
             ("run_key", run.run_key), ("model_sha256", run.model_sha256), ("code_version", __version__))},
     }  # fmt: skip
@@ -128,7 +130,7 @@ def _observations(drive: Drive, place: pa.Table, seen: Sequence[Seen], run: RunF
 
 def _measured(
     drive: Drive, shared: pa.Table, boxes_n4: npt.NDArray[np.float32], scale_n4: npt.NDArray[np.float64],
-    run: RunFacts, classes_n: npt.NDArray[np.object_],
+    run: RunFacts, classes_n: npt.NDArray[np.object_], feet: dict[int, Floats],
 ) -> dict[str, pa.Array]:  # fmt: skip
     """Bearings and ranges: (n,) columns, null where there is no value; camera by camera."""
     cameras, headings = np.array(shared["camera_id"].to_pylist(), object), shared["heading_deg"].to_numpy()
@@ -136,7 +138,12 @@ def _measured(
     for name in dict.fromkeys(cameras):
         rows = np.flatnonzero(cameras == name)
         found = measure(
-            drive.cameras[name], boxes_n4[rows] * scale_n4[rows], list(classes_n[rows]), run.taxonomy, headings[rows]
+            drive.cameras[name],
+            boxes_n4[rows] * scale_n4[rows],
+            list(classes_n[rows]),
+            run.taxonomy,
+            headings[rows],
+            {place: feet[row] * scale_n4[row, :2] for place, row in enumerate(rows.tolist()) if row in feet},
         )
         for column, values in found.items():
             whole = columns.setdefault(column, np.full(len(cameras), None if column == "range_source" else np.nan))
@@ -145,6 +152,19 @@ def _measured(
         name: pa.array(values, pa.string() if name == "range_source" else pa.float64(), from_pandas=True)
         for name, values in columns.items()
     }
+
+
+def _feet(seen: Sequence[Seen], taxonomy: Taxonomy) -> dict[int, Floats]:
+    """By the row of a detection of a line asset where its mask meets the ground, (k, 2) pixels of the image."""
+    feet: dict[int, Floats] = {}
+    first = 0
+    for one in seen:
+        assert one.image_hw is not None
+        for row, (name, mask) in enumerate(zip(one.found.classes, one.found.masks_rle or (), strict=False), first):
+            if taxonomy.get(name).geometry is Geometry.LINE:
+                feet[row] = feet_of_mask(mask, one.image_hw)
+        first += len(one.found.scores)
+    return feet
 
 
 def _scale(drive: Drive, seen: Seen, place: pa.Table) -> list[float]:

@@ -22,6 +22,8 @@ from roadscan.taxonomy import AssetClass
 PITCH_SIGMA_DEG = 0.5  # suspension and gradient: how far the camera's pitch strays from its mount
 BOX_EDGE_SIGMA_PX = 0.004  # of the image's width: how far a detector's box edge strays
 MAX_RANGE_M = 150.0  # a longer range is no measurement
+LEAST_FEET = 8  # columns in which a mask must meet the ground, for its base to be a line
+FEET_OF_A_LINE = 41  # as many of them say where a line is
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +141,45 @@ class Camera:
         with np.errstate(divide="ignore", invalid="ignore"):
             far_range = np.where(same_side, offset / np.sin(np.radians(far_bearing)), MAX_RANGE_M)
         return near_bearing, near_range, far_bearing, np.clip(far_range, near_range, MAX_RANGE_M)
+
+    def traced_ends(self, feet_xy: npt.ArrayLike) -> tuple[float, float, float, float]:
+        """The two ends of the base of a line asset that runs along the road, from where its mask meets the ground.
+
+        Its near half and its far half are a straight line each (Theil-Sen, so that what hides some of the base, or the
+        round corners of a mask, do not turn it); the ends are where these are in the outermost columns. A foot at the
+        image's lower edge is where the image cuts the mask, and no foot.
+
+        Args:
+            feet_xy: (k, 2) pixels from left to right.
+
+        Returns:
+            (near bearing from the axis in degrees, near range in metres, far bearing, far range), all NaN where the
+            base is not on the ground or shows in too few columns.
+        """
+        feet = np.asarray(feet_xy, float).reshape(-1, 2)
+        feet = feet[feet[:, 1] < self.height_px - self.edge_px]
+        if len(feet) < LEAST_FEET:
+            return (np.nan,) * 4
+        if feet[-1, 1] < feet[0, 1]:
+            feet = feet[::-1]
+        half = max(len(feet) // 2, LEAST_FEET)
+        far_x, near_x = feet[0, 0], feet[-1, 0]
+        near_range, _ = self.ground_range_m(near_x, _row_at(near_x, feet[-half:]))
+        far_range, _ = self.ground_range_m(far_x, _row_at(far_x, feet[:half]))
+        if np.isnan(near_range):
+            return (np.nan,) * 4
+        far = MAX_RANGE_M if np.isnan(far_range) else float(np.clip(far_range, near_range, MAX_RANGE_M))
+        near_bearing, far_bearing = self.relative_bearing_deg([near_x, far_x])
+        return float(near_bearing), float(near_range), float(far_bearing), far
+
+
+def _row_at(column_px: float, feet_xy: Floats) -> float:
+    """Where the line through feet (k, 2) is in a column: its slope is the median of those of all pairs.
+
+    Source: Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", 1968.
+    """
+    some = np.linspace(0, len(feet_xy) - 1, min(len(feet_xy), FEET_OF_A_LINE)).round().astype(int)
+    x, y = feet_xy[some].T
+    one, other = np.triu_indices(len(some), 1)
+    slope = np.median((y[other] - y[one]) / (x[other] - x[one]))
+    return float(np.median(y - slope * x) + slope * column_px)

@@ -22,7 +22,7 @@ def made(s3: S3Server) -> Iterator[World]:
         yield made
 
 
-@pytest.mark.parametrize(("seed", "name"), enumerate(KINDS))
+@pytest.mark.parametrize(("seed", "name"), list(enumerate(KINDS)))
 def test_a_night_that_a_fault_befalls_ends_as_one_without(made: World, seed: int, name: str) -> None:
     (kind,) = by_name([name])
     outcome = befall(made, kind, seed)

@@ -83,10 +83,11 @@ def test_a_model_for_another_task_is_refused(detect_model: str) -> None:
         load(detect_model, task="segment")
 
 
-def test_the_demo_model_is_shipped_and_small() -> None:
-    data = bundle.read_bytes(bundle.DEMO)
+@pytest.mark.parametrize(("name", "task", "classes"), [("demo", "detect", 7), ("demo-segment", "segment", 5)])
+def test_the_demo_models_are_shipped_and_small(name: str, task: str, classes: int) -> None:
+    data = bundle.read_bytes(name)
     assert len(data) <= 7e6
-    card = unpack(data, where="demo").card
-    assert card.task == "detect"
+    card = unpack(data, where=name).card
+    assert (card.task, len(card.classes)) == (task, classes)
     assert "rendered images alone" in card.limits
     assert card.metrics["test"]["map50"] > 0.8

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from roadscan.model.decode import Letterbox, plan_letterbox
-from roadscan.model.masks import empty_mask, encode_mask
+from roadscan.model.masks import empty_mask, encode_mask, feet_of_mask
 
 
 def decoded(rle: str | None, image_hw: tuple[int, int]) -> np.ndarray:
@@ -97,3 +97,23 @@ def test_runs_of_millions_of_pixels_are_written_as_coco_writes_them() -> None:
         whole = by_whole_image(plane, np.array(box, np.float32), letterbox)
         assert encode_mask(plane, np.array(box, np.float32), letterbox) == whole
     assert empty_mask((2160, 3840)) == coco.encode(np.zeros((2160, 3840), np.uint8, order="F"))["counts"].decode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(height=st.integers(1, 60), width=st.integers(1, 60), share=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
+def test_feet_are_the_lower_edges_of_the_lowest_pixels(height: int, width: int, share: float, seed: int) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    found = feet_of_mask(coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode(), (height, width))
+    column = np.flatnonzero(mask.any(axis=0))
+    low = height - np.argmax(mask[::-1, column], axis=0)
+    assert np.array_equal(found, np.stack([column + 0.5, low], axis=1))
+
+
+def test_feet_of_a_mask_of_millions_of_pixels() -> None:
+    mask = np.zeros((2160, 3840), np.uint8, order="F")
+    mask[100:2000, 5:3000] = 1
+    mask[2159, 3839] = 1
+    found = feet_of_mask(coco.encode(mask)["counts"].decode(), mask.shape)
+    assert found[:, 0].tolist() == [*(np.arange(5, 3000) + 0.5), 3839.5]
+    assert found[:, 1].tolist() == [2000.0] * 2995 + [2160.0]
+    assert len(feet_of_mask(empty_mask((2160, 3840)), (2160, 3840))) == 0

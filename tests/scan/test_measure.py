@@ -46,3 +46,17 @@ def test_no_boxes_give_empty_columns() -> None:
     got = measure(CAMERA, np.empty((0, 4)), [], TAXONOMY, 0.0)
     assert set(got) == {*COLUMNS, "range_source"}
     assert all(len(column) == 0 for column in got.values())
+
+
+def test_a_line_has_the_ends_of_its_mask_where_that_meets_the_ground() -> None:
+    boxes = [[550, 270, 900, 375]] * 3
+    columns = np.linspace(550, 750, 50)
+    on_ground = np.stack([columns, 250 + (columns - 500) / 2], axis=1)  # 4 m to the side, from 8 m on
+    in_the_air = np.stack([columns, np.full(50, 200.0)], axis=1)
+    got = measure(CAMERA, boxes, ["Rail", "Rail", "Post"], TAXONOMY, 0.0, {0: on_ground, 1: in_the_air, 2: on_ground})
+    plain = measure(CAMERA, boxes, ["Rail", "Rail", "Post"], TAXONOMY, 0.0)
+    assert got["near_range_m"][0] == pytest.approx(np.hypot(4, 8))  # type: ignore[comparison-overlap]
+    assert got["far_range_m"][0] == pytest.approx(np.hypot(4, 40))  # type: ignore[comparison-overlap]
+    assert plain["near_range_m"][0] == pytest.approx(8 / np.cos(np.arctan(400 / 500)))  # type: ignore[comparison-overlap]
+    for name in COLUMNS:
+        assert np.array_equal(got[name][1:], plain[name][1:], equal_nan=True)

@@ -20,16 +20,20 @@ import roadscan
 from roadscan.model import yolo
 from roadscan.model.bundle import Bundle, ModelCard, load
 from roadscan.model.detector import Detector
+from roadscan.model.image_detections import ImageDetections
 from roadscan.model.image_input import ImageInput, prepare
 from roadscan.model.segmenter import Segmenter
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.decoded import decode_shard, unpack
 from roadscan.scan.ledger import Shard
+from roadscan.scan.loading import Loaded
 from roadscan.scan.shard import ShardScanner, loader_settings
+from roadscan.scan.tables import RunFacts, Seen, make_tables
 from roadscan.schemas import FRAMES, OBSERVATIONS
 from roadscan.storage import sha256_hex
 from roadscan.survey.drive import read_drive
+from roadscan.taxonomy import HIGHWAY
 
 
 def scanner(model: str, threads: int = 8, **settings: object) -> ShardScanner:
@@ -199,3 +203,27 @@ def test_a_semantic_model_gives_observations_with_the_pixels_of_each(tmp_path: P
         assert row["box_px"] == [left, top, left + across, top + down]
         assert row["class"] in card.classes
         assert 0.3 <= row["score"] <= 1
+
+
+def test_the_ends_of_a_guardrail_are_those_of_its_mask(tmp_path: Path) -> None:
+    drive = read_drive(make_drive(str(tmp_path), n=1))
+    (camera,) = drive.cameras.values()
+    height, width = 2 * camera.height_px, 2 * camera.width_px  # an image of twice the size that the camera is known for
+    mask = np.zeros((height, width), np.uint8, order="F")
+    columns = np.arange(width * 5 // 8, width * 7 // 8)
+    for column in columns:
+        foot = height // 2 + (column - width // 2) // 2
+        mask[foot - 20 : foot, column] = 1
+    rle = coco.encode(mask)["counts"].decode()
+    box = np.array([[columns[0], height // 2, width - 1, height - 5]], np.float32)
+    found = ImageDetections(box, np.array([0.9], np.float32), ("Concrete Guardrail",), (rle,))
+    run = RunFacts("key", "0" * 64, HIGHWAY)
+    observations, _ = make_tables(drive, drive.frames, [Seen(Loaded(0), (height, width), found)], run)
+    feet = np.stack([columns + 0.5, height // 2 + (columns - width // 2) // 2], axis=1) / 2
+    near_bearing, near, far_bearing, far = camera.traced_ends(feet)
+    row = observations.to_pylist()[0]
+    heading = row["heading_deg"]
+    assert [row["near_range_m"], row["far_range_m"]] == pytest.approx([near, far])
+    assert row["near_bearing_deg"] == pytest.approx((heading + near_bearing) % 360)
+    assert row["far_bearing_deg"] == pytest.approx((heading + far_bearing) % 360)
+    assert row["near_range_m"] != pytest.approx(camera.base_ends(box / 2)[1][0], rel=0.05)

@@ -71,3 +71,48 @@ def test_a_box_without_ground_has_no_ends() -> None:
 def test_no_boxes_give_no_values() -> None:
     assert CAMERA.base_ends(np.empty((0, 4)))[0].shape == (0,)
     assert CAMERA.size_range_m(np.empty((0, 4)), AssetClass("x", Geometry.POINT, 1.0))[0].shape == (0,)
+
+
+def feet_of_barrier(side: int, near_m: float, far_m: float) -> np.ndarray:
+    """Where a barrier 4 m to the side meets the ground, in each column from left to right."""
+    u_near, u_far = (500 + side * 500 * 4 / depth for depth in (near_m, far_m))
+    u = np.sort(np.linspace(u_near, u_far, 60))
+    return np.stack([u, 250 + np.abs(u - 500) / 4 * 2], axis=1)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_base_of_a_barrier_is_found_from_its_mask(side: int) -> None:
+    near_bearing, near, far_bearing, far = CAMERA.traced_ends(feet_of_barrier(side, 8, 40))
+    assert near_bearing == pytest.approx(side * np.degrees(np.arctan(4 / 8)))
+    assert near == pytest.approx(np.hypot(4, 8))
+    assert far_bearing == pytest.approx(side * np.degrees(np.arctan(4 / 40)))
+    assert far == pytest.approx(np.hypot(4, 40))
+
+
+def test_what_hides_some_of_a_base_does_not_move_its_ends() -> None:
+    feet = feet_of_barrier(1, 8, 40)
+    feet[20:28, 1] -= 30  # a car in front of it
+    feet[-2:, 1] -= 8  # the round corner of a mask
+    _, near, _, far = CAMERA.traced_ends(feet)
+    assert near == pytest.approx(np.hypot(4, 8), rel=0.02)
+    assert far == pytest.approx(np.hypot(4, 40), rel=0.02)
+
+
+def test_a_mask_that_the_image_cuts_below_begins_where_its_base_comes_in() -> None:
+    feet = feet_of_barrier(1, 2, 40)  # nearer than 4 m is below the image
+    feet[:, 1] = np.minimum(feet[:, 1], 500)
+    near_bearing, near, _, _ = CAMERA.traced_ends(feet)
+    shown = feet[feet[:, 1] < 500 - CAMERA.edge_px]
+    assert near_bearing == pytest.approx(np.degrees(np.arctan((shown[-1, 0] - 500) / 500)))
+    assert near == pytest.approx(4 / np.sin(np.radians(near_bearing)))
+
+
+def test_a_base_that_goes_on_to_the_horizon_has_its_far_end_at_the_longest_range() -> None:
+    u = np.linspace(500, 750, 60)
+    assert CAMERA.traced_ends(np.stack([u, 250 + (u - 500) / 2], axis=1))[3] == 150.0
+
+
+def test_a_mask_without_a_base_has_no_ends() -> None:
+    in_the_air = np.stack([np.arange(600.5, 700), np.full(100, 200.0)], axis=1)
+    for feet in (np.empty((0, 2)), feet_of_barrier(1, 8, 40)[:7], in_the_air):
+        assert np.isnan(CAMERA.traced_ends(feet)).all()
