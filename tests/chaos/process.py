@@ -11,7 +11,6 @@ import io
 import os
 import resource
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
@@ -22,16 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 import roadscan.nightly.lease as lease_module
 import roadscan.scan.processes as processes_module
 from roadscan.cli import run
+from roadscan.errors import RoadscanError
 from roadscan.inventory import run as _inventory  # noqa: F401 - imported before the fork
 from roadscan.model.image_detections import NOTHING, ImageDetections
 from roadscan.nightly import run as _nightly  # noqa: F401
 from roadscan.scan import ledger
 from roadscan.scan import run as _scan  # noqa: F401
+from roadscan.scan.attempts import attempt
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.loading import Loaded, Loader, frames_of
@@ -101,23 +103,32 @@ def _clock_ahead(by_s: float) -> type[datetime]:
 
 
 def _by_truth(boxes: Path) -> Callable[..., Iterator[Scanned]]:
-    def scan(config: ScanConfig, shards: Sequence[Shard], model_sha256: str, _: Placement) -> Iterator[Scanned]:
-        return _scan_by_truth(config, shards, model_sha256, boxes)
+    def scan(
+        config: ScanConfig, shards: Sequence[Shard], model_sha256: str, _: Placement, scan_id: str
+    ) -> Iterator[Scanned]:
+        warehouse = Warehouse(config.warehouse)
+        for shard in shards:
+            scanned = Scanned(shard.run_key, 0, 0, f"chaos:{os.getpid()}", "cpu")
+            with attempt(warehouse.store, shard, scan_id):
+                try:
+                    observations, frames = _tables(config, shard, model_sha256, boxes)
+                except RoadscanError as error:
+                    yield replace(scanned, error=f"{shard}: {error}")
+                    continue
+                commit = ledger.commit(warehouse, shard, observations, frames)
+            yield replace(scanned, frames=frames.num_rows, detections=commit.detections)
 
     return scan
 
 
-def _scan_by_truth(config: ScanConfig, shards: Sequence[Shard], model_sha256: str, boxes: Path) -> Iterator[Scanned]:
-    warehouse, loader = Warehouse(config.warehouse), _loader(config.max_megapixels)
-    for shard in shards:
-        drive, frames = frames_of(shard)
-        truth = _boxes(boxes / f"{drive.drive_id}.parquet")
-        names = frames["frame_id"].to_pylist()
-        seen = [_seen(one, truth.get(names[one.row])) for one in loader.load(drive, frames.to_pylist(), 8)]
-        facts = RunFacts(shard.run_key, model_sha256, HIGHWAY)
-        commit = ledger.commit(warehouse, shard, *make_tables(drive, frames, seen, facts))
-        print(f"shard {shard.index} at {time.monotonic()}", flush=True)
-        yield Scanned(drive.drive_id, frames.num_rows, commit.detections, f"chaos:{os.getpid()}", "cpu")
+def _tables(config: ScanConfig, shard: Shard, model_sha256: str, boxes: Path) -> tuple[pa.Table, pa.Table]:
+    """(observations, frames) of a shard, by the truth."""
+    drive, frames = frames_of(shard)
+    truth = _boxes(boxes / f"{drive.drive_id}.parquet")
+    names = frames["frame_id"].to_pylist()
+    loaded = _loader(config.max_megapixels).load(drive, frames.to_pylist(), 8)
+    seen = [_seen(one, truth.get(names[one.row])) for one in loaded]
+    return make_tables(drive, frames, seen, RunFacts(shard.run_key, model_sha256, HIGHWAY))
 
 
 @cache
