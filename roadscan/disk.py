@@ -22,7 +22,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         TooLarge: it has more than `max_bytes`.
         AccessDenied, StorageError: the disk refused.
     """
-    with disk_errors(path), FileIO(path, opener=_without_waiting) as file:
+    with disk_errors(path), _open_file(path) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise NotFound(f"{path}: no such file; what is there is no regular file")
@@ -37,6 +37,13 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+def _open_file(path: Path) -> FileIO:
+    try:
+        return FileIO(path, opener=_without_waiting)
+    except IsADirectoryError:
+        raise NotFound(f"{path}: no such file; what is there is a folder") from None
+
+
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # else a pipe that nobody writes to would be waited for
 
@@ -48,8 +55,6 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise NotFound(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise NotFound(f"{path}: no such file; what is there is a folder") from None
     except PermissionError:
         raise AccessDenied(f"{path}: permission denied") from None
     except OSError as error:

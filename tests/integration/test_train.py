@@ -145,7 +145,7 @@ def test_a_fault_that_only_the_first_worker_meets_ends_the_run(folder: Path) -> 
     (folder / "runs" / "blocked" / "history.json").mkdir(parents=True)
     message = refused(folder, *sets(**{"name": "blocked", "execution.max_failures": 0}))
     assert message.startswith("workers failed more than max_failures=0 times")
-    assert message.endswith("history.json: no such file; what is there is a folder")
+    assert message.endswith("history.json: Is a directory")
 
 
 def test_a_mistake_that_only_workers_can_see_ends_the_run_and_is_not_tried_again(tmp_path: Path) -> None:
