@@ -7,13 +7,14 @@ part of it on a whole night; rain, dusk or the other carriageway take a half at 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roadscan.arrays import Bools, Floats, Ints
+from roadscan.inventory.register.geoparquet import CORNERS
 from roadscan.inventory.tiles.kept import drive_digests, read_drives
 from roadscan.nightly.summary import GateReport
 from roadscan.warehouse import Release, Warehouse
@@ -42,10 +43,12 @@ def judge_detections(
     """
     if not least_share:
         return None
-    runs = warehouse.read(release, "runs", columns=["drive_id", "bbox", "started_at"]).to_pylist()
+    runs = warehouse.read(release, "runs", columns=["drive_id", "bbox", "started_at"])
+    ids, bounds = runs["drive_id"].to_pylist(), _bounds(runs)
     standing, digests = read_drives(warehouse, release), drive_digests(warehouse, release)
     known = {name for name, digest in digests.items() if name in standing and standing[name].digest == digest}
-    before = [row for row in runs if row["drive_id"] in known and row["bbox"] and row["started_at"]]
+    is_known, has_place = np.array([name in known for name in ids], bool), np.isfinite(bounds).all(axis=1)
+    before = _newest_first(runs, np.flatnonzero(is_known & has_place))
     seen: dict[str, pa.Table] = {}
 
     def cells(drive_id: str) -> pa.Table:
@@ -54,10 +57,10 @@ def judge_detections(
         return seen[drive_id]
 
     sums = {"this night": np.zeros(2), "nights held back before": np.zeros(2)}
-    for row in runs:
-        if row["drive_id"] not in known and row["bbox"]:
-            group = "this night" if row["drive_id"] in drive_ids else "nights held back before"
-            sums[group] += _shared(cells(row["drive_id"]), [cells(one) for one in _earlier(row, before)])
+    for row in np.flatnonzero(~is_known & has_place).tolist():
+        group = "this night" if ids[row] in drive_ids else "nights held back before"
+        earlier = before[_overlap(bounds[row], bounds[before])][:BEFORE]
+        sums[group] += _shared(cells(ids[row]), [cells(ids[one]) for one in earlier])
     judged = {name: (found, expected) for name, (found, expected) in sums.items() if expected >= LEAST}
     if not judged:
         return None
@@ -91,14 +94,20 @@ def _shared(new: pa.Table, earlier: Sequence[pa.Table]) -> tuple[float, float]:
     return float(pc.sum(both["detections"]).as_py() or 0), float(pc.sum(pc.multiply(rate, both["frames"])).as_py() or 0)
 
 
-def _earlier(new: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The last drives whose frames may lie on the road of a new one."""
-    near = [row for row in before if _overlap(new["bbox"], row["bbox"])]
-    return [row["drive_id"] for row in sorted(near, key=lambda row: row["started_at"], reverse=True)[:BEFORE]]
+def _bounds(runs: pa.Table) -> Floats:
+    """Rows of `RUNS` -> west, south, east and north end of each drive's frames in degrees, (n, 4); NaN where unknown."""
+    corners = (pc.struct_field(runs["bbox"], name) for name in CORNERS)
+    return np.stack([corner.to_numpy().astype(float) for corner in corners], axis=1)
 
 
-def _overlap(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    return all(
-        one[f"{axis}min"] <= other[f"{axis}max"] + CELL_DEG and other[f"{axis}min"] <= one[f"{axis}max"] + CELL_DEG
-        for axis in ("x", "y")
-    )
+def _newest_first(runs: pa.Table, rows: Ints) -> Ints:
+    """Some rows of `RUNS`, those that say when their drive began, the last drive first."""
+    started = runs["started_at"].take(pa.array(rows))
+    dated = rows[started.is_valid().to_numpy()]
+    return dated[np.argsort(-started.drop_null().cast(pa.int64()).to_numpy(), kind="stable")]
+
+
+def _overlap(bounds: Floats, others: Floats) -> Bools:
+    """Which of others (n, 4) may have frames on the road of bounds (4,)."""
+    apart = (bounds[:2] > others[:, 2:] + CELL_DEG) | (others[:, :2] > bounds[2:] + CELL_DEG)
+    return np.asarray(~apart.any(axis=1))
