@@ -3,8 +3,7 @@
 Exit codes: 0 done; 1 an error, with a message; 2 wrong arguments; 3 done, but some frames failed, a drive was left out,
 a night has too many frames in quarantine, or nothing usable came in or out, as the last line says: mend it and run it
 again; 4 another nightly run is under way; 5 a scan or a nightly run made no progress and was ended; 6 a night's model,
-detections or register are worse than before; 130 stopped by Ctrl-C; 143 by
-SIGTERM.
+detections or register are worse than before; 130 stopped by Ctrl-C; 143 by SIGTERM.
 
 Past 400 lines: one function a command, nearly all of it options and their help.
 """
@@ -289,6 +288,7 @@ def scan(
 def _ended_without_progress(limit_s: float, lacking: str, on_progress: OnProgress) -> Iterator[OnProgress]:
     """A limit on the time between two events -> what to call with each; without one the process ends with code 5."""
     from roadscan.nightly.guard import Guard, StopReason, Watchdog, end_process
+    from roadscan.nightly.summary import EXIT_CODES
 
     watchdog = Watchdog(limit_s)
 
@@ -297,7 +297,8 @@ def _ended_without_progress(limit_s: float, lacking: str, on_progress: OnProgres
         on_progress(now)
 
     def end(stop: StopReason) -> None:
-        end_process(5, lambda: errors.print(f"error: {stop.reason}; run the same command again to go on"))
+        advice = "run the same command again to go on"
+        end_process(EXIT_CODES[stop.outcome], lambda: errors.print(f"error: {stop.reason}; {advice}"))
 
     with watchdog.watching(lacking), Guard([watchdog.check], end):
         yield seen

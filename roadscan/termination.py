@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from multiprocessing import active_children
 from typing import Any, Self, TypeAlias
 
@@ -41,7 +42,6 @@ class Termination:
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self.asked = False
         self._grace_s = grace_s
-        self._over = threading.Event()
 
     def __enter__(self) -> Self:
         self._handles = threading.current_thread() is threading.main_thread()
@@ -82,7 +82,7 @@ class Termination:
         while number := os.read(self._read, 1):
             if number[0] == signal.SIGTERM:
                 self.asked = True
-                threading.Event().wait(self._grace_s)
+                time.sleep(self._grace_s)
                 for child in active_children():
                     child.kill()
                 print(f"not ended {self._grace_s:g} s after SIGTERM: ended now", file=sys.stderr, flush=True)  # noqa: T201

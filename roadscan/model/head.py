@@ -48,12 +48,12 @@ def require_finite(outputs: Iterable[torch.Tensor | None]) -> None:
     Raises:
         ModelError: it is not.
     """
-    for tensor in outputs:
-        if tensor is not None and not bool(torch.stack(torch.aminmax(tensor)).isfinite().all()):
-            raise ModelError(
-                "the network's outputs are NaN or infinite, so it would find nothing; expected finite numbers: look at "
-                "the model with 'roadscan doctor --model', and where precision is half set precision=full"
-            )
+    ends = [end for tensor in outputs if tensor is not None for end in torch.aminmax(tensor)]
+    if not bool(torch.stack(ends).isfinite().all()):  # of all at once: the device is waited for once
+        raise ModelError(
+            "the network's outputs are NaN or infinite, so it would find nothing; expected finite numbers: look at "
+            "the model with 'roadscan doctor --model', and where precision is half set precision=full"
+        )
 
 
 class Decoded(NamedTuple):

@@ -95,7 +95,7 @@ def _shared(new: pa.Table, earlier: Sequence[pa.Table]) -> tuple[float, float]:
 
 
 def _bounds(runs: pa.Table) -> Floats:
-    """Rows of `RUNS` -> west, south, east and north end of each drive's frames in degrees, (n, 4); NaN where unknown."""
+    """Rows of `RUNS` -> western, southern, eastern and northern end of each, degrees, (n, 4); NaN where unknown."""
     corners = (pc.struct_field(runs["bbox"], name) for name in CORNERS)
     return np.stack([corner.to_numpy().astype(float) for corner in corners], axis=1)
 
@@ -104,7 +104,7 @@ def _newest_first(runs: pa.Table, rows: Ints) -> Ints:
     """Some rows of `RUNS`, those that say when their drive began, the last drive first."""
     started = runs["started_at"].take(pa.array(rows))
     dated = rows[started.is_valid().to_numpy()]
-    return dated[np.argsort(-started.drop_null().cast(pa.int64()).to_numpy(), kind="stable")]
+    return np.asarray(dated[np.argsort(-started.drop_null().cast(pa.int64()).to_numpy(), kind="stable")])
 
 
 def _overlap(bounds: Floats, others: Floats) -> Bools:

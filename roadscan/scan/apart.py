@@ -7,19 +7,18 @@ with `Loaded` through a pipe, as `roadscan.scan.processes` does with shards.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
 import cv2
 
 from roadscan.errors import RoadscanError
+from roadscan.scan.child import how_it_ended, start
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings
 from roadscan.survey.drive import Drive
 
@@ -56,13 +55,8 @@ class _Process:
     """One process that loads frames of a drive."""
 
     def __init__(self, drive: Drive, settings: LoaderSettings) -> None:
-        self._connection, theirs = Pipe()
-        command = [sys.executable, "-m", "roadscan.scan.apart", str(theirs.fileno())]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._popen = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment, process_group=0
-        )
-        theirs.close()
+        self._popen, self._connection = start("roadscan.scan.apart", environment)
         empty = replace(drive, frames=drive.frames.slice(0, 0))
         if self._answer((empty, settings)) is None:
             raise RoadscanError(f"a process that loads images ended before it began, with {self.end()}")
@@ -86,19 +80,6 @@ class _Process:
             return self._connection.recv()
         except (EOFError, OSError):
             return None
-
-
-def how_it_ended(exit_code: int) -> str:
-    """A process's exit code, as subprocess has it, in words.
-
-    >>> how_it_ended(-6), how_it_ended(7)
-    ('signal SIGABRT', 'exit code 7')
-    """
-    if exit_code >= 0:
-        return f"exit code {exit_code}"
-    with suppress(ValueError):
-        return f"signal {signal.Signals(-exit_code).name}"
-    return f"signal {-exit_code}"
 
 
 def main() -> None:

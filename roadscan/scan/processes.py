@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from roadscan.errors import RoadscanError
 from roadscan.model.device import OVERRIDE, Cuda, has_driver
 from roadscan.nodes import Node, shares, usable_cores
-from roadscan.scan.apart import how_it_ended
+from roadscan.scan.child import how_it_ended, start
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.placement import Placement
@@ -56,10 +53,10 @@ def scan_in_processes(
     """
     waiting, in_vain = deque(shards), 0
 
-    def start(number: int) -> _WorkerProcess:
+    def started(number: int) -> _WorkerProcess:
         return _WorkerProcess(config, model_sha256, placement, scan_id, number)
 
-    processes = [start(number) for number in range(placement.actors)]
+    processes = [started(number) for number in range(placement.actors)]
     try:
         while waiting or any(process.scanning for process in processes):
             _assign_shards(waiting, processes, placement.shards_at_once)
@@ -71,7 +68,7 @@ def scan_in_processes(
                     waiting.extendleft(reversed(process.end()))
                     in_vain = 0 if process.can_scan else in_vain + 1
                     _tell_of_death(process, in_vain)
-                    processes[number] = start(number)
+                    processes[number] = started(number)
                     break  # whoever is ready still will be, after what was lost is handed out again
                 process.can_scan = True
                 if answer is None:
@@ -99,16 +96,10 @@ class _WorkerProcess:
     can_scan: bool = False
 
     def __post_init__(self) -> None:
-        self.connection, theirs = Pipe()
         environment = {"OMP_NUM_THREADS": str(self.placement.cpus), **os.environ}
         if self.placement.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = gpus_of(self.number, self.placement, environment)
-        command = [sys.executable, "-m", "roadscan.scan.worker", str(theirs.fileno())]
-        self._popen = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
-            process_group=0,  # Ctrl-C is for whoever started it, who then closes the pipe
-        )  # fmt: skip
-        theirs.close()
+        self._popen, self.connection = start("roadscan.scan.worker", environment)
         self._send((self.config, self.model_sha256, self.placement, self.scan_id))
 
     def assign(self, shard: Shard) -> None:

@@ -40,9 +40,7 @@ def why_apart(of_log: datetime, of_images: datetime) -> str:
     for weeks in (ROLL_OVER, 2 * ROLL_OVER):
         if abs(apart - weeks) <= timedelta(days=1):
             return f": a GPS week roll-over, {weeks.days} days"
-    one, other = (of_log, of_images) if of_log.month == of_images.month else (of_log, of_log)
-    years = abs(one.year - other.year)
+    years = of_log.year - of_images.year
     # NMEA writes years in two digits, and 69 is 1969, 68 is 2068.
-    if years and (years == BUDDHIST_YEARS or (one.year - other.year - BUDDHIST_YEARS) % 100 == 0):
-        return ": years of the Buddhist era"
-    return ""
+    is_buddhist = years == -BUDDHIST_YEARS or (years - BUDDHIST_YEARS) % 100 == 0
+    return ": years of the Buddhist era" if is_buddhist and of_log.month == of_images.month else ""

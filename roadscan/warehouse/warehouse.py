@@ -59,9 +59,8 @@ class Warehouse:
         self.store: Store = open_store(uri)
         self._logs = {table: TableLog(self.store, table) for table in TABLES}
         self._extents: tuple[int | None, DriveExtents] | None = None
-        self._checked: dict[
-            str, tuple[int, int]
-        ] = {}  # size and time of files on this disk when their digest was right
+        #: By file on this disk its size and time when its digest was right.
+        self._checked: dict[str, tuple[int, int]] = {}
 
     # Releases
 

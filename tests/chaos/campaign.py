@@ -27,7 +27,7 @@ from rich.table import Table
 from chaos.checker import Held, Reading, held, orphans, readers
 from chaos.faults import HELD, KINDS, LEASE_S, SKEW_S, Kind, Run, by_name
 from chaos.process import Night
-from chaos.proxy import Proxy, Request, proxied
+from chaos.proxy import Proxy, Request, calm, proxied
 from roadscan.demo.server import s3_server
 from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import open_store
@@ -123,7 +123,7 @@ def _undisturbed(made: World) -> None:
     made.start = {key: store.read(key) for key in store.keys()}  # noqa: SIM118 - a store is no dictionary
     second = made.run("calm", None, 0)
     asked: list[Request] = []
-    made.proxy.follow(lambda request: asked.append(request))
+    made.proxy.follow(calm, asked.append)
     begin = time.monotonic()
     _end_well(second)
     made.calm_s, made.calm = time.monotonic() - begin, held("s3://warehouse/calm")
@@ -181,7 +181,7 @@ def befall(made: World, kind: Kind, seed: int) -> Outcome:
         try:
             kind.befall(run)
         finally:
-            run.proxy.follow(lambda _: None)
+            run.proxy.follow(calm)
         done = run.codes[-1] == 0 and not kind.own_survey
         silent = done and _missing(made, kind, held(uri)) > 0
         reruns = _until_done(run)

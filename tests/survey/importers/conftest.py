@@ -11,6 +11,9 @@ import piexif
 import pytest
 from PIL import Image
 
+from roadscan.survey.drive import read_drive
+from roadscan.survey.importers import IngestSummary, ingest, ingest_config
+
 
 def rational(value: float, unit: int = 1_000_000) -> tuple[int, int]:
     return round(value * unit), unit
@@ -59,3 +62,14 @@ def photo(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., tuple[IngestSummary, list[dict[str, Any]]]]:
+    """Import tmp_path / "photos" -> its summary, and the rows of the drive."""
+
+    def ingest_photos(*overrides: str) -> tuple[IngestSummary, list[dict[str, Any]]]:
+        summary = ingest(ingest_config("exif", tmp_path / "photos", tmp_path / "drive", overrides))
+        return summary, read_drive(summary.uri).frames.to_pylist()
+
+    return ingest_photos

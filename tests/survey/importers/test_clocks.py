@@ -7,20 +7,10 @@ from typing import Any
 
 import pytest
 
-from roadscan.survey.drive import read_drive
-from roadscan.survey.importers import IngestSummary, ingest, ingest_config
+from roadscan.survey.importers import IngestSummary
 
 Photo = Callable[..., Path]
 STEP_DEG = 0.0002  # of longitude; 21.6 m at 13.75 degrees
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[..., tuple[IngestSummary, list[dict[str, Any]]]]:
-    def ingest_photos(*overrides: str) -> tuple[IngestSummary, list[dict[str, Any]]]:
-        summary = ingest(ingest_config("exif", tmp_path / "photos", tmp_path / "drive", overrides))
-        return summary, read_drive(summary.uri).frames.to_pylist()
-
-    return ingest_photos
 
 
 def clock(hours: int, minutes: int, seconds: float) -> tuple[tuple[int, int], ...]:

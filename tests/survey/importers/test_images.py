@@ -20,15 +20,6 @@ TIME = {"time": "2024:01:31 02:00:00", "offset": "+07:00"}
 LISTED = ("a.jpg", "b.JPE", "c.jfif", "d.tiff", "._a.jpg", ".thumbnails/a.jpg", "@eaDir/a.jpg", "__MACOSX/._a.jpg")
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[..., tuple[IngestSummary, list[dict[str, Any]]]]:
-    def ingest_photos(*overrides: str) -> tuple[IngestSummary, list[dict[str, Any]]]:
-        summary = ingest(ingest_config("exif", tmp_path / "photos", tmp_path / "drive", overrides))
-        return summary, read_drive(summary.uri).frames.to_pylist()
-
-    return ingest_photos
-
-
 def test_hidden_files_are_no_frames_on_disk(tmp_path: Path) -> None:
     for key in LISTED:
         (tmp_path / key).parent.mkdir(exist_ok=True)
