@@ -117,7 +117,7 @@ class Scanned:
 SHARDS_A_DRIVE = 8  # of a short drive
 LEAST_SHARD = 32  # frames: with fewer an actor spends its time on starting and committing
 #: Counts up when code changes what a frame gives (decoding, measuring, the taxonomy), so that drives are scanned again.
-SCAN_VERSION = 1
+SCAN_VERSION = 2
 
 
 def run_key(drive: Drive, model_sha256: str, fingerprint: str) -> str:
