@@ -28,7 +28,7 @@ from roadscan.model.exported import Model
 from roadscan.model.segmenter import Segmenter
 from roadscan.scan import ledger
 from roadscan.scan.apart import load_apart
-from roadscan.scan.attempts import TRIES, attempt
+from roadscan.scan.attempts import TRIES, Room, attempt
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.ledger import Scanned, Shard
 from roadscan.scan.loading import Loaded, LoaderSettings, frames_of
@@ -64,6 +64,7 @@ class ShardWorker:
         self._warehouse = Warehouse(config.warehouse)
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._loading = Lock()
+        self._room = Room(placement.shards_at_once)
         self._loaded: _Model | None = None
 
     def scan(self, shard: Shard, decoded: Iterable[Loaded] | None = None) -> Scanned:
@@ -78,7 +79,7 @@ class ShardWorker:
             StorageError: the warehouse takes no commit.
         """
         scanned = Scanned(shard.run_key, 0, 0, self._process, self._model().detector.runs_on)
-        with attempt(self._warehouse.store, shard, self._scan_id) as number:
+        with attempt(self._warehouse.store, shard, self._scan_id, take=self._room.take) as number:
             try:
                 observations, frames = self._tables(shard, decoded, number)
             except (DeviceError, ModelError):

@@ -127,14 +127,16 @@ def test_images_that_kill_whoever_decodes_them_are_frames_in_quarantine(tmp_path
     assert reasons == {"crashed: whoever decodes it ends with signal SIGABRT"}
 
 
-#: A sitecustomize.py: whoever puts detections of a drive into rows, after they were decoded, dies.
+#: A sitecustomize.py: whoever puts detections of a drive into rows, after they were decoded, dies; other drives take
+#: so long that each is under way in the same process then.
 FAULTY_ROWS = """
-import os, sys
+import os, sys, time
 if "roadscan.scan.worker" in sys.orig_argv:
     import roadscan.scan.measure as measured
     def measure(camera, *_):
         if camera.camera_id == "deadly":
             os.kill(os.getpid(), 9)
+        time.sleep(1)
         return sound(camera, *_)
     sound, measured.measure = measured.measure, measure
 """
