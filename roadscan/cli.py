@@ -364,7 +364,8 @@ def inventory(
         typer.Option(
             help="Another detector's table, or a folder of them: Parquet or CSV with drive_id, frame_id, captured_at, "
             "camera_lon, camera_lat, class, score and bearing_deg (clockwise from north); if known also range_m, "
-            "range_sigma_m, heading_deg, fov_deg, box_px, image_uri, and for lines near_ and far_ ends.",
+            "range_sigma_m, bearing_sigma_deg, heading_deg, heading_sigma_deg, pos_sigma_m, fov_deg, box_px, "
+            "image_uri, and for lines near_ and far_ ends.",
             show_default=False,
         ),
     ] = None,

@@ -158,12 +158,21 @@ def parquet_file(data: bytes | Path, **options: Any) -> Iterator[Any]:
         yield file
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def conform(table: pa.Table, schema: pa.Schema, added: Sequence[str] = ()) -> pa.Table:
     """A table -> its columns of a schema, in that order and of those types; its own metadata stay.
+
+    Args:
+        table: with more columns, or in another order.
+        schema: what is wanted.
+        added: columns of it that are null where the table does not have them: they came later than it.
 
     Raises:
         Malformed: one is missing, of another type, or null where none may be.
     """
+    import pyarrow as pa
+
+    for name in (name for name in added if name not in table.column_names):
+        table = table.append_column(schema.field(name), pa.nulls(table.num_rows, schema.field(name).type))
     if missing := [name for name in schema.names if name not in table.column_names]:
         raise Malformed(f"columns {missing} are missing; expected {schema.names}")
     try:

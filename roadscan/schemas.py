@@ -17,6 +17,8 @@ SCHEMA_VERSION = b"1"
 _UTC = pa.timestamp("us", tz="UTC")
 _BOX = pa.list_(pa.float32(), 4)
 _COUNTS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int64())]))
+#: How well a frame's pose is known, and the rest of it: columns that tables of before do not have.
+ACCURACY = ("pos_sigma_m", "heading_sigma_deg", "altitude_m", "pitch_deg", "roll_deg")
 _BOUNDS = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 
 
@@ -67,6 +69,19 @@ def described(field: pa.Field) -> tuple[str, str]:
     return said.get(b"unit", b"").decode(), said.get(b"description", b"").decode()
 
 
+_POSE = (
+    (
+        "pos_sigma_m",
+        pa.float64(),
+        True,
+        "standard error of lon and lat together: root of the trace of their covariance",
+    ),
+    ("heading_sigma_deg", pa.float64(), True, "standard error of heading_deg"),
+    ("altitude_m", pa.float64(), True, "of the camera, as the source tells it"),
+    ("pitch_deg", pa.float64(), True, "of the vehicle, up positive"),
+    ("roll_deg", pa.float64(), True, "of the vehicle, to the right positive"),
+)
+
 DRIVE_FRAMES = _schema(
     "A drive's frames, as importers and the simulator write them. `reason` says why a frame cannot be used.",
     ("frame_id", pa.string(), "unique in the drive"),
@@ -79,6 +94,7 @@ DRIVE_FRAMES = _schema(
     ("hdop", pa.float64(), True, "horizontal dilution of precision, as the receiver told it"),
     ("camera_id", pa.string(), "one of the cameras in drive.json"),
     ("reason", pa.string(), True, "a word, and a detail after a colon; null where the frame can be used"),
+    *_POSE,
 )
 
 FRAMES = _schema(
@@ -100,6 +116,7 @@ FRAMES = _schema(
     ("run_key", pa.string(), "digest of all that decides a drive's rows: drive, model and settings"),
     ("light", pa.float32(), True, "mean luminance of the image, 0 black to 1 white"),
     ("blur", pa.float32(), True, "blur effect (Crete 2007) of the image's middle half, 0 sharp to 1"),
+    *_POSE,
 )
 
 OBSERVATIONS = _schema(
@@ -127,6 +144,8 @@ OBSERVATIONS = _schema(
     ("run_key", pa.string(), "as of the frame"),
     ("model_sha256", pa.string()),
     ("code_version", pa.string()),
+    *_POSE,
+    ("bearing_sigma_deg", pa.float64(), True, "standard error of bearing_deg, without that of the heading"),
 )
 
 ASSETS = _schema(

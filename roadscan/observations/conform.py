@@ -15,13 +15,16 @@ from roadscan.arrays import Bools, Ints
 from roadscan.errors import SurveyError
 from roadscan.observations.parse import combined, to_mask
 from roadscan.observations.schema import CHECKED, FRAME_COLUMNS, LINE_ENDS, POSE, UNKNOWN
-from roadscan.schemas import FRAMES, OBSERVATIONS
+from roadscan.schemas import ACCURACY, FRAMES, OBSERVATIONS
 from roadscan.storage import sha256_hex
 
 #: By how much two rows of one frame may differ: rounding, no other pose. 1e-6 deg is 0.1 m.
-TOLERANCE = {"captured_at": 1000, "camera_lon": 1e-6, "camera_lat": 1e-6, "heading_deg": 0.01, "fov_deg": 0.01}
+TOLERANCE = {"captured_at": 1000, "camera_lon": 1e-6, "camera_lat": 1e-6} | dict.fromkeys(
+    ("heading_deg", "fov_deg", *ACCURACY), 0.01
+)
 RANGE_REL_SIGMA = 0.3  # of a range without a sigma: as of an apparent size (`AssetClass.height_rel_sigma`)
 SCANNED_ALONE = ["light", "blur"]  # of `FRAMES`: no table has them, so they are in no digest
+ADDED = (*ACCURACY, "bearing_sigma_deg")  # in a digest only where a table tells them: others have that of before
 CONFORM_VERSION = 1  # counts up when code changes what a table gives
 
 
@@ -135,7 +138,10 @@ def _tables(
         "observation_id": ids,
         "drive_id": pa.array([drive_id]).take(pa.array(np.zeros(len(frame), np.int64))),
         **{name: at[name] for name in ("frame_id", *POSE) if name in OBSERVATIONS.names},
-        **{name: observations[name] for name in ("class", "score", "box_px", "bearing_deg", "range_m", *LINE_ENDS)},
+        **{
+            name: observations[name]
+            for name in ("class", "score", "box_px", "bearing_deg", "range_m", *LINE_ENDS, "bearing_sigma_deg")
+        },
         "range_sigma_m": pc.if_else(pc.is_valid(ranges), sigma, pa.scalar(None, pa.float64())),
         "model_sha256": pc.fill_null(observations["model_sha256"], UNKNOWN),
     }
@@ -148,7 +154,7 @@ def _tables(
         "n_detections": pa.array(np.bincount(frame, minlength=len(frames)).astype(np.int32)),
     }
     made = _conform(FRAMES, frame_columns, len(frames)), _conform(OBSERVATIONS, columns, len(frame))
-    sha256 = _digest(made[0].drop_columns(SCANNED_ALONE), made[1])
+    sha256 = _digest(*(_told(table) for table in (made[0].drop_columns(SCANNED_ALONE), made[1])))
     key = sha256_hex(f"{sha256}\n{CONFORM_VERSION}".encode())[:24]
     made_frames, made_observations = (_stamp(table, run_key=key, code_version=__version__) for table in made)
     return ConformedDrive(drive_id, made_frames, made_observations, duplicates, sha256, key)
@@ -194,6 +200,11 @@ def _stamp(table: pa.Table, **same: str) -> pa.Table:
             values = pa.array([text]).take(pa.array(np.zeros(len(table), np.int64)))
             table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
     return table
+
+
+def _told(table: pa.Table) -> pa.Table:
+    """The table without columns of `ADDED` that tell nothing."""
+    return table.drop_columns([n for n in ADDED if n in table.column_names and table[n].null_count == len(table)])
 
 
 def _digest(*tables: pa.Table) -> str:

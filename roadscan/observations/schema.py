@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from roadscan.schemas import ACCURACY
+
 POSE_COLUMNS = ("drive_id", "frame_id", "captured_at", "camera_lon", "camera_lat")  # that every table needs
 REQUIRED = (*POSE_COLUMNS, "class", "score", "bearing_deg")
 IDS = ("drive_id", "frame_id", "observation_id")  # text; whole numbers are taken as text
@@ -22,9 +24,15 @@ BOUNDS = {
     "near_range_m": (0.1, 1000.0),
     "far_bearing_deg": (-360.0, 360.0),
     "far_range_m": (0.1, 1000.0),
+    "pos_sigma_m": (0.001, 1000.0),
+    "heading_sigma_deg": (0.001, 180.0),
+    "altitude_m": (-1000.0, 10_000.0),
+    "pitch_deg": (-90.0, 90.0),
+    "roll_deg": (-180.0, 180.0),
+    "bearing_sigma_deg": (0.001, 180.0),
 }
 LINE_ENDS = ("near_bearing_deg", "near_range_m", "far_bearing_deg", "far_range_m")
-POSE = ("captured_at", "camera_lon", "camera_lat", "heading_deg", "fov_deg", "image_uri")
+POSE = ("captured_at", "camera_lon", "camera_lat", "heading_deg", "fov_deg", "image_uri", *ACCURACY)
 FRAME_COLUMNS = ("drive_id", "frame_id", *POSE)
 COLUMNS = tuple(dict.fromkeys([*REQUIRED, *BOUNDS, "box_px", "image_uri", "observation_id", "model_sha256"]))
 UNKNOWN = "unknown"  # camera or model, where no column tells

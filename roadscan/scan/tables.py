@@ -20,7 +20,7 @@ from roadscan.model.image_detections import NOTHING, ImageDetections
 from roadscan.model.masks import feet_of_mask
 from roadscan.scan.loading import Loaded
 from roadscan.scan.measure import measure
-from roadscan.schemas import FRAMES, OBSERVATIONS
+from roadscan.schemas import ACCURACY, FRAMES, OBSERVATIONS
 from roadscan.survey.drive import Drive
 from roadscan.taxonomy import Geometry, Taxonomy
 
@@ -79,6 +79,7 @@ def _places(drive: Drive, frames: pa.Table) -> pa.Table:
         "camera_lat": frames["lat"],
         "heading_deg": pa.array(headings % 360.0, from_pandas=True),
         "camera_id": frames["camera_id"],
+        **{name: frames[name] for name in ACCURACY},
     }
     return pa.table({"drive_id": pa.repeat(drive.drive_id, frames.num_rows), **columns})
 
@@ -120,6 +121,7 @@ def _observations(drive: Drive, place: pa.Table, seen: Sequence[Seen], run: RunF
         "score": np.concatenate([one.scores for one in found]),
         "box_px": pa.FixedSizeListArray.from_arrays(boxes.astype(np.float32).ravel(), 4),
         "mask_rle": pa.array(masks, pa.string()),
+        "bearing_sigma_deg": pa.nulls(len(boxes), pa.float64()),
         **_measured(drive, shared, boxes, np.repeat([_scale(drive, one, place) for one in seen], counts, axis=0), run,
                     np.array(classes, object), _feet(seen, run.taxonomy)),
         **{name: pa.repeat(value, len(boxes)) for name, value in (

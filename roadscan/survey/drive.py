@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from roadscan.errors import AccessDenied, Malformed, NotFound, StorageError, SurveyError, Unreachable, in_words
 from roadscan.parsing import conform, read_json, read_parquet
-from roadscan.schemas import DRIVE_FRAMES
+from roadscan.schemas import ACCURACY, DRIVE_FRAMES
 from roadscan.shown import printable, shown
 from roadscan.storage import MAX_RECORD_BYTES, Store, check_key, open_store, parquet_bytes, reach, sha256_hex
 from roadscan.survey.camera import Camera
@@ -102,7 +102,7 @@ def write_drive(
         store: the drive's own folder.
         drive_id: unique within a warehouse.
         cameras: every camera that `frames` names.
-        frames: columns of `DRIVE_FRAMES`, any order.
+        frames: columns of `DRIVE_FRAMES`, any order; those of `ACCURACY` may be left out.
         source: which importer made it.
         image_root: where the images lie; None for the drive's own folder.
 
@@ -111,7 +111,7 @@ def write_drive(
     """
     check_name("drive_id", drive_id)
     try:
-        frames = conform(frames, DRIVE_FRAMES)
+        frames = conform(frames, DRIVE_FRAMES, ACCURACY)
     except Malformed as error:
         raise SurveyError(f"drive {drive_id}: {error}") from None
     _check(frames, {camera.camera_id for camera in cameras}, where=f"drive {drive_id}")
@@ -154,7 +154,8 @@ def read_drive(uri: str) -> Drive:
         raise SurveyError(f"{uri}/{MANIFEST}: not a drive manifest ({error}); ingest the drive again") from None
     cameras, name = {camera.camera_id: camera for camera in manifest.cameras}, manifest.frames.path
     try:
-        frames = read_parquet(store.read(name, sha256=manifest.frames.sha256), DRIVE_FRAMES)
+        table = read_parquet(store.read(name, sha256=manifest.frames.sha256))
+        frames = conform(table, DRIVE_FRAMES, ACCURACY)
     except NotFound:
         raise SurveyError(f"{uri}: {MANIFEST} names {name}, which does not exist; ingest the drive again") from None
     except Malformed as error:

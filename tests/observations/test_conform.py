@@ -11,7 +11,9 @@ from roadscan.errors import SurveyError
 from roadscan.observations import (
     read_observations,
 )
-from roadscan.schemas import FRAMES, OBSERVATIONS
+from roadscan.schemas import ACCURACY, FRAMES, OBSERVATIONS
+
+ACCURATE = {"pos_sigma_m": 0.05, "heading_sigma_deg": 0.2, "altitude_m": 12.5, "pitch_deg": -1.0, "roll_deg": 2.0}
 
 
 @WRITERS
@@ -32,6 +34,7 @@ def test_one_row_is_a_frame_and_an_observation(tmp_path: Path, write: Callable[.
         "n_detections": 1,
         "light": None,
         "blur": None,
+        **dict.fromkeys(ACCURACY),
     }
     given = {"class": "Warning Sign", "score": pytest.approx(0.9), "bearing_deg": 10.0, "model_sha256": "unknown"}
     assert {name: value for name, value in seen.items() if value is not None} == {
@@ -44,8 +47,8 @@ def test_every_optional_column_arrives(tmp_path: Path, write: Callable[..., str]
     optional = {
         "observation_id": "x1", "image_uri": "s3://b/1.jpg", "heading_deg": -5.0, "fov_deg": 64.0, "range_m": 20.0,
         "range_sigma_m": 2.0, "near_bearing_deg": 1.0, "near_range_m": 5.0, "far_bearing_deg": 2.0,
-        "far_range_m": 40.0, "model_sha256": "m",
-    }  # fmt: skip
+        "far_range_m": 40.0, "model_sha256": "m", "bearing_sigma_deg": 0.5,
+    } | ACCURATE  # fmt: skip
     box = [1.0, 2.0, 30.5, 40.0] if suffix == "parquet" else '"[1, 2, 30.5, 40]"'
     (frame,), (seen,) = tables(write(tmp_path / f"o.{suffix}", row(**optional, box_px=box)))
     expected = optional | {"heading_deg": 355.0}  # -5 is the same direction
@@ -55,7 +58,17 @@ def test_every_optional_column_arrives(tmp_path: Path, write: Callable[..., str]
     assert seen["box_px"] == [1.0, 2.0, 30.5, 40.0]
     assert {name: frame[name] for name in expected if name in FRAMES.names} == {
         "image_uri": "s3://b/1.jpg", "heading_deg": 355.0, "fov_deg": 64.0,
-    }  # fmt: skip
+    } | ACCURATE  # fmt: skip
+
+
+def test_what_is_told_of_accuracy_makes_another_table(tmp_path: Path) -> None:
+    """Of which the digest of one that tells nothing is as ever, also where it has the columns."""
+    keys = [
+        tables(parquet(tmp_path / f"{number}.parquet", row(**told)))[0][0]["run_key"]
+        for number, told in enumerate(({}, {"pos_sigma_m": None}, {"pos_sigma_m": 0.5}, {"bearing_sigma_deg": 0.5}))
+    ]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
 
 
 def test_the_order_of_rows_and_the_format_do_not_matter(tmp_path: Path) -> None:

@@ -42,13 +42,21 @@ def scanner(model: str, threads: int = 8, **settings: object) -> ShardScanner:
     return ShardScanner(ScanConfig.model_validate(fields), bundle, Detector(bundle, confidence=0.3), threads)
 
 
+ACCURATE = {"pos_sigma_m": 0.05, "heading_sigma_deg": 0.2, "altitude_m": 12.5, "pitch_deg": -1.0, "roll_deg": 2.0}
+
+
 def test_every_frame_comes_out_once_whatever_is_wrong_with_it(tmp_path: Path, detect_model: str) -> None:
     drive = read_drive(
         make_drive(
             str(tmp_path),
             n=9,
             images={1: b"", 2: b"<html>", 3: jpeg()[:3000], 4: None, 5: jpeg(width=320, height=640)},
-            replace={6: {"lon": None}, 7: {"image_uri": "../../secret.jpg"}, 8: {"reason": "corrupt: importer"}},
+            replace={
+                0: ACCURATE,
+                6: {"lon": None},
+                7: {"image_uri": "../../secret.jpg"},
+                8: {"reason": "corrupt: importer"},
+            },
         )
     )
     observations, frames = scanner(detect_model).scan(drive, drive.frames, "key")
@@ -62,6 +70,8 @@ def test_every_frame_comes_out_once_whatever_is_wrong_with_it(tmp_path: Path, de
     found = observations["frame_id"].to_pylist()
     assert [found.count(name) for name in frames["frame_id"].to_pylist()] == frames["n_detections"].to_pylist()
     assert set(found) == {"000000"}
+    for table in (frames, observations):
+        assert {name: table[name][0].as_py() for name in ACCURATE} == ACCURATE
 
 
 def avif() -> bytes:

@@ -9,8 +9,9 @@ import pytest
 from support.drives import CAMERA, frame, make_drive
 
 from roadscan.errors import StorageError, SurveyError
-from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import open_store
+from roadscan.parsing import conform
+from roadscan.schemas import ACCURACY, DRIVE_FRAMES
+from roadscan.storage import open_store, parquet_bytes, sha256_hex
 from roadscan.survey.drive import find_drives, read_drive, rejection, write_drive
 
 
@@ -66,6 +67,21 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     table = pa.Table.from_pylist([frame(0)]).drop_columns(["hdop"])
     with pytest.raises(SurveyError, match=r"columns \['hdop'\] are missing"):
         write_drive(open_store(tmp_path), drive_id="d", cameras=[CAMERA], frames=table, source="test")
+
+
+def test_a_drive_of_before_has_no_accuracy(tmp_path: Path) -> None:
+    """Written without the columns, as earlier versions did; read with them."""
+    table = pa.Table.from_pylist([frame(0)]).drop_columns([n for n in ACCURACY if n in frame(0)])
+    name = "frames-0.parquet"
+    data = parquet_bytes(conform(table, pa.schema([f for f in DRIVE_FRAMES if f.name not in ACCURACY])))
+    make_drive(str(tmp_path), n=1)
+    store = open_store(tmp_path)
+    manifest = json.loads(store.read("drive.json"))
+    store.write(name, data)
+    store.write("drive.json", json.dumps(manifest | {"frames": {"path": name, "sha256": sha256_hex(data)}}).encode())
+    (row,) = read_drive(str(tmp_path)).frames.to_pylist()
+    assert row["lat"] == frame(0)["lat"]
+    assert [row[name] for name in ACCURACY] == [None] * len(ACCURACY)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "x" * 129])

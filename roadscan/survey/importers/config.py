@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError
+from roadscan.schemas import ACCURACY
 from roadscan.survey.importers.times import parse_time
 
 Kind: TypeAlias = Literal["exif", "mapillary", "table", "track"]
@@ -27,6 +28,7 @@ COLUMNS = (
     "speed_mps",
     "hdop",
     "camera_id",
+    *ACCURACY,
 )
 
 #: Fields that only some kinds read. Elsewhere they would silently do nothing, so there they are refused.
@@ -123,6 +125,13 @@ class IngestConfig(Config):
     )
     utc_offset_h: float | None = Field(
         None, ge=-14, le=14, description="Zone of times that do not tell theirs, hours east of UTC; Thailand is 7."
+    )
+    uere_m: float | None = Field(
+        2.5,
+        gt=0,
+        le=100,
+        description="User equivalent range error: a position whose source tells only an HDOP is sure to HDOP times it, "
+        "metres. The default is of a multi-constellation receiver under an open sky; null for no such guess.",
     )
     max_gap_s: float = Field(
         5.0, gt=0, le=600, description="Longest time between two GPS positions that may be bridged, seconds."

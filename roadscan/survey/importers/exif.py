@@ -15,6 +15,7 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
 
     The time is that of the GPS, else DateTimeOriginal in the zone that the image or `utc_offset_h` tells, as
     `capture_times` judges, else the frame is rejected as ``no_time``. What shares a whole second is spread within it.
+    `pos_sigma_m` is GPSHPositioningError, `altitude_m` GPSAltitude.
 
     Raises:
         SurveyError: there is no image.
@@ -27,7 +28,15 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
     times, notes = capture_times([facts.tags for facts in looked], config.utc_offset_h)
     for key, facts, time in zip(keys, looked, times, strict=True):
         tags = facts.tags
-        frame = Frame(frame_id_of(key), key, heading_deg=tags.heading_deg, speed_mps=tags.speed_mps, hdop=tags.hdop)
+        frame = Frame(
+            frame_id_of(key),
+            key,
+            heading_deg=tags.heading_deg,
+            speed_mps=tags.speed_mps,
+            hdop=tags.hdop,
+            pos_sigma_m=tags.pos_sigma_m,
+            altitude_m=tags.altitude_m,
+        )
         if facts.reason:
             frame.reject(facts.reason)
         frame.place(tags.lon, tags.lat, tags.no_position)

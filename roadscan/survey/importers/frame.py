@@ -35,6 +35,8 @@ class Frame:
         hdop: horizontal dilution of precision.
         camera_id: as the source names it, "" where it does not.
         reason: why the frame cannot be used; the first reason found stays.
+        pos_sigma_m, heading_sigma_deg: standard errors of position and heading, as the source states them.
+        altitude_m, pitch_deg, roll_deg: the rest of the pose.
     """
 
     frame_id: str
@@ -47,6 +49,11 @@ class Frame:
     hdop: float | None = None
     camera_id: str = ""
     reason: str | None = None
+    pos_sigma_m: float | None = None
+    heading_sigma_deg: float | None = None
+    altitude_m: float | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
 
     def reject(self, reason: str) -> None:
         """Note why the frame cannot be used, unless that is known already."""

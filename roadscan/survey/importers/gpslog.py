@@ -6,7 +6,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -20,18 +20,24 @@ from roadscan.parsing import parsing
 from roadscan.survey.importers.jumps import FASTEST_MPS, believable
 from roadscan.survey.importers.sources import read_file
 
+TOLD = ("hdop", "pos_sigma_m", "altitude_m")  # of a fix, where the log does
+#: Standard error of a fix of carrier phases (GGA quality 4 and 5), metres: as receivers of either kind are specified.
+RTK_FIXED_M, RTK_FLOAT_M = 0.03, 0.5
+DIFFERENTIAL_UERE_M = 1.0  # of one with corrections (quality 2), times its HDOP
 UNREADABLE = "NMEA sentences that cannot be read"
 MOST_JUMPS = 1 / 3  # of the fixes; more are the log of another vehicle, or a receiver that knew nothing
 
 
 @dataclass(frozen=True)
 class Fix:
-    """One position of a log: UTC time, WGS 84 degrees, HDOP where the log has it."""
+    """One position of a log: UTC time, WGS 84 degrees; HDOP, standard error and altitude where the log has them."""
 
     at: datetime
     lon: float
     lat: float
     hdop: float | None
+    pos_sigma_m: float | None = None
+    altitude_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class GpsLog:
     Attributes:
         time_s: seconds since 1970, strictly increasing, (n,) with n >= 2.
         lon, lat: degrees, (n,).
-        hdop: (n,), NaN where the log has none.
+        hdop, pos_sigma_m, altitude_m: (n,), NaN where the log has none.
         notes: what was skipped, by kind and count.
     """
 
@@ -49,6 +55,8 @@ class GpsLog:
     lon: Floats
     lat: Floats
     hdop: Floats
+    pos_sigma_m: Floats
+    altitude_m: Floats
     notes: dict[str, int]
 
 
@@ -111,8 +119,8 @@ def _one_way(fixes: list[Fix], uri: str, notes: Counter[str]) -> GpsLog:
         )
     if len(jumps):
         notes[f"fixes left out, more than {FASTEST_MPS:g} m/s from the others"] = len(jumps)
-    hdop = np.array([np.nan if fix.hdop is None else fix.hdop for fix in fixes])
-    return GpsLog(time_s[kept], lon[kept], lat[kept], hdop[kept], dict(notes))
+    told = {name: np.array([getattr(fix, name) for fix in fixes], float)[kept] for name in TOLD}
+    return GpsLog(time_s[kept], lon[kept], lat[kept], **told, notes=dict(notes))
 
 
 def _on_earth(lon: float, lat: float) -> bool:
@@ -133,7 +141,7 @@ def _read_gpx(text: str, uri: str, notes: Counter[str]) -> Iterator[Fix]:
         else:
             # GPX times are UTC, also where the file leaves out the Z.
             at = point.time.astimezone(UTC) if point.time.tzinfo else point.time.replace(tzinfo=UTC)
-            yield Fix(at, point.longitude, point.latitude, point.horizontal_dilution)
+            yield Fix(at, point.longitude, point.latitude, point.horizontal_dilution, altitude_m=point.elevation)
 
 
 def _plain_names(text: str) -> str:
@@ -144,10 +152,14 @@ def _plain_names(text: str) -> str:
 
 
 def _read_nmea(text: str, notes: Counter[str]) -> Iterator[Fix]:
-    """Fixes from RMC (date, time, position) and GGA (time, position, HDOP); at one time they are one fix.
+    """Fixes from RMC (date, time, position), GGA (time, position, HDOP) and GST; at one time they are one fix.
 
     GGA has no date: it takes that of the RMC before it (or the first one), on the day that brings the two closest, so
     midnight between them does no harm.
+
+    `pos_sigma_m` is that of latitude and longitude together in the GST of the same time; without one 0.03 m of an RTK
+    fix, 0.5 m of a float one, the HDOP in metres of a differential one (GGA quality 4, 5, 2), else unknown.
+    Source: NMEA 0183, GST fields 6 and 7, GGA field 6.
     """
     sentences = list(_sentences(text, notes))
     dates = [_moment(sentence) for sentence in sentences]
@@ -155,10 +167,14 @@ def _read_nmea(text: str, notes: Counter[str]) -> Iterator[Fix]:
     if first is None:
         return
     fixes: dict[datetime, Fix] = {}
+    stated_m: dict[datetime, float | None] = {}
     for sentence, moment in zip(sentences, dates, strict=True):
         if moment is not None:
             first = moment
         at = moment or _nearest_day(sentence.timestamp, first)
+        if sentence.sentence_type == "GST":
+            stated_m[at] = _stated_m(sentence)
+            continue
         if not _has_fix(sentence):
             notes["sentences without a fix"] += 1
             continue
@@ -172,16 +188,20 @@ def _read_nmea(text: str, notes: Counter[str]) -> Iterator[Fix]:
             notes["sentences without a fix"] += 1
             continue
         gga = sentence.sentence_type == "GGA"
-        if gga or at not in fixes:
-            fixes[at] = Fix(at, lon, lat, _hdop(sentence) if gga else None)
-    yield from fixes.values()
+        if gga:
+            hdop = _float(sentence, "horizontal_dil")
+            fixes[at] = Fix(at, lon, lat, hdop, _quality_m(sentence.gps_qual, hdop), _float(sentence, "altitude"))
+        else:
+            fixes.setdefault(at, Fix(at, lon, lat, None))
+    for at, fix in fixes.items():
+        yield replace(fix, pos_sigma_m=stated_m.get(at) or fix.pos_sigma_m)
 
 
 def _sentences(text: str, notes: Counter[str]) -> Iterator[Any]:
-    """The RMC and GGA sentences whose checksum is right and whose time can be read."""
+    """The RMC, GGA and GST sentences whose checksum is right and whose time can be read."""
     for line in text.splitlines():
         sentence = line[line.find("$") :].strip() if "$" in line else ""
-        if sentence[3:6] not in ("RMC", "GGA"):
+        if sentence[3:6] not in ("RMC", "GGA", "GST"):
             continue
         try:
             # Without a checksum a line that was cut short could pass with half a number.
@@ -237,8 +257,21 @@ def _degrees(text: str, letter: str, digits: int, marks: str) -> float:
     return degrees if ref == marks[0] else -degrees
 
 
-def _hdop(sentence: Any) -> float | None:
+def _float(sentence: Any, field: str) -> float | None:
     try:
-        return float(sentence.horizontal_dil)
-    except (TypeError, ValueError):
+        return float(getattr(sentence, field))
+    except (AttributeError, TypeError, ValueError):
         return None
+
+
+def _quality_m(quality: int, hdop: float | None) -> float | None:
+    """The standard error that a GGA sentence's kind of fix tells, metres."""
+    if quality == 2 and hdop:
+        return hdop * DIFFERENTIAL_UERE_M
+    return {4: RTK_FIXED_M, 5: RTK_FLOAT_M}.get(quality)
+
+
+def _stated_m(sentence: Any) -> float | None:
+    """The standard error of a position that a GST sentence states, metres; None where it leaves one out."""
+    north, east = (_float(sentence, name) for name in ("std_dev_latitude", "std_dev_longitude"))
+    return None if north is None or east is None else float(np.hypot(north, east))

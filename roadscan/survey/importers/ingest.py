@@ -153,6 +153,7 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
     rig = assign_cameras(frames, config)
     _turn_headings(frames, config, {camera.camera_id: camera.mount_yaw_deg for camera in rig})
     reject_jumps(frames)
+    _fill_sigmas(frames, config.uere_m)
     found.notes.update(off_course(fill_motion(frames, config.max_gap_s)))
     if config.copy_images:
         folder.look_all((frame.image_uri for frame in frames if frame.image_uri), on_frame)
@@ -172,9 +173,19 @@ def _turn_headings(frames: list[Frame], config: IngestConfig, yaw_deg: Mapping[s
     whose = config.heading or HEADING[config.kind]
     for frame in frames:
         if whose == "course":
-            frame.heading_deg = None
+            frame.heading_deg = frame.heading_sigma_deg = None
         elif whose == "camera" and frame.heading_deg is not None:
             frame.heading_deg = (frame.heading_deg - yaw_deg[frame.camera_id]) % 360
+
+
+def _fill_sigmas(frames: list[Frame], uere_m: float | None) -> None:
+    """Give frames that have an HDOP and no standard error of their position the one times `uere_m`.
+
+    HDOP is by definition the standard error of a position in the horizontal plane, in units of the range error.
+    """
+    for frame in frames:
+        if frame.pos_sigma_m is None and frame.hdop and uere_m is not None:
+            frame.pos_sigma_m = frame.hdop * uere_m
 
 
 def _warn_if_local(images: Store, out: Store) -> None:

@@ -27,8 +27,8 @@ POSITION = ("MAPLongitude", "MAPLatitude")
 def read_mapillary(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every entry of the description as a frame, with TrueHeading as the camera's heading.
 
-    MAPCameraUUID names the camera where it is the camera_id of a configured one. Altitude and MAPGPSAccuracyMeters
-    are not kept: an accuracy in metres is no HDOP.
+    MAPCameraUUID names the camera where it is the camera_id of a configured one. `pos_sigma_m` is
+    MAPGPSAccuracyMeters, `altitude_m` MAPAltitude.
 
     Raises:
         SurveyError: the file is missing, or is not a list of entries.
@@ -81,6 +81,8 @@ def _frame(entry: Any, number: int, root: str, prefix: str | None) -> Frame:
     heading = entry.get("MAPCompassHeading")
     true_heading = _number(heading.get("TrueHeading")) if isinstance(heading, dict) else None
     frame.heading_deg = true_heading % 360 if true_heading is not None else None
+    accuracy_m, frame.altitude_m = (_number(entry.get(name)) for name in ("MAPGPSAccuracyMeters", "MAPAltitude"))
+    frame.pos_sigma_m = accuracy_m if accuracy_m is not None and accuracy_m > 0 else None
     try:
         # The last part is milliseconds in three digits, which %f reads as a fraction.
         time = datetime.strptime(entry["MAPCaptureTime"], "%Y_%m_%d_%H_%M_%S_%f")

@@ -21,11 +21,22 @@ from roadscan.survey.importers.times import parse_time
 
 POSITION = ("lon", "lat")
 #: Bounds of the optional numbers, both ends included; speed as `geodesy` would never give it is a wrong unit.
-BOUNDS = {"heading_deg": (-360.0, 360.0), "speed_mps": (0.0, 100.0), "hdop": (0.0, 1000.0)}
+BOUNDS = {
+    "heading_deg": (-360.0, 360.0),
+    "speed_mps": (0.0, 100.0),
+    "hdop": (0.0, 1000.0),
+    "pos_sigma_m": (0.0, 1000.0),
+    "heading_sigma_deg": (0.0, 180.0),
+    "altitude_m": (-1000.0, 10_000.0),
+    "pitch_deg": (-90.0, 90.0),
+    "roll_deg": (-180.0, 180.0),
+}
 
 
 def read_table(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every row of the table as a frame; a row with a wrong value gets ``bad_row`` and stays.
+
+    `pos_sigma_m` and the other columns of `schemas.ACCURACY` are as the table has them, 0 being unknown for a sigma.
 
     Raises:
         SurveyError: the file is missing or is no table, or a column that is needed is missing.
@@ -149,7 +160,8 @@ def _frame(row: dict[str, Any], number: int, config: IngestConfig, root: str, *,
     frame = Frame(str(frame_id) if frame_id is not None else frame_id_of(key.lstrip("/")), key)
     frame.camera_id = str(row["camera_id"]) if row.get("camera_id") is not None else ""
     try:
-        frame.heading_deg, frame.speed_mps, frame.hdop = (_bounded(row, name) for name in BOUNDS)
+        for name in BOUNDS:
+            setattr(frame, name, _bounded(row, name))
         if frame.heading_deg is not None:
             frame.heading_deg %= 360
         lon, lat = (_number(row, name) for name in POSITION) if placed else (None, None)
@@ -184,4 +196,4 @@ def _bounded(row: dict[str, Any], name: str) -> float | None:
     number, (low, high) = _number(row, name), BOUNDS[name]
     if number is not None and not low <= number <= high:
         raise ValueError(f"{name} is {row[name]!r}; expected {low:g} to {high:g}")
-    return number
+    return None if number == 0 and "_sigma_" in name else number

@@ -32,6 +32,8 @@ class Tags:
             than ten degrees.
         speed_mps: GPSSpeed.
         hdop: GPSDOP.
+        pos_sigma_m: GPSHPositioningError, metres.
+        altitude_m: GPSAltitude with its reference, metres.
         focal_35mm_mm: FocalLengthIn35mmFilm, millimetres.
         gps_time: GPSDateStamp and GPSTimeStamp, UTC.
         camera_time: DateTimeOriginal; with a zone only where the image tells it.
@@ -45,6 +47,8 @@ class Tags:
     magnetic: bool = False
     speed_mps: float | None = None
     hdop: float | None = None
+    pos_sigma_m: float | None = None
+    altitude_m: float | None = None
     focal_35mm_mm: float | None = None
     gps_time: datetime | None = None
     camera_time: datetime | None = None
@@ -60,7 +64,9 @@ def read_tags(exif: Image.Exif) -> Tags:
         gps, shot = exif.get_ifd(IFD.GPSInfo), exif.get_ifd(IFD.Exif)
     except Exception:  # noqa: BLE001 - EXIF whose offsets, types or counts lie: Pillow raises anything
         return NO_TAGS
-    heading, speed, hdop = (_number(gps.get(tag)) for tag in (GPS.GPSImgDirection, GPS.GPSSpeed, GPS.GPSDOP))
+    heading, speed, hdop, error = (
+        _number(gps.get(tag)) for tag in (GPS.GPSImgDirection, GPS.GPSSpeed, GPS.GPSDOP, GPS.GPSHPositioningError)
+    )
     magnetic = heading is not None and _text(gps.get(GPS.GPSImgDirectionRef)).upper() == "M"
     unit = SPEED_UNIT_MPS.get(_text(gps.get(GPS.GPSSpeedRef)).upper() or "K")
     focal = _number(shot.get(Base.FocalLengthIn35mmFilm))
@@ -73,6 +79,8 @@ def read_tags(exif: Image.Exif) -> Tags:
         magnetic=magnetic,
         speed_mps=speed * unit if speed is not None and unit is not None and speed >= 0 else None,
         hdop=hdop if hdop is not None and hdop > 0 else None,
+        pos_sigma_m=error if error is not None and error > 0 else None,  # 0 means unknown
+        altitude_m=_altitude(gps),
         focal_35mm_mm=focal if focal is not None and focal > 0 else None,  # 0 means unknown
         gps_time=_gps_time(gps.get(GPS.GPSDateStamp), gps.get(GPS.GPSTimeStamp)),
         camera_time=_camera_time(shot),
@@ -92,6 +100,13 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return number if math.isfinite(number) else None  # 0/0 is how EXIF writes "unknown"
+
+
+def _altitude(gps: dict[int, Any]) -> float | None:
+    """Metres; below the sea where the reference is 1, or 3 of the ellipsoid (Exif 3.0)."""
+    height, ref = _number(gps.get(GPS.GPSAltitude)), gps.get(GPS.GPSAltitudeRef)
+    below = (ref[0] if isinstance(ref, bytes) and ref else ref) in (1, 3)
+    return -height if height is not None and below else height
 
 
 def _position(gps: dict[int, Any]) -> tuple[float | None, float | None, str]:

@@ -33,8 +33,8 @@ def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
     """Every image as a frame, placed on the log.
 
     `captured_at` becomes GPS time: the camera's time, where frames share a second spread within it (`spread_seconds`),
-    less `clock_offset_s`. Position is interpolated in local metres,
-    heading is the log's course, HDOP the worse of the two fixes about the frame. A frame outside the log, or in a gap
+    less `clock_offset_s`. Position is interpolated in local metres, heading is the log's course; HDOP and `pos_sigma_m`
+    are the worse of the two fixes about the frame. A frame outside the log, or in a gap
     longer than `max_gap_s`, is rejected as ``no_gps``.
 
     Raises:
@@ -106,6 +106,8 @@ def _place(frames: Sequence[Frame], log: GpsLog, max_gap_s: float) -> None:
         frame.heading_deg = _or_none(located.heading_deg[index])
         frame.speed_mps = _or_none(located.speed_mps[index])
         frame.hdop = _or_none(located.hdop[index])
+        frame.pos_sigma_m = _or_none(located.pos_sigma_m[index])
+        frame.altitude_m = _or_none(located.altitude_m[index])
 
 
 def _or_none(value: float) -> float | None:
@@ -136,6 +138,8 @@ class Located:
     heading_deg: Floats
     speed_mps: Floats
     hdop: Floats
+    pos_sigma_m: Floats
+    altitude_m: Floats
 
 
 def locate(log: GpsLog, time_s: Floats, max_gap_s: float) -> Located:
@@ -165,5 +169,6 @@ def locate(log: GpsLog, time_s: Floats, max_gap_s: float) -> Located:
     course, speed = motion(log.time_s, log.lon, log.lat, max_gap_s)
     east, north = blend(np.sin(np.radians(course))), blend(np.cos(np.radians(course)))
     heading = np.degrees(np.arctan2(east, north)) % 360.0
-    hdop = np.fmax(log.hdop[before], log.hdop[after])
-    return Located(*(np.where(known, values, np.nan) for values in (lon, lat, heading, blend(speed), hdop)))
+    hdop, sigma = (np.fmax(values[before], values[after]) for values in (log.hdop, log.pos_sigma_m))
+    columns = (lon, lat, heading, blend(speed), hdop, sigma, blend(log.altitude_m))
+    return Located(*(np.where(known, values, np.nan) for values in columns))

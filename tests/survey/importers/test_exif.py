@@ -41,6 +41,9 @@ def test_every_tag_comes_out_in_its_unit(photo: Photo, config: Callable[..., Ing
         GPSSpeed=(90, 1),
         GPSSpeedRef=b"K",
         GPSDOP=(12, 10),
+        GPSHPositioningError=(35, 10),
+        GPSAltitude=(1250, 100),
+        GPSAltitudeRef=1,
         GPSDateStamp=b"2024:01:30",
         GPSTimeStamp=((19, 1), (0, 1), (12500, 1000)),
         FocalLengthIn35mmFilm=28,
@@ -52,6 +55,7 @@ def test_every_tag_comes_out_in_its_unit(photo: Photo, config: Callable[..., Ing
     assert row["heading_deg"] == 270.5
     assert row["speed_mps"] == pytest.approx(25)  # 90 km/h / 3.6
     assert row["hdop"] == 1.2
+    assert (row["pos_sigma_m"], row["altitude_m"]) == (3.5, -12.5)  # stated, so not HDOP times 2.5 m; below the sea
     assert row["captured_at"] == datetime(2024, 1, 30, 19, 0, 12, 500_000, tzinfo=UTC)  # GPS time before camera time
     camera = read_drive(summary.uri).cameras["front"]
     assert (camera.width_px, camera.height_px, camera.mount_height_m) == (64, 48, 1.8)

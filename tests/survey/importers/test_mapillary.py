@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from roadscan.errors import SurveyError
+from roadscan.schemas import ACCURACY
 from roadscan.survey.drive import read_drive
 from roadscan.survey.importers import IngestConfig, ingest, ingest_config
 
@@ -59,7 +60,19 @@ def test_an_image_description_becomes_a_frame(tmp_path: Path, describe: Callable
         "hdop": None,
         "camera_id": "front",
         "reason": None,
+        **dict.fromkeys(ACCURACY),
+        "pos_sigma_m": 3.2,
+        "altitude_m": 5.1,
     }
+
+
+def test_an_accuracy_that_is_not_told_is_unknown(describe: Callable[..., IngestConfig]) -> None:
+    untold = [
+        GOOD | {"filename": "1.jpg", "MAPGPSAccuracyMeters": 0, "MAPAltitude": None},  # 0 is unknown
+        {name: value for name, value in GOOD.items() if name != "MAPGPSAccuracyMeters"} | {"filename": "2.jpg"},
+    ]
+    rows = read_drive(ingest(describe(untold, SIZE)).uri).frames.to_pylist()
+    assert [(row["pos_sigma_m"], row["altitude_m"]) for row in rows] == [(None, None), (None, 5.1)]
 
 
 @pytest.mark.parametrize(

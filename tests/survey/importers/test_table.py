@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from roadscan.errors import ConfigError, SurveyError
+from roadscan.schemas import ACCURACY
 from roadscan.survey.drive import read_drive
 from roadscan.survey.importers import IngestSummary, ingest, ingest_config
 
@@ -46,8 +47,29 @@ def test_a_csv_row_becomes_a_frame(run: Callable[..., IngestSummary], mark: str)
             "hdop": 1.1,
             "camera_id": "front",
             "reason": None,
+            **dict.fromkeys(ACCURACY),
+            "pos_sigma_m": pytest.approx(2.75),  # an HDOP of 1.1 times 2.5 m
         }
     ]
+
+
+def test_a_table_tells_its_accuracy(run: Callable[..., IngestSummary]) -> None:
+    names = "pos_sigma_m,heading_sigma_deg,altitude_m,pitch_deg,roll_deg"
+    told = rows(run(f"{HEADER},{names}\n{GOOD},0.03,0.1,7.5,-1.5,2\n{GOOD.replace('1.jpg', '2.jpg')},0,0,,,\n"))
+    assert [told[0][name] for name in ACCURACY] == [0.03, 0.1, 7.5, -1.5, 2.0]
+    assert [told[1][name] for name in ACCURACY] == [pytest.approx(2.75), None, None, None, None]  # 0 is unknown
+
+
+@pytest.mark.parametrize(("setting", "sigma"), [("uere_m=1", 1.1), ("uere_m=null", None)])
+def test_an_hdop_is_worth_the_range_error_that_is_stated(
+    run: Callable[..., IngestSummary], setting: str, sigma: float | None
+) -> None:
+    assert rows(run(f"{HEADER}\n{GOOD}\n", setting))[0]["pos_sigma_m"] == sigma
+
+
+def test_a_course_has_no_error_of_a_recorded_heading(run: Callable[..., IngestSummary]) -> None:
+    (row,) = rows(run(f"{HEADER},heading_sigma_deg\n{GOOD},0.1\n", "heading=course"))
+    assert (row["heading_deg"], row["heading_sigma_deg"]) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from roadscan.errors import SurveyError
 from roadscan.survey.drive import read_drive
 from roadscan.survey.importers import IngestSummary, ingest, ingest_config
 from roadscan.survey.importers.gpslog import read_log
+from roadscan.survey.importers.track import locate
 
 SIZE = "cameras=[{width_px: 64, height_px: 48, hfov_deg: 70}]"
 
@@ -151,6 +152,22 @@ def test_nmea_joins_rmc_and_gga_over_midnight(tmp_path: Path) -> None:
     assert log.hdop[[0, 1, 3]].tolist() == [0.8, 0.9, 1.1]
     assert np.isnan(log.hdop[[2, 4]]).all()
     assert log.notes == {"NMEA sentences with a wrong or no checksum": 2, "sentences without a fix": 2}
+
+
+def test_nmea_tells_its_accuracy(tmp_path: Path) -> None:
+    """By its kind of fix: autonomous, differential, RTK fixed, RTK float; and in GST, which comes first."""
+    lines = []
+    for second, quality in enumerate((1, 2, 4, 5, 4)):
+        lines.append(sentence(f"GNRMC,00000{second}.00,A,1345.0000,N,10030.0{second}00,E,40.0,90.0,010124,,,A"))
+        lines.append(sentence(f"GNGGA,00000{second}.00,1345.0000,N,10030.0{second}00,E,{quality},09,0.8,5.5,M,-27,M,,"))
+    lines.append(sentence("GNGST,000004.00,1.0,,,,0.3,0.4,0.5"))
+    lines.append(sentence("GNGST,000002.00,1.0,,,,,,"))  # it states nothing
+    (tmp_path / "log.nmea").write_text("\n".join(lines))
+    log = read_log(str(tmp_path / "log.nmea"))
+    assert log.pos_sigma_m.tolist() == pytest.approx([np.nan, 0.8, 0.03, 0.5, 0.5], nan_ok=True)  # 0.3² + 0.4² = 0.5²
+    assert log.altitude_m.tolist() == [5.5] * 5
+    located = locate(log, log.time_s[0] + np.array([0.5, 1.5, 2.5]), 5.0)
+    assert located.pos_sigma_m.tolist() == pytest.approx([0.8, 0.8, 0.5])  # the worse of the two fixes
 
 
 def test_the_southern_and_western_hemispheres(tmp_path: Path) -> None:
