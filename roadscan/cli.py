@@ -214,14 +214,14 @@ def simulate(
 @app.command()
 def ingest(
     what: Annotated[
-        str, typer.Argument(help="A YAML config; or exif, mapillary, table or track, with SOURCE and --out.")
+        str, typer.Argument(help="A YAML config; or exif, mapillary, table, track or video, with SOURCE and --out.")
     ],
     source: Annotated[str | None, typer.Argument(help="What to import.", show_default=False)] = None,
     out: Annotated[str | None, typer.Option(help="The drive's folder.", show_default=False)] = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> int:
-    """Make a drive from images with EXIF, Mapillary descriptions, a table, or a GPX or NMEA track."""
+    """Make a drive from images with EXIF, Mapillary descriptions, a table, a GPX or NMEA track, or videos."""
     from roadscan.survey.importers import IngestConfig, ingest_config
     from roadscan.survey.importers import ingest as run_ingest
 

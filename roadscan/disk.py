@@ -22,11 +22,8 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         TooLarge: it has more than `max_bytes`.
         AccessDenied, StorageError: the disk refused.
     """
-    with disk_errors(path), _open_file(path) as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise NotFound(f"{path}: no such file; what is there is no regular file")
-        parts, size = list[bytes](), found.st_size
+    with disk_errors(path), open_regular(path) as file:
+        parts, size = list[bytes](), os.fstat(file.fileno()).st_size
         if size > max_bytes:
             raise TooLarge(f"{path}: {size} bytes, limit {max_bytes}")
         while part := file.read(max(size, CHUNK_BYTES)):  # a file may grow meanwhile, or not tell its size
@@ -37,11 +34,21 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def _open_file(path: Path) -> FileIO:
+def open_regular(path: Path) -> FileIO:
+    """A regular file, opened.
+
+    Raises:
+        NotFound: as `read_regular`.
+        OSError: the disk refused; see `disk_errors`.
+    """
     try:
-        return FileIO(path, opener=_without_waiting)
+        file = FileIO(path, opener=_without_waiting)
     except IsADirectoryError:
         raise NotFound(f"{path}: no such file; what is there is a folder") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise NotFound(f"{path}: no such file; what is there is no regular file")
+    return file
 
 
 def _without_waiting(path: str, flags: int) -> int:

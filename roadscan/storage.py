@@ -39,9 +39,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from roadscan.disk import disk_errors, read_regular
+from roadscan.disk import disk_errors, open_regular, read_regular
 from roadscan.errors import AccessDenied, Conflict, Malformed, NotFound, StorageError, TooLarge, Unreachable
 from roadscan.parsing import read_json
+from roadscan.ranged import RangedFile
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -163,6 +164,16 @@ class Store(ABC):
         """The whole object, as of `read`, and the tag to give to `swap`."""
 
     @abstractmethod
+    def open(self, key: str) -> RangedFile:
+        """An object to be read in parts, as a video is; whoever opens it closes it.
+
+        What is read of it is of the object as it was when it was opened, or an error.
+
+        Raises:
+            NotFound, AccessDenied, Unreachable: as their names say; also of what is read of it.
+        """
+
+    @abstractmethod
     def stat(self, key: str) -> Stat:
         """Size and tag of an object, or `NotFound`."""
 
@@ -219,6 +230,17 @@ class DiskStore(Store):
     def read_tagged(self, key: str, *, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
         data = self._bytes(key, max_bytes)
         return data, sha256_hex(data)
+
+    def open(self, key: str) -> RangedFile:
+        path = self.path(key)
+        with disk_errors(path):
+            file = open_regular(path)
+
+        def read(start: int, stop: int) -> bytes:
+            with disk_errors(path):
+                return os.pread(file.fileno(), stop - start, start)
+
+        return RangedFile(str(path), os.fstat(file.fileno()).st_size, read, file.close)
 
     def stat(self, key: str) -> Stat:
         data, tag = self.read_tagged(key)
@@ -312,8 +334,6 @@ class S3Store(Store):
         return f"{self.prefix}/{check_key(key)}".lstrip("/")
 
     def read_tagged(self, key: str, *, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
-        from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
-
         uri, deadline = self.uri_of(key), time.monotonic() + OBJECT_DEADLINE_S
 
         def attempt() -> tuple[bytes, str]:
@@ -321,17 +341,25 @@ class S3Store(Store):
             if answer["ContentLength"] > max_bytes:
                 answer["Body"].close()
                 raise TooLarge(f"{uri}: {answer['ContentLength']} bytes, limit {max_bytes}")
-            chunks = []
-            try:
-                for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
-                    chunks.append(chunk)
-                    if time.monotonic() > deadline:
-                        raise _late(uri)
-            except ReadTimeoutError as error:  # of the body, which is fetched again; of the answer, botocore sees to it
-                raise ResponseStreamingError(error=error) from None
-            return b"".join(chunks), answer["ETag"]
+            return _body(uri, answer["Body"], deadline), answer["ETag"]
 
         return _in_time(uri, deadline, lambda: _retry_body(uri, attempt, deadline))
+
+    def open(self, key: str) -> RangedFile:
+        uri, found = self.uri_of(key), self.stat(key)
+
+        def read(start: int, stop: int) -> bytes:
+            deadline = time.monotonic() + OBJECT_DEADLINE_S
+
+            def attempt() -> bytes:
+                answer = _client().get_object(
+                    Bucket=self.bucket, Key=self._key(key), Range=f"bytes={start}-{stop - 1}", IfMatch=found.tag
+                )
+                return _body(uri, answer["Body"], deadline)
+
+            return _in_time(uri, deadline, lambda: _retry_body(uri, attempt, deadline))
+
+        return RangedFile(uri, found.size, read)
 
     def stat(self, key: str) -> Stat:
         with _s3_errors(self.uri_of(key)):
@@ -455,6 +483,21 @@ def _in_time(uri: str, deadline: float, call: Callable[[], T]) -> T:
         return done.result(max(deadline - time.monotonic(), 0))
     except FutureTimeout:
         raise _late(uri) from None
+
+
+def _body(uri: str, body: Any, deadline: float) -> bytes:
+    """All of an answer's body; what of it broke is for `_retry_body`."""
+    from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
+
+    chunks = []
+    try:
+        for chunk in body.iter_chunks(CHUNK_BYTES):
+            chunks.append(chunk)
+            if time.monotonic() > deadline:
+                raise _late(uri)
+    except ReadTimeoutError as error:  # of the body, which is fetched again; of the answer, botocore sees to it
+        raise ResponseStreamingError(error=error) from None
+    return b"".join(chunks)
 
 
 def _late(uri: str) -> Unreachable:

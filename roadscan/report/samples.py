@@ -10,9 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from roadscan.arrays import Image
-from roadscan.errors import NotFound, StorageError
-from roadscan.storage import MAX_IMAGE_BYTES, open_store
+from roadscan.errors import Malformed, NotFound, StorageError
+from roadscan.storage import MAX_IMAGE_BYTES, Store, open_store
 from roadscan.taxonomy import Taxonomy
+from roadscan.video.address import split
+from roadscan.video.pictures import Pictures
+
+MOST_MEGAPIXELS = 64.0  # of a video's picture: those that a scan takes
 
 
 def choose_frames(observations: pa.Table, count: int) -> list[str]:
@@ -59,9 +63,8 @@ class Images:
         self.asked += 1
         image, why = None, "the image is gone"
         try:
-            data = open_store(folder).read(name, max_bytes=MAX_IMAGE_BYTES)
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        except (NotFound, cv2.error):
+            image = _picture(open_store(folder), name)
+        except (NotFound, Malformed, cv2.error):
             pass
         except StorageError as error:
             self.unread[uri], why = str(error), "the image could not be read"
@@ -69,6 +72,14 @@ class Images:
             image = np.full((720, 1280, 3), 200, np.uint8)
             cv2.putText(image, why, (460, 370), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (90, 90, 90), 2, cv2.LINE_AA)
         return np.asarray(image, np.uint8)
+
+
+def _picture(store: Store, key: str) -> cv2.typing.MatLike | None:
+    """An image, or a picture of a video; None where it cannot be decoded."""
+    if split(key):
+        with Pictures(store) as videos:
+            return videos.read(key, MOST_MEGAPIXELS)
+    return cv2.imdecode(np.frombuffer(store.read(key, max_bytes=MAX_IMAGE_BYTES), np.uint8), cv2.IMREAD_COLOR)
 
 
 def annotate(image: Image, observations: Sequence[dict[str, Any]], taxonomy: Taxonomy, width_px: int = 1280) -> bytes:

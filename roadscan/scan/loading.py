@@ -11,15 +11,26 @@ from typing import Any, TypedDict
 
 import pyarrow as pa
 
-from roadscan.errors import AccessDenied, NotFound, StorageError, SurveyError, TooLarge, in_words
+from roadscan.errors import (
+    AccessDenied,
+    Malformed,
+    NotFound,
+    StorageError,
+    SurveyError,
+    TooLarge,
+    TooManyPixels,
+    in_words,
+)
 from roadscan.model.decode import DecodeMode, Undecodable, image_size, plan_letterbox
-from roadscan.model.image_input import ImageInput, prepare
+from roadscan.model.image_input import ImageInput, prepare, prepare_pixels
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.ledger import Shard
 from roadscan.scan.quality import Quality, quality_of
 from roadscan.storage import MAX_IMAGE_BYTES, Store, open_store
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import Drive, read_drive, rejection
+from roadscan.video.address import split
+from roadscan.video.pictures import Pictures
 
 #: How reasons begin of images that an upload may yet bring, or bring whole. For what is not there, a proxy or a captive
 #: portal may have given a page of its own.
@@ -94,30 +105,35 @@ class Loader:
         """
         store = open_store(drive.image_root)
         pending: deque[Future[Loaded]] = deque()
-        for row, frame in enumerate(frames):
-            camera = drive.cameras[frame["camera_id"]]
-            pending.append(self._threads.submit(self._one, store, camera, frame, row, uploading=drive.uploading))
-            if len(pending) > ahead + self._ahead:
+        # A video's pictures one after the other, by a decoder that goes on from each to the next.
+        with ThreadPoolExecutor(1, thread_name_prefix="video") as in_turn, Pictures(store) as videos:
+            for row, frame in enumerate(frames):
+                of_video = split(frame["image_uri"]) is not None
+                source, threads = (videos, in_turn) if of_video else (store, self._threads)
+                camera = drive.cameras[frame["camera_id"]]
+                pending.append(threads.submit(self._one, source, camera, frame, row, uploading=drive.uploading))
+                if len(pending) > ahead + self._ahead:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
-    def _one(self, store: Store, camera: Camera, frame: dict[str, Any], row: int, *, uploading: bool) -> Loaded:
+    def _one(
+        self, source: Store | Pictures, camera: Camera, frame: dict[str, Any], row: int, *, uploading: bool
+    ) -> Loaded:
         """Fetch, check and decode one frame; never raises."""
         if reason := rejection(frame):
             return Loaded(row, status="quarantined", reason=reason)
-        loaded = self._fetched(store, camera, frame, row)
+        loaded = self._fetched(source, camera, frame, row)
         if uploading and loaded.reason and loaded.reason.startswith(ON_THE_WAY):
             return replace(loaded, status="failed")
         return loaded
 
-    def _fetched(self, store: Store, camera: Camera, frame: dict[str, Any], row: int) -> Loaded:
+    def _fetched(self, source: Store | Pictures, camera: Camera, frame: dict[str, Any], row: int) -> Loaded:
         try:
-            data = store.read(frame["image_uri"], max_bytes=MAX_IMAGE_BYTES)
-            size = image_size(data, self._max_megapixels)
-            _check_aspect(size, camera)
-            letterbox = plan_letterbox(size, self._side_px, self._stride_px)
-            image = prepare(data, letterbox, self._slices, self._decode)
+            if isinstance(source, Pictures):
+                image = self._shown(source, camera, frame["image_uri"])
+            else:
+                image = self._read(source, camera, frame["image_uri"])
             return Loaded(row, image, quality=quality_of(image))
         except Undecodable as error:
             return Loaded(row, status="quarantined", reason=str(error))
@@ -131,6 +147,23 @@ class Loader:
             return Loaded(row, status="failed", reason=f"unreachable: {error}")
         except Exception as error:  # noqa: BLE001 - there is no end to what decoders raise
             return Loaded(row, status="quarantined", reason=f"undecodable: {in_words(error)}")
+
+    def _read(self, store: Store, camera: Camera, key: str) -> ImageInput:
+        data = store.read(key, max_bytes=MAX_IMAGE_BYTES)
+        size = image_size(data, self._max_megapixels)
+        _check_aspect(size, camera)
+        return prepare(data, plan_letterbox(size, self._side_px, self._stride_px), self._slices, self._decode)
+
+    def _shown(self, videos: Pictures, camera: Camera, key: str) -> ImageInput:
+        try:
+            pixels = videos.read(key, self._max_megapixels)
+        except TooManyPixels as error:
+            raise Undecodable(f"too_large: {error}") from None
+        except Malformed as error:
+            raise Undecodable(f"corrupt: {error}") from None
+        size = pixels.shape[0], pixels.shape[1]
+        _check_aspect(size, camera)
+        return prepare_pixels(pixels, plan_letterbox(size, self._side_px, self._stride_px), self._slices)
 
 
 def frames_of(shard: Shard) -> tuple[Drive, pa.Table]:

@@ -14,30 +14,12 @@ import pytest
 from support.clusters import BIN, head_for_jobs
 from support.commands import PROGRAM, ROOT, roadscan, sets
 from support.drives import make_drive
-from support.staging import commits
+from support.staging import commits, logical_rows, wait_for_commits
 
 from roadscan.demo.server import S3Server
 from roadscan.warehouse import Warehouse
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
-
-
-def logical_rows(warehouse: str) -> dict[str, list[dict[str, object]]]:
-    house = Warehouse(warehouse)
-    release = house.current()
-    keys = {"observations": "observation_id", "frames": "frame_id"}
-    return {
-        table: sorted(house.read(release, table).to_pylist(), key=lambda row, key=key: str(row[key]))  # type: ignore[misc]
-        for table, key in keys.items()
-    }
-
-
-def wait_for_commits(warehouse: str, count: int) -> None:
-    store = Warehouse(warehouse).store
-    deadline = time.monotonic() + 120
-    while len(commits(store)) < count:
-        assert time.monotonic() < deadline, "no commit within two minutes"
-        time.sleep(0.2)
 
 
 def test_a_scan_killed_in_the_middle_goes_on_where_it_was(s3: S3Server, tmp_path: Path, detect_model: str) -> None:

@@ -15,7 +15,7 @@ from roadscan.errors import ConfigError
 from roadscan.schemas import ACCURACY
 from roadscan.survey.importers.times import parse_time
 
-Kind: TypeAlias = Literal["exif", "mapillary", "table", "track"]
+Kind: TypeAlias = Literal["exif", "mapillary", "table", "track", "video"]
 
 #: The columns that a frames table may have. `columns` renames a file's own columns to these.
 COLUMNS = (
@@ -36,15 +36,18 @@ _KINDS_OF_FIELD = {
     "images": {"mapillary", "table", "track"},
     "path_prefix": {"mapillary", "table", "track"},
     "heading": {"exif", "mapillary", "table"},
-    "track": {"track"},
-    "clock_offset_s": {"track"},
-    "time_pattern": {"track"},
-    "time_regex": {"track"},
-    "start_time": {"track"},
+    "copy_images": {"exif", "mapillary", "table", "track"},
+    "track": {"track", "video"},
+    "clock_offset_s": {"track", "video"},
+    "time_pattern": {"track", "video"},
+    "time_regex": {"track", "video"},
+    "start_time": {"track", "video"},
     "rate_hz": {"track"},
+    "spacing_m": {"video"},
+    "interval_s": {"video"},
     "columns": {"table", "track"},
     "time_format": {"table", "track"},
-    "utc_offset_h": {"exif", "table", "track"},
+    "utc_offset_h": {"exif", "table", "track", "video"},
 }
 
 _CLOCK_HELP = (
@@ -99,12 +102,14 @@ class IngestConfig(Config):
 
     kind: Kind = Field(
         description="exif: a folder of images with GPS in their EXIF. mapillary: mapillary_image_description.json. "
-        "table: a CSV or Parquet file, a row a frame. track: a GPX or NMEA log and images with times."
+        "table: a CSV or Parquet file, a row a frame. track: a GPX or NMEA log and images with times. video: "
+        "recordings that carry their positions (GPMF, CAMM, BlackVue, Novatek), or with a GPX or NMEA log beside them."
     )
     source: str = Field(
         min_length=1,
         description="exif: the folder of images. mapillary: the JSON file, or its folder. table: the CSV or Parquet "
-        "file. track: the folder of images, or a CSV or Parquet file with image_uri and captured_at.",
+        "file. track: the folder of images, or a CSV or Parquet file with image_uri and captured_at. video: the "
+        "video, or the folder of all videos of the drive.",
     )
     out: str = Field(min_length=1, description="The drive's folder: a path or s3://bucket/prefix.")
     drive_id: str | None = Field(None, description="Unique in a warehouse. Default: the last part of `out`.")
@@ -138,13 +143,24 @@ class IngestConfig(Config):
     )
     columns: dict[str, str] = Field({}, description="Column names of the table, where they differ: {lon: x_lon}.")
     time_format: Literal["iso", "epoch_s", "epoch_ms"] = Field("iso", description="How captured_at is written.")
-    track: str | None = Field(None, validate_default=True, description="GPX or NMEA log: a path or s3:// address.")
+    track: str | None = Field(
+        None,
+        validate_default=True,
+        description="GPX or NMEA log: a path or s3:// address. With a video it goes before the positions that it "
+        "carries, and before a log of the video's own name.",
+    )
     clock_offset_s: float | None = Field(
-        None, ge=-1e9, le=1e9, validate_default=True, description="Camera clock minus GPS clock, seconds."
+        None,
+        ge=-1e9,
+        le=1e9,
+        validate_default=True,
+        description="Camera clock minus GPS clock, seconds. Of a video only where that carries no GPS time; 0 with a "
+        "log of its own name.",
     )
     time_pattern: str | None = Field(
         None,
-        description="With a folder: strptime format of the time in file names, such as %Y%m%d_%H%M%S. Default: EXIF.",
+        description="With a folder: strptime format of the time in file names, such as %Y%m%d_%H%M%S; in a video's, "
+        "that of its start. Default: EXIF, or what the video says.",
     )
     time_regex: str | None = Field(
         None, description="Regular expression on the file name without suffix, its group is what time_pattern reads."
@@ -152,11 +168,18 @@ class IngestConfig(Config):
 
     start_time: str | None = Field(
         None,
-        description="With frames cut from a video: the time of its first frame, ISO 8601 on the camera's clock. Frames "
-        "are counted by the number that ends their name, from the lowest.",
+        description="With frames cut from a video, or a video that carries no GPS time: the time of its first frame, "
+        "ISO 8601 on the camera's clock. Frames are counted by the number that ends their name, from the lowest; "
+        "further videos follow on the first without a gap.",
     )
     rate_hz: float | None = Field(
-        None, gt=0, le=1000, validate_default=True, description="With start_time: frames a second, as they were cut."
+        None, gt=0, le=1000, validate_default=True, description="With start_time and cut frames: frames a second."
+    )
+    spacing_m: float = Field(
+        3.0, ge=0.1, le=1000, description="Metres between frames of a video, as the crow flies from the last one."
+    )
+    interval_s: float | None = Field(
+        None, ge=0.001, le=3600, description="Seconds between frames of a video, instead of spacing_m."
     )
 
     @field_validator(*_KINDS_OF_FIELD)
@@ -201,7 +224,8 @@ class IngestConfig(Config):
     @field_validator("rate_hz")
     @classmethod
     def _needs_start(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if "start_time" in info.data and (value is None) != (info.data["start_time"] is None):
+        cut = info.data.get("kind") != "video"  # a video says its own rate
+        if cut and "start_time" in info.data and (value is None) != (info.data["start_time"] is None):
             raise ValueError("give both start_time and rate_hz, or neither")
         return value
 

@@ -65,8 +65,7 @@ def list_images(folder: ImageFolder) -> Listing:
     if listing.videos:
         raise SurveyError(
             f"source: {folder.store.uri} holds no image, but {len(listing.videos)} videos such as {listing.videos[0]}; "
-            "cut them into frames (ffmpeg -i VIDEO -vf fps=2 FRAMES/%06d.jpg), then: roadscan ingest track FRAMES "
-            "--set track=LOG --set start_time=2026-11-01T10:00:00+07:00 --set rate_hz=2 --set clock_offset_s=0"
+            f"make a drive of them: roadscan ingest video {folder.store.uri} --out DRIVE"
         )
     raise SurveyError(
         f"source: {folder.store.uri} holds no image ({sum(listing.counts.values())} other files); expected "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -59,6 +59,14 @@ class GpsLog:
     altitude_m: Floats
     notes: dict[str, int]
 
+    def fixes(self) -> Iterator[Fix]:
+        """Each of its positions."""
+        told = (getattr(self, name) for name in TOLD)
+        for time_s, *values in zip(self.time_s, self.lon, self.lat, *told, strict=True):
+            lon, lat, *rest = map(float, values)
+            known = (None if np.isnan(value) else value for value in rest)
+            yield Fix(datetime.fromtimestamp(float(time_s), UTC), lon, lat, *known)
+
 
 def read_log(uri: str) -> GpsLog:
     """A GPX or NMEA file, told apart by its content.
@@ -71,19 +79,40 @@ def read_log(uri: str) -> GpsLog:
     except NotFound:
         raise SurveyError(f"track: {uri} does not exist; expected a GPX or NMEA file") from None
     notes: Counter[str] = Counter()
-    fixes = _read_gpx(text, uri, notes) if text.lstrip().startswith("<") else _read_nmea(text, notes)
-    by_time: dict[datetime, Fix] = {}
-    for fix in fixes:
-        if fix.at in by_time:
-            notes["fixes at a time that was there already"] += 1
-        by_time.setdefault(fix.at, fix)
+    fixes = _read_gpx(text, uri, notes) if text.lstrip().startswith("<") else nmea_fixes(text, notes)
+    by_time = _by_time(fixes, notes)
     if len(by_time) < 2:
         skipped = ", ".join(f"{count} {what}" for what, count in notes.items()) or "nothing skipped"
         raise SurveyError(
             f"track: {uri} has {len(by_time)} usable fixes ({skipped}){_what_it_is(text)}; expected at least two, as "
             "GPX track points with time or NMEA RMC sentences with checksum"
         )
-    return _one_way([by_time[at] for at in sorted(by_time)], uri, notes)
+    return _one_way(by_time, uri, notes)
+
+
+def log_of(fixes: Iterable[Fix], name: str) -> GpsLog | None:
+    """Fixes in any order -> their log; None of fewer than two.
+
+    Args:
+        fixes: the fixes.
+        name: where they are from, for messages.
+
+    Raises:
+        SurveyError: they are of two vehicles.
+    """
+    notes: Counter[str] = Counter()
+    by_time = _by_time(fixes, notes)
+    return _one_way(by_time, name, notes) if len(by_time) >= 2 else None
+
+
+def _by_time(fixes: Iterable[Fix], notes: Counter[str]) -> list[Fix]:
+    """Fixes in the order of their times, one of each."""
+    found: dict[datetime, Fix] = {}
+    for fix in fixes:
+        if fix.at in found:
+            notes["fixes at a time that was there already"] += 1
+        found.setdefault(fix.at, fix)
+    return [found[at] for at in sorted(found)]
 
 
 def _decode(data: bytes) -> str:
@@ -151,7 +180,7 @@ def _plain_names(text: str) -> str:
     return re.sub(rf"<(/?){root[1]}:", r"<\1", text) if root else text
 
 
-def _read_nmea(text: str, notes: Counter[str]) -> Iterator[Fix]:
+def nmea_fixes(text: str, notes: Counter[str]) -> Iterator[Fix]:
     """Fixes from RMC (date, time, position), GGA (time, position, HDOP) and GST; at one time they are one fix.
 
     GGA has no date: it takes that of the RMC before it (or the first one), on the day that brings the two closest, so

@@ -25,11 +25,11 @@ from roadscan.shown import said
 from roadscan.storage import MAX_IMAGE_BYTES, Store, check_key
 from roadscan.survey.importers.tags import NO_TAGS, Tags, read_tags
 from roadscan.survey.jpeg import is_whole
+from roadscan.video.address import VIDEOS
 
 READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 #: Images that cannot be read, but must not be lost without a word.
 NOT_READ = (".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".dng", ".cr2", ".cr3", ".nef", ".arw")
-VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".ts", ".mts", ".m2ts", ".360", ".insv", ".lrv")
 COPIES = "images"  # folder of copied images within the drive
 XMP_WITHIN = 1 << 18  # bytes; metadata come before the picture
 PANORAMA = (
@@ -106,7 +106,7 @@ class ImageFolder:
             counts={
                 "images that are there as JPEG, PNG or WebP too": len(raw) - len(alone),
                 "hidden files, such as thumbnails": len(keys) - len(shown),
-                "videos; cut them into frames, and see start_time": len(videos),
+                "videos, which `roadscan ingest video` takes": len(videos),
                 "files that are no images": len(shown) - len(read) - len(raw) - len(videos),
             },
         )
@@ -134,6 +134,10 @@ class ImageFolder:
     def seen(self, key: str) -> ImageFacts | None:
         """What `look_all` saw of an image, or None for one that was not in it."""
         return self._facts.get(key)
+
+    def know(self, key: str, facts: ImageFacts) -> None:
+        """Take what somebody else has seen of an image, so that it is not read for that."""
+        self._facts[key] = facts
 
     def _read(self, key: str) -> ImageFacts:
         try:

@@ -29,6 +29,7 @@ from roadscan.survey.importers.rig import assign_cameras, check_sizes, complete_
 from roadscan.survey.importers.sources import images_uri, is_folder_of_images
 from roadscan.survey.importers.table import read_table
 from roadscan.survey.importers.track import read_track
+from roadscan.survey.importers.video import read_video
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,13 @@ READERS: Mapping[Kind, Callable[[IngestConfig, ImageFolder, OnCount | None], Sou
     "mapillary": read_mapillary,
     "table": read_table,
     "track": read_track,
+    "video": read_video,
 }
 
 #: Whose heading a source records, unless the config says otherwise.
-HEADING: Mapping[Kind, str] = {"exif": "camera", "mapillary": "camera", "table": "vehicle", "track": "vehicle"}
+HEADING: Mapping[Kind, str] = {
+    "exif": "camera", "mapillary": "camera", "table": "vehicle", "track": "vehicle", "video": "vehicle"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from roadscan.errors import ConfigError
 from roadscan.storage import open_store
 from roadscan.survey.importers.config import IngestConfig
+from roadscan.video.address import VIDEOS
 
 FILES = (".json", ".csv", ".parquet")  # a source with such a suffix is a file
 
@@ -32,6 +33,11 @@ def is_folder_of_images(config: IngestConfig) -> bool:
     return config.kind == "exif" or (config.kind == "track" and not config.source.lower().endswith(FILES))
 
 
+def is_video(config: IngestConfig) -> bool:
+    """Whether `source` is one video, rather than a folder of them."""
+    return config.kind == "video" and config.source.lower().endswith(VIDEOS)
+
+
 def images_uri(config: IngestConfig) -> str:
     """The root of the images, absolute: `images`, or the source's own folder.
 
@@ -42,5 +48,5 @@ def images_uri(config: IngestConfig) -> str:
         raise ConfigError(f"images: got {config.images}, but source {config.source} is the images' folder; take it out")
     if config.images is not None:
         return open_store(config.images).uri
-    is_file = config.source.lower().endswith(FILES)
+    is_file = is_video(config) or (config.kind != "video" and config.source.lower().endswith(FILES))
     return open_store(split_uri(config.source)[0] if is_file else config.source).uri

@@ -48,7 +48,7 @@ def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
     for frame in found.frames:
         if frame.captured_at is not None:
             frame.captured_at -= timedelta(seconds=config.clock_offset_s)
-    _place(found.frames, log, config.max_gap_s)
+    place(found.frames, log, config.max_gap_s)
     notes = {SPREAD: spread} if spread else {}
     return SourceFrames(found.frames, found.notes | notes | log.notes)
 
@@ -95,7 +95,8 @@ def _time(key: str, camera_time: datetime | None, config: IngestConfig, number: 
     return in_zone(camera_time, config.utc_offset_h)
 
 
-def _place(frames: Sequence[Frame], log: GpsLog, max_gap_s: float) -> None:
+def place(frames: Sequence[Frame], log: GpsLog, max_gap_s: float) -> None:
+    """Give frames with a time what the log says of it, or reject them as ``no_gps``."""
     timed = [frame for frame in frames if frame.captured_at is not None]
     located = locate(log, np.array([frame.captured_at.timestamp() for frame in timed if frame.captured_at]), max_gap_s)
     for index, frame in enumerate(timed):

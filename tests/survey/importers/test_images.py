@@ -114,12 +114,12 @@ def test_a_card_of_videos_is_told_what_to_do(
     photo("DCIM/A.MP4").write_bytes(b"\0\0\0\x18ftypmp42")
     photo("DCIM/A.gpx").write_text("<gpx/>")
     with pytest.raises(
-        SurveyError, match=r"no image, but 1 videos such as DCIM/A.MP4; cut them into frames .*rate_hz=2"
+        SurveyError, match=r"no image, but 1 videos such as DCIM/A.MP4; make a drive of them: roadscan ingest video /"
     ):
         run()
     photo("0.jpg", 100.5, 13.75, **TIME)
     summary, _ = run()
-    assert summary.notes == {"videos; cut them into frames, and see start_time": 1, "files that are no images": 1}
+    assert summary.notes == {"videos, which `roadscan ingest video` takes": 1, "files that are no images": 1}
 
 
 GPX = """<gpx version="1.1" creator="hand"><trk><trkseg>

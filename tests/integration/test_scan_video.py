@@ -1,0 +1,57 @@
+"""Videos in an object store: a drive of their pictures, scanned from where they lie, killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.commands import PROGRAM, roadscan, sets
+from support.staging import commits, logical_rows, wait_for_commits
+from support.videos import gopro
+
+from roadscan.demo.server import S3Server
+from roadscan.storage import open_store
+from roadscan.warehouse import Warehouse
+
+pytestmark = [pytest.mark.s3, pytest.mark.slow]
+
+
+def test_a_scan_killed_in_mid_video_gives_the_rows_of_an_undisturbed_one(
+    s3: S3Server, tmp_path: Path, detect_model: str
+) -> None:
+    raw = f"s3://raw/{tmp_path.name}"
+    for chapter in (1, 2):
+        path = gopro(tmp_path / "a.mp4", 8, first_s=8 * (chapter - 1))
+        open_store(raw).write(f"sd/GX0{chapter}0001.MP4", path.read_bytes())
+    done = roadscan("ingest", "video", f"{raw}/sd", "--out", f"{raw}/d1")
+    assert done.returncode == 0, done.stderr
+    assert not [key for key in open_store(raw).keys() if key.endswith((".jpg", ".png"))]  # noqa: SIM118
+
+    fields = {"drives": f"[{raw}/d1]", "model": detect_model, "shard_frames": 8, "actors": 1, "confidence": 0.4}
+    killed, calm = f"s3://warehouse/{tmp_path.name}/killed", f"s3://warehouse/{tmp_path.name}/calm"
+    process = subprocess.Popen(
+        [PROGRAM, "scan", *sets(warehouse=killed, **fields)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for_commits(killed, 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = commits(Warehouse(killed).store)
+    assert 2 <= len(before) < 13
+
+    summary = tmp_path / "summary.json"
+    again = roadscan("scan", *sets(warehouse=killed, summary=summary, **fields))
+    assert again.returncode == 0, again.stderr
+    told = json.loads(summary.read_text())
+    assert told["shards_resumed"] >= len(before)
+    # 16 s at 20 m/s: a picture each 0.16 s up to the last fix, at 15.9 s, is 100; 15.96 s is after it.
+    assert told["frames"] == told["frames_ok"] == 100
+
+    undisturbed = roadscan("scan", *sets(warehouse=calm, **fields))
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert logical_rows(killed) == logical_rows(calm)
+    uris = {row["image_uri"] for row in logical_rows(calm)["frames"]}
+    assert len(uris) == 100
+    assert f"{raw}/sd/GX010001.MP4#t=0.160000" in uris
