@@ -594,6 +594,40 @@ def report(
 
 
 @app.command()
+def view(
+    warehouse: WarehouseArgument,
+    reference: Annotated[
+        str | None, typer.Option(help="Centrelines, as reference.uri of the inventory.", show_default=False)
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(help="Where images are now, if they moved; several times.", metavar="FROM=TO", show_default=False),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; one that others reach demands the token that is printed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8765,
+    export: Annotated[
+        str | None,
+        typer.Option(help="Write files for any web server to this folder; serve nothing.", show_default=False),
+    ] = None,
+) -> int:
+    """Show the register on a map in a browser, with photographs of every asset. Needs no internet; Ctrl-C ends it."""
+    from roadscan.view import export_site, open_site, prepare, serve
+
+    with console.status("reading the register"):
+        site = open_site(warehouse, reference, images or ())
+    if export:
+        with progress("assets") as bar:
+            summary = export_site(site, export, bar)
+        print_facts({"out": summary.out, "assets": summary.assets, "photographs": summary.photographs})
+        return _ended(summary)
+    served = prepare(site, host, port)
+    serve(served, lambda: console.print(f"{served.address}  (Ctrl-C ends it)", soft_wrap=True))
+    return 0
+
+
+@app.command()
 def score(
     warehouse: Annotated[str, typer.Argument(help="The warehouse; a folder or s3://.")],
     truth: Annotated[

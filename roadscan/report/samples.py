@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from roadscan.arrays import Image
-from roadscan.errors import Malformed, NotFound, StorageError
-from roadscan.storage import MAX_IMAGE_BYTES, Store, open_store
+from roadscan.errors import Malformed, NotAnImage, NotFound, StorageError, TooManyPixels
+from roadscan.parsing import open_image
+from roadscan.storage import MAX_IMAGE_BYTES, open_store
 from roadscan.taxonomy import Taxonomy
 from roadscan.video.address import split
 from roadscan.video.pictures import Pictures
 
-MOST_MEGAPIXELS = 64.0  # of a video's picture: those that a scan takes
+MOST_MEGAPIXELS = 64.0  # of one picture: those that a scan takes
 
 
 def choose_frames(observations: pa.Table, count: int) -> list[str]:
@@ -59,27 +60,44 @@ class Images:
 
     def read(self, uri: str) -> Image:
         """The image, (H, W, 3) BGR."""
-        folder, _, name = uri.rpartition("/")
         self.asked += 1
-        image, why = None, "the image is gone"
+        why = "the image is gone"
         try:
-            image = _picture(open_store(folder), name)
-        except (NotFound, Malformed, cv2.error):
+            return read_image(uri)
+        except (NotFound, Malformed):
             pass
         except StorageError as error:
             self.unread[uri], why = str(error), "the image could not be read"
-        if image is None:
-            image = np.full((720, 1280, 3), 200, np.uint8)
-            cv2.putText(image, why, (460, 370), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (90, 90, 90), 2, cv2.LINE_AA)
-        return np.asarray(image, np.uint8)
+        image = np.full((720, 1280, 3), 200, np.uint8)
+        return np.asarray(
+            cv2.putText(image, why, (460, 370), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (90, 90, 90), 2, cv2.LINE_AA), np.uint8
+        )
 
 
-def _picture(store: Store, key: str) -> cv2.typing.MatLike | None:
-    """An image, or a picture of a video; None where it cannot be decoded."""
-    if split(key):
+def read_image(uri: str) -> Image:
+    """The image at an address, or the picture of a video, upright, (H, W, 3) BGR.
+
+    Raises:
+        NotFound: there is none.
+        NotAnImage, TooManyPixels, Malformed: what is there is no image, too large a one, or a damaged one.
+        StorageError: it cannot be read.
+    """
+    folder, _, name = uri.rpartition("/")
+    store = open_store(folder)
+    if split(name):
         with Pictures(store) as videos:
-            return videos.read(key, MOST_MEGAPIXELS)
-    return cv2.imdecode(np.frombuffer(store.read(key, max_bytes=MAX_IMAGE_BYTES), np.uint8), cv2.IMREAD_COLOR)
+            return np.asarray(videos.read(name, MOST_MEGAPIXELS), np.uint8)
+    data = store.read(name, max_bytes=MAX_IMAGE_BYTES)
+    with open_image(data) as known:
+        if known.width * known.height > MOST_MEGAPIXELS * 1e6:
+            raise TooManyPixels(f"{known.width} x {known.height} px; expected up to {MOST_MEGAPIXELS:g} megapixels")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise NotAnImage(f"not an image that can be decoded: {error}") from None
+    if image is None:
+        raise NotAnImage("not an image that can be decoded")
+    return np.asarray(image, np.uint8)
 
 
 def annotate(image: Image, observations: Sequence[dict[str, Any]], taxonomy: Taxonomy, width_px: int = 1280) -> bytes:
@@ -98,25 +116,41 @@ def annotate(image: Image, observations: Sequence[dict[str, Any]], taxonomy: Tax
         x1, y1, x2, y2 = (round(v * scale) for v in row["box_px"])
         cv2.rectangle(image, (x1, y1), (x2, y2), color, 2, cv2.LINE_AA)
         _label(image, f"{row['class']} {row['score']:.2f}", (x1, y1), color)
-    return _jpeg(image)
+    return encode_jpeg(image)
 
 
-def crop(image: Image, box_xyxy: Sequence[float], size_px: int = 220) -> bytes:
-    """A square JPEG around a box, with a quarter of its size as margin."""
+def crop(
+    image: Image, box_xyxy: Sequence[float], size_px: int = 220, *, margin: float = 0.25, outline: bool = True
+) -> bytes:
+    """A square JPEG around a box, of which the longer side counts as 32 px at least.
+
+    Args:
+        image: the frame.
+        box_xyxy: pixels of it.
+        size_px: of the result.
+        margin: what is shown on each side of the box, in sizes of it.
+        outline: draw the box; else what lies outside of the frame is grey, and not its last pixels again.
+    """
     x1, y1, x2, y2 = box_xyxy
-    half = max(x2 - x1, y2 - y1, 32) * 0.75
+    half = max(x2 - x1, y2 - y1, 32) * (0.5 + margin)
     cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
     scale = size_px / (2 * half)
     matrix = np.array([[scale, 0, size_px / 2 - cx * scale], [0, scale, size_px / 2 - cy * scale]])
-    square = cv2.warpAffine(image, matrix, (size_px, size_px), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    mode, color = (cv2.BORDER_REPLICATE, 0) if outline else (cv2.BORDER_CONSTANT, 96)
+    square = cv2.warpAffine(
+        image, matrix, (size_px, size_px), flags=cv2.INTER_AREA, borderMode=mode, borderValue=(color, color, color)
+    )
+    if not outline:
+        return encode_jpeg(square.astype(np.uint8))
     corners = [
         (round((x - cx) * scale + size_px / 2), round((y - cy) * scale + size_px / 2)) for x, y in ((x1, y1), (x2, y2))
     ]
     cv2.rectangle(square, corners[0], corners[1], (60, 60, 230), 1, cv2.LINE_AA)
-    return _jpeg(square.astype(np.uint8))
+    return encode_jpeg(square.astype(np.uint8))
 
 
-def _jpeg(image: Image) -> bytes:
+def encode_jpeg(image: Image) -> bytes:
+    """An image (H, W, 3) BGR as a JPEG."""
     return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 82])[1])
 
 

@@ -537,7 +537,9 @@ def _frames(network: Network, number: int, rng: np.random.Generator) -> pa.Table
 
 
 def _table(columns: dict[str, object], schema: pa.Schema, metadata: dict[bytes, bytes] | None = None) -> pa.Table:
-    arrays = [(v if isinstance(v, pa.Array) else pa.array(v)) for v in (columns[name] for name in schema.names)]
+    rows = len(next(iter(columns.values())))
+    given = (columns.get(name, pa.nulls(rows)) for name in schema.names)
+    arrays = [(v if isinstance(v, pa.Array) else pa.array(v)) for v in given]
     cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
     return pa.Table.from_arrays(cast, schema=schema).replace_schema_metadata({**schema.metadata, **(metadata or {})})
 
