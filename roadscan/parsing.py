@@ -83,6 +83,21 @@ def read_json(data: bytes | str, model: Any = dict[str, Any]) -> Any:
     raise Malformed(f"not the JSON that was expected ({'; '.join(told[:PROBLEMS])}{more})")
 
 
+def read_json_lines(data: bytes, schema: pa.Schema) -> pa.Table:
+    """JSON, an object a line -> a table, a row a line; of the schema's keys those that a line has not are null there.
+
+    Raises:
+        Malformed: a line is no JSON, or its values do not fit.
+    """
+    if not data:
+        return schema.empty_table()
+    from pyarrow import json as lines
+
+    options = lines.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    with parsing("lines of JSON"):
+        return lines.read_json(io.BytesIO(data), lines.ReadOptions(use_threads=False), options)
+
+
 def _problem(problem: Mapping[str, Any]) -> str:
     return "missing" if problem["type"] == "missing" else f"got {shown(problem['input'])}; {problem['msg']}"
 

@@ -615,32 +615,6 @@ def arrow_filesystem(uri: str) -> tuple[Any, str]:
     return LocalFileSystem(), store.uri
 
 
-def engine_options(uri: str) -> dict[str, str] | None:
-    """What an engine with a client of its own (delta-rs) needs to open an address; None for a disk.
-
-    The credentials are those that boto3 finds, from a profile or a role too.
-    """
-    if not isinstance(open_store(uri), S3Store):
-        return None
-    with _s3_errors(uri):
-        client, found = _client(), _session_for(_settings()).get_credentials()
-        endpoint = client.meta.endpoint_url
-        options = {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_REGION": client.meta.region_name or "us-east-1",
-            "AWS_ALLOW_HTTP": str(endpoint.startswith("http://")).lower(),
-        }
-        if found is not None:
-            keys = found.get_frozen_credentials()
-            told = {
-                "AWS_ACCESS_KEY_ID": keys.access_key,
-                "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-                "AWS_SESSION_TOKEN": keys.token,
-            }
-            options |= {name: value for name, value in told.items() if value}
-    return options
-
-
 def read_record(store: Store, key: str, model: type[T]) -> T:
     """An object that roadscan itself wrote as JSON -> what it says, as `roadscan.parsing.read_json`.
 

@@ -7,6 +7,7 @@ import random
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from roadscan.parsing import (
     parquet_file,
     parsing,
     read_json,
+    read_json_lines,
     read_parquet,
     read_zip,
     zip_names,
@@ -86,6 +88,25 @@ def test_json_is_read_in_every_encoding_that_the_standard_had() -> None:
 def test_json_that_does_not_fit_says_the_field_and_what_was_got(data: bytes, told: str) -> None:
     with pytest.raises(Malformed, match=told):
         read_json(data, Point)
+
+
+LINES = pa.schema({"lon": pa.float64(), "at": pa.timestamp("us", tz="UTC"), "of": pa.struct({"a": pa.int64()})})
+
+
+def test_lines_of_json_are_rows() -> None:
+    data = b'{"lon": 1, "at": "2026-10-31T13:00:00.123456Z", "more": [1]}\n{"of": {"a": 2, "b": 3}, "lon": null}'
+    at = datetime(2026, 10, 31, 13, 0, 0, 123456, tzinfo=UTC)
+    assert read_json_lines(data, LINES).to_pylist() == [
+        {"lon": 1.0, "at": at, "of": None},
+        {"lon": None, "at": None, "of": {"a": 2}},
+    ]
+    assert read_json_lines(b"", LINES).equals(LINES.empty_table())
+
+
+@pytest.mark.parametrize("data", [b"{", b"[1]", b'{"lon": "east"}', b'{"of": {"a": 1.5}}', b"\xff"])
+def test_lines_that_are_no_json_or_do_not_fit_are_told(data: bytes) -> None:
+    with pytest.raises(Malformed, match="not valid lines of JSON"):
+        read_json_lines(data, LINES)
 
 
 def test_a_message_stays_short_whatever_was_got() -> None:

@@ -1,38 +1,46 @@
 """The Delta Lake log of one table: which files it had at each version, and commits that add and remove some.
 
 roadscan writes the Parquet files itself (GeoParquet's footer stays) and every commit through its own `Store`: one
-conditional write, as safe as the pointer's. Logs and checkpoints are read by delta-rs. The format is that of the Delta
-Lake protocol, reader version 1 and writer version 2, without partition columns: engines go by files' statistics.
+conditional write, as safe as the pointer's. The format is that of the Delta Lake protocol, reader version 1 and writer
+version 2, without partition columns: engines go by files' statistics. `roadscan.warehouse.actions` knows what is in it.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import textwrap
+import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import chain
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
 from roadscan.errors import Conflict, Malformed, NotFound, WarehouseError
-from roadscan.parsing import read_json
+from roadscan.parsing import parquet_file
 from roadscan.schemas import TABLES
-from roadscan.storage import Store, engine_options, reach, sha256_hex
+from roadscan.storage import Store, sha256_hex
+from roadscan.warehouse.actions import (
+    ACTIONS,
+    FILES,
+    holding,
+    of_checkpoint,
+    of_commit,
+    schema_string,
+    to_checkpoint,
+    to_files,
+)
 from roadscan.warehouse.files import NARROWED, DataFile, digest_of, statistics
 
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-T = TypeVar("T")
-
+LOG = logging.getLogger(__name__)
 COMMIT_TRIES = 100  # each lost one means that another writer went on
 CHECKPOINT_EVERY = 20  # commits: to open a table takes one checkpoint and at most so many small files
+READERS = 8  # of these small files at a time
 FOREVER = "interval 36500 days"  # releases decide what is let go of, not other programs that meet the table
 CONFIGURATION = {
     "delta.checkpointInterval": "1000000",  # of other writers; there are none
@@ -59,19 +67,6 @@ class TableVersion:
     bytes: int = 0
     columns: str = ""
     digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Action:
-    """A line of a log, as far as it tells of files."""
-
-    add: _File | None = None
-    remove: _File | None = None
 
 
 class TableLog:
@@ -158,25 +153,26 @@ class TableLog:
     def history(self) -> Iterator[tuple[set[str], set[str]]]:
         """Version after version, the paths that it added and those that it removed."""
         version = 0
-        while True:
-            try:
-                text = self.store.read(_key(self.table, version))
-            except NotFound:
-                return
-            try:
-                actions = [read_json(line, _Action) for line in text.splitlines()]
-            except Malformed as error:
-                where = self.store.uri_of(_key(self.table, version))
-                raise WarehouseError(f"{where}: not a version of a table ({error})") from None
-            added = {self._path(action.add.path) for action in actions if action.add}
-            removed = {self._path(action.remove.path) for action in actions if action.remove}
-            yield added, removed
-            version += 1
+        with suppress(NotFound):
+            while True:
+                actions = self._commit(version, FILES)
+                added, removed = (
+                    {self._path(one["path"]) for one in actions[name].drop_null().to_pylist()}
+                    for name in ("add", "remove")
+                )
+                yield added, removed
+                version += 1
 
     def checkpoint(self, version: int) -> None:
         """Write a checkpoint of a version, now and then; opening the table is faster with it, never different."""
-        if version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1:
-            self._ask(version, lambda table: table.create_checkpoint())
+        key = _checkpoint_key(self.table, version)
+        if version % CHECKPOINT_EVERY != CHECKPOINT_EVERY - 1 or self.store.exists(key):
+            return
+        actions = pa.concat_tables(self._actions(version, ACTIONS))
+        data = to_checkpoint(actions)
+        self.store.write(key, data)
+        last = {"version": version, "size": len(actions), "sizeInBytes": len(data)}
+        self.store.write(f"{self.table}/_delta_log/_last_checkpoint", json.dumps(last).encode())
 
     def _write_over(self, start: int, wanted: Sequence[DataFile], note: str) -> int:
         """Commit on top of the newest version, which is `start` or later, so that `wanted` are the files."""
@@ -213,7 +209,7 @@ class TableLog:
                 "id": str(uuid.uuid5(uuid.NAMESPACE_URL, self.store.uri_of(self.table))),
                 "name": self.table,
                 "format": {"provider": "parquet", "options": {}},
-                "schemaString": _schema(self.table),
+                "schemaString": schema_string(TABLES[self.table]),
                 "partitionColumns": [],
                 "configuration": CONFIGURATION,
                 "createdTime": _now_ms(),
@@ -226,43 +222,50 @@ class TableLog:
         return self._known[version]
 
     def _read(self, version: int) -> pa.Table:
-        actions = self._ask(version, lambda table: pa.table(table.get_add_actions(flatten=True)))
-        names = [name for name in NARROWED if name in TABLES[self.table].names]
-        told = [f"{what}.{name}" for name in names for what in ("min", "max", "null_count")]
-        columns = {
-            "path": pa.array([self._path(path) for path in actions["path"].to_pylist()], pa.string()),
-            "rows": actions["num_records"],
-            "bytes": actions["size_bytes"],
-        } | {name: actions[name] for name in told if name in actions.column_names}
-        return pa.table(columns).sort_by("path")
+        try:
+            files = pa.concat_tables(to_files(actions, self.table) for actions in self._actions(version, FILES))
+        except (NotFound, Malformed) as error:
+            raise WarehouseError(
+                f"{self.store.uri_of(self.table)}: version {version} of its log cannot be read ({error}); "
+                "expected all files below _delta_log: restore those that were moved or deleted, from the bucket's "
+                "versions or a backup"
+            ) from None
+        paths = pa.array([self._path(path) for path in files["path"].to_pylist()], pa.string())
+        return files.set_column(0, "path", paths).sort_by("path")
+
+    def _actions(self, version: int, schema: pa.Schema) -> Iterator[pa.Table]:
+        """The actions that hold at a version: of commits since the last checkpoint before it, and of that."""
+        start, base = version - (version + 1) % CHECKPOINT_EVERY, None
+        while start >= 0 and (base := self._checkpoint(start)) is None:
+            start -= CHECKPOINT_EVERY
+        with ThreadPoolExecutor(READERS) as pool:
+            commits = list(pool.map(lambda one: self._commit(one, schema), range(version, max(start, -1), -1)))
+        return holding(chain(commits, of_checkpoint(base, schema) if base else ()))
+
+    def _commit(self, version: int, schema: pa.Schema) -> pa.Table:
+        """The actions of one commit."""
+        key = _key(self.table, version)
+        try:
+            return of_commit(self.store.read(key), schema)
+        except Malformed as error:
+            raise WarehouseError(f"{self.store.uri_of(key)}: not a version of a table ({error})") from None
+
+    def _checkpoint(self, version: int) -> bytes | None:
+        """A checkpoint; None where there is none, or what is no Parquet: the commits before it say the same."""
+        key = _checkpoint_key(self.table, version)
+        try:
+            data = self.store.read(key)
+            with parquet_file(data):
+                return data
+        except NotFound:
+            return None
+        except Malformed as error:
+            LOG.warning("%s: %s; the commits before it are read instead", self.store.uri_of(key), error)
+            return None
 
     def _path(self, relative: str) -> str:
         """A path of the log as a key of the warehouse."""
         return f"{self.table}/{unquote(relative)}"
-
-    def _ask(self, version: int, question: Callable[[DeltaTable], T]) -> T:
-        """Ask delta-rs about a version.
-
-        Raises:
-            AccessDenied, Unreachable, StorageError: the store refuses or does not answer; what to do.
-            WarehouseError: it does, and still the log cannot be read.
-        """
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
-
-        address = self.store.uri_of(self.table)
-        for is_last in (False, True):
-            try:
-                return question(DeltaTable(address, version=version, storage_options=engine_options(address)))
-            except (DeltaError, OSError) as error:
-                reach(self.store)  # delta-rs has one error for all; the store's own says which one it is
-                if is_last:
-                    raise WarehouseError(
-                        f"{address}: version {version} of its log cannot be read, though the store answers: "
-                        f"{_first_words(error)}; expected all files below _delta_log: restore those that were moved "
-                        "or deleted, from the bucket's versions or a backup"
-                    ) from None
-        raise AssertionError("unreachable")
 
 
 def no_files() -> pa.Table:
@@ -327,20 +330,12 @@ def _key(table: str, version: int) -> str:
     return f"{table}/_delta_log/{version:020d}.json"
 
 
-def _schema(table: str) -> str:
-    from deltalake import Schema
-
-    return Schema.from_arrow(TABLES[table]).to_json()
+def _checkpoint_key(table: str, version: int) -> str:
+    return f"{table}/_delta_log/{version:020d}.checkpoint.parquet"
 
 
 def _columns(table: str) -> str:
     return sha256_hex(TABLES[table].to_string(show_schema_metadata=False).encode())[:8]
-
-
-def _first_words(error: Exception) -> str:
-    """What an error of delta-rs begins with: it colours its causes, and goes on with whole structures."""
-    plain = re.sub(r"\x1b\[\d+m|↳", "", str(error))
-    return textwrap.shorten(plain, 200, placeholder=" …")
 
 
 def _now_ms() -> int:

@@ -35,15 +35,16 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.engines import engine_options
 from support.requests_counted import Asked, counted_requests
 from support.years import CARS, DRIVES, LAST, Night, staged, write_years
 from support.years import nights as years
 
 from roadscan.demo.server import s3_server
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import arrow_filesystem, engine_options, open_store, sha256_hex
+from roadscan.storage import arrow_filesystem, open_store, sha256_hex
 from roadscan.warehouse import Change, Warehouse
-from roadscan.warehouse.drives import StagedDrive, publish_drives
+from roadscan.warehouse.drives import StagedDrive
 
 #: Drives, nights, drives a night.
 SIZES = ((100, 1, 100), (1_000, 5, CARS), (10_000, 50, CARS), (100_000, 500, CARS), (219_000, 1095, CARS))
@@ -144,8 +145,10 @@ def _publish(uri: str, cars: int) -> str:
 
 
 def _publish_drives(uri: str, drives: list[StagedDrive]) -> str:
-    release = publish_drives(Warehouse(uri), drives, lambda _: [drive.drive_id for drive in drives], "a night")
-    return f"{release.tables['runs'].files} of runs"
+    from roadscan.scan.ledger import publish
+
+    release = publish(Warehouse(uri), drives)
+    return f"version {release.tables['runs'].version}, {release.tables['runs'].files} files of runs"
 
 
 def _write_drives(nights: int, cars: int) -> str:
@@ -309,17 +312,18 @@ def _alone(operation: Callable[..., Any], *arguments: Any, ready: Callable[[], N
 #: What an operation imports late, beside what every one does.
 IMPORTS = {
     "_plan": ("roadscan.nightly.plan",),
+    "_publish_drives": ("roadscan.scan.ledger",),
     "_by_query": ("roadscan.inventory.query", "pyarrow.dataset"),
     "_by_read": ("pyarrow.dataset",),
     "_dataset": ("pyarrow.dataset",),
-    "_by_polars": ("polars",),
-    "_by_delta": ("pyarrow.dataset",),
+    "_by_polars": ("deltalake", "polars"),
+    "_by_delta": ("deltalake", "pyarrow.dataset"),
     "_by_files": ("pyarrow.dataset",),
 }
 
 
 def _imported(modules: tuple[str, ...]) -> float:
-    for name in ("deltalake", "pandas", *modules):  # pandas: pyarrow does, for its first array
+    for name in ("pandas", *modules):  # pyarrow imports it for its first array
         import_module(name)
     Warehouse(f"s3://warehouse/{os.getpid()}").store.exists("nothing")  # the client, of a second's CPU
     return _peak_mb()

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
+from support.engines import engine_options
 from support.world import commit, drive, make_world
 
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.schemas import TABLES
-from roadscan.storage import arrow_filesystem, engine_options
+from roadscan.storage import arrow_filesystem
 from roadscan.warehouse import Warehouse
 
 Reader = Callable[[str], pa.Table]

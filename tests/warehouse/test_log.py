@@ -10,12 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from support.engines import engine_options
 from support.tables import named_runs
 from support.world import commit, drive, make_world
 
 from roadscan.demo.server import s3_server
 from roadscan.errors import AccessDenied, Unreachable, WarehouseError
-from roadscan.storage import Store, engine_options
+from roadscan.storage import Store
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 from roadscan.warehouse.log import CHECKPOINT_EVERY
 
@@ -128,6 +129,30 @@ def test_every_version_stays_readable_over_checkpoints(warehouse: Warehouse) -> 
     for count, release in enumerate(releases, 1):
         assert len(names(reader, release)) == count
     assert len(newest(warehouse)) == len(releases)
+
+
+def test_without_a_checkpoint_or_with_a_damaged_one_the_commits_are_read(tmp_path: Path) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    releases = [add(warehouse, f"{number:03d}") for number in range(2 * CHECKPOINT_EVERY + 1)]
+    first, second = sorted((tmp_path / "runs" / "_delta_log").glob("*.checkpoint.parquet"))
+    whole = names(Warehouse(warehouse.store.uri), releases[-1])
+    second.write_bytes(b"PAR1")
+    assert names(Warehouse(warehouse.store.uri), releases[-1]) == whole
+    for path in (first, second):
+        path.unlink()
+    assert names(Warehouse(warehouse.store.uri), releases[-1]) == whole
+    assert len(whole) == len(releases)
+
+
+def test_a_checkpoint_is_written_once(tmp_path: Path) -> None:
+    """A table may rest at a version that has one, while others are published."""
+    warehouse = Warehouse(str(tmp_path))
+    for number in range(CHECKPOINT_EVERY):
+        add(warehouse, f"{number:03d}")
+    (checkpoint,) = (tmp_path / "runs" / "_delta_log").glob("*.checkpoint.parquet")
+    written = checkpoint.stat().st_mtime_ns
+    warehouse.publish(lambda _: Change("a night"))
+    assert checkpoint.stat().st_mtime_ns == written
 
 
 def test_only_files_that_may_have_a_drive_are_opened(warehouse: Warehouse) -> None:
