@@ -13,7 +13,7 @@ from roadscan.observations.read import CheckedObservations
 from roadscan.observations.schema import UNKNOWN
 from roadscan.storage import sha256_hex
 from roadscan.warehouse import Release, Warehouse
-from roadscan.warehouse.drives import StagedDrive, publish_drives
+from roadscan.warehouse.drives import StagedDrive, publish_drives, runs_of
 
 
 def new_drives(
@@ -30,7 +30,7 @@ def new_drives(
     Raises:
         WarehouseError: the release has a drive with other content, and `replace` is not set.
     """
-    rows = warehouse.read(release, "runs", columns=["drive_id", "run_key", "drive_uri"]).to_pylist()
+    rows = runs_of(warehouse, release, found.keys, ["drive_id", "run_key", "drive_uri"]).to_pylist()
     standing = {row["drive_id"]: row for row in rows}
     new = [drive_id for drive_id, key in found.keys.items() if standing.get(drive_id, {}).get("run_key") != key]
     others = [drive_id for drive_id in new if drive_id in standing]

@@ -27,7 +27,7 @@ from roadscan.storage import MAX_RECORD_BYTES, Store, sha256_hex
 from roadscan.survey.drive import Drive
 from roadscan.survey.path import path_length_m
 from roadscan.warehouse import DataFile, Release, Warehouse
-from roadscan.warehouse.drives import StagedDrive, publish_drives
+from roadscan.warehouse.drives import StagedDrive, publish_drives, runs_of
 from roadscan.warehouse.warehouse import STAGING
 
 LOG = logging.getLogger(__name__)
@@ -220,8 +220,8 @@ def publish(warehouse: Warehouse, drives: Sequence[StagedDrive]) -> Release:
     failed = {drive.drive_id: drive.run["frames_failed"] for drive in drives}
 
     def wanted(release: Release) -> list[str]:
-        standing = warehouse.read(release, "runs", columns=["drive_id", "frames_failed"]).to_pylist()
-        better = {row["drive_id"] for row in standing if row["frames_failed"] < failed.get(row["drive_id"], 0)}
+        standing = runs_of(warehouse, release, failed, ["drive_id", "frames_failed"]).to_pylist()
+        better = {row["drive_id"] for row in standing if row["frames_failed"] < failed[row["drive_id"]]}
         return [drive_id for drive_id in failed if drive_id not in better]
 
     what = drives[0].drive_id if len(drives) == 1 else f"{len(drives)} drives"

@@ -67,9 +67,9 @@ def publish_drives(
         if not ids:
             return None
         chosen = [drive for drive in drives if drive.drive_id in ids]
-        known = warehouse.read(release, "runs", columns=["drive_id"])["drive_id"]
-        again = sorted(known.filter(pc.is_in(known, pa.array(sorted(ids)))).to_pylist())
-        add, remove = _runs(warehouse, release, chosen, again)
+        standing = _standing(warehouse, release, ids)
+        again = sorted(drive_id for found in standing.values() for drive_id in found)
+        add, remove = _runs(warehouse, release, chosen, standing)
         for table in SURVEYED:
             parts = [file for drive in chosen for file in drive.files if file.table == table]
             older = _rewritten(warehouse, release, parts, table, again)
@@ -81,6 +81,19 @@ def publish_drives(
         return Change(note, tuple(add), tuple(remove))
 
     return warehouse.publish(change)
+
+
+def runs_of(warehouse: Warehouse, release: Release, drive_ids: Iterable[str], columns: Sequence[str]) -> pa.Table:
+    """The rows of `runs` of some drives; the rows of all, which are many after years, are never held at once.
+
+    Args:
+        warehouse: theirs.
+        release: of it.
+        drive_ids: the drives; what the release does not have of them is left out.
+        columns: ``drive_id`` among them.
+    """
+    files, ids = warehouse.files(release, "runs"), pa.array(sorted(drive_ids), pa.string())
+    return warehouse.read_files(files, "runs", columns, keep=lambda rows: _among(rows, ids))
 
 
 def put_together(
@@ -124,20 +137,39 @@ def _rewritten(
     return list(found.values())
 
 
+def _standing(warehouse: Warehouse, release: Release, drive_ids: Iterable[str]) -> dict[DataFile, list[str]]:
+    """Files of `runs` that have rows of some drives, and of which: statistics do not tell, as other ids lie between."""
+    ids = pa.array(sorted(drive_ids), pa.string())
+    found = {
+        file: warehouse.read_files([file], "runs", ["drive_id"], keep=lambda rows: _among(rows, ids))
+        for file in warehouse.files(release, "runs")
+    }
+    return {file: rows["drive_id"].to_pylist() for file, rows in found.items() if rows.num_rows}
+
+
 def _runs(
-    warehouse: Warehouse, release: Release, drives: Sequence[StagedDrive], again: Sequence[str]
+    warehouse: Warehouse, release: Release, drives: Sequence[StagedDrive], standing: Mapping[DataFile, Sequence[str]]
 ) -> tuple[list[DataFile], list[DataFile]]:
-    """What is added to `runs` and what removed, to have rows of these drives: few files, however many releases."""
+    """What is added to `runs` and what removed, to have rows of these drives: few files, however many releases.
+
+    A large file with older rows of them stays one of its own, so that none becomes too large for a night's memory.
+    """
     rows = pa.Table.from_pylist([{**drive.run, **extent(drive.files)} for drive in drives], RUNS)
-    old = {file.path: file for file in warehouse.files(release, "runs") if file.bytes < RUNS_BYTES}
-    for drive_id in again:  # ids of other drives may lie between a file's least and greatest, in every file
-        old |= {file.path: file for file in warehouse.files(release, "runs", drive_id=drive_id)}
-    return [warehouse.rewrite("runs", old.values(), lambda kept: _without(kept, again), rows)], list(old.values())
+    small = [file for file in warehouse.files(release, "runs") if file.bytes < RUNS_BYTES]
+    large = [file for file in standing if file.bytes >= RUNS_BYTES]
+    again = [drive_id for found in standing.values() for drive_id in found]
+    made = [
+        warehouse.rewrite("runs", files, lambda kept: _without(kept, again), more)
+        for files, more in ((small, rows), *(([file], RUNS.empty_table()) for file in large))
+    ]
+    return made, [*small, *large]
+
+
+def _among(rows: pa.Table, drive_ids: pa.Array) -> pa.Table:
+    return rows.filter(pc.is_in(rows["drive_id"], drive_ids))
 
 
 def _without(rows: pa.Table, drive_ids: Sequence[str]) -> pa.Table:
-    if not drive_ids:
-        return rows  # itself: all drives of years are no small copy
     return rows.filter(pc.invert(pc.is_in(rows["drive_id"], pa.array(drive_ids, pa.string()))))
 
 

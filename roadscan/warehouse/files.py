@@ -145,30 +145,19 @@ def digest_of(paths: Iterable[str], gone: Iterable[str] = (), *, base: str = "0"
     return f"{total % (1 << 256):064x}"
 
 
-def read_verified(store: Store, file: DataFile, schema: pa.Schema) -> pa.Table:
-    """All rows of a file with exactly these columns; the ones that an older file lacks are null.
-
-    Raises:
-        StorageError: its content is not what its name says.
-    """
-    with _opened(store, file) as parquet:
-        names = [name for name in schema.names if name in parquet.schema_arrow.names]
-        rows = conform(parquet.read(columns=names), schema)
-    del parquet
-    pa.default_memory_pool().release_unused()  # else Arrow keeps for itself what each of many files took
-    return rows
-
-
 def read_parts(store: Store, file: DataFile, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of a file as `read_verified` gives them, a row group at a time.
+    """The rows of a file, a row group at a time, with exactly these columns; those that an older file lacks are null.
 
     Raises:
         StorageError: its content is not what its name says; before any row.
     """
     with _opened(store, file) as parquet:
-        names = [name for name in schema.names if name in parquet.schema_arrow.names]
+        there = set(parquet.schema_arrow.names)
+        names = [name for name in schema.names if name in there]
         for group in range(parquet.num_row_groups):
             yield conform(parquet.read_row_group(group, columns=names), schema)
+    del parquet
+    pa.default_memory_pool().release_unused()  # else Arrow keeps for itself what each of many files took
 
 
 @contextmanager
@@ -198,8 +187,9 @@ def verified(store: Store, path: str) -> bytes:
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with exactly these columns; the ones it lacks are null (they were added later)."""
+    there = dict(zip(table.column_names, table.columns, strict=True))
     columns = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        there[field.name].cast(field.type) if field.name in there else pa.nulls(len(table), field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -30,7 +30,6 @@ from roadscan.warehouse.files import (
     encode,
     encode_parts,
     read_parts,
-    read_verified,
     schema_of,
     verified,
 )
@@ -250,10 +249,17 @@ class Warehouse:
         ]
         return pa.concat_tables([schema.empty_table(), *parts])
 
-    def read_files(self, files: Iterable[DataFile], table: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows of some files of a table, released or not, verified."""
+    def read_files(
+        self,
+        files: Iterable[DataFile],
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        keep: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+    ) -> pa.Table:
+        """The rows of some files of a table, released or not, verified; as many as `keep` keeps of each part."""
         schema = schema_of(table, columns)
-        return pa.concat_tables([schema.empty_table(), *(read_verified(self.store, file, schema) for file in files)])
+        return pa.concat_tables([schema.empty_table(), *self._parts(files, schema, keep)])
 
     def write(self, table: str, rows: pa.Table, *, folder: str = "") -> DataFile:
         """Write one data file; invisible until a release's version of the table names it.
@@ -276,9 +282,7 @@ class Warehouse:
             keep: … as far as this keeps them.
             more: rows that follow.
         """
-        schema = TABLES[table]
-        older = (keep(part) for file in files for part in read_parts(self.store, file, schema))
-        data, rows = encode_parts(table, chain(older, [more]))
+        data, rows = encode_parts(table, chain(self._parts(files, TABLES[table], keep), [more]))
         return self._save(table, data, rows, _start(table))
 
     def stage(self, table: str, rows: pa.Table, key: str) -> DataFile:
@@ -374,6 +378,11 @@ class Warehouse:
             reach(self.store)
             raise StorageError(f"{self.store.uri_of(table)}: a file cannot be read: {error}") from None
 
+    def _parts(
+        self, files: Iterable[DataFile], schema: pa.Schema, keep: Callable[[pa.Table], pa.Table]
+    ) -> Iterator[pa.Table]:
+        return (keep(part) for file in files for part in read_parts(self.store, file, schema))
+
     def _write(self, table: str, rows: pa.Table, start: str) -> DataFile:
         data, cast = encode(table, rows)
         return self._save(table, data, cast, start)
@@ -381,7 +390,7 @@ class Warehouse:
     def _save(self, table: str, data: bytes, rows: pa.Table, start: str) -> DataFile:
         file = data_file(table, start, data, rows)
         self.store.write(file.path, data)
-        pa.default_memory_pool().release_unused()  # as `read_verified` does
+        pa.default_memory_pool().release_unused()  # as `read_parts` does
         LOG.debug("%s: wrote %d rows", self.store.uri_of(file.path), file.rows)
         return file
 

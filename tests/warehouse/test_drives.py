@@ -88,6 +88,24 @@ def test_drives_that_are_published_one_by_one_are_few_files(
         assert released(warehouse, release, "observations", one.drive_id) == rows(one.observations)
 
 
+def test_a_drive_that_comes_again_leaves_files_of_runs_alone_that_do_not_have_it(
+    warehouse: Warehouse, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are large from their first row on; the ids of each lie between those of the others."""
+    monkeypatch.setattr(module, "RUNS_BYTES", 0)
+    for pair in ("ad", "be", "cf"):
+        commit(warehouse, *nights(world, *pair))
+    before = {file.path for file in warehouse.files(warehouse.current(), "runs")}
+    commit(warehouse, *nights(world, "b", night=1))
+    release = warehouse.current()
+    after = {file.path: file for file in warehouse.files(release, "runs")}
+    new = [after[path] for path in after.keys() - before]
+    assert (len(before), len(before & after.keys()), len(new)) == (3, 2, 2)
+    ids = [warehouse.read_files([file], "runs")["drive_id"].to_pylist() for file in new]
+    assert sorted(ids) == [["b"], ["e"]]
+    assert sorted(warehouse.read(release, "runs")["drive_id"].to_pylist()) == list("abcdef")
+
+
 def test_runs_tell_when_and_where_a_drive_was(warehouse: Warehouse, world: World) -> None:
     (one,) = nights(world, "a")
     commit(warehouse, one)
