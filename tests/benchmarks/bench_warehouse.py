@@ -7,7 +7,7 @@
 **Years**: `support.years` writes the logs and releases of 200 drives of 25,000 frames a night to a real S3 server. Each
 operation then runs in a process of its own; its CPU is all threads', imports left out, its memory the process's peak,
 and requests and bytes are counted on the wire. `publish` is the mean of 20 nights in a row, which is as many as go by
-from one checkpoint to the next; `publish_drives` puts 200 staged drives together and is otherwise the same. The peer is
+from one checkpoint to the next; `publish_drives` is a scan's, which puts 200 staged drives together. The peer is
 one JSON manifest that names every file, 17 a drive, as roadscan 0.1 had it: read, checked, changed, written, on disk.
 
 **Engines**: drives with real files; one drive's observations are asked for by `roadscan query`'s steps and by others.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from roadscan.ranged import RangedFile
 from roadscan.storage import MAX_OBJECT_BYTES, Entry, Stat, Store, open_store
 from roadscan.warehouse import Warehouse
 from roadscan.warehouse import warehouse as module
@@ -55,6 +56,9 @@ class Dying(Store):
 
     def read_tagged(self, key: str, *, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
         return self.store.read_tagged(key, max_bytes=max_bytes)
+
+    def open(self, key: str) -> RangedFile:
+        return self.store.open(key)
 
     def stat(self, key: str) -> Stat:
         return self.store.stat(key)
