@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from roadscan.errors import ClusterError, ConfigError
 from roadscan.nodes import Node
+from roadscan.scratch import Scratch
 from roadscan.termination import handle_again
 
 LOCAL = "local"
@@ -24,6 +27,9 @@ PORTS = {"http": 80, "https": 443, "ray": 10001}
 CONNECT_S = 5
 HEAD = "node:__internal_head__"  # the resource that Ray gives to the head alone
 GROUP = "ray.io/node-group"  # the label
+#: Bytes of a path in which Ray can have its folder: a socket's name has 107 on Linux, of which 26 are
+#: /roadscan-ray-…/ray, 43 /session_<date>_<time>_<process> and 21 /sockets/plasma_store.
+LONGEST_FOLDER = 107 - 26 - 43 - 21
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # the name itself, which Ray gives to the driver of a submitted job
 
 
@@ -41,17 +47,13 @@ def connect() -> None:
     Raises:
         ClusterError: no cluster can be joined there.
     """
+    # Without an address Ray would join any cluster that happens to run on this machine.
+    address = os.environ.get("RAY_ADDRESS", LOCAL)
+    alone = _for_this_process_alone() if is_local() else {}
     import ray
 
     if ray.is_initialized():
         return
-    # Without an address Ray would join any cluster that happens to run on this machine.
-    address = os.environ.get("RAY_ADDRESS", LOCAL)
-    if address == LOCAL:
-        # Ray's native code warns on this terminal of every pool whose restarts are bounded.
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        # It looks out for machines that a cloud is about to take back: a process for nothing here.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     if address.startswith(DASHBOARD):
         raise ClusterError(
             f"RAY_ADDRESS: got {address}, which takes submitted jobs; expected the head's own address, such as"
@@ -62,18 +64,44 @@ def connect() -> None:
     try:
         # Elsewhere Ray may abort, and say why there alone.
         with _without_log_level_line() if address == LOCAL else nullcontext():
-            # A dashboard, whose address nobody is told and which ends with this process, is half a dozen processes.
-            ray.init(
-                address=address,
-                include_dashboard=False if address == LOCAL else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **alone)
         handle_again()
     except (ValueError, ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())
         hint = f"; {token_hint(os.environ)}" if "Failed to connect" in reason else ""
         raise ClusterError(f"RAY_ADDRESS {address}: {reason}{hint}; 'roadscan doctor' looks closer") from error
+
+
+def _for_this_process_alone() -> dict[str, Any]:
+    """Arguments of `ray.init` for a Ray that only this process may use, and that leaves nothing; sets its environment.
+
+    It listens on the loopback alone where ``ray`` is imported after this, asks for a token of its own, and writes into
+    a folder that goes with this process.
+    """
+    # Ray's native code warns on this terminal of every pool whose restarts are bounded.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # It looks out for machines that a cloud is about to take back: a process for nothing here.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    # On any system: with "0" a node's address is that of the loopback, and its servers listen there and nowhere else.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    folder = _ray_folder()
+    if "RAY_AUTH_TOKEN" not in os.environ:  # Ray itself turns the mode on, unless RAY_AUTH_MODE says otherwise
+        token = folder.path / "auth_token"
+        token.write_text(secrets.token_hex(32))
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    # A dashboard, whose address nobody is told and which ends with this process, is half a dozen processes.
+    return {"include_dashboard": False, "_temp_dir": str(folder.path / "ray")}  # which Ray opens to all
+
+
+@lru_cache
+def _ray_folder() -> Scratch:
+    """Where Ray keeps its sockets and logs until this process ends.
+
+    It is in ``RAY_TMPDIR``, or else in the folder for temporary files, if its sockets can have a name there.
+    """
+    given = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    given.mkdir(parents=True, exist_ok=True)
+    return Scratch("ray", given if len(os.fsencode(given)) <= LONGEST_FOLDER else Path("/tmp"))  # noqa: S108 - 0700
 
 
 @contextmanager

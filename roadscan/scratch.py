@@ -24,14 +24,15 @@ class Scratch:
 
     Args:
         what: it is for, as "resume".
+        within: the folder it is made in; None for that of temporary files.
 
     Attributes:
-        path: of the folder.
+        path: of the folder, which this user alone may look into.
     """
 
-    def __init__(self, what: str) -> None:
-        remove_left()
-        self.path, lock = _make(what)
+    def __init__(self, what: str, within: Path | None = None) -> None:
+        remove_left(within)
+        self.path, lock = _make(what, within)
         self._finalizer = weakref.finalize(self, _remove, self.path, lock)
 
     def __enter__(self) -> Self:
@@ -51,9 +52,9 @@ def scratch_of_process(what: str) -> Scratch:
     return Scratch(what)
 
 
-def remove_left() -> None:
-    """Remove the folders of processes that are gone, from the folder for temporary files of this machine."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*.lock"):
+def remove_left(within: Path | None = None) -> None:
+    """Remove the folders of processes that are gone, from the folder for temporary files or another one."""
+    for path in (within or Path(tempfile.gettempdir())).glob(f"{PREFIX}*.lock"):
         with suppress(OSError):  # another user's, or another process is at it
             lock = path.open("r+")
             if _is_ours(lock, path):
@@ -62,9 +63,9 @@ def remove_left() -> None:
                 lock.close()
 
 
-def _make(what: str) -> tuple[Path, IO[str]]:
+def _make(what: str, within: Path | None) -> tuple[Path, IO[str]]:
     while True:
-        folder = Path(tempfile.mktemp(prefix=f"{PREFIX}{what}-"))  # noqa: S306 - taken by its lock, then made
+        folder = Path(tempfile.mktemp(prefix=f"{PREFIX}{what}-", dir=within))  # noqa: S306 - taken by its lock, then made
         lock = Path(f"{folder}.lock").open("x")  # noqa: SIM115 - held as long as the folder is
         if _is_ours(lock, Path(f"{folder}.lock")):
             folder.mkdir(mode=0o700)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from roadscan.cluster import connect, refuse_lost_outputs, token_hint
@@ -47,6 +50,56 @@ def test_a_cluster_of_this_process_alone_starts_without_a_word_and_keeps_the_wor
     assert done.stderr == "word\n"
     assert done.stdout.startswith("[Node(cpus=")
     assert done.stdout.endswith(" False\n")
+
+
+ALONE = """
+import os, sys
+from roadscan.cluster import connect
+connect()
+import ray
+print(ray.get_runtime_context().gcs_address, os.environ["RAY_AUTH_TOKEN_PATH"], flush=True)
+sys.stdin.read()
+"""
+INTRUDER = """
+import os, sys
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else 127.0.0.1 is taken for this machine's other address
+import ray
+ray.init(address=sys.argv[1])
+print("in")
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("folder", ["short", "a-folder-whose-name-leaves-no-room-for-the-name-of-a-socket"])
+def test_a_cluster_of_this_process_alone_lets_nobody_else_in_and_leaves_nothing(tmp_path: Path, folder: str) -> None:
+    home, within = tmp_path / "home", Path("/tmp") / secrets.token_hex(2) if folder == "short" else tmp_path / folder
+    home.mkdir()
+    others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(home)}
+    environment = others | {"RAY_TMPDIR": str(within)}
+    with subprocess.Popen(
+        [sys.executable, "-c", ALONE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as program:
+        assert program.stdout is not None
+        address, token = program.stdout.readline().split()
+        own = Path(token).parent
+        processes = psutil.Process(program.pid).children(recursive=True)
+        listening = {
+            one.laddr.ip for process in [psutil.Process(program.pid), *processes]
+            for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN
+        }  # fmt: skip
+        assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
+        assert listening
+        assert own.name.startswith("roadscan-ray-")
+        assert own.parent == (within if folder == "short" else Path("/tmp"))
+        assert own.stat().st_mode & 0o077 == 0
+        refused = subprocess.run(
+            [sys.executable, "-c", INTRUDER, address], capture_output=True, text=True, check=False, env=others,
+        )  # fmt: skip
+        assert "in\n" not in refused.stdout
+        assert "InvalidAuthToken" in refused.stderr
+    assert not own.exists()
+    within.rmdir()  # which was made, and is empty
+    assert not list(home.iterdir())  # nor a token that every cluster of this user would take from now on
 
 
 JOB = {"RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps({"runtime_env": {"working_dir": "gcs://_ray_pkg_1.zip"}})}
