@@ -74,7 +74,12 @@ def _other_words(data: bytes, chance: random.Random) -> bytes:
 
 
 def _other_tree(data: bytes, chance: random.Random) -> bytes:
-    """A value of a JSON tree becomes another one, goes, or is there twice."""
+    """A value of a JSON tree, or of one line of many, becomes another one, goes, or is there twice."""
+    head, tail = b"", b""
+    if data.startswith(b"{") and b"}\n{" in data:
+        lines = data.splitlines(keepends=True)
+        at = chance.randrange(len(lines))
+        head, data, tail = b"".join(lines[:at]), lines[at], b"".join(lines[at + 1 :])
     tree = json.loads(data)
     for _ in range(chance.choice((1, 1, 2))):
         places = list(_places(tree))
@@ -88,7 +93,7 @@ def _other_tree(data: bytes, chance: random.Random) -> bytes:
             parent.insert(key, parent[key])
         else:
             parent[key] = chance.choice(VALUES)
-    return json.dumps(tree).encode("utf-8", "surrogatepass")
+    return head + json.dumps(tree).encode("utf-8", "surrogatepass") + (b"\n" + tail if tail else b"")
 
 
 def _places(tree: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from support import exports
 from support.drives import frame, jpeg, make_drive
+from support.written import write_coco
 
 from roadscan.config import load_config
 from roadscan.dataset.images import Unreadable, examine
@@ -50,11 +51,13 @@ class Reader:
         name: of the kind.
         path: of the file that is spoiled.
         read: reads it where it lies.
+        exact: what it says is known by a digest: it is read as it was written, or refused.
     """
 
     name: str
     path: Path
     read: Callable[[], object]
+    exact: bool = False
 
 
 def readers(root: Path) -> Iterator[Reader]:
@@ -176,6 +179,12 @@ def _datasets(root: Path) -> Iterator[Reader]:
         labels = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".xml", ".txt", ".yaml"))
         for path in (labels[0], labels[-1]):
             yield Reader(f"{name} {path.name}", path, lambda folder=folder: inspect(str(folder)))  # type: ignore[misc]
+    coco = root / "coco"
+    images = [{"id": n, "file_name": f"{n}.png", "width": 64, "height": 48} for n in range(3)]
+    boxes = [{"id": n, "image_id": n, "category_id": n, "bbox": [8, 8, 20.5, 16]} for n in range(3)]
+    for split in ("train", "val"):
+        write_coco(coco, split, images, boxes)
+    yield Reader("coco", coco / "annotations" / "instances_val.json", lambda: inspect(str(coco)))
 
 
 def _scanned(data: bytes) -> object:
