@@ -47,7 +47,11 @@ def test_a_dockerfile_is_right(name: str) -> None:
         ("Dockerfile.cpu", "--no-install-recommends ", ""),
         ("Dockerfile.cpu", "HEALTHCHECK NONE", "HEALTHCHEK NONE"),
         ("Dockerfile.kubectl", "COPY --from=kubectl", "COPY --form=kubectl"),
-        ("Dockerfile.kubectl", "v1.33.4 AS", "latest AS"),
+        (
+            "Dockerfile.kubectl",
+            "v1.34.1@sha256:59bafa07ff3a6d4b417e7633ddb9d79a9606ca98bf64bac080b3e65748669250",
+            "latest",
+        ),
     ],
 )
 def test_a_typo_is_caught(tmp_path: Path, name: str, line: str, typo: str) -> None:
@@ -56,6 +60,13 @@ def test_a_typo_is_caught(tmp_path: Path, name: str, line: str, typo: str) -> No
     path = tmp_path / "Dockerfile"
     path.write_text(text.replace(line, typo))
     assert lint(path).returncode != 0
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_what_an_image_begins_with_is_known_to_the_last_bit(name: str) -> None:
+    bases = [line for line in instructions(name) if line.startswith("FROM ")]
+    assert bases
+    assert all(re.match(r"FROM \S+:[^@\s]+@sha256:[0-9a-f]{64}( AS \w+)?$", line) for line in bases)
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -114,6 +125,6 @@ def test_an_image_is_what_the_clusters_count_on(name: str) -> None:
 def test_kubectl_is_the_one_that_the_manifests_ask_for() -> None:
     site = yaml.safe_load((ROOT / "cluster/k8s/overlays/production/site/kustomization.yaml").read_text())
     (tag,) = [one["newTag"] for one in site["images"] if one["name"] == "kubectl"]
-    assert instructions("Dockerfile.kubectl")[0] == f"FROM registry.k8s.io/kubectl:v{tag} AS kubectl"
+    assert instructions("Dockerfile.kubectl")[0].startswith(f"FROM registry.k8s.io/kubectl:v{tag}@sha256:")
     minor = int(load("cluster")["Parameters"]["Version"]["Default"].split(".")[1])
     assert abs(int(tag.split(".")[1]) - minor) <= 1
