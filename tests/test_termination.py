@@ -141,23 +141,18 @@ def test_a_scan_that_is_stopped_ends_its_processes(tmp_path: Path, detect_model:
 
 
 def test_the_processes_of_a_pool_end_with_what_started_them() -> None:
-    """As those that simulate, or build tiles: a pool waits for what it has begun."""
+    """A pool would wait for what it has begun, and fail over what is cancelled."""
     process = python("""
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from roadscan.parallel import in_processes
 from roadscan.termination import Termination
 with Termination():
     try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            long = pool.submit(time.sleep, 600)
-            while not long.running():
-                time.sleep(0.05)
+        for _ in in_processes(time.sleep, [0.0, *[600.0] * 9], 1):
             print("ready", flush=True)
-            long.result()
     except KeyboardInterrupt:
         print("ended", flush=True)
 """)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=100)
-    assert (out, process.returncode) == ("ended\n", 0)
+    out, err = process.communicate(timeout=100)
+    assert (out, err, process.returncode) == ("ended\n", "", 0)

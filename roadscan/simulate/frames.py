@@ -6,15 +6,13 @@ A frame is a pure function of (config, night, frame index). Workers get those th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from multiprocessing import get_context
 
 import cv2
 import numpy as np
 
+from roadscan.parallel import in_processes
 from roadscan.simulate.config import SimulationConfig
 from roadscan.simulate.labels.outline import outline
 from roadscan.simulate.labels.policy import Label
@@ -152,18 +150,8 @@ def shoot_all(jobs: Sequence[Job], workers: int) -> Iterator[Shot]:
         yield from map(shoot, jobs)
         return
     runs = [jobs[i : i + 8] for i in range(0, len(jobs), 8)]
-    # spawn, not fork: the caller may hold threads (Arrow, Ray) that do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = iter(runs)
-        ahead = [pool.submit(_shoot_run, run) for run in islice(waiting, 2 * workers)]
-        try:
-            while ahead:
-                shots = ahead.pop(0).result()
-                ahead += [pool.submit(_shoot_run, run) for run in islice(waiting, 1)]
-                yield from shots
-        finally:
-            for future in ahead:
-                future.cancel()
+    for shots in in_processes(_shoot_run, runs, workers):
+        yield from shots
 
 
 def _shoot_run(jobs: Sequence[Job]) -> list[Shot]:

@@ -6,10 +6,8 @@ import json
 import logging
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.record import DriveAlone, from_record, read_alone, to_record
 from roadscan.inventory.fuse.record import prior_of, prior_record
 from roadscan.inventory.tiles.partition import TILE_DEG, Tile, halo, owned, tile_frame, tile_name
+from roadscan.parallel import in_processes
 from roadscan.parsing import read_json
 from roadscan.schemas import DRIVE_ESTIMATES
 from roadscan.scratch import Scratch
@@ -208,15 +207,14 @@ def on_this_machine(parts: Iterable[tuple[Tile, DrivePart]], previous: Previous,
         jobs = [(tile, [path for _, path in sorted(tiles[tile])], previous.near(tile)) for tile in sorted(tiles)]
         workers = min(previous.config.execution.workers, len(jobs), 1 + detections // WORKER_ROWS)
         if workers <= 1:
-            yield from counted((_from_files(*job) for job in jobs), len(jobs), step)
+            yield from counted(map(_from_files, jobs), len(jobs), step)
             return
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from counted(_results(pool, jobs), len(jobs), step)
+        yield from counted(_results(jobs, workers), len(jobs), step)
 
 
-def _results(pool: ProcessPoolExecutor, jobs: list[tuple[Tile, list[Path], Previous]]) -> Iterator[BuiltTile]:
+def _results(jobs: list[tuple[Tile, list[Path], Previous]], workers: int) -> Iterator[BuiltTile]:
     """The tiles in their order; after one that fails, those that have not begun are left."""
-    results = pool.map(_from_files, *zip(*jobs, strict=True))
+    results = in_processes(_from_files, jobs, workers)
     for tile, _, previous in jobs:
         try:
             yield next(results)
@@ -230,7 +228,8 @@ def new_id() -> str:
     return str(ULID())
 
 
-def _from_files(tile: Tile, paths: list[Path], previous: Previous) -> BuiltTile:
+def _from_files(job: tuple[Tile, list[Path], Previous]) -> BuiltTile:
+    tile, paths, previous = job
     return build_tile(tile, map(_fetch, paths), previous)
 
 
