@@ -35,6 +35,18 @@ def test_an_address_that_cannot_be_joined(monkeypatch: pytest.MonkeyPatch, addre
     assert given in str(caught.value)
 
 
+def test_a_machine_that_is_too_busy_for_ray_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen")
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name in ("RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_BACKEND_LOG_LEVEL"):
+        monkeypatch.setenv(name, "")  # so that what `connect` sets is undone
+    with pytest.raises(ClusterError, match=r"RAY_ADDRESS local: The current node timed out .*'roadscan doctor'"):
+        connect()
+
+
 @pytest.mark.ray
 def test_a_cluster_of_this_process_alone_starts_without_a_word_and_keeps_the_words_of_others() -> None:
     """Ray's native code would confirm its log level in the middle of a progress bar."""
