@@ -12,6 +12,7 @@ _JOINERS = "\u200c\u200d"  # of Persian, Indic and Thai writing: format characte
 
 _repr = reprlib.Repr()
 _repr.maxlevel, _repr.maxstring, _repr.maxother, _repr.maxlong = 3, 120, 120, 60
+_repr.maxlist = 30  # the columns of a table that one is looked for in
 
 
 def printable(text: str, keep: str = "") -> str:

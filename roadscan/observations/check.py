@@ -20,6 +20,7 @@ from roadscan.observations.schema import (
     TEXTS,
     TYPES,
 )
+from roadscan.shown import shown
 
 
 def check_columns(schema: pa.Schema, where: str, *, listed: bool = False, text: bool = False) -> list[str]:
@@ -38,7 +39,7 @@ def check_columns(schema: pa.Schema, where: str, *, listed: bool = False, text: 
     missing = [name for name in needed if name not in schema.names]
     if missing:
         raise SurveyError(
-            f"{where}: no columns {missing}, only {schema.names}; expected {list(needed)}: add or rename them"
+            f"{where}: no columns {missing}, only {shown(schema.names)}; expected {list(needed)}: add or rename them"
         )
     used = [name for name in schema.names if name in wanted]
     twice = sorted({name for name in used if used.count(name) > 1})

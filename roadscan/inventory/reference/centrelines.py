@@ -19,6 +19,7 @@ from roadscan.errors import Malformed
 from roadscan.inventory.reference.features import Feature
 from roadscan.inventory.reference.plane import metres_per_degree
 from roadscan.parsing import read_json
+from roadscan.shown import shown
 from roadscan.survey.geodesy import WGS84
 
 STEP_M = 200.0  # longer edges are cut: over 200 m at 60° north the scale of a degree changes by 3e-5
@@ -197,8 +198,10 @@ def _posts(value: Any, lon: Floats, lat: Floats, s: Floats) -> list[tuple[float,
         try:
             km, at_lon, at_lat = post
             at_lon, at_lat = float(at_lon), float(at_lat)
-        except (TypeError, ValueError):
-            raise Unusable(f"posts: got {post!r}; expected [km, lon, lat]") from None
+            if not (abs(at_lon) <= 180 and abs(at_lat) <= 90):
+                raise ValueError("no place on earth")
+        except (OverflowError, TypeError, ValueError):
+            raise Unusable(f"posts: got {shown(post)}; expected [km, lon, lat], in degrees") from None
         m = parse_km(km, "posts")
         along, distance = _foot(lon, lat, s, at_lon, at_lat)
         if not distance <= POST_GATE_M:

@@ -13,6 +13,7 @@ from roadscan.errors import Malformed, NotFound, SurveyError
 from roadscan.filenames import to_key
 from roadscan.parsing import arrow_file, parsing, python_values, read_parquet, utf8
 from roadscan.progress import OnCount
+from roadscan.shown import shown
 from roadscan.survey.importers.config import COLUMNS, IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.images import ImageFolder
@@ -143,7 +144,7 @@ def _rename(table: pa.Table, config: IngestConfig, needed: tuple[str, ...]) -> p
     missing = [theirs[name] for name in COLUMNS if theirs[name] not in present and name in {*needed, *config.columns}]
     if missing:
         raise SurveyError(
-            f"source: {config.source} has no columns {missing}, only {present}; expected {list(needed)}: set "
+            f"source: {config.source} has no columns {missing}, only {shown(present)}; expected {list(needed)}: set "
             "`columns` to {name: column of the file} for those with another name"
         )
     names = [name for name in COLUMNS if theirs[name] in present]

@@ -130,6 +130,10 @@ SOUTH = [(0.0, 0.0), (0.0, 2000.0)]
         (with_geometry("LineString", [[4.8e5, 1.6e6], [4.8e5, 1.7e6]]), "expected degrees on WGS 84, not metres"),
         (with_geometry("LineString", [[179.99, 15], [-179.99, 15]]), "crosses the 180° meridian"),
         (with_posts((11, 80, 1000)), "posts: post 11 at "),
+        *[
+            (feature([(0, 0), (0, 2000)], (10, 12), posts=[post]), "; expected [km, lon, lat], in degrees")
+            for post in ([11, 1e308, 13.9], [11, 100.5, 1e308], [11, None, 13.9], [11, 100.5], [11, 10**400, 13.9])
+        ],
         (with_posts((11, 0, 500), (10.5, 0, 1000)), "posts: km 11 and km 10.5 are at 500 m and 1000 m along"),
         (with_posts((13, 0, 1000)), "posts: km 13 and km 12 are at 1000 m and 2000 m"),
         (with_posts((10.2, 0, 0)), "posts: post 10.2 is at the line's start, which is km 10"),

@@ -132,6 +132,9 @@ def test_columns_with_other_names(run: Callable[..., IngestSummary]) -> None:
     assert rows(run(text, names))[0]["reason"] is None
     with pytest.raises(SurveyError, match=r"no columns \['image_uri', 'captured_at', 'lon', 'lat'\], only \['File'"):
         run(text)
+    with pytest.raises(SurveyError) as long:
+        run(f"{'x' * 100_000},T\n1.jpg,2\n")
+    assert len(str(long.value)) < 1000
 
 
 def test_a_renamed_column_must_exist(run: Callable[..., IngestSummary]) -> None:
