@@ -13,22 +13,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from roadscan.arrays import Floats
+from roadscan.arrays import Bools, Floats, Ints
 from roadscan.errors import Malformed
 from roadscan.ranged import RangedFile
 from roadscan.video.fragments import Defaults, read_fragment
 
-Ints: TypeAlias = npt.NDArray[np.int64]
-Bools: TypeAlias = npt.NDArray[np.bool_]
-
 EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 MOST_BYTES = 256 << 20  # of a moov or moof box: a day of video has some 80 MB
-MOST_SAMPLES = 20_000_000  # of a track: tables are run-length coded, and a few bytes can claim billions
+MOST_SAMPLES = 6_000_000  # of a track, a day at 60 a second: a few bytes can claim billions
 PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"mvex", b"moof", b"traf")
 
 
@@ -300,8 +296,9 @@ def _offsets(boxes: Mapping[bytes, bytes], size: Ints) -> Ints:
     runs = _full(boxes[b"stsc"], "stsc", width=3)  # the first chunk of a run, from 1, and samples in each chunk of it
     ends = np.append(runs[1:, 0], len(chunks) + 1)
     a_chunk = _run_lengths(np.stack([np.maximum(ends - runs[:, 0], 0), runs[:, 1]], 1), "stsc")
-    if len(a_chunk) != len(chunks) or a_chunk.sum() < len(size) or a_chunk.sum() > len(size) + a_chunk.max(initial=0):
-        raise Malformed(f"its stsc box puts {a_chunk.sum()} samples into chunks, and there are {len(size)}")
+    count = len(size)
+    if len(a_chunk) != len(chunks) or a_chunk.max(initial=0) > count or not count <= a_chunk.sum() <= 2 * count:
+        raise Malformed(f"its stsc box puts {a_chunk.sum()} samples into chunks, and there are {count}")
     before = np.cumsum(size) - size
     chunk = np.repeat(np.arange(len(chunks)), a_chunk)[: len(size)]
     firsts = np.minimum(np.cumsum(a_chunk) - a_chunk, len(size) - 1)

@@ -49,13 +49,13 @@ def look(file: RangedFile) -> Recording:
         StorageError: the store did not give it.
     """
     movie = read_movie(file) if file.read_at(4, 8) in BOXES else None
+    track = _video_track(movie) if movie else None
     decoder = Decoder(file)
     try:
         first_s, picture = decoder.first()
         start_s = decoder.start_s
         height, width = picture.shape[:2]
         recording = Recording(np.empty(0), height, width, movie.made_at if movie else None, movie)
-        track = _video_track(movie) if movie else None
         if movie is not None and track is not None and track.plain:
             whole = track.samples.offset + track.samples.size <= movie.size
             times = np.unique(track.time_s[whole]) - start_s

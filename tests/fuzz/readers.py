@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from support import exports
 from support.drives import frame, jpeg, make_drive
+from support.videos import blackvue, gopro, novatek
 from support.written import write_coco
 
 from roadscan.config import load_config
@@ -119,6 +120,15 @@ def _sources(root: Path) -> Iterator[Reader]:
     for name, data in (("track.gpx", GPX), ("track.nmea", nmea)):
         track = _written(root / name, data)
         yield Reader(name, track, _ingest("track", csv_file, images, root, f"track={track}", "clock_offset_s=0"))
+    videos = {
+        "gopro": lambda path: gopro(path, 3),
+        "gopro in fragments": lambda path: gopro(path, 3, movflags="frag_keyframe+empty_moov"),
+        "blackvue": lambda path: blackvue(path, 3),
+        "novatek": lambda path: novatek(path, 3),
+    }
+    for name, record in videos.items():
+        video = record(root / f"{name}.mp4")
+        yield Reader(name, video, _ingest("video", video, None, root, "cameras=[{hfov_deg: 90}]"))
     photo = images / "000000.jpg"
     yield Reader("exif", photo, _ingest("exif", images, None, root))
 

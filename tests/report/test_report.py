@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from html.parser import HTMLParser
+from pathlib import Path as FilePath
 
 import cv2
 import numpy as np
@@ -9,9 +10,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 from support.drives import jpeg
+from support.videos import number_of, record
 
 from roadscan.report.page import Grid, Picture, Section, page
-from roadscan.report.samples import Images, annotate, choose_frames, crop
+from roadscan.report.samples import Images, annotate, choose_frames, crop, read_image
 from roadscan.report.strip import Path
 from roadscan.storage import open_store
 from roadscan.survey.geodesy import LocalFrame
@@ -50,6 +52,16 @@ def test_an_annotated_frame_has_the_box_where_it_is(tmp_path: object) -> None:
     edge, inside = image[300, 400].astype(int), image[300, 500].astype(int)  # twice the box's left edge; its middle
     assert np.abs(edge - HIGHWAY.get("Warning Sign").color_rgb).max() < 60
     assert np.abs(inside - 128).max() < 12
+
+
+def test_a_picture_of_a_video_is_an_image(tmp_path: FilePath) -> None:
+    uri = str(record(tmp_path / "a.mp4", range(0, 2000, 40)))
+    assert number_of(read_image(f"{uri}#t=1.520000")) == 38
+    images = Images()
+    assert (
+        images.read(f"{uri}#t=9.000000").shape == images.read(f"{tmp_path}/no.mp4#t=0.000000").shape == (720, 1280, 3)
+    )
+    assert not images.unread  # they are not there
 
 
 @pytest.mark.parametrize("box", [[10, 10, 40, 60], [600, 340, 640, 360], [0, 0, 640, 360]])

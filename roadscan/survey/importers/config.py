@@ -45,8 +45,8 @@ _KINDS_OF_FIELD = {
     "rate_hz": {"track"},
     "spacing_m": {"video"},
     "interval_s": {"video"},
-    "columns": {"table", "track"},
-    "time_format": {"table", "track"},
+    "columns": {"table", "track", "video"},
+    "time_format": {"table", "track", "video"},
     "utc_offset_h": {"exif", "table", "track", "video"},
 }
 
@@ -102,8 +102,8 @@ class IngestConfig(Config):
 
     kind: Kind = Field(
         description="exif: a folder of images with GPS in their EXIF. mapillary: mapillary_image_description.json. "
-        "table: a CSV or Parquet file, a row a frame. track: a GPX or NMEA log and images with times. video: "
-        "recordings that carry their positions (GPMF, CAMM, BlackVue, Novatek), or with a GPX or NMEA log beside them."
+        "table: a CSV or Parquet file, a row a frame. track: a log of GPS and images with times. video: "
+        "recordings that carry their positions (GPMF, CAMM, BlackVue, Novatek), or with a log of GPS beside them."
     )
     source: str = Field(
         min_length=1,
@@ -141,13 +141,15 @@ class IngestConfig(Config):
     max_gap_s: float = Field(
         5.0, gt=0, le=600, description="Longest time between two GPS positions that may be bridged, seconds."
     )
-    columns: dict[str, str] = Field({}, description="Column names of the table, where they differ: {lon: x_lon}.")
+    columns: dict[str, str] = Field(
+        {}, description="Column names of the table, and of a log, where they differ: {lon: x_lon}."
+    )
     time_format: Literal["iso", "epoch_s", "epoch_ms"] = Field("iso", description="How captured_at is written.")
     track: str | None = Field(
         None,
         validate_default=True,
-        description="GPX or NMEA log: a path or s3:// address. With a video it goes before the positions that it "
-        "carries, and before a log of the video's own name.",
+        description="GPX, NMEA, or CSV with captured_at, lon and lat: a path or s3:// address. With a video it goes "
+        "before the positions that it carries, and before a log of the video's own name.",
     )
     clock_offset_s: float | None = Field(
         None,
@@ -195,7 +197,7 @@ class IngestConfig(Config):
     @classmethod
     def _needs_track(cls, value: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("kind") == "track" and not value:
-            raise ValueError("required with kind=track: the GPX or NMEA log")
+            raise ValueError("required with kind=track: the log of GPS")
         return value
 
     @field_validator("clock_offset_s")

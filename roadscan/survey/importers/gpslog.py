@@ -1,12 +1,15 @@
-"""GPS logs: GPX and NMEA 0183, read into one list of fixes in UTC."""
+"""GPS logs: GPX, NMEA 0183 and CSV, read into one list of fixes in UTC."""
 
 from __future__ import annotations
 
 import codecs
+import csv
+import io
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -19,7 +22,9 @@ from roadscan.errors import Malformed, NotFound, SurveyError
 from roadscan.parsing import parsing
 from roadscan.survey.importers.jumps import FASTEST_MPS, believable
 from roadscan.survey.importers.sources import read_file
+from roadscan.survey.importers.times import parse_time
 
+PLACED = ("captured_at", "lon", "lat")
 TOLD = ("hdop", "pos_sigma_m", "altitude_m")  # of a fix, where the log does
 #: Standard error of a fix of carrier phases (GGA quality 4 and 5), metres: as receivers of either kind are specified.
 RTK_FIXED_M, RTK_FLOAT_M = 0.03, 0.5
@@ -68,24 +73,43 @@ class GpsLog:
             yield Fix(datetime.fromtimestamp(float(time_s), UTC), lon, lat, *known)
 
 
-def read_log(uri: str) -> GpsLog:
-    """A GPX or NMEA file, told apart by its content.
+@dataclass(frozen=True)
+class CsvForm:
+    """How a CSV is written: `columns`, `time_format` and `utc_offset_h` as in `IngestConfig`."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_format: str = "iso"
+    utc_offset_h: float | None = None
+
+
+PLAIN = CsvForm()
+
+
+def read_log(uri: str, form: CsvForm = PLAIN) -> GpsLog:
+    """A GPX, NMEA or CSV file, told apart by its content.
+
+    A CSV has columns `captured_at`, `lon` and `lat`, and may have `hdop`, `pos_sigma_m` and `altitude_m`.
 
     Raises:
-        SurveyError: the file is missing, is neither, has fewer than two usable fixes, or those of two vehicles.
+        SurveyError: the file is missing, is none, has fewer than two usable fixes, or those of two vehicles.
     """
     try:
         text = _decode(read_file(uri))
     except NotFound:
-        raise SurveyError(f"track: {uri} does not exist; expected a GPX or NMEA file") from None
+        raise SurveyError(f"track: {uri} does not exist; expected a GPX, NMEA or CSV file") from None
     notes: Counter[str] = Counter()
-    fixes = _read_gpx(text, uri, notes) if text.lstrip().startswith("<") else nmea_fixes(text, notes)
+    if text.lstrip().startswith("<"):
+        fixes = _read_gpx(text, uri, notes)
+    elif names := _csv_names(text, form):
+        fixes = _read_csv(text, names, form, notes)
+    else:
+        fixes = nmea_fixes(text, notes)
     by_time = _by_time(fixes, notes)
     if len(by_time) < 2:
         skipped = ", ".join(f"{count} {what}" for what, count in notes.items()) or "nothing skipped"
         raise SurveyError(
             f"track: {uri} has {len(by_time)} usable fixes ({skipped}){_what_it_is(text)}; expected at least two, as "
-            "GPX track points with time or NMEA RMC sentences with checksum"
+            "GPX track points with time, NMEA RMC sentences with checksum, or CSV with captured_at, lon and lat"
         )
     return _one_way(by_time, uri, notes)
 
@@ -178,6 +202,37 @@ def _plain_names(text: str) -> str:
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)  # it names the encoding of bytes
     root = re.search(r"<(\w+):gpx\b", text)
     return re.sub(rf"<(/?){root[1]}:", r"<\1", text) if root else text
+
+
+def _csv_names(text: str, form: CsvForm) -> dict[str, str]:
+    """By what columns of a CSV mean their names in it; empty where it is none with times and positions."""
+    line = next(csv.reader([text.partition("\n")[0].strip()]), [])
+    names = {name: form.columns.get(name, name) for name in (*PLACED, *TOLD)}
+    found = {name: theirs if theirs in line else name for name, theirs in names.items() if {theirs, name} & {*line}}
+    return found if {*PLACED} <= found.keys() else {}
+
+
+def _read_csv(text: str, names: Mapping[str, str], form: CsvForm, notes: Counter[str]) -> Iterator[Fix]:
+    for row in csv.DictReader(io.StringIO(text)):
+        try:
+            at = parse_time(row[names["captured_at"]], form.time_format, form.utc_offset_h)
+            lon, lat = (float(row[names[name]]) for name in ("lon", "lat"))
+        except (ValueError, TypeError):
+            notes["rows of the log that cannot be read"] += 1
+            continue
+        if not _on_earth(lon, lat):
+            notes["fixes off the earth"] += 1
+            continue
+        yield Fix(at, lon, lat, *(_number(row.get(names.get(name, ""))) for name in TOLD))
+
+
+def _number(text: str | None) -> float | None:
+    """A number of a cell, where it has one that is finite."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def nmea_fixes(text: str, notes: Counter[str]) -> Iterator[Fix]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from roadscan.arrays import Ints
 from roadscan.errors import Malformed
 from roadscan.ranged import RangedFile
 from roadscan.survey.importers.gpslog import nmea_fixes
@@ -18,6 +19,7 @@ from roadscan.video.fixes import Fix, Telemetry
 
 READERS = 16  # threads; each waits for the store most of its time
 MOST_BYTES = 1 << 20  # of a sample: GoPro's have some 10 kB
+NEAR_BYTES = 16 << 10  # between two samples: less is read in passing
 
 
 def read_telemetry(file: RangedFile, movie: Movie) -> Telemetry | None:
@@ -44,16 +46,28 @@ def read_telemetry(file: RangedFile, movie: Movie) -> Telemetry | None:
 
 
 def _samples(file: RangedFile, movie: Movie, track: Track, least: int) -> Iterator[tuple[bytes, float, float]]:
-    """The samples of a track that are in the file, each with its start and how long it lasts, in seconds."""
+    """The samples of a track that are in the file, each with its start and how long it lasts, in seconds.
+
+    Raises:
+        Malformed: they have more bytes than the file.
+        StorageError: the store did not give them.
+    """
     offset, size = track.samples.offset, track.samples.size
     rows = np.flatnonzero((size >= least) & (size <= MOST_BYTES) & (offset + size <= movie.size))
+    if size[rows].sum() > movie.size:
+        raise Malformed(f"its positions have {size[rows].sum()} bytes, more than the file")
+    rows = rows[np.argsort(offset[rows], kind="stable")]
+    apart = offset[rows][1:] - (offset + size)[rows][:-1]
+    groups = [group for group in np.split(rows, np.flatnonzero(apart > NEAR_BYTES) + 1) if len(group)]
 
-    def read(row: int) -> bytes:
-        return file.read_at(int(offset[row]), int(offset[row] + size[row]))
+    def read(group: Ints) -> bytes:
+        return file.read_at(int(offset[group[0]]), int((offset + size)[group].max()))
 
     with ThreadPoolExecutor(READERS) as pool:
-        for row, data in zip(rows.tolist(), pool.map(read, rows.tolist()), strict=True):
-            yield data, float(track.time_s[row]), float(track.duration_s[row])
+        for group, data in zip(groups, pool.map(read, groups), strict=True):
+            for row in group.tolist():
+                start = int(offset[row] - offset[group[0]])
+                yield data[start : start + int(size[row])], float(track.time_s[row]), float(track.duration_s[row])
 
 
 def _gpmf(file: RangedFile, movie: Movie, track: Track, notes: Counter[str]) -> Iterator[Fix]:

@@ -19,7 +19,7 @@ from roadscan.survey.importers.clocks import SPREAD, spread_seconds
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.exif import list_images
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
-from roadscan.survey.importers.gpslog import GpsLog, read_log
+from roadscan.survey.importers.gpslog import CsvForm, GpsLog, read_log
 from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.motion import motion
 from roadscan.survey.importers.sources import is_folder_of_images
@@ -42,7 +42,7 @@ def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
     """
     if config.track is None or config.clock_offset_s is None:
         raise SurveyError("track and clock_offset_s: both are required with kind=track")
-    log = read_log(config.track)
+    log = read_log(config.track, CsvForm(config.columns, config.time_format, config.utc_offset_h))
     found = (_from_images if is_folder_of_images(config) else read_times)(config, folder, on_frame)
     spread = spread_seconds(found.frames)
     for frame in found.frames:

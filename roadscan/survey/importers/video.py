@@ -24,7 +24,7 @@ from roadscan.storage import Store
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
-from roadscan.survey.importers.gpslog import Fix, GpsLog, log_of, read_log
+from roadscan.survey.importers.gpslog import CsvForm, Fix, GpsLog, log_of, read_log
 from roadscan.survey.importers.images import ImageFacts, ImageFolder
 from roadscan.survey.importers.sources import is_video, split_uri
 from roadscan.survey.importers.telemetry import read_telemetry
@@ -37,7 +37,7 @@ from roadscan.video.index import Recording, look
 READ = tuple(suffix for suffix in VIDEOS if suffix not in (".360", ".insv", ".lrv"))
 NOT_READ = {".360": "a cubemap of all directions", ".insv": "two fisheye images"}
 COPY = ".lrv"  # GoPro's copy of low resolution
-LOGS = (".gpx", ".nmea")
+LOGS = (".gpx", ".nmea", ".csv")
 RESOLUTION_S = 1e-6  # of times since 1970 in floating point
 UNPLACED_S = 1.0  # between frames where no position is known: they are told, and never scanned
 OVERLAP = 0.5  # of a video that another of its camera covers: it is another camera's
@@ -96,7 +96,7 @@ def read_video(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
                 notes.update(video.telemetry.notes)
                 notes[f"videos that carry positions as {video.telemetry.form}"] += 1
     frames: list[Frame] = []
-    track = read_log(config.track) if config.track is not None else None
+    track = read_log(config.track, _form(config)) if config.track is not None else None
     for own in _cameras(videos, config).values():
         _set_starts(own, config, chosen=track is not None)
         _part_cameras(own)
@@ -155,18 +155,22 @@ def _look(store: Store, key: str, config: IngestConfig) -> _Video:
     except Malformed as error:
         video.recording, video.reason = None, f"corrupt: {error}"
     if video.telemetry is None and config.track is None and video.reason is None:
-        video.log = _log_beside(store, key)
+        video.log = _log_beside(store, key, config)
     return video
 
 
-def _log_beside(store: Store, key: str) -> GpsLog | None:
+def _log_beside(store: Store, key: str, config: IngestConfig) -> GpsLog | None:
     """The log of a video's own name."""
     stem = posixpath.splitext(key)[0]
     for suffix in LOGS:
         for name in (stem + suffix, stem + suffix.upper()):
             if store.exists(name):
-                return read_log(store.uri_of(name))
+                return read_log(store.uri_of(name), _form(config))
     return None
+
+
+def _form(config: IngestConfig) -> CsvForm:
+    return CsvForm(config.columns, config.time_format, config.utc_offset_h)
 
 
 def _cameras(videos: Sequence[_Video], config: IngestConfig) -> dict[str, list[_Video]]:

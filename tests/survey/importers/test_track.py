@@ -12,7 +12,7 @@ import pytest
 from roadscan.errors import SurveyError
 from roadscan.survey.drive import read_drive
 from roadscan.survey.importers import IngestSummary, ingest, ingest_config
-from roadscan.survey.importers.gpslog import read_log
+from roadscan.survey.importers.gpslog import CsvForm, read_log
 from roadscan.survey.importers.track import locate
 
 SIZE = "cameras=[{width_px: 64, height_px: 48, hfov_deg: 70}]"
@@ -314,3 +314,19 @@ def test_images_that_share_a_second_are_spread_along_the_log(run: Callable[..., 
     summary = run([f"2024-01-30T19:00:0{n // 2}Z" for n in range(6)])
     assert [row["lon"] for row in rows(summary)] == pytest.approx([100.5 + n * 0.0001 for n in range(6)], abs=1e-8)
     assert summary.notes["images that shared a second, spread within it in the order of their names"] == 3
+
+
+def test_a_log_may_be_a_table(tmp_path: Path) -> None:
+    text = "when,lat,lon,pos_sigma_m\n1793502000,13.75,100.5,0.4\n1793502001,13.75,north,\n1793502002,13.75,100.5004,\n"
+    path = _written(tmp_path / "log.csv", text.encode())
+    log = read_log(path, CsvForm({"captured_at": "when"}, "epoch_s"))
+    assert log.time_s.tolist() == [1793502000, 1793502002]
+    assert (log.lon.tolist(), log.lat.tolist()) == ([100.5, 100.5004], [13.75, 13.75])
+    assert log.pos_sigma_m[0] == 0.4
+    assert np.isnan([log.pos_sigma_m[1], *log.hdop, *log.altitude_m]).all()
+    assert log.notes == {"rows of the log that cannot be read": 1}
+    local = b"captured_at,lon,lat\n2026-11-01 10:00:00,100.5,13.75\n2026-11-01 10:00:01,100.5002,13.75\n"
+    log = read_log(_written(tmp_path / "log.csv", local), CsvForm(utc_offset_h=7))
+    assert log.time_s.tolist() == [1793502000, 1793502001]  # 03:00 UTC
+    with pytest.raises(SurveyError, match=r"0 usable fixes \(2 rows of the log that cannot be read\)"):
+        read_log(str(tmp_path / "log.csv"))

@@ -179,6 +179,17 @@ def test_a_log_beside_a_video_places_it_by_the_time_in_the_file(run: Run, tmp_pa
     assert max(off_m(row) for row in rows) < 0.03
 
 
+def test_a_log_beside_a_video_may_be_a_table(run: Run, tmp_path: Path) -> None:
+    record(tmp_path / "sd" / "a.mp4", range(0, 4000, 40), made_at=START)
+    rows = [
+        f"{START + timedelta(seconds=second):%FT%TZ},{east(second)[0]:.9f},{east(second)[1]}" for second in range(5)
+    ]
+    (tmp_path / "sd" / "a.csv").write_text("\n".join(["captured_at,lon,lat", *rows]))
+    summary, frames = run()
+    assert (summary.frames, summary.usable) == (25, 25)
+    assert max(off_m(row) for row in frames) < 0.01
+
+
 @pytest.mark.parametrize(
     "clock",
     [
