@@ -603,6 +603,9 @@ def view(
         list[str] | None,
         typer.Option(help="Where images are now, if they moved; several times.", metavar="FROM=TO", show_default=False),
     ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Whose decisions they are, unless the page says.", show_default=False)
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; one that others reach demands the token that is printed.")
     ] = "127.0.0.1",
@@ -612,11 +615,11 @@ def view(
         typer.Option(help="Write files for any web server to this folder; serve nothing.", show_default=False),
     ] = None,
 ) -> int:
-    """Show the register on a map in a browser, with photographs of every asset. Needs no internet; Ctrl-C ends it."""
+    """Show the register on a map in a browser, and judge it there by its photographs, without internet."""
     from roadscan.view import export_site, open_site, prepare, serve
 
     with console.status("reading the register"):
-        site = open_site(warehouse, reference, images or ())
+        site = open_site(warehouse, reference, images or (), reviewer)
     if export:
         with progress("assets") as bar:
             summary = export_site(site, export, bar)

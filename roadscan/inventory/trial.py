@@ -20,6 +20,10 @@ from roadscan.inventory.tiles.stitch import merge_tiles
 SHOWN = 10  # assets named at once
 
 
+class ReviewsRefused(ConfigError):
+    """No register could be built with the new reviews."""
+
+
 def tiles_touched(reviews: pa.Table, assets: pa.Table) -> set[Tile]:
     """The tiles of what reviews (`schemas.REVIEWS`) decide about, and of the assets that they name."""
     shapes = shapely.from_wkb(reviews["geometry"].to_pylist())
@@ -50,7 +54,7 @@ def try_reviews(
         config: the thresholds.
 
     Raises:
-        ConfigError: they cannot be built, and why.
+        ReviewsRefused: they cannot be built, and why.
     """
     known = Previous(with_removed(built.assets, reviews), built.aliases, config)
     parts = (part for tile in sorted(tiles) for part in sources.parts_of_next(tile, made.get(tile)))
@@ -60,7 +64,7 @@ def try_reviews(
     except Exception as error:
         named = [f"{row['action']} of {row['asset_id']}" for row in new.to_pylist()]
         more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-        raise ConfigError(
+        raise ReviewsRefused(
             "reviews: nothing was taken in: the next night could not build the register with them "
             f"({', '.join(named[:SHOWN])}{more}); leave out the one that it fails with: {error}"
         ) from error

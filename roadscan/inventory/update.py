@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -17,7 +17,19 @@ from roadscan.errors import ConfigError, Conflict, WarehouseError
 from roadscan.inventory.build import Built, asset_ids
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.register.differences import asset_differences
-from roadscan.inventory.reviews import REVOKE, apply_reviews, in_their_order, ingest, read_reviews, with_removed
+from roadscan.inventory.reviews import (
+    REVOKE,
+    Decision,
+    apply_reviews,
+    as_reviews,
+    in_their_order,
+    ingest,
+    read_reviews,
+    settle,
+    sort_out,
+    waiting,
+    with_removed,
+)
 from roadscan.inventory.tiles.cells import index_cells
 from roadscan.inventory.tiles.execute import BuildTiles, BuiltTile, DrivePart, Previous, Step, new_id, on_this_machine
 from roadscan.inventory.tiles.history import TileHistory, write_history
@@ -26,7 +38,7 @@ from roadscan.inventory.tiles.partition import Tile, tile_name, tiles_of
 from roadscan.inventory.tiles.placing import Placing
 from roadscan.inventory.tiles.sources import Sources
 from roadscan.inventory.tiles.stitch import merge_tiles
-from roadscan.inventory.trial import tiles_touched, try_reviews
+from roadscan.inventory.trial import ReviewsRefused, tiles_touched, try_reviews
 from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import REVIEWS
 from roadscan.settings import keep_time_zone
@@ -53,6 +65,8 @@ class InventorySummary:
         tiles_built: how many were not carried over as they were.
         without_bearing: drives that were read, with their detections, of which none has a bearing.
         reference_dropped: whether the release before had kilometres, and this one, by its config, has none.
+        reviews_taken: how many decisions that reviewers took in a viewer it took in.
+        reviews_refused: of those that it could not, the id of the asset and why.
     """
 
     release: int
@@ -64,6 +78,8 @@ class InventorySummary:
     tiles_built: int = 0
     without_bearing: dict[str, int] = field(default_factory=dict)
     reference_dropped: bool = False
+    reviews_taken: int = 0
+    reviews_refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def shortfall(self) -> str | None:
@@ -79,6 +95,12 @@ class InventorySummary:
             return (
                 "the register has no kilometres any more, as no reference is given; the release before had them: run "
                 "again with --set reference.uri=…"
+            )
+        if self.reviews_refused:
+            asset_id, why = next(iter(self.reviews_refused.items()))
+            return (
+                f"the decisions about {len(self.reviews_refused)} assets could not be applied, and wait in roadscan "
+                f"view, where they are taken back or decided again; {asset_id}: {why}"
             )
         if not self.assets:
             return f"the register of {self.drives} drives has no asset: none of them detected one twice"
@@ -162,17 +184,34 @@ def update_inventory(
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.current()
-    before = _register(warehouse, base, config)
+    queued = waiting(warehouse.store)
+    before = _register(warehouse, base, config, queued)
     sources = Sources(warehouse, base, config, anew=before.anew)
     if not sources.drives:
         raise WarehouseError(_no_drives(warehouse.store.uri, base))
     if config.time_zone:
         keep_time_zone(warehouse.store, config.time_zone)
     dropped = sources.on_reference and config.reference is None
-    made = _made(warehouse, base, config, before, sources, step, build_tiles)
+    try:
+        made = _made(warehouse, base, config, before, sources, step, build_tiles)
+    except ReviewsRefused as error:
+        if not before.taken:
+            raise
+        LOG.warning("%s: built without the decisions that wait: %s", warehouse.store.uri, error)
+        refused = before.refused | dict.fromkeys(before.taken, str(error))
+        before = replace(_register(warehouse, base, config), refused=refused)
+        sources = Sources(warehouse, base, config, anew=before.anew)
+        made = _made(warehouse, base, config, before, sources, step, build_tiles)
     if not accept(base, made.built.assets):
         return _summary(made, base, base, sources)
-    return replace(_published(warehouse, base, made, sources), reference_dropped=dropped)
+    summary = _published(warehouse, base, made, sources)
+    settle(warehouse.store, before.taken, before.refused)
+    return replace(
+        summary,
+        reference_dropped=dropped,
+        reviews_taken=len(before.taken),
+        reviews_refused={one.asset_id: before.refused[one.id] for one in queued if one.id in before.refused},
+    )
 
 
 def audit_inventory(
@@ -370,12 +409,16 @@ class _Register:
         aliases: its aliases.
         reviews: all of them, those of the config's file too.
         new: those of them that were not published before.
+        taken: ids of the decisions that waited and are among them.
+        refused: of the others, why not, by id.
     """
 
     assets: pa.Table
     aliases: pa.Table
     reviews: pa.Table
     new: pa.Table
+    taken: frozenset[str] = frozenset()
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def anew(self) -> set[Tile]:
@@ -383,12 +426,20 @@ class _Register:
         return tiles_touched(self.new.filter(pc.equal(self.new["action"], REVOKE)), self.assets)
 
 
-def _register(warehouse: Warehouse, base: Release, config: InventoryConfig) -> _Register:
+def _register(
+    warehouse: Warehouse, base: Release, config: InventoryConfig, queued: Sequence[Decision] = ()
+) -> _Register:
     assets, aliases, reviews = (warehouse.read(base, name) for name in ("assets", "asset_alias", "reviews"))
     new = REVIEWS.empty_table()
     if config.reviews:
         new = ingest(read_reviews(config.reviews), assets, aliases, reviews, datetime.now(UTC), new_id)
-    return _Register(assets, aliases, in_their_order(reviews, new), new)
+    known = in_their_order(reviews, new)
+    if not queued:
+        return _Register(assets, aliases, known, new)
+    more, problems = sort_out(as_reviews(queued), assets, aliases, known, datetime.now(UTC), new_id)
+    refused = {queued[number - 1].id: why for number, why in problems.items()}
+    taken = frozenset(one.id for one in queued) - refused.keys()
+    return _Register(assets, aliases, in_their_order(known, more), pa.concat_tables([new, more]), taken, refused)
 
 
 def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Release:

@@ -2,7 +2,8 @@
 
     warehouse → releases → register ─┬→ filters → tiles (mvt, mercator), lists, finding ─┐
                          → roads ────┼───────────────────────────────────────────────────┼→ site → guard → server
-                         → details ──┴→ photographs ─────────────────────────────────────┘     └→ export
+                         → details ──┴→ photographs ─────────────────────────────────────┤     └→ export
+              decisions that wait for the next register ←── deciding ←────────────────────┘
 
 `static/` is the page: modules that a browser runs as they are, and MapLibre GL JS, built, with its licence.
 """

@@ -22,10 +22,21 @@ class Kept(Generic[KeyT, ValueT]):
     def __init__(self, limit: int, size: Callable[[ValueT], int] = lambda _: 1) -> None:
         self._limit, self._size, self._total = limit, size, 0
         self._values: OrderedDict[KeyT, ValueT] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._making = Lock(), Lock()
 
-    def get(self, key: KeyT, make: Callable[[], ValueT]) -> ValueT:
-        """The value of a key, made where it is not kept; two threads may both make it."""
+    def get(self, key: KeyT, make: Callable[[], ValueT], *, alone: bool = False) -> ValueT:
+        """The value of a key, made where it is not kept; two threads may both make it.
+
+        Args:
+            key: of the value.
+            make: makes it.
+            alone: forget all others first, and let no other thread make one meanwhile.
+        """
+        if alone:
+            with self._making:
+                if key not in self._values:
+                    self.drop()
+                return self.get(key, make)
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)

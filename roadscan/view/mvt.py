@@ -28,6 +28,11 @@ class Layer:
         self._values: dict[Value, int] = {}
         self._body: list[bytes] = []
 
+    def point(self, x: int, y: int, properties: Mapping[str, Value]) -> None:
+        """A feature of one point."""
+        places = varint((x << 1) ^ (x >> 63)) + varint((y << 1) ^ (y >> 63))
+        self._add(POINT, _command(_MOVE_TO, 1) + places, properties)
+
     def points(self, xy: Coordinates, properties: Mapping[str, Value]) -> None:
         """A feature of one or more points."""
         if len(xy):

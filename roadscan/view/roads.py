@@ -138,9 +138,9 @@ def cut_kilometres(known: Kilometres, zoom: int, column: int, row: int) -> bytes
     each = next(step for start, step in KM_STEPS if zoom >= start)
     box = np.stack([known.post_x, known.post_y, known.post_x, known.post_y], 1)
     here = np.flatnonzero(frame.touches(box) & (known.post_km % each == 0))
-    xy = frame.inside(known.post_x[here], known.post_y[here])
-    for n, post in enumerate(here.tolist()):
-        posts.points(xy[n : n + 1], {"km": format_km(1000 * int(known.post_km[post]))})
+    xy = frame.inside(known.post_x[here], known.post_y[here]).tolist()
+    for (x, y), post in zip(xy, here.tolist(), strict=True):
+        posts.point(x, y, {"km": format_km(1000 * int(known.post_km[post]))})
     return tile([lines, posts])
 
 

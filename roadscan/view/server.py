@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import secrets
 import socket
@@ -41,13 +42,16 @@ class Served:
     address: str
 
 
-def open_site(warehouse_uri: str, reference: str | None = None, images: Sequence[str] = ()) -> Site:
+def open_site(
+    warehouse_uri: str, reference: str | None = None, images: Sequence[str] = (), reviewer: str | None = None
+) -> Site:
     """The site of a warehouse, its newest register in memory.
 
     Args:
         warehouse_uri: the warehouse's root.
         reference: centrelines, as `reference.uri` of an inventory.
         images: ``FROM=TO``: where images lie now whose addresses begin with FROM.
+        reviewer: who decides, unless a page says otherwise; None for the user of this process.
 
     Raises:
         WarehouseError: nothing was ever published there, or no register.
@@ -57,7 +61,7 @@ def open_site(warehouse_uri: str, reference: str | None = None, images: Sequence
     warehouse = Warehouse(warehouse_uri)
     warehouse.published()
     known = read_reference(ReferenceConfig(uri=reference)) if reference else None
-    site = Site(warehouse, known, Photographs(_moved(images)))
+    site = Site(warehouse, known, Photographs(_moved(images)), reviewer or _user())
     site.register(site.releases.current())
     return site
 
@@ -91,6 +95,13 @@ def serve(served: Served, on_ready: Callable[[], None] = lambda: None) -> None:
         on_ready()
         with suppress(KeyboardInterrupt):  # how it is meant to end
             server.run(sockets=[served.listening])
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user without a name
+        return "reviewer"
 
 
 def _listen(host: str, port: int) -> socket.socket:

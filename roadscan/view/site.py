@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -18,9 +19,10 @@ from roadscan.errors import ConfigError, Conflict, Malformed, NotFound, Roadscan
 from roadscan.inventory.query import query_release
 from roadscan.inventory.query.rendering import plain
 from roadscan.inventory.reference import LinearReference
+from roadscan.parsing import read_json
 from roadscan.settings import time_zone
 from roadscan.taxonomy import HIGHWAY
-from roadscan.view import lists, roads
+from roadscan.view import deciding, lists, roads
 from roadscan.view.details import Details, current_id, read_details
 from roadscan.view.filters import Filter, read_filter
 from roadscan.view.finding import find
@@ -34,7 +36,9 @@ from roadscan.view.tiles import check_tile, cut_tile
 from roadscan.warehouse import Release, Warehouse
 
 STATIC = Path(__file__).with_name("static")
-REGISTERS = 2  # of so many releases at a time in memory: two that are compared
+REGISTERS = 2  # of so many releases at a time in memory: two that are compared …
+MANY = 1_500_000  # … but of one that has more assets
+MAX_SENT = 20_000  # bytes
 LISTED = 500  # rows of a list on a page
 TILE_BYTES = 64 << 20
 MVT = "application/vnd.mapbox-vector-tile"
@@ -53,22 +57,26 @@ class Site:
         warehouse: whose.
         reference: centrelines, where they are given.
         photographs: pictures.
+        reviewer: who decides, unless a page says otherwise.
     """
 
     warehouse: Warehouse
     reference: LinearReference | None = None
     photographs: Photographs = field(default_factory=Photographs)
+    reviewer: str = ""
 
     def __post_init__(self) -> None:
         self.releases = Releases(self.warehouse)
         self.zone = time_zone(self.warehouse.store)
-        self._registers = Kept[int, MapRegister](REGISTERS)
+        self._registers, self._large = Kept[int, MapRegister](REGISTERS), Kept[int, MapRegister](1)
         self._tiles = Kept[tuple[object, ...], bytes](TILE_BYTES, size=len)
         self._details = Kept[tuple[int, str], Details](1000)
         self._kilometres = roads.kilometres(self.reference) if self.reference else None
 
     def register(self, release: Release) -> MapRegister:
         """The register of a release."""
+        if release.rows("assets") > MANY:  # two of that size do not fit
+            return self._large.get(release.number, lambda: load_register(self.warehouse, release), alone=True)
         return self._registers.get(release.number, lambda: load_register(self.warehouse, release))
 
     def described(self, release: Release) -> dict[str, Any]:
@@ -104,6 +112,7 @@ class Site:
             "warehouse": self.warehouse.store.uri,
             "zone": self.zone,
             "reference": self.reference is not None,
+            "reviewer": self.reviewer,
             "releases": self.releases.listed(),
             "view": self.described(current),
         }
@@ -172,6 +181,11 @@ def application(site: Site) -> Starlette:
                 f"{of_release}/tiles/{{kind}}/{{z:int}}/{{x:int}}/{{y:int}}",
                 _of_release(site, lambda r, q: _tile(site, r, q)),
             ),
+            Route(
+                "/reviews.json", lambda _: JSONResponse(deciding.pending(site.warehouse), headers=NOW), methods=["GET"]
+            ),
+            Route("/reviews.json", _sent(site, _decide), methods=["POST"]),
+            Route("/undo.json", _sent(site, _undo), methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers=dict.fromkeys(STATUS, _told),
@@ -191,6 +205,28 @@ def _of_release(site: Site, answer: Callable[[Release, Request], Response]) -> C
         return answer(site.releases.of_key(request.path_params["release"]), request)
 
     return endpoint
+
+
+def _sent(site: Site, answer: Callable[[Site, bytes], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that takes JSON; what it does runs in a thread."""
+
+    async def endpoint(request: Request) -> Response:
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_SENT:
+                raise ConfigError(f"got more than {MAX_SENT} bytes; expected one decision")
+        return JSONResponse(await run_in_threadpool(answer, site, body), headers=NOW)
+
+    return endpoint
+
+
+def _decide(site: Site, body: bytes) -> dict[str, Any]:
+    return deciding.take(site.warehouse, site.releases.current(), read_json(body, deciding.Sent))
+
+
+def _undo(site: Site, body: bytes) -> dict[str, Any]:
+    return deciding.take_back(site.warehouse, str(read_json(body).get("id", "")))
 
 
 def _json(tree: Any) -> Response:

@@ -24,6 +24,7 @@ MOST = 3000
 TILE_PX = 512
 CELL_BITS = 7  # 128 cells a side of a tile: 4 px
 ELLIPSES_FROM = 16  # zoom at which a standard error of 1 m is 1 px
+ELLIPSES_REACH = EXTENT // 4  # units beyond a tile's edges: 38 m at the highest zoom
 ELLIPSE = 2.4477  # standard errors: the root of the 95 % quantile of chi-squared with two degrees of freedom
 CORNERS = np.linspace(0, 2 * np.pi, 32, endpoint=False)
 BUFFER = 64  # units of a tile beyond its edges that lines are drawn to: 8 px
@@ -61,14 +62,14 @@ def cut_tile(register: MapRegister, zoom: int, column: int, row: int, wanted: Fi
     points = chosen[~np.isin(chosen, drawn)]
     assets, ellipses = Layer("assets"), Layer("ellipses")
     ids = register.asset_id.take(points).to_pylist()
-    xy = frame.inside(register.x[points], register.y[points])
-    for n, (kind, state) in enumerate(
-        zip(register.kind[points].tolist(), register.state[points].tolist(), strict=True)
-    ):
-        assets.points(xy[n : n + 1], {"id": ids[n], "c": kind, "s": state})
+    xy = frame.inside(register.x[points], register.y[points]).tolist()
+    looks = zip(register.kind[points].tolist(), register.state[points].tolist(), strict=True)
+    for (x, y), one, (kind, state) in zip(xy, ids, looks, strict=True):
+        assets.point(x, y, {"id": one, "c": kind, "s": state})
     if zoom >= ELLIPSES_FROM:
-        for n, ring in enumerate(_ellipses(register, points, frame)):
-            ellipses.polygon([ring], {"c": int(register.kind[points[n]]), "s": int(register.state[points[n]])})
+        near = _around(register, frame, wanted)
+        for n, ring in zip(near.tolist(), _ellipses(register, near, frame), strict=True):
+            ellipses.polygon([ring], {"c": int(register.kind[n]), "s": int(register.state[n])})
     return tile([ellipses, lines, assets])
 
 
@@ -76,6 +77,19 @@ def rows_of_tile(register: MapRegister, zoom: int, column: int, row: int) -> sli
     """The rows of a register that lie in a tile: neighbours, as they are sorted."""
     first, last = (np.uint64(key) for key in keys_of_tile(zoom, column, row))
     return slice(int(np.searchsorted(register.key, first)), int(np.searchsorted(register.key, last, side="right")))
+
+
+def _around(register: MapRegister, frame: TileFrame, wanted: Filter) -> Ints:
+    """The points in a tile and close to it, whose ellipses may reach into it, that pass."""
+    column, row, last = frame.west // frame.side, frame.north // frame.side, (1 << frame.zoom) - 1
+    tiles = [(c, r) for c in range(column - 1, column + 2) for r in range(row - 1, row + 2)]
+    ranges = [rows_of_tile(register, frame.zoom, c, r) for c, r in tiles if 0 <= c <= last and 0 <= r <= last]
+    rows = np.concatenate([np.arange(part.start, part.stop) for part in ranges])
+    xy = frame.inside(register.x[rows], register.y[rows])
+    close = ((xy >= -ELLIPSES_REACH) & (xy < EXTENT + ELLIPSES_REACH)).all(axis=1)
+    rows = rows[close & np.isnan(register.length_m[rows])]
+    passing = wanted.passes(register, rows)
+    return np.asarray(rows if passing is None else rows[passing], np.int64)
 
 
 class TileFrame:

@@ -10,8 +10,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from support.viewed import NIGHTS, Pages, served, warehouse_of
+from support.viewed import NIGHTS, Pages, nights, served, warehouse_of
 
+from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.view import export_site, open_site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -193,3 +194,38 @@ def test_an_exported_register_needs_no_server_of_ours(browser, pages: Pages, tmp
     shown.close(address)
     plain.shutdown()
     plain.server_close()
+
+
+def test_crops_are_judged_with_keys_taken_back_and_stick(browser, tmp_path: Path) -> None:
+    warehouse = nights(tmp_path, count=2, length_m=300.0)
+    with served(open_site(warehouse.store.uri, reviewer="somchai")) as pages:
+        shown = Shown(browser, pages.address)
+        page = shown.page
+        page.keyboard.press("v")
+        page.wait_for_selector(".judge .large img")
+        page.wait_for_function("() => document.querySelector('.judge .large img').complete")
+        order = [row["asset_id"] for row in pages.get(f"data/{pages.key}/assets.json?order=worst").json()["rows"]]
+        assert page.locator("#review > code").inner_text() == order[0]
+        for n, key in enumerate("raad"):
+            page.wait_for_function("id => document.querySelector('#review > code').textContent === id", arg=order[n])
+            page.keyboard.press(key)
+        page.wait_for_function("id => document.querySelector('#review > code').textContent === id", arg=order[4])
+        page.keyboard.press("n")
+        page.keyboard.type("a shadow, <b>not</b> a sign")
+        page.keyboard.press("Escape")
+        page.keyboard.press("r")
+        page.wait_for_function("() => document.body.dataset.unsent === '0'")
+        page.wait_for_function("id => document.querySelector('#review > code').textContent === id", arg=order[5])
+        decided = pages.get("reviews.json").json()
+        assert [(one["asset_id"], one["action"]) for one in decided] == list(
+            zip(order[:5], ["reject", "accept", "accept", "damaged", "reject"], strict=True)
+        )
+        assert decided[4]["note"] == "a shadow, <b>not</b> a sign"
+        assert {one["reviewer"] for one in decided} == {"somchai"}
+        page.keyboard.press("u")
+        page.wait_for_function("id => document.querySelector('#review > code').textContent === id", arg=order[4])
+        assert [one["asset_id"] for one in pages.get("reviews.json").json()] == order[:4]
+        update_inventory(InventoryConfig(warehouse=warehouse.store.uri))
+        details = pages.get(f"data/{pages.key}/asset.json?id={order[0]}").json()
+        assert details["asset"]["state"] == "rejected"
+        shown.close(pages.address)

@@ -162,3 +162,20 @@ def test_the_last_tile_of_the_world_has_the_last_place(tmp_path: Path) -> None:
     register = map_register(tmp_path / "w", {"lon": 180.0, "lat": -85.2})
     for zoom in (0, 3, 18):
         assert len(read(tmp_path, register, (zoom, 2**zoom - 1, 2**zoom - 1))["assets"]) == 1
+
+
+def test_an_ellipse_that_reaches_into_a_tile_is_drawn_there_too(tmp_path: Path) -> None:
+    zoom, column, row = tile_at(*HERE, 18)
+    side = 2 ** (32 - 18)
+    lon, lat = degrees(np.array([column * side + 40]), np.array([row * side + side // 2]))  # 0.4 m from the west edge
+    wide = {"lon": lon[0], "lat": lat[0], "cov_ee_m2": 4.0, "cov_nn_m2": 4.0, "asset_id": "one"}
+    register = map_register(tmp_path / "w", wide)
+    beside = read(tmp_path, register, (zoom, column - 1, row))
+    assert beside.keys() == {"ellipses"}
+    east = shapely.total_bounds([beside["ellipses"][0]["geometry"]])[2]
+    # 2.4477 standard errors of 2 m are 4.9 m east of it, in units of 152.9 m * cos 13.75° / 4096 = 0.0363 m, and 10 on.
+    assert east == pytest.approx(
+        EXTENT + 10 + 4.8954 / (40_075_016.686 / 2**18 * np.cos(np.radians(lat[0])) / EXTENT), abs=3
+    )
+    assert len(read(tmp_path, register, (zoom, column, row))["ellipses"]) == 1
+    assert "ellipses" not in read(tmp_path, register, (zoom, column, row), Filter(states=("missing",)))

@@ -10,21 +10,30 @@ A file of reviews has the columns `asset_id` and `action`, and as the action nee
     damaged, repaired    a change of it at `reviewed_at`; a detector cannot tell, who looks at its evidence can
     revoke   what was decided of it before holds no longer; with `target_id` only the merge or split with that target
 
-file → ingest: which rows are new, and why one cannot be applied → apply: the register as the reviewers have it
+file ────┬→ ingest: which rows are new, and why one cannot be applied → apply: the register as the reviewers have it
+viewers → waiting
 """
 
 from roadscan.inventory.reviews.apply import apply_reviews, named_in, rows_of, with_removed
-from roadscan.inventory.reviews.ingest import ingest, read_reviews
+from roadscan.inventory.reviews.ingest import ingest, read_reviews, sort_out
 from roadscan.inventory.reviews.standing import REVOKE, in_their_order, standing
+from roadscan.inventory.reviews.waiting import Decision, as_reviews, decide, settle, undo, waiting
 
 __all__ = [
     "REVOKE",
+    "Decision",
     "apply_reviews",
+    "as_reviews",
+    "decide",
     "in_their_order",
     "ingest",
     "named_in",
     "read_reviews",
     "rows_of",
+    "settle",
+    "sort_out",
     "standing",
+    "undo",
+    "waiting",
     "with_removed",
 ]

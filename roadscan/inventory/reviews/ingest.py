@@ -58,17 +58,23 @@ def ingest(
     Raises:
         ConfigError: which rows cannot be applied, and why.
     """
-    given = _typed(given)
-    taken = _Taken(assets, aliases, known.to_pylist(), given, now, mint)
-    problems = []
-    for number, row in enumerate(given.to_pylist(), start=1):
-        problem = taken.take(row)
-        if problem:
-            problems.append(f"row {number}: {problem}")
+    taken, refused = sort_out(given, assets, aliases, known, now, mint)
+    problems = [f"row {number}: {problem}" for number, problem in refused.items()]
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise ConfigError("\n  ".join(["reviews: nothing was taken in", *problems[:SHOWN], *more]))
-    return pa.Table.from_pylist(taken.rows, schema=REVIEWS)
+    return taken
+
+
+def sort_out(
+    given: pa.Table, assets: pa.Table, aliases: pa.Table, known: pa.Table, now: datetime, mint: Callable[[], str]
+) -> tuple[pa.Table, dict[int, str]]:
+    """Arguments as of `ingest` -> the reviews that are new and can be applied; by row, from 1, why others cannot be."""
+    given = _typed(given)
+    taken = _Taken(assets, aliases, known.to_pylist(), given, now, mint)
+    problems = {number: taken.take(row) for number, row in enumerate(given.to_pylist(), start=1)}
+    refused = {number: problem for number, problem in problems.items() if problem}
+    return pa.Table.from_pylist(taken.rows, schema=REVIEWS), refused
 
 
 def _typed(given: pa.Table) -> pa.Table:

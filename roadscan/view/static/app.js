@@ -10,7 +10,7 @@ import { Timeline } from "./time.js";
 
 const MANY = ["class", "state", "side"];
 const KEYS = [
-  ["/", "search"], ["f  l  c", "filter, list, changes"], ["j  k", "next, previous of the list"],
+  ["/", "search"], ["f  l  c", "filter, list, changes"], ["v", "review: a accept, r reject, m merge, s split, n note, u undo, g grid"], ["j  k", "next, previous of the list"],
   ["← →", "photographs of an asset"], ["b", "box on or off"], ["o", "whole photograph"], ["[  ]", "earlier, later release"],
   ["Esc", "close"], ["?", "these keys"],
 ];

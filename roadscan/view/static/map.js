@@ -100,6 +100,7 @@ export class AssetMap {
   }
 
   #padding() {
+    if (document.body.dataset.review === "open" && innerWidth > 760) return { top: 60, bottom: 60, left: Math.min(860, 0.6 * innerWidth) + 30, right: 40 };
     return innerWidth <= 760 ? { top: 40, bottom: Math.round(innerHeight * (document.body.dataset.asset || document.body.dataset.side ? 0.6 : 0.2)), left: 30, right: 30 } : { top: 60, bottom: 110, left: 340, right: 60 };
   }
 

@@ -14,7 +14,7 @@ export class Side {
     this.tab = innerWidth <= 760 ? null : "filter";
     this.#layers = Object.fromEntries(LAYERS.map(([name, , , on]) => [name, on]));
     const tab = (name, label) => h("button", { data: { tab: name }, onclick: () => this.open(name) }, label);
-    fill($("tabs"), tab("filter", "Filter"), tab("list", "List"), tab("changes", "Changes"));
+    fill($("tabs"), tab("filter", "Filter"), tab("list", "List"), tab("changes", "Changes"), !page.source.exported && h("button", { data: { tab: "review" }, onclick: () => page.review.toggle() }, "Review"));
     this.#body = $("side");
     this.#show();
   }
@@ -22,7 +22,7 @@ export class Side {
   /** Open a tab; the one that is open closes where the screen is small. */
   open(name) {
     this.tab = this.tab === name && innerWidth <= 760 ? null : name;
-    if (this.#page.review?.on) this.#page.review.close();
+    if (this.#page.review?.on && name) this.#page.review.close();
     this.#show();
     this.#page.written();
   }
@@ -54,7 +54,7 @@ export class Side {
   }
 
   #show() {
-    for (const button of $("tabs").children) button.setAttribute("aria-pressed", String(button.dataset.tab === this.tab));
+    for (const button of $("tabs").children) if (button.dataset.tab !== "review") button.setAttribute("aria-pressed", String(button.dataset.tab === this.tab));
     this.#body.hidden = !this.tab;
     document.body.dataset.side = this.tab ?? "";
     if (this.tab === "filter") this.#filter();
