@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 from roadscan.errors import AccessDenied, NotFound, StorageError, TooLarge
 
 CHUNK_BYTES = 64 << 10
+#: Errors of a name at which no file can be, however often it is asked for: a socket's, a link to itself, a name that is
+#: too long, one below a file.
+NEVER_THERE = (errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
@@ -60,9 +64,16 @@ def disk_errors(path: Path) -> Iterator[None]:
     """The disk's errors as roadscan's."""
     try:
         yield
-    except FileNotFoundError:
-        raise NotFound(f"{path}: no such file") from None
-    except PermissionError:
-        raise AccessDenied(f"{path}: permission denied") from None
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from None
+        raise error_of_disk(path, error) from None
+
+
+def error_of_disk(path: Path, error: OSError) -> StorageError:
+    """The error for what a disk answered; whatever may pass (a network file system that is away) is no `NotFound`."""
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"{path}: no such file")
+    if isinstance(error, PermissionError):
+        return AccessDenied(f"{path}: permission denied")
+    if error.errno in NEVER_THERE:
+        return NotFound(f"{path}: no file can be there: {error.strerror}")
+    return StorageError(f"{path}: {error.strerror or error}")

@@ -22,7 +22,9 @@ import io
 import logging
 import os
 import random
+import re
 import secrets
+import stat
 import threading
 import time
 import unicodedata
@@ -39,10 +41,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from roadscan.disk import disk_errors, open_regular, read_regular
+from roadscan.disk import disk_errors, error_of_disk, open_regular, read_regular
 from roadscan.errors import AccessDenied, Conflict, Malformed, NotFound, StorageError, TooLarge, Unreachable
 from roadscan.parsing import read_json
 from roadscan.ranged import RangedFile
+from roadscan.shown import said, shown
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -61,6 +64,8 @@ MAX_OBJECT_BYTES = 4 << 30  # of anything
 MAX_IMAGE_BYTES = 256 << 20  # 64 megapixels without compression are 192 million bytes
 MAX_RECORD_BYTES = 64 << 20  # of JSON that roadscan writes itself, and keeps small
 CHUNK_BYTES = 16 << 10  # the deadline is looked at this often; a socket time-out may pass for every few KiB
+
+STAGED = re.compile(r"\..+\.[0-9a-f]{12}")  # a file's name until it is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +213,29 @@ class Store(ABC):
         """Keys below a prefix, in order: for small folders, since images are found by their manifest."""
         return (entry.key for entry in self.entries(prefix))
 
+    def unfinished(self) -> Iterator[Entry]:
+        """What is left of writes that were killed, which `entries` hides; of an object store, nothing."""
+        return iter(())
+
     @abstractmethod
     def folders(self) -> list[str]:
         """Names of the folders directly below the root, in order."""
 
 
 class DiskStore(Store):
-    """A folder. Writes go to a temporary name and are renamed, so a reader never sees half a file."""
+    """A folder. Writes go to a temporary name and are renamed, so a reader never sees half a file.
+
+    Raises:
+        StorageError: no folder can be at the path: a link to itself, the home of nobody, a NUL.
+    """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().resolve()
+        try:
+            self.root = root.expanduser().resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # as Path has it: a loop is a RuntimeError, a NUL no value
+            raise StorageError(
+                f"got {shown(str(root))}, where no folder can be ({said(error)}); expected s3://bucket/prefix or a path"
+            ) from None
         self.uri = str(self.root)
 
     def path(self, key: str) -> Path:
@@ -235,24 +253,28 @@ class DiskStore(Store):
         path = self.path(key)
         with disk_errors(path):
             file = open_regular(path)
+            size = os.fstat(file.fileno()).st_size
 
         def read(start: int, stop: int) -> bytes:
             with disk_errors(path):
                 return os.pread(file.fileno(), stop - start, start)
 
-        return RangedFile(str(path), os.fstat(file.fileno()).st_size, read, file.close)
+        return RangedFile(str(path), size, read, file.close)
 
     def stat(self, key: str) -> Stat:
         data, tag = self.read_tagged(key)
         return Stat(len(data), tag)
 
     def exists(self, key: str) -> bool:
-        return self.path(key).is_file()
+        path = self.path(key)
+        with suppress(NotFound), disk_errors(path):
+            return stat.S_ISREG(path.stat().st_mode)
+        return False
 
     def written_at(self, key: str) -> datetime:
         path = self.path(key)
         with disk_errors(path):
-            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            return _written_at(path.stat())
 
     def write(self, key: str, data: bytes) -> None:
         with self._staged(key, data) as staged:
@@ -280,18 +302,25 @@ class DiskStore(Store):
             path.unlink(missing_ok=True)
 
     def entries(self, prefix: str = "") -> Iterator[Entry]:
-        start = self.root / prefix
-        for path in sorted(start.rglob("*")) if start.is_dir() else ():
-            with suppress(FileNotFoundError):  # another program deleted it
-                if path.is_file() and not path.name.startswith("."):
-                    stat = path.stat()
-                    moment = datetime.fromtimestamp(stat.st_mtime, UTC)
-                    yield Entry(path.relative_to(self.root).as_posix(), stat.st_size, moment)
+        return (entry for entry in self._listed(prefix) if not entry.key.rpartition("/")[2].startswith("."))
+
+    def _listed(self, prefix: str) -> Iterator[Entry]:
+        """What lies below a prefix, also what is hidden."""
+        walked = os.walk(self.root / prefix, onerror=_unless_gone)
+        for path in sorted(Path(folder, name) for folder, _, names in walked for name in names):
+            with suppress(NotFound), disk_errors(path):  # another program deleted it
+                found = path.stat()
+                if stat.S_ISREG(found.st_mode):
+                    yield Entry(path.relative_to(self.root).as_posix(), found.st_size, _written_at(found))
+
+    def unfinished(self) -> Iterator[Entry]:
+        return (entry for entry in self._listed("") if STAGED.fullmatch(entry.key.rpartition("/")[2]))
 
     def folders(self) -> list[str]:
-        if not self.root.is_dir():
-            return []
-        return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        with suppress(NotFound), disk_errors(self.root):
+            found = [path.name for path in self.root.iterdir() if _is_folder(path)]
+            return sorted(name for name in found if not name.startswith("."))
+        return []
 
     @contextmanager
     def _staged(self, key: str, data: bytes) -> Iterator[Path]:
@@ -313,6 +342,25 @@ class DiskStore(Store):
         with disk_errors(path), path.with_name(f".{path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _written_at(found: os.stat_result) -> datetime:
+    """When this disk got a file: a copy may bring the time of its last change (``cp -p``, rsync), but never this."""
+    return datetime.fromtimestamp(found.st_ctime, UTC)
+
+
+def _unless_gone(error: OSError) -> None:
+    """Raise what kept a folder from being listed, unless another program deleted it."""
+    known = error_of_disk(Path(error.filename), error)
+    if not isinstance(known, NotFound):
+        raise known
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a link to where we may not look: whoever looks into it is told
+        return True
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -700,7 +748,7 @@ def open_store(uri: str | Path) -> Store:
     """The store at ``s3://bucket/prefix``, ``file:///folder`` or a plain path.
 
     Raises:
-        StorageError: another scheme, or an ``s3://`` address without a bucket.
+        StorageError: another scheme, an ``s3://`` address without a bucket, or a path at which no folder can be.
     """
     scheme, separator, rest = str(uri).partition("://")
     if not separator:

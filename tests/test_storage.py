@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import os
+import socket
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +19,7 @@ import pytest
 
 from roadscan import storage
 from roadscan.demo.server import S3Server
+from roadscan.disk import disk_errors
 from roadscan.errors import AccessDenied, Conflict, NotFound, StorageError, TooLarge, Unreachable
 from roadscan.parsing import arrow_file
 from roadscan.storage import Store, check_key, open_store, sha256_hex
@@ -27,6 +31,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return open_store(tmp_path / "root")
     request.getfixturevalue("s3")
     return open_store(f"s3://raw/{tmp_path.name}")
+
+
+@pytest.fixture
+def bound_user() -> Iterator[Path]:
+    """A folder of a user whom permissions bind, as they do not root; the test is that user."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        if user == 0:
+            os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        yield Path(folder).resolve()
+        os.seteuid(user)
 
 
 def test_what_is_written_is_read(store: Store) -> None:
@@ -131,6 +147,14 @@ def test_other_addresses_are_refused(uri: str, words: str) -> None:
         open_store(uri)
 
 
+@pytest.mark.parametrize("path", ["loop", "loop/x", "~nobody-of-this-name/x", "a\0b"])
+def test_a_path_where_no_folder_can_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(StorageError, match=r"^got '.*', where no folder can be .*; expected s3://bucket/prefix or a"):
+        open_store(path)
+
+
 @pytest.mark.s3
 def test_wrong_credentials_say_so(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
@@ -233,6 +257,50 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         assert not store.exists(key)
         with pytest.raises(NotFound, match=f"{key}: no such file; what is there is"):
             store.read(key)
+    assert list(store.keys()) == []
+
+
+def test_where_no_file_can_ever_be_there_is_none(tmp_path: Path) -> None:
+    """A network file system that is away comes back; a socket, a link to itself and such names do not become images."""
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "file").write_bytes(b"x")
+    store = open_store(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "socket.jpg"))  # a whole path may be too long for a socket's name
+        for key in ("socket.jpg", "loop.jpg", f"{'x' * 300}.jpg", "file/1.jpg"):
+            assert not store.exists(key)
+            with pytest.raises(NotFound, match="no file can be there"):
+                store.read(key)
+    assert list(store.keys()) == ["file"]
+    for code in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
+        with pytest.raises(StorageError) as caught, disk_errors(tmp_path):
+            raise OSError(code, os.strerror(code))
+        assert caught.type is StorageError
+
+
+def test_a_disk_that_refuses_is_one_kind_of_error_at_every_call(bound_user: Path) -> None:
+    (bound_user / "shut" / "inner").mkdir(parents=True)
+    (bound_user / "shut" / "x").write_bytes(b"x")
+    (bound_user / "link").symlink_to("shut/inner")
+    store, inside = open_store(bound_user), open_store(bound_user / "shut")
+    (bound_user / "shut").chmod(0)
+    calls: list[Callable[[], object]] = [
+        lambda: store.exists("shut/x"),
+        lambda: store.written_at("shut/x"),
+        lambda: store.read("shut/x"),
+        lambda: store.open("shut/x"),
+        lambda: store.write("shut/x", b""),
+        lambda: store.create("shut/y", b""),
+        lambda: store.swap("shut/x", b"", tag=""),
+        lambda: store.delete("shut/x"),
+        lambda: list(store.entries()),
+        lambda: list(store.unfinished()),
+        inside.folders,
+    ]
+    for call in calls:
+        with pytest.raises(AccessDenied, match=f"{bound_user}/shut.*: permission denied"):
+            call()
+    assert store.folders() == ["link", "shut"]  # whoever looks into them is told
 
 
 @pytest.mark.parametrize(

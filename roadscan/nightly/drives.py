@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from roadscan.errors import SurveyError
 from roadscan.storage import open_store, sha256_hex
-from roadscan.survey.drive import MANIFEST, Drive, find_drives, leaving_out, read_drive
+from roadscan.survey.drive import Drive, find_drives, leaving_out, read_drive, read_manifest
 
 LOOKED_AGAIN = timedelta(days=7)  # since a drive was scanned
 ASKED = ("drive_id", "drive_uri", "drive_sha256", "frames_failed", "finished_at")  # of `runs`
@@ -86,7 +86,7 @@ def find_new(addresses: Iterable[str], runs: pa.Table, *, zone: ZoneInfo, now: d
             if uri in settled and not is_named:
                 continue
             with leaving_out(left_out, uri):
-                if sha256_hex(open_store(uri).read(MANIFEST)) in done:
+                if sha256_hex(read_manifest(open_store(uri))) in done:
                     continue
                 drive = _night_drive(read_drive(uri), zone, now)
                 if owner.setdefault(drive.drive_id, drive.uri) != drive.uri:

@@ -129,6 +129,15 @@ def write_drive(
     store.write(MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
+def read_manifest(store: Store) -> bytes:
+    """The ``drive.json`` of a drive's folder, as it is.
+
+    Raises:
+        NotFound, TooLarge, AccessDenied, Unreachable: as their names say.
+    """
+    return store.read(MANIFEST, max_bytes=MAX_RECORD_BYTES)
+
+
 def read_drive(uri: str) -> Drive:
     """Read and check a drive.
 
@@ -141,7 +150,7 @@ def read_drive(uri: str) -> Drive:
     """
     store = open_store(uri)
     try:
-        text = store.read(MANIFEST, max_bytes=MAX_RECORD_BYTES)
+        text = read_manifest(store)
         format_ = read_json(text).get("format", FORMAT)
         if format_ != FORMAT:
             raise SurveyError(f"{uri}/{MANIFEST}: format is {shown(format_)}, this version reads {FORMAT!r}")
@@ -173,6 +182,8 @@ def read_drive(uri: str) -> Drive:
 def may_be_uploading(uri: str, days: float, now: datetime) -> bool:
     """Whether images of a drive may still be on their way: its manifest is young, and nobody says that they are there.
 
+    One that a wrong clock put further into the future than a manifest is young is not: it would be for years.
+
     Args:
         uri: the drive's folder.
         days: after which its manifest is young no longer.
@@ -182,7 +193,7 @@ def may_be_uploading(uri: str, days: float, now: datetime) -> bool:
         StorageError: the store did not answer.
     """
     store = open_store(uri)
-    return now - store.written_at(MANIFEST) < timedelta(days=days) and not store.exists(COMPLETE)
+    return abs(now - store.written_at(MANIFEST)) < timedelta(days=days) and not store.exists(COMPLETE)
 
 
 def find_drives(uri: str, *, known: Container[str] = (), left_out: dict[str, str] | None = None) -> list[str]:

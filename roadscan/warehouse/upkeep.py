@@ -46,7 +46,7 @@ class Vacuumed:
     Attributes:
         releases: manifests.
         files: data files that no kept release needs, and what no release ever named: staged files, manifests of
-            publishers that lost, commits of roadscan 0.1.
+            publishers that lost, commits of roadscan 0.1, what is left of writes that were killed.
         bytes: of those files.
     """
 
@@ -123,6 +123,7 @@ def vacuum(
         for path in releases:
             warehouse.store.delete(path)
     files = _staged(warehouse, before) | _forsaken(warehouse, before)
+    files |= {entry.key: entry.size for entry in warehouse.store.unfinished() if entry.written_at < before}
     for table in TABLES:
         files |= _unneeded(warehouse, table, kept, before)
     if not dry_run:

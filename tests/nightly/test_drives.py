@@ -11,7 +11,7 @@ import pytest
 from support.drives import START, make_drive
 
 from roadscan.nightly.drives import LOOKED_AGAIN, find_new
-from roadscan.storage import DiskStore
+from roadscan.storage import MAX_RECORD_BYTES, DiskStore
 from roadscan.survey.drive import read_drive
 
 NOW = START + timedelta(days=100)
@@ -60,6 +60,16 @@ def test_a_drive_that_is_ingested_anew_is_noticed_for_a_while(
     make_drive(str(folder / "young"), n=2, drive_id="young")
     assert found(folder, runs) == expected
     assert found(folder / "young", runs) == ["young"]  # who names the drive itself has it looked at
+
+
+def test_a_manifest_that_is_too_large_to_be_one_is_left_out_unread(folder: Path) -> None:
+    with (folder / "young" / "drive.json").open("wb") as file:
+        file.truncate(1 << 40)  # of which a machine's memory could not take the thousandth part
+    new = find_new([str(folder)], runs_of(folder, old=LONG_AGO), zone=ZoneInfo("UTC"), now=NOW)
+    assert [drive.drive_id for drive in new.drives] == ["new"]
+    assert new.left_out == {
+        str(folder / "young"): f"{folder}/young/drive.json: {1 << 40} bytes, limit {MAX_RECORD_BYTES}"
+    }
 
 
 def test_a_drive_with_failed_frames_stays_new(folder: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,6 @@ from roadscan.scan.config import ScanConfig
 from roadscan.scan.loading import Loader
 from roadscan.scan.plan import ScanPlan, plan_scan
 from roadscan.survey.drive import read_drive
-
-DAY_S = 86_400
 
 
 def config_of(folder: Path, model: str, **fields: object) -> ScanConfig:
@@ -60,11 +57,21 @@ def test_images_that_may_be_on_their_way_have_failed_and_others_are_in_quarantin
     ],
 )
 def test_a_drive_may_be_uploading_while_it_is_young_and_nobody_says_that_it_is_complete(
-    tmp_path: Path, detect_model: str, days: float, complete: bool, fields: dict[str, object], uploading: bool
+    tmp_path: Path,
+    detect_model: str,
+    monkeypatch: pytest.MonkeyPatch,
+    days: float,
+    complete: bool,
+    fields: dict[str, object],
+    uploading: bool,
 ) -> None:
-    uri = make_drive(str(tmp_path / "drives" / "d1"), uploading=not complete)
-    written = time.time() - days * DAY_S
-    os.utime(Path(uri, "drive.json"), (written, written))
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=days)
+
+    make_drive(str(tmp_path / "drives" / "d1"), uploading=not complete)
+    monkeypatch.setattr("roadscan.scan.plan.datetime", Later)
     plan = plan_scan(config_of(tmp_path, detect_model, **fields))
     assert [shard.uploading for shard in plan.todo] == [uploading] * 3
 

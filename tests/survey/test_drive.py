@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from roadscan.errors import StorageError, SurveyError
 from roadscan.parsing import conform
 from roadscan.schemas import ACCURACY, DRIVE_FRAMES
 from roadscan.storage import open_store, parquet_bytes, sha256_hex
-from roadscan.survey.drive import find_drives, read_drive, rejection, write_drive
+from roadscan.survey.drive import find_drives, may_be_uploading, read_drive, rejection, write_drive
 
 
 def test_a_drive_reads_back(tmp_path: Path) -> None:
@@ -39,6 +40,17 @@ def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
     assert list(left_out) == [f"{tmp_path}/a\\b"]
     with pytest.raises(StorageError, match="is not relative to its root"):
         find_drives(str(tmp_path))
+
+
+def test_a_drive_whose_times_were_kept_by_a_copy_is_as_young_as_the_copy(tmp_path: Path) -> None:
+    """``cp -p``, ``rsync -a`` and tar set the time of the last change, and a wrong clock sets one that has not come."""
+    uri = make_drive(str(tmp_path / "d1"), uploading=True)
+    now = datetime.now(UTC)
+    for kept in (datetime(2026, 1, 1, tzinfo=UTC), datetime(2037, 1, 1, tzinfo=UTC)):
+        os.utime(tmp_path / "d1" / "drive.json", (kept.timestamp(), kept.timestamp()))
+        assert may_be_uploading(uri, 3, now)
+        assert not may_be_uploading(uri, 3, now + timedelta(days=3.1))
+    assert not may_be_uploading(uri, 3, now - timedelta(days=3.1))  # a store that has it from later than that is wrong
 
 
 def test_images_that_no_store_has_are_told_by_the_drive(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -19,6 +22,13 @@ from roadscan.warehouse import warehouse as module
 from roadscan.warehouse.upkeep import Difference, difference, find_release, restore, vacuum
 
 LATER = datetime.now(UTC) + timedelta(days=200)
+
+
+def now_and_later() -> datetime:
+    """The time now, after which files are written only when the disk's clock, of some milliseconds, shows it too."""
+    now = datetime.now(UTC)
+    time.sleep(0.1)
+    return now
 
 
 def put(warehouse: Warehouse, *names: str) -> Release:
@@ -200,14 +210,41 @@ def test_what_a_scan_has_staged_goes_as_a_whole_and_its_commits_first(
     for scan in ("old", "resumed"):
         warehouse.stage("runs", named_runs(scan), f"{scan}/000000-runs")
         warehouse.store.write(f"staging/{scan}/000000.json", b"{}")
-    for path in tmp_path.glob("staging/*/*"):
-        os.utime(path, (0, 0))
+    between = now_and_later()
     warehouse.store.write("staging/resumed/000001.json", b"{}")
     deleted: list[str] = []
     monkeypatch.setattr(type(warehouse.store), "delete", lambda store, key: deleted.append(key))
-    vacuum(warehouse)
+    vacuum(warehouse, now=between, staging_days=0)
     assert deleted[0] == "staging/old/000000.json"
     assert [key.split("/")[1] for key in deleted] == ["old", "old"]
+
+
+KILLED_WHILE_WRITING = """
+import os, sys
+from roadscan import storage
+
+def write(path, data):  # as storage.write_synced, to the half
+    path.write_bytes(data[: len(data) // 2])
+    os.kill(os.getpid(), 9)
+
+storage.write_synced = write
+storage.open_store(sys.argv[1]).write("runs/a.parquet", bytes(100))
+"""
+
+
+def test_what_is_left_of_a_write_that_was_killed_goes_when_it_is_old(tmp_path: Path) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    put(warehouse, "a")
+    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob("runs/.*")
+    assert vacuum(warehouse).files == 0
+    gone = vacuum(warehouse, now=LATER, dry_run=True)
+    assert (gone.files, gone.bytes) == (1, 50)  # the half of 100
+    assert left.exists()
+    vacuum(warehouse, now=LATER)
+    assert not left.exists()
+    assert runs(warehouse, warehouse.current()) == ["a"]
 
 
 def test_a_file_that_a_kept_release_shares_with_one_that_goes_stays(warehouse: Warehouse) -> None:
@@ -256,8 +293,7 @@ def test_publishers_vacuums_and_readers_at_once_lose_nothing(tmp_path: Path, mon
     with monkeypatch.context() as patched:
         patched.setattr(module, "datetime", LongAgo)
         *_, month_end = [put(Warehouse(uri), name) for name in "abc"]
-    for path in tmp_path.rglob("*.*"):
-        os.utime(path, (0, 0))
+    old_until = now_and_later()
     kept = put(Warehouse(uri), "c", "d")
     named = {tmp_path / file.path for one in (kept, month_end) for file in Warehouse(uri).files(one, "runs")}
     old = set(tmp_path.glob("runs/*.parquet")) - named
@@ -273,7 +309,7 @@ def test_publishers_vacuums_and_readers_at_once_lose_nothing(tmp_path: Path, mon
 
     with ThreadPoolExecutor(8) as pool:
         publishers = [pool.submit(publish, number) for number in range(4)]
-        cleaners = [pool.submit(vacuum, Warehouse(uri)) for _ in range(2)]
+        cleaners = [pool.submit(vacuum, Warehouse(uri), now=old_until, staging_days=0) for _ in range(2)]
         assert all(pool.map(read, range(40)))
         for future in (*publishers, *cleaners):
             future.result()
