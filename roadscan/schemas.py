@@ -85,7 +85,11 @@ _POSE = (
 DRIVE_FRAMES = _schema(
     "A drive's frames, as importers and the simulator write them. `reason` says why a frame cannot be used.",
     ("frame_id", pa.string(), "unique in the drive"),
-    ("image_uri", pa.string(), "relative to the drive's image root"),
+    (
+        "image_uri",
+        pa.string(),
+        "relative to the drive's image root; of a video with its time in it, as a.mp4#t=12.345678",
+    ),
     ("captured_at", _UTC, True),
     ("lon", pa.float64(), True, "of the vehicle's camera, WGS 84"),
     ("lat", pa.float64(), True, "of the vehicle's camera, WGS 84"),

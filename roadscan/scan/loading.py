@@ -106,7 +106,7 @@ class Loader:
         store = open_store(drive.image_root)
         pending: deque[Future[Loaded]] = deque()
         # A video's pictures one after the other, by a decoder that goes on from each to the next.
-        with ThreadPoolExecutor(1, thread_name_prefix="video") as in_turn, Pictures(store, self._ahead) as videos:
+        with Pictures(store, self._ahead) as videos, ThreadPoolExecutor(1, thread_name_prefix="video") as in_turn:
             for row, frame in enumerate(frames):
                 of_video = split(frame["image_uri"]) is not None
                 source, threads = (videos, in_turn) if of_video else (store, self._threads)

@@ -4,7 +4,8 @@
     drive.json                 format, drive_id, source, image_root, cameras, and the table's path, rows and sha256
     frames-<digest>.parquet    one row a frame, `roadscan.schemas.DRIVE_FRAMES`
 
-`image_uri` in the frames table is a key below `image_root` (the drive's own folder, unless the images live elsewhere).
+`image_uri` in the frames table is a key below `image_root` (the drive's own folder, unless the images live elsewhere),
+for a picture of a video with its time in it (`roadscan.video.address`).
 A frame that cannot be used has a `reason` and stays in the table: it is counted, never dropped.
 """
 

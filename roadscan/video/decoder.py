@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,8 @@ if TYPE_CHECKING:
 
 SAME_S = 0.0005  # two times of one picture; pictures are further apart at 1,000 a second
 JUMP_S = 5.0  # of a container without an index: to look for a key frame costs reading, and so does decoding so long
-BACK_S = (
-    0.0,
-    1.0,
-    5.0,
-    30.0,
-)  # before a time from which to decode: a key frame may not be enough for what is before it
+#: Seconds before a time from which it is decoded: its key frame may not be enough for what is shown before that one.
+BACK_S = 0.0, 1.0, 5.0, 30.0
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, -180: cv2.ROTATE_180, -90: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -46,9 +43,9 @@ class Decoder:
     """
 
     def __init__(self, file: RangedFile, threads: int = 1) -> None:
-        self._file = file
         from av.stream import Discard
 
+        self._file = file
         file.seek(0)
         with reading(file, "video"):
             self._container = _open(file)
@@ -63,6 +60,7 @@ class Decoder:
         self._unit = float(self._stream.time_base or 1)
         self._frames: Iterator[VideoFrame] = self._decoded()
         self._next: VideoFrame | None = None
+        self._gap_s = 0.0, 0.0  # between two pictures: nothing can be decoded there
 
     @property
     def stored_hw(self) -> tuple[int, int]:
@@ -88,16 +86,21 @@ class Decoder:
             Malformed: there is none, or it is damaged.
             StorageError: the store did not give it.
         """
+        lost = Malformed(f"no picture can be decoded at {at_s:.6f} s of the video")
+        if self._gap_s[0] < at_s < self._gap_s[1]:
+            raise lost
         for back_s in BACK_S:
             if back_s or self._must_jump(at_s):
                 self._jump(at_s - back_s)
             first = self._peek()
             if first is not None and self._time_of(first) <= at_s + SAME_S:
                 break
+        passed_s = at_s
         while (frame := self._peek()) is not None and self._time_of(frame) < at_s - SAME_S:
-            self._next = None
+            passed_s, self._next = self._time_of(frame), None
         if frame is None or self._time_of(frame) > at_s + SAME_S:
-            raise Malformed(f"no picture can be decoded at {at_s:.6f} s of the video")
+            self._gap_s = passed_s + SAME_S, math.inf if frame is None else self._time_of(frame) - SAME_S
+            raise lost
         return self._upright(frame)
 
     def times(self) -> Floats:

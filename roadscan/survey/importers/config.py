@@ -178,10 +178,10 @@ class IngestConfig(Config):
         None, gt=0, le=1000, validate_default=True, description="With start_time and cut frames: frames a second."
     )
     spacing_m: float = Field(
-        3.0, ge=0.1, le=1000, description="Metres between frames of a video, as the crow flies from the last one."
+        3.0, ge=0.1, le=1000, description="Least metres between frames of a video, as the crow flies."
     )
     interval_s: float | None = Field(
-        None, ge=0.001, le=3600, description="Seconds between frames of a video, instead of spacing_m."
+        None, ge=0.001, le=3600, description="Least seconds between frames of a video, instead of spacing_m."
     )
 
     @field_validator(*_KINDS_OF_FIELD)

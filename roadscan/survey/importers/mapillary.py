@@ -73,7 +73,7 @@ def _frame(entry: Any, number: int, root: str, prefix: str | None) -> Frame:
         frame.reject(f"mapillary: {told.get('type', 'error')}: {told.get('message', '')}")
         return frame
     if entry.get("filetype", "image") != "image":
-        frame.reject(f"unsupported: filetype {entry['filetype']!r}; sample the video into images first")
+        frame.reject(f"unsupported: filetype {entry['filetype']!r}; see roadscan ingest video")
         return frame
     lon, lat = (_number(entry.get(name)) for name in POSITION)
     wrong = next((name for name, value in zip(POSITION, (lon, lat), strict=True) if value is None), "")
