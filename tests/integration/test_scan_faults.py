@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from support.clusters import BIN, head_for_jobs
-from support.commands import PROGRAM, ROOT, roadscan, sets
+from support.commands import ROOT, roadscan, sets
 from support.drives import make_drive
-from support.staging import commits, logical_rows, wait_for_commits
+from support.staging import kill_a_scan, logical_rows
 
 from roadscan.demo.server import S3Server
 from roadscan.warehouse import Warehouse
@@ -26,14 +25,8 @@ def test_a_scan_killed_in_the_middle_goes_on_where_it_was(s3: S3Server, tmp_path
     drive = make_drive(f"s3://raw/{tmp_path.name}/d1", n=60)
     fields = {"drives": f"[{drive}]", "model": detect_model, "shard_frames": 4, "actors": 1, "confidence": 0.4}
     killed, calm = f"s3://warehouse/{tmp_path.name}/killed", f"s3://warehouse/{tmp_path.name}/calm"
-    process = subprocess.Popen(
-        [PROGRAM, "scan", *sets(warehouse=killed, **fields)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    wait_for_commits(killed, 2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    before = kill_a_scan(killed, after=2, **fields)
     assert Warehouse(killed).current().number == 0  # nothing half done is visible
-    before = commits(Warehouse(killed).store)
     assert 2 <= len(before) < 15
 
     summary = tmp_path / "summary.json"

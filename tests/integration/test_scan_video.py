@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
-from support.commands import PROGRAM, roadscan, sets
-from support.staging import commits, logical_rows, wait_for_commits
+from support.commands import roadscan, sets
+from support.staging import kill_a_scan, logical_rows
 from support.videos import gopro
 
 from roadscan.demo.server import S3Server
 from roadscan.storage import open_store
-from roadscan.warehouse import Warehouse
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
@@ -32,13 +29,7 @@ def test_a_scan_killed_in_mid_video_gives_the_rows_of_an_undisturbed_one(
 
     fields = {"drives": f"[{raw}/d1]", "model": detect_model, "shard_frames": 8, "actors": 1, "confidence": 0.4}
     killed, calm = f"s3://warehouse/{tmp_path.name}/killed", f"s3://warehouse/{tmp_path.name}/calm"
-    process = subprocess.Popen(
-        [PROGRAM, "scan", *sets(warehouse=killed, **fields)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    wait_for_commits(killed, 2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = commits(Warehouse(killed).store)
+    before = kill_a_scan(killed, after=2, **fields)
     assert 2 <= len(before) < 13
 
     summary = tmp_path / "summary.json"

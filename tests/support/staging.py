@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 
 from roadscan.storage import Store
 from roadscan.warehouse import Warehouse
+from support.commands import PROGRAM, sets
 
 
 def commits(store: Store) -> set[str]:
@@ -31,3 +34,14 @@ def wait_for_commits(warehouse: str, count: int) -> None:
     while len(commits(store)) < count:
         assert time.monotonic() < deadline, "no commit within two minutes"
         time.sleep(0.2)
+
+
+def kill_a_scan(warehouse: str, after: int, **fields: object) -> set[str]:
+    """Start a scan, and kill it once so many shards are committed -> the keys of their commits."""
+    process = subprocess.Popen(
+        [PROGRAM, "scan", *sets(warehouse=warehouse, **fields)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for_commits(warehouse, after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return commits(Warehouse(warehouse).store)
