@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from roadscan.scan.run import run_scan
 from roadscan.simulate import SimulationConfig, simulate
 from roadscan.storage import Store, open_store
 from roadscan.survey.drive import find_drives
+from roadscan.view import export_site, open_site
+from roadscan.view.details import read_details
 
 SURVEY, WAREHOUSE = "s3://raw/survey", "s3://warehouse/highways"
 QUERIES = {
@@ -38,6 +41,8 @@ QUERIES = {
         "FROM assets WHERE state = 'confirmed' AND length_m IS NULL ORDER BY assets.pos_sigma_m DESC LIMIT 5"
     ),
 }
+
+READERS = 8  # of images, which mostly wait
 
 ProgressBar = Callable[[str], AbstractContextManager[OnProgress]]
 
@@ -63,7 +68,8 @@ def run_demo(out: Path, config: DemoConfig, console: Terminal, progress: Progres
     """Run the demonstration and leave everything it made in a folder.
 
     Args:
-        out: new or empty; gets ``report.html``, pictures, ``warehouse/`` (the released tables) and ``s3/`` (the store).
+        out: new or empty; gets ``report.html``, pictures, ``warehouse/`` (the released tables), ``images/`` (those that
+            its map shows), ``view/`` (the map as files) and ``s3/`` (the store).
         config: what to survey.
         console: where tables and figures are printed.
         progress: makes a progress bar of a unit.
@@ -92,11 +98,27 @@ def run_demo(out: Path, config: DemoConfig, console: Terminal, progress: Progres
             console.rule(question)
             render(query(WAREHOUSE, sql), "table", console)
         _copy_released(open_store(WAREHOUSE), open_store(out / "warehouse"))
+        with progress("assets shown") as bar:
+            _keep_views(out, _renamed("assets shown", bar))
     console.rule("done")
     console.print(f"report: {report.page}")
+    console.print(f"files:  {out / 'view'}, for any web server")
     console.print(f"query:  roadscan query {out / 'warehouse'} 'FROM assets_current'", soft_wrap=True)
     console.print(f"{time.monotonic() - started:.0f} s")
+    console.print(f"map:    roadscan view {out / 'warehouse'} --images {SURVEY}={out / 'images'}", soft_wrap=True)
     return report
+
+
+def _keep_views(out: Path, on_progress: OnProgress) -> None:
+    """Write the map as files, and beside the copied tables the images that it shows: the store ends with the demo."""
+    site = open_site(WAREHOUSE)
+    export_site(site, str(out / "view"), on_progress)
+    ids = site.register(site.releases.current()).asset_id.to_pylist()
+    shown = read_details(site.warehouse, site.releases.current(), ids)
+    keys = {one.uri.removeprefix(f"{SURVEY}/") for details in shown for one in details.photographs}
+    source, target = open_store(SURVEY), open_store(out / "images")
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(lambda key: target.write(key, source.read(key)), sorted(keys)))
 
 
 def _night(drive: str, config: DemoConfig, console: Terminal, progress: ProgressBar) -> int:

@@ -1,7 +1,7 @@
 """Colours of classes that also people who confuse red with green, or blue with yellow, tell apart.
 
 The first six are of M. Okabe and K. Ito, "Color Universal Design" (2008), without their yellow and black, which are
-lost on a light and on a dark ground; then those of P. Tol, "Colour Schemes" (2021), muted.
+lost on a light and on a dark ground; the others of P. Tol, "Colour Schemes" (2021), bright and muted.
 A class is never told by its colour alone: its name stands beside it, and its state is told by the form of its mark.
 """
 

@@ -41,6 +41,20 @@ def test_the_demo_ends_with_an_inventory_and_a_report(demo: Path) -> None:
     assert "data:image/png" in (demo / "report.html").read_text()
 
 
+def test_the_demo_leaves_a_map_as_files_and_the_line_that_serves_it(here: Command, demo: Path) -> None:
+    last = (demo / "told.txt").read_text().replace("\n", " ").split("map:")[1].split()
+    assert last == ["roadscan", "view", "out/warehouse", "--images", "s3://raw/survey=out/images"]
+    assets = answer(here, demo, "SELECT count(*) AS n FROM assets")[0]["n"]
+    assert json.loads((demo / "view/data/view.json").read_text())["view"]["assets"] == assets
+    done = here(
+        "view", str(demo / "warehouse"), "--images", f"s3://raw/survey={demo}/images", "--export", str(demo / "again")
+    )
+    assert done.returncode == 0, done.stderr  # every photograph is found where the line says
+    names = {path.name for path in (demo / "view/data/photo").iterdir()}
+    assert names == {path.name for path in (demo / "again/data/photo").iterdir()}
+    assert len(names) >= assets
+
+
 def test_the_wheels_own_python_reads_what_its_demo_left(installed: Installed, demo: Path) -> None:
     told = (demo / "told.txt").read_text()
     program = "import roadscan; print(len(roadscan.open_warehouse('out/warehouse').table('frames')))"

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import cv2
@@ -244,3 +249,18 @@ def test_a_warehouse_without_a_register_is_one_line_and_exit_code_1(here, tmp_pa
         open_site(str(tmp_path / "empty"))
     with pytest.raises(ConfigError, match="images: got 's3://raw'; expected FROM=TO"):
         open_site(str(tmp_path / "empty"), images=["s3://raw"])
+
+
+def test_the_command_serves_until_it_is_interrupted_and_that_is_no_error(pages: Pages) -> None:
+    command = [sys.executable, "-c", "from roadscan.cli import main; main()", "view", pages.site.warehouse.store.uri]
+    with subprocess.Popen(
+        [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stdout is not None
+        address = started.stdout.readline().split()[0]
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{address}data/now.json") as answer:
+            assert json.load(answer)["key"] == pages.key
+        started.send_signal(signal.SIGINT)
+        _, errors = started.communicate(timeout=120)
+    assert (started.returncode, errors) == (0, "")
