@@ -13,9 +13,11 @@ import yaml
 
 from roadscan.errors import Malformed
 from roadscan.parsing import parsing
+from roadscan.shown import shown
 
 MAX_BYTES = 16 << 20  # which take a minute
 MAX_SCALAR = 100  # characters of a number or a date; a longer one is text
+MERGE = "tag:yaml.org,2002:merge"
 MAX_NODES = 1_000_000  # of a tree whose aliases are written out: some lines of them can mean billions
 
 
@@ -36,7 +38,7 @@ def read_typed(data: bytes | str) -> Any:
     """YAML -> its tree, in which each scalar that is no text is a `Typed`, keys of mappings too.
 
     Raises:
-        Malformed: it is not YAML, or its aliases mean more than `MAX_NODES` values.
+        Malformed: it is not YAML, a mapping has a key twice, or its aliases mean more than `MAX_NODES` values.
 
     >>> read_typed("[no, 007, sign]")
     [Typed(text='no', value=False), Typed(text='007', value=7), 'sign']
@@ -72,6 +74,8 @@ def _nodes(node: yaml.Node, known: dict[int, int | None]) -> int:
     """How many nodes a tree has with every alias written out; `known` of those met, None of those around this one."""
     if id(node) not in known:
         known[id(node)] = None
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
         pairs = node.value if isinstance(node, yaml.CollectionNode) else ()
         children = [one for pair in pairs for one in (pair if isinstance(pair, tuple) else (pair,))]
         known[id(node)] = 1 + sum(_nodes(child, known) for child in children)
@@ -81,6 +85,22 @@ def _nodes(node: yaml.Node, known: dict[int, int | None]) -> int:
     if count > MAX_NODES:
         raise Malformed(f"YAML whose aliases mean more than {MAX_NODES} values")
     return count
+
+
+def _check_keys(mapping: yaml.MappingNode) -> None:
+    """Refuse a key that comes twice, of which PyYAML would take the last; what ``<<`` brings may be replaced.
+
+    Source: YAML 1.2.2, section 3.2.1.1.
+    """
+    lines: dict[str, int] = {}
+    for key, _ in mapping.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+            continue
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            both = f"lines {lines[key.value]} and {line}"
+            raise Malformed(f"YAML with the key {shown(key.value)} twice, in {both}; expected it once")
+        lines[key.value] = line
 
 
 def as_text(tree: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
 
 from roadscan.errors import Malformed
-from roadscan.yamltext import Typed, as_text, read_typed
+from roadscan.yamltext import Typed, as_text, read_typed, read_yaml
 
 TREE = """
 names: [no, yes, 007, sign, '12']
@@ -39,6 +40,20 @@ def test_a_scalar_is_known_both_ways() -> None:
 def test_what_is_no_yaml_or_no_data_is_refused(text: str) -> None:
     with pytest.raises(Malformed, match="not valid YAML"):
         read_typed(text)
+
+
+@pytest.mark.parametrize("read", [read_typed, read_yaml])
+def test_a_key_that_comes_twice_is_refused(read: Callable[[str], object]) -> None:
+    """PyYAML takes the last one: half of a config would count for nothing, without a word."""
+    with pytest.raises(Malformed, match="key 'lr' twice, in lines 3 and 5; expected it once"):
+        read("train:\n  inner:\n    lr: 1\n    lr2: 2\n    lr: 3\n")
+    with pytest.raises(Malformed, match="key '1' twice, in lines 1 and 1"):
+        read("{names: {1: sign, '1': pole}}")  # both are the text 1
+    assert read("base: &base {a: x, b: y}\nother: {<<: *base, b: z}\nlist: [{a: x}, {a: y}]\n") == {
+        "base": {"a": "x", "b": "y"},
+        "other": {"a": "x", "b": "z"},
+        "list": [{"a": "x"}, {"a": "y"}],
+    }
 
 
 def test_aliases_that_mean_billions_of_values_or_themselves_are_refused() -> None:
