@@ -14,6 +14,7 @@ from support.world import START, commit, drive
 
 from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory
+from roadscan.inventory.reviews import read_reviews
 from roadscan.inventory.tiles.execute import on_this_machine
 from roadscan.schemas import ASSETS, REVIEWS
 from roadscan.warehouse import Warehouse
@@ -40,6 +41,13 @@ def signs(warehouse: Warehouse, config: InventoryConfig) -> list[dict]:
     rows = [row for row in register(warehouse).values() if row["class"] == "Warning Sign"]
     assert len(rows) >= 2
     return rows
+
+
+def test_reviews_that_are_not_there_are_told_by_their_field(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"^reviews: .*none\.parquet does not exist; expected a Parquet file of reviews"
+    ):
+        read_reviews(str(tmp_path / "none.parquet"))
 
 
 def test_what_was_rejected_stays_rejected(tmp_path, warehouse, config, signs, world):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from roadscan.arrays import Floats, Ints
-from roadscan.errors import ConfigError
+from roadscan.errors import ConfigError, NotFound
 from roadscan.inventory.reference.centrelines import Centreline, Unusable, centreline
 from roadscan.inventory.reference.config import ReferenceConfig
 from roadscan.inventory.reference.features import Feature, read_features
@@ -140,12 +140,11 @@ def read_reference(config: ReferenceConfig) -> LinearReference:
     """The centrelines of a file.
 
     Raises:
-        ConfigError: the file is no GeoJSON or Parquet of centrelines, or some feature cannot be used; up to ten are
-            named, each with the field, what was got, what was expected, and what to do.
+        ConfigError: the file is not there, is no GeoJSON or Parquet of centrelines, or some feature cannot be used; up
+            to ten are named, each with the field, what was got, what was expected, and what to do.
         StorageError: the file cannot be read.
     """
-    store, key = open_file(config.uri)
-    data = store.read(key)
+    data = _file(config)
     lines, problems = [], []
     for feature in read_features(data, config):
         try:
@@ -163,10 +162,21 @@ def reference_digest(config: ReferenceConfig) -> str:
     """A digest of all that decides a reference: its file's bytes, and how they are read.
 
     Raises:
-        StorageError: the file cannot be read.
+        ConfigError: the file is not there.
+        StorageError: it cannot be read.
     """
+    return sha256_hex(config.model_dump_json().encode() + _file(config))
+
+
+def _file(config: ReferenceConfig) -> bytes:
     store, key = open_file(config.uri)
-    return sha256_hex(config.model_dump_json().encode() + store.read(key))
+    try:
+        return store.read(key)
+    except NotFound:
+        raise ConfigError(
+            f"reference.uri: {config.uri} does not exist; expected a file of centrelines, .geojson or .parquet: "
+            "correct the path, or leave the reference out"
+        ) from None
 
 
 def format_km(m: float) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from roadscan.errors import ConfigError, Malformed
+from roadscan.errors import ConfigError, Malformed, NotFound
 from roadscan.inventory.reviews.apply import named_in, rows_of
 from roadscan.inventory.reviews.standing import ACTIONS, MERGE, REVOKE, SPLIT, revokes, standing
 from roadscan.parsing import read_parquet
@@ -32,12 +32,16 @@ def read_reviews(uri: str) -> pa.Table:
     """The rows of a file.
 
     Raises:
-        ConfigError: it is no Parquet file.
+        ConfigError: it is not there, or no Parquet file.
         StorageError: it cannot be read.
     """
     store, key = open_file(uri)
     try:
         return read_parquet(store.read(key))
+    except NotFound:
+        raise ConfigError(
+            f"reviews: {uri} does not exist; expected a Parquet file of reviews: correct the path, or leave it out"
+        ) from None
     except Malformed as error:
         raise ConfigError(f"reviews: {uri}: {error}") from None
 

@@ -14,7 +14,7 @@ import shapely
 from support.centrelines import EAST, NORTH, feature, lonlat, read, refusal, write
 
 from roadscan.config import load_config
-from roadscan.errors import ConfigError, NotFound
+from roadscan.errors import ConfigError
 from roadscan.inventory.reference import ReferenceConfig, read_reference
 from roadscan.storage import sha256_hex
 
@@ -196,7 +196,9 @@ def test_the_old_way_to_say_wgs84(tmp_path):
 
 
 def test_a_file_that_is_missing_or_of_another_kind(tmp_path):
-    with pytest.raises(NotFound):
+    with pytest.raises(
+        ConfigError, match=r"^reference\.uri: .*none\.geojson does not exist; expected a file of centrel"
+    ):
         read_reference(ReferenceConfig(uri=str(tmp_path / "none.geojson")))
     path = tmp_path / "config.yaml"
     path.write_text("uri: lines.shp\n")
