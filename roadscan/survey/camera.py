@@ -24,6 +24,15 @@ BOX_EDGE_SIGMA_PX = 0.004  # of the image's width: how far a detector's box edge
 MAX_RANGE_M = 150.0  # a longer range is no measurement
 LEAST_FEET = 8  # columns in which a mask must meet the ground, for its base to be a line
 FEET_OF_A_LINE = 41  # as many of them say where a line is
+#: Of a camera's numbers, both ends included: no lens is longer than 1 m on pixels of 1 µm.
+BOUNDS = {
+    "width_px": (1, 1_000_000),
+    "height_px": (1, 1_000_000),
+    "focal_px": (1, 1_000_000),
+    "mount_height_m": (0.01, 1000),
+    "mount_yaw_deg": (-360, 360),
+    "mount_pitch_deg": (-90, 90),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +59,12 @@ class Camera:
     mount_pitch_deg: float = 0.0
 
     def __post_init__(self) -> None:
-        bounds = {"width_px": 1, "height_px": 1, "focal_px": 1, "mount_height_m": 0.01}
-        for name in (*bounds, "mount_yaw_deg", "mount_pitch_deg"):
+        for name, (low, high) in BOUNDS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise SurveyError(f"camera {self.camera_id}: {name} is {value!r}; expected a number")
-            if name in bounds and value < bounds[name]:
-                raise SurveyError(f"camera {self.camera_id}: {name} is {value!r}; expected at least {bounds[name]}")
+            if not low <= value <= high:
+                raise SurveyError(f"camera {self.camera_id}: {name} is {value!r}; expected {low} to {high}")
         if abs(self.mount_pitch_deg) >= 90:
             raise SurveyError(
                 f"camera {self.camera_id}: mount_pitch_deg is {self.mount_pitch_deg}; expected within ±90"

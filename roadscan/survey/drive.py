@@ -4,14 +4,15 @@
     drive.json                 format, drive_id, source, image_root, cameras, and the table's path, rows and sha256
     frames-<digest>.parquet    one row a frame, `roadscan.schemas.DRIVE_FRAMES`
 
-`image_uri` in the frames table is a key below `image_root` (the drive's own folder, unless the images live elsewhere),
-for a picture of a video with its time in it (`roadscan.video.address`).
+`image_uri` in the frames table is a key below `image_root` (the drive's own folder, unless the images live elsewhere:
+an address, or a folder below that one), for a picture of a video with its time in it (`roadscan.video.address`).
 A frame that cannot be used has a `reason` and stays in the table: it is counted, never dropped.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -36,6 +37,18 @@ COMPLETE = "complete"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 #: Times that Python has in every time zone; a table's own type reaches from 290,000 BC to 290,000 AD.
 TIMES = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+#: Of a frame's optional numbers, both ends included; speed as `geodesy` would never give it is a wrong unit.
+BOUNDS = {
+    "heading_deg": (-360.0, 360.0),
+    "speed_mps": (0.0, 100.0),
+    "hdop": (0.0, 1000.0),
+    "pos_sigma_m": (0.0, 1000.0),
+    "heading_sigma_deg": (0.0, 180.0),
+    "altitude_m": (-1000.0, 10_000.0),
+    "pitch_deg": (-90.0, 90.0),
+    "roll_deg": (-180.0, 180.0),
+}
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -171,13 +184,22 @@ def read_drive(uri: str) -> Drive:
     except Malformed as error:
         raise SurveyError(f"{uri}/{name}: {error}; ingest the drive again") from None
     _check(frames, set(cameras), where=f"{uri}/{name}")
-    root = (manifest.image_root or uri).rstrip("/")
     try:
-        open_store(root)
+        root = _image_root(store, manifest.image_root) or uri.rstrip("/")
     except StorageError as error:
         raise SurveyError(f"{uri}/{MANIFEST}: image_root: {error}; ingest the drive again") from None
     drive_id = check_name("drive_id", manifest.drive_id)
-    return Drive(drive_id, uri.rstrip("/"), root, cameras, _in_the_calendar(frames), sha256_hex(text))
+    frames = _within_bounds(_in_the_calendar(frames), drive_id)
+    return Drive(drive_id, uri.rstrip("/"), root, cameras, frames, sha256_hex(text))
+
+
+def _image_root(drive: Store, told: str | None) -> str | None:
+    """Where a manifest says that the images lie: an address, or a folder below the drive's own; None: in that."""
+    if not told:
+        return None
+    root = told if "://" in told or told.startswith(("/", "~")) else drive.uri_of(told.rstrip("/"))
+    open_store(root)
+    return root.rstrip("/")
 
 
 def may_be_uploading(uri: str, days: float, now: datetime) -> bool:
@@ -249,8 +271,30 @@ def _in_the_calendar(frames: pa.Table) -> pa.Table:
         "reason": pc.if_else(bad, pc.coalesce(frames["reason"], reason), frames["reason"]),
     }
     for name, column in columns.items():
-        frames = frames.set_column(frames.schema.get_field_index(name), frames.schema.field(name), column)
+        frames = _with(frames, name, column)
     return frames
+
+
+def _within_bounds(frames: pa.Table, drive_id: str) -> pa.Table:
+    """Frames -> without numbers that cannot be, such as the -1 that many write for none: a frame has its place still.
+
+    A standard error of 0 is unknown, too.
+    """
+    for name, (low, high) in BOUNDS.items():
+        values = frames[name]
+        good = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))  # which NaN is not
+        if "_sigma_" in name:
+            good = pc.and_(good, pc.not_equal(values, 0))
+        bad = pc.sum(pc.invert(good)).as_py()
+        if bad:
+            LOG.warning("drive %s: %s of %d frames is not within %g to %g: unknown", drive_id, name, bad, low, high)
+            frames = _with(frames, name, pc.if_else(good, values, pa.scalar(None, values.type)))
+    return frames
+
+
+def _with(frames: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    """The table with another column in the place of one."""
+    return frames.set_column(frames.schema.get_field_index(name), frames.schema.field(name), column)
 
 
 def _check(frames: pa.Table, cameras: set[str], *, where: str) -> None:

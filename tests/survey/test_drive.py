@@ -53,6 +53,25 @@ def test_a_drive_whose_times_were_kept_by_a_copy_is_as_young_as_the_copy(tmp_pat
     assert not may_be_uploading(uri, 3, now - timedelta(days=3.1))  # a store that has it from later than that is wrong
 
 
+def test_an_image_root_that_is_no_address_is_a_folder_of_the_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest = Path(make_drive("drives/d1"), "drive.json")
+    tree = json.loads(manifest.read_text())
+    for told, root in (
+        ("imgs/front", f"{tmp_path}/drives/d1/imgs/front"),
+        ("imgs/", f"{tmp_path}/drives/d1/imgs"),
+        ("/survey/d1/", "/survey/d1"),
+        ("s3://raw/d1", "s3://raw/d1"),
+    ):
+        manifest.write_text(json.dumps(tree | {"image_root": told}))
+        assert read_drive("drives/d1").image_root == root
+    manifest.write_text(json.dumps(tree | {"image_root": "../d2"}))
+    with pytest.raises(SurveyError, match=r"drive\.json: image_root: key '\.\./d2' has an empty, '\.' or '\.\.' part"):
+        read_drive("drives/d1")
+
+
 def test_images_that_no_store_has_are_told_by_the_drive(tmp_path: Path) -> None:
     manifest = Path(make_drive(str(tmp_path), "d1"), "drive.json")
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"image_root": "http://cam.example/d1"}))
@@ -152,9 +171,46 @@ def test_a_frame_that_cannot_be_used_has_a_reason(changes: dict, reason: str | N
     assert (found or "").partition(":")[0] == (reason or "").partition(":")[0]
 
 
+def test_a_number_of_a_frame_that_cannot_be_is_unknown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nan, inf = float("nan"), float("inf")
+    given = {
+        "heading_deg": [inf, 1e300, nan, -360.0],
+        "speed_mps": [-1.0, 101.0, 0.0, 100.0],
+        "hdop": [-5.0, 1001.0, 0.9, None],
+        "pos_sigma_m": [-1.0, 0.0, 1e9, 1000.0],
+        "heading_sigma_deg": [inf, -3.0, 181.0, 0.1],
+        "altitude_m": [nan, 1e300, -1000.0, 0.0],
+        "pitch_deg": [91.0, -inf, -90.0, 0.0],
+        "roll_deg": [-181.0, 181.0, 180.0, None],
+    }
+    rows = {row: {name: values[row] for name, values in given.items()} for row in range(4)}
+    drive = read_drive(make_drive(str(tmp_path), n=4, replace=rows))
+    assert drive.frames.select(list(given)).to_pydict() == {
+        "heading_deg": [None, None, None, -360.0],
+        "speed_mps": [None, None, 0.0, 100.0],
+        "hdop": [None, None, 0.9, None],
+        "pos_sigma_m": [None, None, None, 1000.0],
+        "heading_sigma_deg": [None, None, None, 0.1],
+        "altitude_m": [None, None, -1000.0, 0.0],
+        "pitch_deg": [None, None, -90.0, 0.0],
+        "roll_deg": [None, None, 180.0, None],
+    }
+    assert [rejection(row) for row in drive.frames.to_pylist()] == [None] * 4
+    assert "drive d1: heading_deg of 3 frames is not within -360 to 360: unknown" in caplog.messages
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("focal_px", 0), ("width_px", "1920"), ("mount_height_m", None), ("mount_pitch_deg", 90), ("distortion_k1", 0.1)],
+    [
+        ("focal_px", 0),
+        ("focal_px", 1e300),
+        ("mount_height_m", -1),
+        ("mount_yaw_deg", 361),
+        ("width_px", "1920"),
+        ("mount_height_m", None),
+        ("mount_pitch_deg", 90),
+        ("distortion_k1", 0.1),
+    ],
 )
 def test_a_camera_that_cannot_be_is_refused(tmp_path: Path, field: str, value: object) -> None:
     make_drive(str(tmp_path))

@@ -14,6 +14,7 @@ from roadscan.filenames import to_key
 from roadscan.parsing import arrow_file, parsing, python_values, read_parquet, utf8
 from roadscan.progress import OnCount
 from roadscan.shown import shown
+from roadscan.survey.drive import BOUNDS
 from roadscan.survey.importers.config import COLUMNS, IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.images import ImageFolder
@@ -21,17 +22,6 @@ from roadscan.survey.importers.sources import read_file
 from roadscan.survey.importers.times import parse_time
 
 POSITION = ("lon", "lat")
-#: Bounds of the optional numbers, both ends included; speed as `geodesy` would never give it is a wrong unit.
-BOUNDS = {
-    "heading_deg": (-360.0, 360.0),
-    "speed_mps": (0.0, 100.0),
-    "hdop": (0.0, 1000.0),
-    "pos_sigma_m": (0.0, 1000.0),
-    "heading_sigma_deg": (0.0, 180.0),
-    "altitude_m": (-1000.0, 10_000.0),
-    "pitch_deg": (-90.0, 90.0),
-    "roll_deg": (-180.0, 180.0),
-}
 
 
 def read_table(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
