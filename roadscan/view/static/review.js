@@ -265,7 +265,7 @@ export class Review {
   }
 
   #nearby() {
-    return this.#near && h("div", { class: "near" }, h("h3", {}, "It is the same as"), this.#near.map((one, n) => h("button", { class: "chip", onclick: () => this.#merge(n) }, h("kbd", {}, n + 1), h("span", {}, `${one.state}, ${number(one.away, 1)} m away`), h("small", {}, `${one.n_nights} nights`))));
+    return this.#near && h("div", { class: "near" }, h("h3", {}, "It is the same as"), this.#near.map((one, n) => h("button", { class: "chip", onclick: () => this.#merge(n) }, h("kbd", {}, n + 1), h("span", {}, `${one.state}, ${number(one.away, 1)} m away`), h("small", {}, `${one.n_nights} ${one.n_nights === 1 ? "night" : "nights"}`))));
   }
 
   #noting() {
