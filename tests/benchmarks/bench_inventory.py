@@ -62,10 +62,10 @@ def main() -> None:
         drives = [drive(highway, night) for night in range(1, NIGHTS + 1)]
         registers = _nightly(drives)
         for nights in (1, NIGHTS):
-            standing = _standing(highway.truth(), nights)
-            found = _known_to_stand(registers[nights - 1])
+            known = standing(highway.truth(), nights)
+            found = known_to_stand(registers[nights - 1])
             for name, table in (("roadscan", found), ("by hand", by_hand(drives[:nights]))):
-                figure = _figures(score_assets(table, standing))
+                figure = _figures(score_assets(table, known))
                 figures.setdefault((nights, name), []).append(figure)
                 accuracy.add_row(str(seed), str(nights), name, *_cells(figure))
         changes.add_row(str(seed), *_over_time(highway, registers))
@@ -86,11 +86,11 @@ def _nightly(drives: Sequence[DriveTables]) -> list[Built]:
     return registers
 
 
-def _known_to_stand(built: Built) -> pa.Table:
+def known_to_stand(built: Built) -> pa.Table:
     return built.assets.filter(pc.is_in(built.assets["state"], STANDING))
 
 
-def _standing(truth: pa.Table, night: int) -> pa.Table:
+def standing(truth: pa.Table, night: int) -> pa.Table:
     return truth.filter((pc.field("first_night") <= night) & (pc.field("last_night") >= night))
 
 
@@ -109,11 +109,11 @@ def _over_time(highway: Highway, registers: list[Built]) -> list[str]:
     truth, last = highway.truth(), registers[-1]
     missing = last.assets.filter(pc.equal(last.assets["state"], "missing"))
     removed = truth.filter((pc.field("last_night") < NIGHTS) & (pc.field("geometry") != "line"))
-    standing = _standing(truth, NIGHTS)
+    there = standing(truth, NIGHTS)
     found = score_assets(missing, removed).overall
-    false = score_assets(missing, standing.filter(pc.field("geometry") != "line")).overall
-    stable = identity_stability([_known_to_stand(one) for one in registers], truth, last.aliases)
-    (line,) = score_assets(_known_to_stand(last), standing).lines.values()
+    false = score_assets(missing, there.filter(pc.field("geometry") != "line")).overall
+    stable = identity_stability([known_to_stand(one) for one in registers], truth, last.aliases)
+    (line,) = score_assets(known_to_stand(last), there).lines.values()
     return [
         f"{found.true_positives:.0f} of {removed.num_rows}",
         f"{false.true_positives:.0f} of {false.known:.0f}",

@@ -64,6 +64,8 @@ class Noise:
     recall: float = 0.85
     false_per_frame: float = 0.1
     hidden: float = 0.03  # share of the assets that a drive cannot see
+    told: bool = False  # whether the drive says how sure its positions and headings are
+    ranged: bool = True  # whether it has ranges
 
 
 @dataclass
@@ -183,6 +185,8 @@ def drive(highway: Highway, night: int, noise: Noise = Noise(), speed_mps: float
     frame, name, box = _seen(highway, night, s, camera, heading, noise, rng)
     places = measure(CAMERA, box, name, HIGHWAY, 0.0)
     rows = {key: np.asarray(value) for key, value in places.items() if key != "range_source"}
+    if not noise.ranged:
+        rows["range_m"] = rows["range_sigma_m"] = np.full(len(frame), np.nan)
     for key in ("bearing_deg", "near_bearing_deg", "far_bearing_deg"):
         rows[key] = (rows[key] + said[frame]) % 360
     ids = np.char.add(f"{drive_id}-", np.char.zfill(np.arange(n).astype(str), 6))
@@ -197,6 +201,9 @@ def drive(highway: Highway, night: int, noise: Noise = Noise(), speed_mps: float
         "heading_deg": said,
         "run_key": ["simulated"] * n,
     }
+    if noise.told:
+        shared["pos_sigma_m"] = np.full(n, np.sqrt(2) * np.hypot(noise.gnss_sigma_m, noise.jitter_m))
+        shared["heading_sigma_deg"] = np.full(n, np.hypot(noise.yaw_sigma_deg, noise.heading_jitter_deg))
     frames = shared | {
         "camera_id": ["front"] * n,
         "fov_deg": np.full(n, CAMERA.fov_deg),

@@ -17,7 +17,9 @@ def straight_north(n: int = 12, step_m: float = 10.0) -> DrivePass:
     y = np.arange(n) * step_m
     zero = np.zeros(n)
     path = DrivenPath(np.array([-80.0, y[-1] + 80]), np.zeros(2), np.array([-80.0, y[-1] + 80]), np.zeros(2))
-    poses = Poses(zero, y, y, zero, np.full(n, np.radians(35)), (y * 1e5).astype(np.int64))
+    time_us, noise = (y * 1e5).astype(np.int64), CONFIG.noise
+    sigmas = np.full(n, noise.gnss_sigma_m), np.full(n, np.radians(noise.yaw_sigma_deg))
+    poses = Poses(zero, y, y, zero, np.full(n, np.radians(35)), time_us, *sigmas)
     return DrivePass("d", LocalFrame(100, 14), poses, path, look([], [], n_frames=0), None)
 
 
@@ -37,9 +39,11 @@ def look(places, frames_of, drive=None, n_frames=None, stretch=1.0) -> Detection
         class_name=np.array(["Bus Stop"] * n, np.str_),
         score=np.full(n, 0.8),
         bearing=np.arctan2(dx, dy),
+        bearing_sigma=np.full(n, np.radians(CONFIG.noise.bearing_sigma_deg)),
         bearing_factor=np.ones(n),
         log_range=log_range,
         log_sigma=np.full(n, 0.15),
+        jitter_m=np.full(n, CONFIG.noise.pose_jitter_m),
         **dict.fromkeys(BASE, np.full(n, np.nan)),
         box_height_px=np.full(n, 40.0),
     )

@@ -46,6 +46,7 @@ class LineSegment:
         asset_class: what it is.
         xy: (2,) its middle.
         cov: (2, 2) of the drive's own errors, of any of its places.
+        sigma_m: standard error of the drive's position there, an axis: its bias.
         line_xy: (V, 2) its vertices.
         offset_m: to the right of travel.
         course: direction of travel there, radians clockwise from north.
@@ -59,6 +60,7 @@ class LineSegment:
     asset_class: AssetClass
     xy: Floats
     cov: Floats
+    sigma_m: float
     line_xy: Floats
     offset_m: float
     course: float
@@ -80,6 +82,7 @@ class DriveEstimates:
         cov: (K, 2, 2) of the drive's own errors.
         s, offset_m: chainage along the drive, and distance to the right of travel.
         course: direction of travel there, radians clockwise from north.
+        sigma_m: standard error of the drive's position there, an axis: its bias.
         frames: the frames that detected it, a frozenset each.
         label: (M,) of each of the drive's detections the estimate that it shows, -1 for a line's.
         yaw: by which the drive's bearings were turned, radians.
@@ -92,6 +95,7 @@ class DriveEstimates:
     s: Floats
     offset_m: Floats
     course: Floats
+    sigma_m: Floats
     frames: list[frozenset[int]]
     label: Ints
     yaw: float
@@ -113,10 +117,10 @@ def estimate(drive: DrivePass, taxonomy: Taxonomy, config: InventoryConfig) -> D
     seen.bearing_factor[geometry[chosen] == Geometry.OVERHEAD] = OVERHEAD_BEARING_FACTOR
     camera_xy = drive.camera_xy[seen.frame_index]
     track = track_detections(drive, seen, config)
-    yaw = _yaw_error(camera_xy, seen, track, geometry[chosen] == Geometry.POINT, config)
+    yaw = _yaw_error(camera_xy, seen, track, geometry[chosen] == Geometry.POINT, drive.heading_sigma)
     seen = seen.turned(yaw)
-    track = _merged(triangulate(camera_xy, seen, track, config.noise).xy, seen, track, taxonomy)
-    fixes = triangulate(camera_xy, seen, track, config.noise)
+    track = _merged(triangulate(camera_xy, seen, track).xy, seen, track, taxonomy)
+    fixes = triangulate(camera_xy, seen, track)
     x, y = fixes.xy.T
     s, offset_m = drive.path.locate(x, y, _nearest_s(drive, camera_xy, seen, fixes.xy, track))
     label = np.full(len(every.frame_index), -1)
@@ -128,6 +132,7 @@ def estimate(drive: DrivePass, taxonomy: Taxonomy, config: InventoryConfig) -> D
         s=s,
         offset_m=offset_m,
         course=drive.path.course_at(s),
+        sigma_m=np.interp(s, drive.poses.s, drive.poses.sigma_m),
         frames=_frames_of(seen, track),
         label=label,
         yaw=yaw,
@@ -135,13 +140,13 @@ def estimate(drive: DrivePass, taxonomy: Taxonomy, config: InventoryConfig) -> D
     )
 
 
-def _yaw_error(camera_xy: Floats, seen: Detections, track: Ints, points: Bools, config: InventoryConfig) -> float:
-    """Yaw error of the drive's camera, radians, from the tracks of all point assets."""
+def _yaw_error(camera_xy: Floats, seen: Detections, track: Ints, points: Bools, sigma: float) -> float:
+    """Yaw error of the drive's camera, radians, from the tracks of all point assets; `sigma` is its standard error."""
     often = points & (np.bincount(track)[track] >= YAW_HITS) if len(track) else points
     if not often.any():
         return 0.0
     label = np.unique(track[often], return_inverse=True)[1]
-    return calibrate_yaw(camera_xy[often], seen.take(often), label, config.noise)
+    return calibrate_yaw(camera_xy[often], seen.take(often), label, sigma)
 
 
 def _nearest_s(drive: DrivePass, camera_xy: Floats, seen: Detections, xy: Floats, track: Ints) -> Floats:
@@ -197,6 +202,7 @@ def _segment(drive: DrivePass, asset_class: AssetClass, line: PathLine, seen: De
         asset_class=asset_class,
         xy=np.array(drive.path.at(middle, np.interp(middle, line.s, line.offset_m))),
         cov=np.eye(2) * line.offset_sigma_m**2,
+        sigma_m=float(np.interp(middle, drive.poses.s, drive.poses.sigma_m)),
         line_xy=np.stack(drive.path.at(line.s, line.offset_m), axis=1),
         offset_m=float(np.median(line.offset_m)),
         course=float(drive.path.course_at(middle)),

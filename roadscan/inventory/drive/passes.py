@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import shapely
 
 from roadscan.arrays import Bools, Floats, Ints
+from roadscan.inventory.config import NoiseConfig
 from roadscan.survey.geodesy import LocalFrame, course_deg
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,6 +85,8 @@ class Poses:
         heading: of the camera, radians clockwise from north.
         half_fov: half the horizontal field of view, radians; NaN, which covers nothing, where the heading is unknown.
         time_us: microseconds since 1970.
+        sigma_m: standard error of the position, an axis, which is one and the same for frames that are near.
+        heading_sigma: standard error of the heading, radians; likewise.
     """
 
     x: Floats
@@ -92,6 +95,8 @@ class Poses:
     heading: Floats
     half_fov: Floats
     time_us: Ints
+    sigma_m: Floats
+    heading_sigma: Floats
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,10 @@ class Detections:
         class_name: str.
         score: 0..1.
         bearing: radians clockwise from north.
+        bearing_sigma: standard error of the bearing, radians, without the heading's.
         bearing_factor: 1, or more where the image's edge cuts the box, so that its centre is not the asset's.
         log_range, log_sigma: of the distance in metres.
+        jitter_m: standard error of the camera's position, an axis, without what its frames share.
         near_bearing_deg, near_range_m: the near end of a line's visible base; NaN for other classes.
         far_bearing_deg, far_range_m: its far end.
         box_height_px: height of the box.
@@ -116,9 +123,11 @@ class Detections:
     class_name: npt.NDArray[np.str_]
     score: Floats
     bearing: Floats
+    bearing_sigma: Floats
     bearing_factor: Floats
     log_range: Floats
     log_sigma: Floats
+    jitter_m: Floats
     near_bearing_deg: Floats
     near_range_m: Floats
     far_bearing_deg: Floats
@@ -181,6 +190,11 @@ class DrivePass:
         shapely.prepare(way)
         return way
 
+    @property
+    def heading_sigma(self) -> float:
+        """Standard error of the heading that its frames share, radians."""
+        return float(np.median(self.poses.heading_sigma))
+
     @cached_property
     def looks_ahead(self) -> Bools:
         """Which frames (F,) look along the direction of travel, as a line's base along the path needs."""
@@ -188,7 +202,12 @@ class DrivePass:
 
 
 def read_pass(
-    drive_id: str, frames: pa.Table, observations: pa.Table, min_score: float = 0.0, enu: LocalFrame | None = None
+    drive_id: str,
+    frames: pa.Table,
+    observations: pa.Table,
+    min_score: float = 0.0,
+    enu: LocalFrame | None = None,
+    noise: NoiseConfig | None = None,
 ) -> DrivePass | None:
     """A drive's committed rows as arrays in ENU metres.
 
@@ -198,6 +217,7 @@ def read_pass(
         observations: its rows of `schemas.OBSERVATIONS`.
         min_score: detections with a lower score are left out.
         enu: the metres; None for those about the middle of the drive.
+        noise: the standard errors of what tells none of its own; None for the usual ones.
 
     Returns:
         The pass, or None when fewer than two frames are usable: status ok, with a time and a position.
@@ -212,6 +232,7 @@ def read_pass(
     x, y = local.to_xy(lon, lat)
     path, s = _path(x, y)
     heading = np.radians(floats(frames, "heading_deg"))
+    noise = noise or NoiseConfig()
     poses = Poses(
         x=x,
         y=y,
@@ -219,8 +240,18 @@ def read_pass(
         heading=np.where(np.isfinite(heading), heading, path.course_at(s)),
         half_fov=np.where(np.isfinite(heading), np.radians(floats(frames, "fov_deg")) / 2, np.nan),
         time_us=frames["captured_at"].cast(pa.int64()).to_numpy(),
+        # The one of both axes together is the root of two times that of one.
+        sigma_m=_told(frames, "pos_sigma_m", np.sqrt(2) * noise.gnss_sigma_m) / np.sqrt(2),
+        heading_sigma=np.radians(_told(frames, "heading_sigma_deg", noise.yaw_sigma_deg)),
     )
-    return DrivePass(drive_id, local, poses, path, _detections(frames, observations, min_score), observations)
+    detections = _detections(frames, observations, min_score, poses.sigma_m, noise)
+    return DrivePass(drive_id, local, poses, path, detections, observations)
+
+
+def _told(table: pa.Table, name: str, untold: float) -> Floats:
+    """A column of standard errors, with another value where it tells none or says that there is no error."""
+    values = floats(table, name)
+    return np.where(values > 0, values, untold)
 
 
 def floats(table: pa.Table, name: str) -> Floats:
@@ -263,7 +294,9 @@ def _path(x: Floats, y: Floats) -> tuple[DrivenPath, Floats]:
     return path, s
 
 
-def _detections(frames: pa.Table, observations: pa.Table, min_score: float) -> Detections:
+def _detections(
+    frames: pa.Table, observations: pa.Table, min_score: float, sigma_m: Floats, noise: NoiseConfig
+) -> Detections:
     frame_index = pc.fill_null(pc.index_in(observations["frame_id"], frames["frame_id"]), -1).to_numpy()
     bearing = np.radians(floats(observations, "bearing_deg"))
     score = floats(observations, "score")
@@ -280,9 +313,12 @@ def _detections(frames: pa.Table, observations: pa.Table, min_score: float) -> D
         class_name=np.asarray(observations["class"].to_pylist(), dtype=np.str_),
         score=score,
         bearing=bearing,
+        bearing_sigma=np.radians(_told(observations, "bearing_sigma_deg", noise.bearing_sigma_deg)),
         bearing_factor=np.where(cut, 4.0, 1.0),
         log_range=log_range,
         log_sigma=log_sigma,
+        # Frames cannot be off each other by more than each is off the truth.
+        jitter_m=np.minimum(noise.pose_jitter_m, sigma_m)[frame_index],
         near_bearing_deg=floats(observations, "near_bearing_deg"),
         near_range_m=floats(observations, "near_range_m"),
         far_bearing_deg=floats(observations, "far_bearing_deg"),

@@ -21,7 +21,7 @@ from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Taxonomy
 
 #: Goes up with every change of `drive/` that changes what a drive says: kept records are then of no use.
-VERSION = 2
+VERSION = 3
 VIEW = ("image_uri", "box_px", "model_sha256")  # of the observation that shows an asset best
 SHOWN = (*VIEW, "observation_id", "drive_id", "frame_id", "captured_at", "score")  # of every one that shows it
 _TIME = pa.timestamp("us", tz="UTC")
@@ -58,7 +58,7 @@ def read_alone(
         config: `noise`, `tracking`, `lines`, `visibility.near_m`.
         enu: the metres; None for those about the middle of the drive.
     """
-    drive = read_pass(drive_id, frames, observations, config.tracking.min_score, enu)
+    drive = read_pass(drive_id, frames, observations, config.tracking.min_score, enu, config.noise)
     return None if drive is None else DriveAlone(drive, estimate(drive, taxonomy, config))
 
 
@@ -112,6 +112,7 @@ def from_record(record: Mapping[str, Any], enu: LocalFrame, taxonomy: Taxonomy) 
         s=numbers["s"],
         offset_m=numbers["offset_m"],
         course=numbers["course"],
+        sigma_m=numbers["sigma_m"],
         frames=[frozenset(frames) for frames in points["frames"].to_pylist()],
         label=seen["label"],
         yaw=record["yaw_rad"],
@@ -127,7 +128,7 @@ SEGMENTS = pa.schema(
     {
         "class": pa.string(),
         **dict.fromkeys(("xy", "cov", "line_xy"), _FLOATS),
-        **dict.fromkeys(("offset_m", "course", "mean_score", "weight"), pa.float64()),
+        **dict.fromkeys(("sigma_m", "offset_m", "course", "mean_score", "weight"), pa.float64()),
         "hits": pa.int64(),
         **dict.fromkeys(("first_seen", "last_seen"), _TIME),
         **{name: _SHOWN.field(name).type for name in VIEW},
@@ -141,7 +142,7 @@ def _points(estimates: DriveEstimates) -> pa.Table:
     columns: dict[str, Any] = {"class_name": pa.array(estimates.class_name.tolist(), pa.string())}
     columns |= {"x": estimates.xy[:, 0], "y": estimates.xy[:, 1]}
     columns |= dict(zip(_COV, estimates.cov.reshape(-1, 4).T, strict=True))
-    columns |= {name: getattr(estimates, name) for name in ("s", "offset_m", "course")}
+    columns |= {name: getattr(estimates, name) for name in ("s", "offset_m", "course", "sigma_m")}
     return pa.table(columns | {"frames": pa.array([sorted(f) for f in estimates.frames], pa.list_(pa.int64()))})
 
 
@@ -160,7 +161,7 @@ def _line(segment: LineSegment, drive: DrivePass) -> dict[str, Any]:
 
 def segment_row(segment: LineSegment) -> dict[str, Any]:
     """A line's segment as a row of `SEGMENTS`."""
-    names = ("offset_m", "course", "hits", "mean_score", "first_seen", "last_seen")
+    names = ("sigma_m", "offset_m", "course", "hits", "mean_score", "first_seen", "last_seen")
     arrays = {name: getattr(segment, name).ravel().tolist() for name in ("xy", "cov", "line_xy", "rows")}
     return (
         {"class": segment.asset_class.name} | arrays | {n: getattr(segment, n) for n in names} | vars(segment.best_view)

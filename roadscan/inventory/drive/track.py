@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from roadscan.arrays import Floats, Ints
-from roadscan.inventory.config import InventoryConfig, NoiseConfig
+from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.passes import Detections, DrivePass
 from roadscan.inventory.drive.triangulate import MIN_RANGE_M, bearing_sigma, range_jitter, wrap
 from roadscan.inventory.geometry.assignment import GATE_CHI2, mahalanobis2
@@ -54,29 +54,30 @@ def track_detections(drive: DrivePass, detections: Detections, config: Inventory
     Args:
         drive: whose cameras saw them.
         detections: (M,) in time order.
-        config: `noise`, `tracking.gap_m`.
+        config: `tracking.gap_m`.
     """
     label = np.full(len(detections.frame_index), -1, np.int64)
     if len(label) == 0:
         return label
     tracks = _Tracks(len(label))
     class_index = np.unique(detections.class_name, return_inverse=True)[1]
+    heading_sigma = drive.heading_sigma
     frames, starts = np.unique(detections.frame_index, return_index=True)
     for frame, chosen in zip(frames.tolist(), np.split(np.arange(len(label)), starts[1:]), strict=True):
         seen = detections.take(chosen)
         camera = np.array([drive.poses.x[frame], drive.poses.y[frame]])
         s = float(drive.poses.s[frame])
         alive = tracks.alive(s, config.tracking.gap_m)
-        for track, k in _assign_frame(tracks, alive, camera, seen, class_index[chosen], config):
+        for track, k in _assign_frame(tracks, alive, camera, seen, class_index[chosen], heading_sigma):
             label[chosen[k]] = track
             tracks.last_s[track] = s
         for k in np.flatnonzero(label[chosen] < 0).tolist():
-            label[chosen[k]] = tracks.start(*_place(camera, seen, k, config.noise), s, int(class_index[chosen[k]]))
+            label[chosen[k]] = tracks.start(*_place(camera, seen, k), s, int(class_index[chosen[k]]))
     return label
 
 
 def _assign_frame(
-    tracks: _Tracks, alive: Ints, camera: Floats, seen: Detections, class_index: Ints, config: InventoryConfig
+    tracks: _Tracks, alive: Ints, camera: Floats, seen: Detections, class_index: Ints, heading_sigma: float
 ) -> list[tuple[int, int]]:
     """Pairs of track and detection of one frame; the tracks are updated."""
     i, k = np.nonzero(tracks.class_index[alive][:, None] == class_index[None])
@@ -93,9 +94,8 @@ def _assign_frame(
     innovation[:, 1] = seen.log_range[k] - np.log(r) - tracks.state[track, 2]
     spread = slope @ tracks.cov[track] @ slope.transpose(0, 2, 1)
     pair_seen = seen.take(k)
-    yaw = np.radians(config.noise.yaw_sigma_deg) / 2  # what calibration leaves
-    spread[:, 0, 0] += bearing_sigma(pair_seen, r, config.noise) ** 2 + yaw**2
-    spread[:, 1, 1] += range_jitter(pair_seen, r, config.noise) ** 2
+    spread[:, 0, 0] += bearing_sigma(pair_seen, r) ** 2 + (heading_sigma / 2) ** 2  # half: what calibration leaves
+    spread[:, 1, 1] += range_jitter(pair_seen, r) ** 2
     distance = np.full((len(alive), len(class_index)), GATE_CHI2 + 1)
     distance[i, k] = np.minimum(mahalanobis2(innovation, spread), GATE_CHI2 + 1)
     pair = np.zeros(distance.shape, np.int64)
@@ -117,11 +117,11 @@ def _update(tracks: _Tracks, track: Ints, slope: Floats, spread: Floats, innovat
     tracks.cov[track] = (cov + cov.transpose(0, 2, 1)) / 2
 
 
-def _place(camera: Floats, seen: Detections, k: int, noise: NoiseConfig) -> tuple[Floats, Floats]:
+def _place(camera: Floats, seen: Detections, k: int) -> tuple[Floats, Floats]:
     """State and covariance from one detection: if its range is stretched, the asset is so much nearer."""
     one = seen.take(np.array([k]))
     r = np.exp(one.log_range)
-    jitter, sigma_b = range_jitter(one, r, noise)[0], bearing_sigma(one, r, noise)[0]
+    jitter, sigma_b = range_jitter(one, r)[0], bearing_sigma(one, r)[0]
     ahead = np.array([np.sin(one.bearing[0]), np.cos(one.bearing[0]), 0.0])
     across = np.array([ahead[1], -ahead[0], 0.0])
     stretched = np.array([0.0, 0.0, 1.0]) - r * ahead

@@ -21,7 +21,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from roadscan.arrays import Floats, Ints
-from roadscan.inventory.config import NoiseConfig
 from roadscan.inventory.drive.passes import Detections
 
 ITERATIONS = 12
@@ -31,6 +30,7 @@ MIN_JITTER = 0.06  # scatter of the log range between frames of one track: the b
 JITTER_SHARE = 0.5  # … and the camera's nodding, which grows with distance like the range's own sigma
 OVERHEAD_BEARING_FACTOR = 5.0  # the centre of what the image shows of a bridge wanders along the bridge
 YAW_LIMIT_SIGMAS = 3.0
+YAW_GAIN = 4.0  # of the cost, two sigmas: bearings alone tell a yaw to 0.3 degrees, and a compass may be better
 
 
 @dataclass(frozen=True)
@@ -53,26 +53,25 @@ def wrap(angle: Floats) -> Floats:
     return np.asarray(np.remainder(angle + np.pi, 2 * np.pi) - np.pi)
 
 
-def bearing_sigma(detections: Detections, range_m: Floats, noise: NoiseConfig) -> Floats:
+def bearing_sigma(detections: Detections, range_m: Floats) -> Floats:
     """Standard deviation of bearings in radians, at the distances given."""
-    own = np.radians(noise.bearing_sigma_deg) * detections.bearing_factor
-    return np.asarray(np.hypot(own, noise.pose_jitter_m / np.maximum(range_m, MIN_RANGE_M)))
+    own = detections.bearing_sigma * detections.bearing_factor
+    return np.asarray(np.hypot(own, detections.jitter_m / np.maximum(range_m, MIN_RANGE_M)))
 
 
-def range_jitter(detections: Detections, range_m: Floats, noise: NoiseConfig) -> Floats:
+def range_jitter(detections: Detections, range_m: Floats) -> Floats:
     """Standard deviation of log ranges about their track's own stretch, at the distances given."""
     own = np.maximum(JITTER_SHARE * detections.log_sigma, MIN_JITTER)
-    return np.asarray(np.hypot(own, noise.pose_jitter_m / np.maximum(range_m, MIN_RANGE_M)))
+    return np.asarray(np.hypot(own, detections.jitter_m / np.maximum(range_m, MIN_RANGE_M)))
 
 
-def triangulate(camera_xy: Floats, detections: Detections, track: Ints, noise: NoiseConfig) -> Fixes:
+def triangulate(camera_xy: Floats, detections: Detections, track: Ints) -> Fixes:
     """Positions of all tracks by iteratively reweighted Gauss-Newton steps with soft-L1 weights.
 
     Args:
         camera_xy: (M, 2) where each detection was made, ENU metres.
         detections: (M,).
         track: (M,) number of the track, 0..K-1, each at least once.
-        noise: the sigmas.
 
     Source: soft-L1 loss 2(sqrt(1 + r²) - 1), whose weight is 1/sqrt(1 + r²). The covariance is the inverse of the
     weighted normal matrix, grown where the residuals are larger than their sigmas say.
@@ -84,7 +83,7 @@ def triangulate(camera_xy: Floats, detections: Detections, track: Ints, noise: N
     ridge = np.zeros((n, 3, 3)) + np.diag([1e-6, 1e-6, 0])  # keeps a track of one bearing without a range solvable
     ridge[:, 2, 2] = prior**-2
     for _ in range(ITERATIONS):
-        residual, jacobian = _residuals(camera_xy, detections, unknown[track], noise)
+        residual, jacobian = _residuals(camera_xy, detections, unknown[track])
         weight = 1 / np.sqrt(1 + residual**2)
         normal = _sum_by(track, np.einsum("mk,mki,mkj->mij", weight, jacobian, jacobian), n) + ridge
         slope = _sum_by(track, np.einsum("mk,mki,mk->mi", weight, jacobian, residual), n)
@@ -92,28 +91,31 @@ def triangulate(camera_xy: Floats, detections: Detections, track: Ints, noise: N
         step = np.linalg.solve(normal, slope[..., None])[..., 0]
         length = np.linalg.norm(step[:, :2], axis=1, keepdims=True)
         unknown = unknown + step * np.minimum(1, MAX_STEP_M / np.maximum(length, 1e-9))
-    residual, _ = _residuals(camera_xy, detections, unknown[track], noise)
+    residual, _ = _residuals(camera_xy, detections, unknown[track])
     loss = _sum_by(track, (2 * (np.sqrt(1 + residual**2) - 1)).sum(axis=1), n) + (unknown[:, 2] / prior) ** 2
     growth = np.maximum(1, loss / np.maximum(2 * count - 2, 1))  # residuals less unknowns, plus the prior
     cov = np.linalg.inv(normal)[:, :2, :2] * growth[:, None, None]
     return Fixes(unknown[:, :2], np.asarray(cov), float(loss.sum()))
 
 
-def calibrate_yaw(camera_xy: Floats, detections: Detections, track: Ints, noise: NoiseConfig) -> float:
-    """The one angle, in radians, by which turning all bearings of a drive makes its tracks fit best.
+def calibrate_yaw(camera_xy: Floats, detections: Detections, track: Ints, sigma: float) -> float:
+    """The one angle, radians, by which turning all bearings of a drive makes its tracks fit best; 0 if hardly better.
 
-    A prior of `yaw_sigma_deg` keeps a drive with few tracks near zero.
+    Args:
+        camera_xy: (M, 2) where each detection was made, ENU metres.
+        detections: (M,).
+        track: (M,) number of the track, 0..K-1, each at least once.
+        sigma: standard error of the drive's heading, radians: it keeps a drive with few tracks near zero.
     """
     if len(track) == 0:
         return 0.0
-    sigma = np.radians(noise.yaw_sigma_deg)
 
     def cost(yaw: float) -> float:
-        return triangulate(camera_xy, detections.turned(yaw), track, noise).cost + float(yaw / sigma) ** 2
+        return triangulate(camera_xy, detections.turned(yaw), track).cost + float(yaw / sigma) ** 2
 
     limit = YAW_LIMIT_SIGMAS * sigma
     found = minimize_scalar(cost, bounds=(-limit, limit), method="bounded", options={"xatol": np.radians(0.05)})
-    return float(found.x)
+    return float(found.x) if cost(0.0) - found.fun >= YAW_GAIN else 0.0
 
 
 def _first_guess(camera_xy: Floats, detections: Detections, track: Ints, n: int) -> Floats:
@@ -126,12 +128,12 @@ def _first_guess(camera_xy: Floats, detections: Detections, track: Ints, n: int)
     return xy
 
 
-def _residuals(camera_xy: Floats, detections: Detections, unknown: Floats, noise: NoiseConfig) -> tuple[Floats, Floats]:
+def _residuals(camera_xy: Floats, detections: Detections, unknown: Floats) -> tuple[Floats, Floats]:
     """Residuals (M, 2) and the derivatives of what they predict by x, y and stretch (M, 2, 3)."""
     dx, dy = (unknown[:, :2] - camera_xy).T
     r = np.maximum(np.hypot(dx, dy), MIN_RANGE_M)
-    sigma_b = bearing_sigma(detections, r, noise)
-    sigma_r = range_jitter(detections, r, noise)
+    sigma_b = bearing_sigma(detections, r)
+    sigma_r = range_jitter(detections, r)
     ahead = detections.log_range - np.log(r) - unknown[:, 2]
     residual = np.stack([wrap(detections.bearing - np.arctan2(dx, dy)) / sigma_b, ahead / sigma_r], axis=1)
     zero = np.zeros_like(r)

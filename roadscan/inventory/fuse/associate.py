@@ -1,11 +1,10 @@
 """Which estimates of many drives are one asset.
 
-That question and the drives' biases (`roadscan.inventory.fuse.bias`) need each other's answer, so they are asked in
-turn. Drives are taken in the order in which they were driven; each one's estimates are assigned one to one to the
-assets so far, of which the prior's are the first; the rest start assets of their own. Then each drive's bias is the
-smoothed difference between what it says and what all say, and with every drive moved by its bias the question is asked
-again. The biases of all drives over one asset add up to about zero: the register stands where the drives stand on
-average, those of the prior too: where these put an asset themselves is carried on beside where it stood then.
+That question and the drives' biases (`roadscan.inventory.fuse.adjustment`) need each other's answer, so they are asked
+in turn. Drives are taken in the order in which they were driven; each one's estimates are assigned one to one to the
+assets so far, of which the prior's are the first; the rest start assets of their own. Then the biases are adjusted, and
+with every drive moved by its own the question is asked again. Each drive counts as it is sure, those of the prior too:
+where these put an asset themselves is carried on beside where it stood then.
 
 Legend: K estimates of all drives, N assets, R estimates of one drive, P pairs of an asset and an estimate. ENU metres.
 """
@@ -19,9 +18,10 @@ import numpy.typing as npt
 
 from roadscan.arrays import Floats, Ints, group_by
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.fuse.bias import along_course, clock_shift, drive_biases, local_shift
+from roadscan.inventory.fuse.adjustment import Neighbours, adjusted_shifts
+from roadscan.inventory.fuse.bias import SHIFT_SAMPLES, along_course, clock_shift, local_shift
 from roadscan.inventory.fuse.duplicates import merge_duplicates
-from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, PRIOR, Pool, on_opposite_sides, side_by_side
+from roadscan.inventory.fuse.pool import PRIOR, Pool, on_opposite_sides, side_by_side
 from roadscan.inventory.geometry.assignment import GATE_CHI2, mahalanobis2, nearby_pairs, one_to_one
 
 ROUNDS = 3
@@ -45,12 +45,26 @@ class Association:
 def associate(pool: Pool, config: InventoryConfig) -> Association:
     """The asset of every estimate, and every estimate's shift."""
     asset, start = _assign(pool, None, config)
-    shift = start + pool.raw_xy - pool.xy  # the mean of all drives is that of the prior's too
+    neighbours = Neighbours.of(pool, config.noise.gnss_memory_m)
+    mean = _mean_shift(pool, config)
+    shift = start + mean
     for _ in range(ROUNDS):
         asset = merge_duplicates(pool, asset, shift)
-        shift = start + drive_biases(pool, asset, shift, start, config)
+        shift = adjusted_shifts(pool, asset, shift, start, mean, neighbours)
         asset, _ = _assign(pool, shift, config)
     return Association(merge_duplicates(pool, asset, shift), shift, start)
+
+
+def _mean_shift(pool: Pool, config: InventoryConfig) -> Floats:
+    """What is expected of each estimate's shift, (K, 2): of the prior's, that it goes to where its drives put it.
+
+    So the mean of all drives is that of the prior's too.
+    """
+    raw = pool.raw_xy - pool.xy
+    prior = np.flatnonzero(pool.drive == PRIOR)
+    if len(prior) >= SHIFT_SAMPLES:
+        raw[prior] = local_shift(pool.xy[prior], raw[prior], pool.xy[prior], config.matching.bias_window_m)
+    return raw
 
 
 class _Assets:
@@ -90,11 +104,10 @@ def _assign(pool: Pool, shift: Floats | None, config: InventoryConfig) -> tuple[
     Args:
         pool: all estimates.
         shift: (K, 2) of each; None where the drives' biases are not known yet.
-        config: gates and sigmas.
+        config: gates.
     """
-    sigma = config.noise.gnss_sigma_m if shift is None else ALIGNED_SIGMA_M
-    sigma_of = np.where(pool.drive == PRIOR, max(sigma, ALIGNED_SIGMA_M), sigma)  # see `PointPrior.cov`
-    cov = pool.cov + np.eye(2) * sigma_of[:, None, None] ** 2
+    sigma = pool.aligned_m if shift is not None else np.maximum(pool.sigma_m, pool.aligned_m)
+    cov = pool.cov + np.eye(2) * sigma[:, None, None] ** 2
     xy = pool.xy.copy() if shift is None else pool.xy + shift
     asset = np.full(len(xy), -1)
     late_m = np.zeros(int(pool.drive.max(initial=-1)) + 2)  # the last is the prior's, and stays 0

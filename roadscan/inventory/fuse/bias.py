@@ -1,85 +1,22 @@
-"""How far each drive's GNSS puts it off along its way, and how far a late clock does.
+"""How far a drive is off as far as a look tells: near a place, and along its way by a late clock.
 
-Legend: K estimates of all drives, R residuals of one drive against the assets. ENU metres.
+Legend: R residuals of one drive against the assets. ENU metres.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solveh_banded
 from scipy.spatial import cKDTree
 
-from roadscan.arrays import Floats, Ints, group_by
-from roadscan.inventory.config import InventoryConfig, NoiseConfig
-from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, PRIOR, SAME_WAY_COS, Pool, weighted_means
+from roadscan.arrays import Floats, Ints
+from roadscan.inventory.fuse.pool import SAME_WAY_COS, Pool
 from roadscan.inventory.geometry.assignment import nearby_pairs
 
-SMOOTHINGS = 4
 SHIFT_SAMPLES = 3  # fewer differences nearby make no bias
 LATE_M = 60.0  # that a late clock may displace a drive along its way, at most
 LATE_ACROSS_M = 6.0
 LATE_STEP_M = 4.0
 LATE_VOTES = 5  # estimates that must agree on it, beyond half as many again as agree without
-
-
-def drive_biases(pool: Pool, asset: Ints, shift: Floats, start: Floats, config: InventoryConfig) -> Floats:
-    """Each drive's bias beyond `start` at each of its estimates, (K, 2), from all assets that another drive saw too.
-
-    Args:
-        pool: the estimates.
-        asset: (K,) of each, -1 for none.
-        shift: (K, 2) by which each is moved now; the assets are where these put them.
-        start: (K, 2) of the first assignment.
-        config: `noise`.
-    """
-    known = np.flatnonzero(asset >= 0)
-    n = int(asset.max(initial=-1)) + 1
-    bias = np.zeros_like(shift)
-    if n == 0:
-        return bias
-    xy, _ = weighted_means(asset[known], pool.xy[known] + shift[known], pool.cov[known], n)
-    seen = np.unique(np.stack([asset[known], pool.drive[known]]), axis=1)[0]  # a track in two parts is one drive's
-    often = np.bincount(seen, minlength=n) >= 2
-    variance = np.trace(pool.cov, axis1=1, axis2=2) / 2 + ALIGNED_SIGMA_M**2
-    for rows in group_by(np.arange(len(asset)), pool.drive):
-        good = rows[(asset[rows] >= 0) & ~pool.overhead[rows]]
-        good = good[often[asset[good]]]
-        if pool.drive[rows[0]] == PRIOR:
-            at, residual = pool.xy[good], xy[asset[good]] - pool.xy[good]
-            bias[rows] = local_shift(at, residual, pool.xy[rows], config.matching.bias_window_m)
-        elif len(good) >= SHIFT_SAMPLES:
-            good = good[np.argsort(pool.s[good], kind="stable")]
-            residual = xy[asset[good]] - pool.xy[good] - start[good]
-            smooth = smooth_bias(pool.s[good], residual, variance[good], config.noise)
-            for axis in (0, 1):
-                bias[rows, axis] = np.interp(pool.s[rows], pool.s[good], smooth[:, axis])
-    return bias
-
-
-def smooth_bias(s: Floats, residual: Floats, variance: Floats, noise: NoiseConfig) -> Floats:
-    """The bias of a drive along its way, (R, 2): a random walk through the residuals, robustly.
-
-    Args:
-        s: (R,) chainage of the residuals, ascending.
-        residual: (R, 2) metres.
-        variance: (R,) of each residual, an axis.
-        noise: `gnss_sigma_m` by which the bias changes over `gnss_memory_m`.
-
-    The tridiagonal normal equations of Gaussian smoothing, reweighted for the soft-L1 loss.
-    Source: Rue & Held, "Gaussian Markov Random Fields" (2005), section 3.3, the random walk of first order.
-    """
-    step = 2 * noise.gnss_sigma_m**2 * np.maximum(np.diff(s), 1.0) / noise.gnss_memory_m
-    bias = np.broadcast_to(np.median(residual, axis=0), residual.shape)
-    for _ in range(SMOOTHINGS):
-        off = ((residual - bias) ** 2).sum(axis=1) / variance
-        weight = 1 / np.sqrt(1 + off) / variance
-        banded = np.zeros((2, len(s)))
-        banded[1] = weight
-        banded[1, :-1] += 1 / step
-        banded[1, 1:] += 1 / step
-        banded[0, 1:] = -1 / step
-        bias = solveh_banded(banded, weight[:, None] * residual)
-    return np.asarray(bias)
 
 
 def local_shift(xy: Floats, residual_xy: Floats, at_xy: Floats, window_m: float) -> Floats:

@@ -49,7 +49,7 @@ def merge_duplicates(pool: Pool, asset: Ints, shift: Floats) -> Ints:
 def _twins(pool: Pool, asset: Ints, shift: Floats, first: Ints) -> list[tuple[int, int]]:
     """Pairs of assets of one class and side that stand closer than the class allows, the nearest first."""
     known = np.flatnonzero(asset >= 0)
-    xy, cov = weighted_means(asset[known], pool.xy[known] + shift[known], pool.cov[known], len(first))
+    xy, cov = weighted_means(asset[known], pool.xy[known] + shift[known], pool.placed_cov[known], len(first))
     i, j, distance = nearby_pairs(xy, xy, float(pool.merge_m.max()) * TWIN_REACH)
     good = (i < j) & (pool.class_index[first[i]] == pool.class_index[first[j]])
     good &= ~on_opposite_sides(pool, first[i], first[j])

@@ -19,10 +19,12 @@ from roadscan.inventory.drive.estimates import LineSegment
 from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.fuse.existence import REFUTED, Belief, Standing, State, filter_existence
 from roadscan.inventory.fuse.lines import LineAssets, Nights
-from roadscan.inventory.fuse.points import PointAssets, sectors_of
+from roadscan.inventory.fuse.points import PointAssets, bias_information, sectors_of
 from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, weighted_means
 from roadscan.inventory.fuse.prior import LinePrior, PointPrior, changes_of, renumbered
 from roadscan.inventory.fuse.visibility import Visibility, sector_of
+
+UNTOLD_SIGMA_M = 100.0  # of an asset that the prior has only looked for
 
 
 def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> PointPrior:
@@ -42,10 +44,12 @@ def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> Poi
     keep = keep[np.argsort(assets.first[keep], kind="stable")]
     said = np.flatnonzero(gone & (asset >= 0))
     met, number = np.unique(asset[said], return_inverse=True)
-    xy, cov = assets.xy.copy(), assets.cov.copy()
-    xy[met], cov[met] = weighted_means(number, pool.xy[said] + assets.association.shift[said], pool.cov[said], len(met))
+    xy, cov, placed = assets.xy.copy(), assets.cov.copy(), pool.placed_cov
+    xy[met], cov[met] = weighted_means(number, pool.xy[said] + assets.association.shift[said], placed[said], len(met))
     raw_xy, clock = assets.xy.copy(), assets.association.clock
-    raw_xy[met], _ = weighted_means(number, pool.raw_xy[said] + clock[said], pool.cov[said], len(met))
+    biased = placed[said] + np.eye(2) * pool.sigma_m[said, None, None] ** 2
+    raw_xy[met], _ = weighted_means(number, pool.raw_xy[said] + clock[said], biased, len(met))
+    information = bias_information(pool, asset, said, n)
     reach_m = before.reach_m.copy()
     np.maximum.at(reach_m, asset[said], np.abs(pool.offset_m[said]))
     witnesses = [seen for seen, left in zip(assets.observations, out, strict=True) if left]
@@ -55,6 +59,7 @@ def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> Poi
         xy=xy[keep],
         raw_xy=raw_xy[keep],
         cov=cov[keep] - np.eye(2) * ALIGNED_SIGMA_M**2,
+        sigma_m=1 / np.sqrt(np.maximum(information[keep], UNTOLD_SIGMA_M**-2.0)),
         offset_m=pool.offset_m[assets.first[keep]],
         course=pool.course[assets.first[keep]],
         reach_m=reach_m[keep],
@@ -148,6 +153,7 @@ def _one(segments: list[LineSegment]) -> LineSegment:
         segments[0],
         rows=np.zeros(0, np.int64),
         cov=np.max([segment.cov for segment in segments], axis=0),
+        sigma_m=min(segment.sigma_m for segment in segments),
         offset_m=float(np.copysign(farthest, segments[0].offset_m)),
         hits=hits,
         mean_score=sum(segment.mean_score * segment.hits for segment in segments) / max(hits, 1),

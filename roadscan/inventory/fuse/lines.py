@@ -151,7 +151,9 @@ def fuse_lines(
     before = merged(prior.belief, of_prior, len(lines))
     ratio = log_likelihood_ratio(visibility, np.zeros(len(lines), np.int64), config.existence, before)
     cov = np.array([np.max([s.cov for _, s in line.segments], axis=0) for line in lines]).reshape(-1, 2, 2)
-    cov = cov + np.eye(2) * config.noise.gnss_sigma_m**2  # any metre of an outline lies where one drive saw it
+    # Any metre of an outline lies where one drive saw it; each is aligned with the surest.
+    sigma_m = np.array([min(s.sigma_m for _, s in line.segments) for line in lines])
+    cov = cov + np.eye(2) * sigma_m[:, None, None] ** 2
     located = np.trace(cov, axis1=1, axis2=2) <= config.existence.confirm_sigma_m**2
     standing = filter_existence(visibility, ratio, located, config.existence, before)
     return LineAssets(lines, cov, visibility, ratio, standing, located, before, prior, of_prior)

@@ -97,7 +97,7 @@ def fuse_points(
     asset = association.asset[known]
     first = np.full(n, len(pool.drive))
     np.minimum.at(first, asset, known)
-    xy, cov = weighted_means(asset, pool.xy[known] + association.shift[known], pool.cov[known], n)
+    xy, cov = weighted_means(asset, pool.xy[known] + association.shift[known], pool.placed_cov[known], n)
     before = prior.before(_of_prior(prior, pool, association.asset, xy, first), n)
     reach_m = before.reach_m.copy()
     np.maximum.at(reach_m, asset, np.abs(pool.offset_m[known]))
@@ -107,7 +107,8 @@ def fuse_points(
     ratio = log_likelihood_ratio(visibility, class_index, config.existence, before.belief)
     shown = ShownDetections.of(observations)
     tally = before.tally.plus(shown, drives)
-    cov = _with_bias(cov, tally, config)
+    information = bias_information(pool, association.asset, known, n)
+    cov = _with_bias(cov, information, config)
     located = np.trace(cov, axis1=1, axis2=2) <= config.existence.confirm_sigma_m**2
     standing = filter_existence(visibility, ratio, located, config.existence, before.belief)
     return PointAssets(
@@ -184,7 +185,22 @@ def sectors_of(observations: Sequence[PointObservations], n: int) -> Bools:
     return sectors
 
 
-def _with_bias(cov: Floats, tally: Tally, config: InventoryConfig) -> Floats:
-    """The covariances (N, 2, 2) with the bias that the mean of so many drives has."""
-    variance = config.noise.gnss_sigma_m**2 / np.maximum(tally.drives, 1) + SHARED_SIGMA_M**2
+def bias_information(pool: Pool, asset: Ints, rows: Ints, n: int) -> Floats:
+    """How sure the mean of the drives that saw each of n assets is of its place, an axis, (N,): sum of 1 / sigma².
+
+    Args:
+        pool: the estimates.
+        asset: (K,) of each, -1 for none.
+        rows: the estimates that count.
+        n: how many assets.
+    """
+    pairs = np.stack([asset[rows], pool.drive[rows]])
+    (of_asset, _), first = np.unique(pairs, axis=1, return_index=True)  # a track in two parts is one drive's
+    return np.asarray(np.bincount(of_asset, pool.sigma_m[rows[first]] ** -2.0, n), float)
+
+
+def _with_bias(cov: Floats, information: Floats, config: InventoryConfig) -> Floats:
+    """The covariances (N, 2, 2) with the bias that the mean of drives has, see `bias_information`."""
+    untold = config.noise.gnss_sigma_m**2
+    variance = np.where(information > 0, 1 / np.maximum(information, 1e-9), untold) + SHARED_SIGMA_M**2
     return np.asarray(cov + np.eye(2) * variance[:, None, None])

@@ -18,7 +18,7 @@ from roadscan.taxonomy import Geometry, Taxonomy
 
 SIDE_MARGIN_M = 2.0  # nearer to the path than this, left and right may be confused
 SAME_WAY_COS = 0.7
-ALIGNED_SIGMA_M = 0.7  # an axis, of a drive's position after its bias is taken away
+ALIGNED_SIGMA_M = 0.7  # an axis, of a drive's position after its bias is taken away; of a surer one its own
 PRIOR = -1  # the number of the drive that the prior stands in for: it was driven first, and has no bias
 
 
@@ -31,6 +31,7 @@ class Pool:
         class_index: index into the names of the classes.
         xy, cov: (K, 2) position and (K, 2, 2) covariance, as the drive alone has them.
         raw_xy: (K, 2) the same as `xy`; of the prior without what its drives' biases were taken to be.
+        sigma_m: standard error of its drive's position there, an axis; of the prior of the mean of its drives.
         s, offset_m, course: see `roadscan.inventory.drive.estimates.DriveEstimates`.
         starts: seen often enough to be an asset that no other drive has seen, and not so vague that an asset would not
             even be looked for where it stands.
@@ -45,6 +46,7 @@ class Pool:
     xy: Floats
     raw_xy: Floats
     cov: Floats
+    sigma_m: Floats
     s: Floats
     offset_m: Floats
     course: Floats
@@ -53,6 +55,16 @@ class Pool:
     merge_m: Floats
     overhead: Bools
     frames: npt.NDArray[np.object_]
+
+    @property
+    def aligned_m(self) -> Floats:
+        """Standard error of each estimate's drive, an axis, after its bias is taken away, (K,)."""
+        return np.where(self.drive == PRIOR, ALIGNED_SIGMA_M, np.minimum(self.sigma_m, ALIGNED_SIGMA_M))
+
+    @property
+    def placed_cov(self) -> Floats:
+        """The covariance of each estimate, its drive's bias taken away, (K, 2, 2)."""
+        return np.asarray(self.cov + np.eye(2) * self.aligned_m[:, None, None] ** 2)
 
     def take(self, chosen: Ints | Bools) -> Pool:
         """Some of the estimates."""
@@ -89,6 +101,7 @@ def pool_estimates(
         xy=stacked("xy"),
         raw_xy=np.concatenate([before.raw_xy, *(one.xy for one in estimates)]),
         cov=cov,
+        sigma_m=stacked("sigma_m"),
         s=stacked("s"),
         offset_m=stacked("offset_m"),
         course=stacked("course"),
@@ -126,10 +139,10 @@ def weighted_means(asset: Ints, xy: Floats, cov: Floats, n: int) -> tuple[Floats
     Args:
         asset: (K,) of each estimate, 0..n-1, each there at least once.
         xy: (K, 2) where each stands, its drive's bias taken away.
-        cov: (K, 2, 2) of the drive's own errors; `PointPrior.cov` of the prior.
+        cov: (K, 2, 2) of that, `Pool.placed_cov`.
         n: how many assets.
     """
-    information = np.linalg.inv(cov + np.eye(2) * ALIGNED_SIGMA_M**2)
+    information = np.linalg.inv(cov)
     total = np.zeros((n, 2, 2))
     np.add.at(total, asset, information)
     weighted = np.zeros((n, 2))

@@ -40,6 +40,7 @@ class PointPrior:
             stays theirs too, and is not drawn after the last ones night by night.
         cov: (P, 2, 2) that of one drive which would say as much of it, its bias taken away, as all of them do; the
             covariance of their errors less that of one drive's place, so by itself it is none.
+        sigma_m: standard error of the mean of those drives, an axis: what is left of their biases.
         offset_m, course: as of the estimate that started it, see `roadscan.inventory.drive.estimates.DriveEstimates`.
         reach_m: how far beside their way it stood to those who saw it, at most.
         sectors: (P, `SECTORS`) the headings of cameras that saw it.
@@ -52,6 +53,7 @@ class PointPrior:
     xy: Floats
     raw_xy: Floats
     cov: Floats
+    sigma_m: Floats
     offset_m: Floats
     course: Floats
     reach_m: Floats
@@ -70,6 +72,7 @@ class PointPrior:
             xy,
             xy,
             cov,
+            zero,
             zero,
             zero,
             zero,

@@ -20,7 +20,7 @@ from roadscan.inventory.fuse.visibility import SECTORS
 from roadscan.packing import packed, unpacked
 from roadscan.taxonomy import Taxonomy
 
-_POINT = ("offset_m", "course", "reach_m")
+_POINT = ("sigma_m", "offset_m", "course", "reach_m")
 _BELIEF = tuple(Belief.__dataclass_fields__)
 _TALLY = tuple(name for name in Tally.__dataclass_fields__ if name not in ("view", "last_drive"))
 

@@ -29,7 +29,7 @@ from roadscan.taxonomy import HIGHWAY
 
 POLE = "Single-Arm Pole"
 RAIL = HIGHWAY.get(LINE)
-NOTHING = Detections(*([np.zeros(0, np.int64)] * 2), np.zeros(0, str), *([np.zeros(0)] * 10))
+NOTHING = Detections(*([np.zeros(0, np.int64)] * 2), np.zeros(0, str), *([np.zeros(0)] * 12))
 
 
 def line(start_m: float, end_m: float, x: float = 5.0) -> np.ndarray:
@@ -42,6 +42,7 @@ def segment(xy: np.ndarray, name: str = LINE, course: float = 0.0) -> LineSegmen
         asset_class=replace(RAIL, name=name),
         xy=middle_of(xy),
         cov=np.eye(2) * 0.5,
+        sigma_m=1.5,
         line_xy=xy,
         offset_m=float(xy[0, 0]),
         course=course,
@@ -58,7 +59,7 @@ def look(*lines: np.ndarray, start_m: float = -60.0, end_m: float = 400.0, back:
     s = np.arange(start_m, end_m, 10.0)
     n = len(s)
     heading = np.full(n, np.pi if back else 0.0)
-    poses = Poses(np.zeros(n), s, s, heading, np.full(n, np.radians(35.0)), np.arange(n) * 500_000)
+    poses = Poses(np.zeros(n), s, s, heading, np.full(n, np.radians(35.0)), np.arange(n) * 500_000, *([np.ones(n)] * 2))
     ends = np.array([s[0] - 80, s[-1] + 80])
     passed = DrivePass("d", HOME, poses, DrivenPath(ends, np.zeros(2), ends, np.zeros(2)), NOTHING, pa.table({}))
     segments = [segment(xy, name) for xy in lines]

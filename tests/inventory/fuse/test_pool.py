@@ -16,7 +16,7 @@ def test_the_pool_is_the_drives_one_after_the_other():
         at = first + np.arange(n, dtype=float)
         frames = [frozenset(range(k + 1)) for k in range(n)]
         xy, cov = np.stack([at, -at], axis=1).reshape(n, 2), np.tile(np.eye(2), (n, 1, 1))
-        return DriveEstimates(np.array(names, str), xy, cov, at, at, at, frames, np.arange(n), 0.0)
+        return DriveEstimates(np.array(names, str), xy, cov, at, at, at, at, frames, np.arange(n), 0.0)
 
     names = ["Pedestrian Bridge", "Single-Arm Pole"]
     drives = [
@@ -42,5 +42,5 @@ def test_an_estimate_vaguer_than_its_gate_starts_no_asset():
     names = ["Single-Arm Pole", "Single-Arm Pole", "Pedestrian Bridge", "Pedestrian Bridge"]
     zero, frames = np.zeros(4), [frozenset({0, 1, 2})] * 4
     cov = np.eye(2) * (sigma_m**2 / 2)[:, None, None]
-    drive = DriveEstimates(np.array(names), np.zeros((4, 2)), cov, zero, zero, zero, frames, np.arange(4), 0.0)
+    drive = DriveEstimates(np.array(names), np.zeros((4, 2)), cov, zero, zero, zero, zero, frames, np.arange(4), 0.0)
     assert pool_estimates([drive], sorted(set(names)), HIGHWAY, CONFIG).starts.tolist() == [True, False, True, False]

@@ -44,9 +44,11 @@ def passing(heading_deg=0.0, *, s=(0.0,), fov_deg: float = HALF_FOV_DEG, seen: l
         class_name=np.array([row.get("name", POLE) for row in rows], str),
         score=column("score", 0.9),
         bearing=np.radians(column("bearing_deg", 0.0)),
+        bearing_sigma=np.full(len(rows), np.radians(0.8)),
         bearing_factor=np.ones(len(rows)),
         log_range=np.log(column("range_m", 30.0)),
         log_sigma=column("sigma", 0.1),
+        jitter_m=np.full(len(rows), 0.4),
         near_bearing_deg=column("near_bearing_deg", np.nan),
         near_range_m=column("near_range_m", np.nan),
         far_bearing_deg=column("far_bearing_deg", np.nan),
@@ -60,6 +62,8 @@ def passing(heading_deg=0.0, *, s=(0.0,), fov_deg: float = HALF_FOV_DEG, seen: l
         heading=np.broadcast_to(np.radians(np.asarray(heading_deg, float)), n),
         half_fov=np.full(n, np.radians(fov_deg)),
         time_us=np.arange(n) * 500_000,
+        sigma_m=np.full(n, 1.5),
+        heading_sigma=np.full(n, np.radians(1.5)),
     )
     path = DrivenPath(np.array([s[0] - 80, s[-1] + 80]), np.zeros(2), np.array([s[0] - 80, s[-1] + 80]), np.zeros(2))
     return DrivePass("d", HOME, poses, path, detections, pa.table({}))
