@@ -390,6 +390,7 @@ def inventory(
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
+    from roadscan.classes import read_taxonomy
     from roadscan.inventory import InventoryConfig, run_audit, run_inventory, run_tile
     from roadscan.observations import add_observations
 
@@ -406,7 +407,13 @@ def inventory(
     if observations is not None:
         with console.status("reading observations"):
             added = add_observations(
-                settings.warehouse, observations, frames, replace=replace, dry_run=dry_run, on_read=print_read
+                settings.warehouse,
+                observations,
+                frames,
+                replace=replace,
+                dry_run=dry_run,
+                taxonomy=read_taxonomy(settings.taxonomy),
+                on_read=print_read,
             )
         console.print(f"{added.new} drives to commit, {added.known} already there")
         if added.rejected_uri:

@@ -1,4 +1,4 @@
-"""Bytes of GeoJSON or (Geo)Parquet to columns and shapes, not yet judged.
+"""Bytes of GeoJSON, (Geo)Parquet or CSV to columns and shapes, not yet judged.
 
 Both are longitude, latitude on WGS 84; another coordinate system is refused, not converted.
 
@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import shapely
 
 from roadscan.errors import Malformed
-from roadscan.parsing import parsing, read_json, read_parquet
+from roadscan.parsing import arrow_file, parsing, read_json, read_parquet, utf8
 from roadscan.shown import shown
 
 Shapes = npt.NDArray[np.object_]  # (n,) of shapely's geometries, None where there is none that can be read
 
+GEOJSON, PARQUET, CSV = (".geojson", ".json"), (".parquet", ".geoparquet"), (".csv",)
+PLACES = (*GEOJSON, *PARQUET, *CSV)
 WGS84_CODES = ("OGC:CRS84", "EPSG:4326", "CRS84", "4326")
 
 
@@ -100,6 +103,68 @@ def read_geoparquet(data: bytes) -> tuple[pa.Table, Shapes | None]:
     except Malformed as error:
         raise Unusable(f"column {name!r} is {error}") from None
     return table.drop_columns([name]), shapes
+
+
+def read_places(uri: str, data: bytes) -> tuple[dict[str, list[Any]], Shapes]:
+    """Columns by name, and (n,) shapes, of a file of any kind: geometries, or in CSV and plain Parquet `lon` and `lat`.
+
+    Args:
+        uri: its name, by whose end its kind is told.
+        data: its bytes.
+
+    Raises:
+        Unusable: it is of none of these kinds; where it is one row, which one.
+    """
+    if uri.lower().endswith(CSV):
+        return _points(_csv(data))
+    if uri.lower().endswith(GEOJSON):
+        found = read_geojson(data)
+        return _with_ids(found), found.shapes
+    table, shapes = read_geoparquet(data)
+    return _points(table) if shapes is None else (table.to_pydict(), shapes)
+
+
+def _with_ids(found: Features) -> dict[str, list[Any]]:
+    """Properties by name; where a feature has no `asset_id` among them, its own ``id`` is that."""
+    if all(own is None for own in found.ids):
+        return found.columns
+    given = found.columns.get("asset_id", [None] * len(found.ids))
+    ids = [own if value is None else value for value, own in zip(given, found.ids, strict=True)]
+    return {**found.columns, "asset_id": ids}
+
+
+def _csv(data: bytes) -> pa.Table:
+    names = data.split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().split(",")
+    types = {name.strip().strip('"'): pa.string() for name in names}
+    try:
+        options = pacsv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
+        with parsing("CSV"):
+            return pacsv.read_csv(arrow_file(utf8(data)), convert_options=options)
+    except Malformed as error:
+        raise Unusable(f"{error}; expected UTF-8 with commas") from None
+
+
+def _points(table: pa.Table) -> tuple[dict[str, list[Any]], Shapes]:
+    """Points of the columns `lon` and `lat`."""
+    missing = [name for name in ("lon", "lat") if name not in table.column_names]
+    if missing:
+        raise Unusable(
+            f"has no column {', '.join(missing)}, only {table.column_names}; expected lon and lat, in degrees "
+            "and separated by commas in CSV, or a geometry column in GeoParquet"
+        )
+    values = {name: table[name].to_pylist() for name in table.column_names}
+    lonlat = np.array([_numbers(values.pop(name), name) for name in ("lon", "lat")])
+    return values, np.asarray(shapely.points(lonlat.T), object).reshape(-1)
+
+
+def _numbers(values: list[Any], name: str) -> list[float]:
+    numbers = []
+    for row, value in enumerate(values, start=1):
+        try:
+            numbers.append(float(value))
+        except (TypeError, ValueError):
+            raise Unusable(f"row {row}: {name}: got {value!r}; expected degrees, as 100.5231") from None
+    return numbers
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -22,6 +22,11 @@ ACCURACY = ("pos_sigma_m", "heading_sigma_deg", "altitude_m", "pitch_deg", "roll
 _BOUNDS = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 
 
+_SIDE = (
+    "left | right | overhead: of the centreline as km grow; without one of travel, or, where both ways are driven, as "
+    "seen going north or east"
+)
+
 #: What columns mean that mean the same in every table.
 _MEANINGS = {
     "drive_id": "one survey with a vehicle",
@@ -35,7 +40,7 @@ _MEANINGS = {
     "section_code": "of the route's section",
     "district": "that looks after the section",
     "carriageway": "of the section, as the linear reference names it",
-    "side": "left | right | overhead, seen along the direction of travel",
+    "side": _SIDE,
     "state": "of the asset: candidate | confirmed | suspect | missing | rejected",
     "km_m": "chainage in metres: 25430 is km 25+430",
     "code_version": "of the roadscan that wrote the row",
@@ -169,7 +174,12 @@ ASSETS = _schema(
     ("cov_en_m2", pa.float64(), "covariance of the position: east with north"),
     ("cov_nn_m2", pa.float64(), "covariance of the position: north"),
     ("length_m", pa.float64(), True, "line assets"),
-    ("side", pa.string(), True, "left | right | overhead, seen along the direction of travel"),
+    (
+        "side",
+        pa.string(),
+        True,
+        _SIDE,
+    ),
     ("state", pa.string(), "candidate | confirmed | suspect (missed once) | missing | rejected (by a reviewer)"),
     ("score", pa.float64(), "mean of the detections, 0 to 1"),
     ("n_observations", pa.int32(), "frames that detected it"),
@@ -195,6 +205,7 @@ ASSETS = _schema(
         True,
         "of the reference that route, section, kilometre, offset and carriageway came from",
     ),
+    ("control_id", pa.string(), True, "the owner's name of the surveyed asset that it is pinned to"),
 )
 
 ASSET_CHANGES = _schema(

@@ -30,6 +30,7 @@ class AssetClass:
         grounded: the bottom edge of the box is where the object meets the ground, so a ground-plane range is valid.
         merge_m: two assets of this class are never closer than this in metres, so closer detections are one asset.
         color_rgb: the class's colour on every picture.
+        ignored: its detections are left out of the register.
     """
 
     name: str
@@ -39,17 +40,25 @@ class AssetClass:
     grounded: bool = False
     merge_m: float = 4.5
     color_rgb: tuple[int, int, int] = (128, 128, 128)
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
-    """A set of asset classes, by name."""
+    """A set of asset classes, by name.
+
+    Attributes:
+        classes: what is known of them.
+        others_ignored: whether the detections of all other classes are left out of the register.
+    """
 
     classes: tuple[AssetClass, ...]
+    others_ignored: bool = False
 
     def get(self, name: str) -> AssetClass:
         """The class of that name, or a point class with no size prior when the taxonomy does not know it."""
-        return next((c for c in self.classes if c.name == name), AssetClass(name))
+        other = AssetClass(name, ignored=self.others_ignored)
+        return next((c for c in self.classes if c.name == name), other)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from roadscan.inventory.drive.record import DriveAlone, read_alone
 from roadscan.inventory.fuse.fold import fold_lines, fold_points
 from roadscan.inventory.fuse.lines import fuse_lines
 from roadscan.inventory.fuse.points import fuse_points
+from roadscan.inventory.fuse.pool import ControlPoints
 from roadscan.inventory.fuse.prior import Prior
 from roadscan.inventory.fuse.window import left_out
 from roadscan.inventory.register.identity import alias_table, carried_ids
@@ -82,6 +83,7 @@ def build(
     config: InventoryConfig,
     mint: Callable[[], str],
     aliases: pa.Table | None = None,
+    control: pa.Table | None = None,
 ) -> Built:
     """The drives' tables to the register's.
 
@@ -92,6 +94,7 @@ def build(
         config: thresholds.
         mint: a new id for an asset that had none.
         aliases: `schemas.ASSET_ALIAS` published before.
+        control: `roadscan.inventory.control.CONTROL`, what was surveyed.
     """
     alone: list[DriveAlone] = []
     for tables in drives:
@@ -102,7 +105,7 @@ def build(
     if not alone:
         aliases = ASSET_ALIAS.empty_table() if aliases is None else aliases
         return Built(empty_asset_table(), ASSET_CHANGES.empty_table(), ASSET_HISTORY.empty_table(), aliases)
-    return build_together(alone, previous, taxonomy, config, mint, alone[0].drive.enu, aliases)[0]
+    return build_together(alone, previous, taxonomy, config, mint, alone[0].drive.enu, aliases, control=control)[0]
 
 
 def build_together(
@@ -114,6 +117,7 @@ def build_together(
     enu: LocalFrame,
     aliases: pa.Table | None = None,
     prior: Prior | None = None,
+    control: pa.Table | None = None,
 ) -> tuple[Built, Prior]:
     """What drives say alone to the register's tables, and to the prior of the next build.
 
@@ -126,6 +130,7 @@ def build_together(
         enu: the metres that all drives and the prior are in.
         aliases: published before.
         prior: what drives said that are not among these.
+        control: what was surveyed.
 
     Returns:
         The tables, of whose history only what these drives say, and the prior of a build without those that it names.
@@ -134,10 +139,12 @@ def build_together(
     prior = prior or Prior.none()
     passes, estimates = [one.drive for one in alone], [one.estimates for one in alone]
 
-    points = fuse_points(passes, estimates, taxonomy, config, prior.points)
-    lines = fuse_lines([seen.view for seen in points.observations], estimates, taxonomy, config, prior.lines)
+    pinned = None if control is None else ControlPoints.of(control, enu)
+    points = fuse_points(passes, estimates, taxonomy, config, prior.points, pinned)
+    views = [seen.view for seen in points.observations]
+    lines = fuse_lines(views, estimates, taxonomy, config, prior.lines)
 
-    rows = join_rows([point_rows(points, taxonomy, enu), line_rows(passes, lines, enu)])
+    rows = join_rows([point_rows(points, taxonomy, enu), line_rows(views, lines, enu)])
     rows = with_moves(rows, enu, config.matching.move_m)
 
     carried = carried_ids(rows, previous, enu, taxonomy, config)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from roadscan.config import Config, ZoneName
+from roadscan.inventory.control import ControlConfig
 from roadscan.inventory.reference import ReferenceConfig
 
 
@@ -116,6 +117,14 @@ class InventoryConfig(Config):
         description="in which SQL reads days and hours, such as Asia/Bangkok; the warehouse keeps it, at first UTC",
     )
     reference: ReferenceConfig | None = Field(None, description="centrelines with kilometres; none to go without")
+    taxonomy: str | None = Field(
+        None,
+        min_length=1,
+        description="YAML file of what is known of the classes, such as another detector's; none for the highway's",
+    )
+    control: ControlConfig | None = Field(
+        None, description="surveyed assets that the register is pinned to; none to go without"
+    )
     execution: ExecutionConfig = Field(ExecutionConfig(), description="where the register is built")
     noise: NoiseConfig = Field(NoiseConfig(), description="what one drive gets wrong")
     tracking: TrackingConfig = Field(TrackingConfig(), description="from detections of one drive to tracks")

@@ -56,7 +56,7 @@ def try_reviews(
     Raises:
         ReviewsRefused: they cannot be built, and why.
     """
-    known = Previous(with_removed(built.assets, reviews), built.aliases, config)
+    known = Previous(with_removed(built.assets, reviews), built.aliases, config, sources.control, sources.taxonomy)
     parts = (part for tile in sorted(tiles) for part in sources.parts_of_next(tile, made.get(tile)))
     try:
         again = [one.built.without_drives() for one in build_tiles(parts, known, lambda *_: None)]

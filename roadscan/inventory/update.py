@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roadscan.classes import read_taxonomy
 from roadscan.errors import ConfigError, Conflict, WarehouseError
 from roadscan.inventory.build import Built, asset_ids
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.control import read_control
 from roadscan.inventory.register.differences import asset_differences
 from roadscan.inventory.reviews import (
     REVOKE,
@@ -42,6 +44,7 @@ from roadscan.inventory.trial import ReviewsRefused, tiles_touched, try_reviews
 from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import REVIEWS
 from roadscan.settings import keep_time_zone
+from roadscan.taxonomy import Taxonomy
 from roadscan.warehouse import Change, DataFile, Release, Warehouse
 
 LOG = logging.getLogger(__name__)
@@ -67,6 +70,8 @@ class InventorySummary:
         reference_dropped: whether the release before had kilometres, and this one, by its config, has none.
         reviews_taken: how many decisions that reviewers took in a viewer it took in.
         reviews_refused: of those that it could not, the id of the asset and why.
+        control_dropped: the same of assets that are pinned to control points.
+        control: how many control points there are, and how many assets are pinned to one.
     """
 
     release: int
@@ -80,6 +85,8 @@ class InventorySummary:
     reference_dropped: bool = False
     reviews_taken: int = 0
     reviews_refused: dict[str, str] = field(default_factory=dict)
+    control_dropped: bool = False
+    control: dict[str, int] = field(default_factory=dict)
 
     @property
     def shortfall(self) -> str | None:
@@ -101,6 +108,16 @@ class InventorySummary:
             return (
                 f"the decisions about {len(self.reviews_refused)} assets could not be applied, and wait in roadscan "
                 f"view, where they are taken back or decided again; {asset_id}: {why}"
+            )
+        if self.control_dropped:
+            return (
+                "the register is not pinned any more, as no control points are given; the release before was: run "
+                "again with --set control.uri=…"
+            )
+        if self.control and not self.control["pinned"]:
+            return (
+                f"none of the {self.control['points']} control points is an asset that a drive saw: they are of "
+                "another place or of other classes, or more than matching.gate_m from what drives saw"
             )
         if not self.assets:
             return f"the register of {self.drives} drives has no asset: none of them detected one twice"
@@ -186,12 +203,13 @@ def update_inventory(
     base = warehouse.current()
     queued = waiting(warehouse.store)
     before = _register(warehouse, base, config, queued)
-    sources = Sources(warehouse, base, config, anew=before.anew)
+    sources = Sources(warehouse, base, config, anew=before.anew, control=before.control, taxonomy=before.taxonomy)
     if not sources.drives:
         raise WarehouseError(_no_drives(warehouse.store.uri, base))
     if config.time_zone:
         keep_time_zone(warehouse.store, config.time_zone)
     dropped = sources.on_reference and config.reference is None
+    unpinned = config.control is None and before.assets["control_id"].null_count < before.assets.num_rows
     try:
         made = _made(warehouse, base, config, before, sources, step, build_tiles)
     except ReviewsRefused as error:
@@ -200,7 +218,7 @@ def update_inventory(
         LOG.warning("%s: built without the decisions that wait: %s", warehouse.store.uri, error)
         refused = before.refused | dict.fromkeys(before.taken, str(error))
         before = replace(_register(warehouse, base, config), refused=refused)
-        sources = Sources(warehouse, base, config, anew=before.anew)
+        sources = Sources(warehouse, base, config, anew=before.anew, control=before.control, taxonomy=before.taxonomy)
         made = _made(warehouse, base, config, before, sources, step, build_tiles)
     if not accept(base, made.built.assets):
         return _summary(made, base, base, sources)
@@ -211,6 +229,8 @@ def update_inventory(
         reference_dropped=dropped,
         reviews_taken=len(before.taken),
         reviews_refused={one.asset_id: before.refused[one.id] for one in queued if one.id in before.refused},
+        control_dropped=unpinned,
+        control=_pinned(before.control, made.built.assets),
     )
 
 
@@ -231,14 +251,14 @@ def audit_inventory(
     """
     warehouse = Warehouse(config.warehouse)
     base = warehouse.published()
-    sources = Sources(warehouse, base, config, full=True)
+    before = _register(warehouse, base, config)
+    sources = Sources(warehouse, base, config, full=True, control=before.control, taxonomy=before.taxonomy)
     registered = {drive_id: drive.digest for drive_id, drive in read_drives(warehouse, base).items()}
     if registered != {drive_id: drive.digest for drive_id, drive in sources.drives.items()}:
         raise WarehouseError(
             f"{warehouse.store.uri}: got a register that is not of the {len(sources.drives)} drives that are committed "
             f"now; expected an up-to-date one; run roadscan inventory --set warehouse={warehouse.store.uri} first"
         )
-    before = _register(warehouse, base, config)
     made = _made(warehouse, base, config, before, sources, step, build_tiles, keep=publish)
     differences = asset_differences(before.assets, made.built.assets)
     release = _published(warehouse, base, made, sources).release if publish else base.number
@@ -251,6 +271,12 @@ def audit_inventory(
         differences={kind: len(names) for kind, names in differences.items()},
         named={kind: names[:ASSETS_NAMED] for kind, names in differences.items()},
     )
+
+
+def _pinned(control: pa.Table, assets: pa.Table) -> dict[str, int]:
+    """How many control points there are, and how many assets are pinned to one; empty without any."""
+    pinned = assets.num_rows - assets["control_id"].null_count
+    return {"points": control.num_rows, "pinned": pinned} if control.num_rows else {}
 
 
 def _published(warehouse: Warehouse, base: Release, made: _Made, sources: Sources) -> InventorySummary:
@@ -300,14 +326,16 @@ def _made(
     files: dict[Tile, list[DataFile]] = {}
     said: list[TileHistory] = []
     reviewed: dict[Tile, BuiltTile] = {}
-    known = Previous(with_removed(before.assets, before.reviews), before.aliases, config)
+    known = Previous(
+        with_removed(before.assets, before.reviews), before.aliases, config, before.control, before.taxonomy
+    )
     for made in build_tiles(sources.parts(step, placing.add if placing else None), known, step):
         tiles[made.tile] = made.built.without_drives()
         if made.tile in touched:
             reviewed[made.tile] = made
         if keep:
             said.append(TileHistory.of(made))
-            prior_key = sources.prior_key(made.prior["drive_ids"])
+            prior_key = sources.key_of(made.tile, made.prior["drive_ids"])
             files[made.tile] = write_tile(warehouse, made, sources.keys[made.tile], prior_key)
     carried = sources.carried()
     tiles |= carried
@@ -369,11 +397,13 @@ def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> Til
     warehouse = Warehouse(config.warehouse)
     base = warehouse.published()
     before = _register(warehouse, base, config)
-    known = Previous(with_removed(before.assets, before.reviews), before.aliases, config)
+    known = Previous(
+        with_removed(before.assets, before.reviews), before.aliases, config, before.control, before.taxonomy
+    )
     drives_of = Counter[Tile]()
 
     def parts() -> Iterator[tuple[Tile, DrivePart]]:
-        for place, part in Sources(warehouse, base, config, full=True).parts(step):
+        for place, part in Sources(warehouse, base, config, full=True, taxonomy=before.taxonomy).parts(step):
             drives_of[place] += 1
             if place == tile:
                 yield place, part
@@ -409,6 +439,8 @@ class _Register:
         aliases: its aliases.
         reviews: all of them, those of the config's file too.
         new: those of them that were not published before.
+        control: what was surveyed, by the config.
+        taxonomy: what is known of the classes, by the config.
         taken: ids of the decisions that waited and are among them.
         refused: of the others, why not, by id.
     """
@@ -417,6 +449,8 @@ class _Register:
     aliases: pa.Table
     reviews: pa.Table
     new: pa.Table
+    control: pa.Table
+    taxonomy: Taxonomy
     taken: frozenset[str] = frozenset()
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -434,12 +468,15 @@ def _register(
     if config.reviews:
         new = ingest(read_reviews(config.reviews), assets, aliases, reviews, datetime.now(UTC), new_id)
     known = in_their_order(reviews, new)
+    taxonomy = read_taxonomy(config.taxonomy)
+    control = read_control(config.control, taxonomy)
     if not queued:
-        return _Register(assets, aliases, known, new)
+        return _Register(assets, aliases, known, new, control, taxonomy)
     more, problems = sort_out(as_reviews(queued), assets, aliases, known, datetime.now(UTC), new_id)
     refused = {queued[number - 1].id: why for number, why in problems.items()}
     taken = frozenset(one.id for one in queued) - refused.keys()
-    return _Register(assets, aliases, in_their_order(known, more), pa.concat_tables([new, more]), taken, refused)
+    known, new = in_their_order(known, more), pa.concat_tables([new, more])
+    return _Register(assets, aliases, known, new, control, taxonomy, taken, refused)
 
 
 def _publish(warehouse: Warehouse, base: Release, made: _Made, note: str) -> Release:

@@ -25,6 +25,7 @@ TOLERANCE = {"captured_at": 1000, "camera_lon": 1e-6, "camera_lat": 1e-6} | dict
 RANGE_REL_SIGMA = 0.3  # of a range without a sigma: as of an apparent size (`AssetClass.height_rel_sigma`)
 SCANNED_ALONE = ["light", "blur"]  # of `FRAMES`: no table has them, so they are in no digest
 ADDED = (*ACCURACY, "bearing_sigma_deg")  # in a digest only where a table tells them: others have that of before
+EDGES = ("left_px", "top_px", "right_px", "bottom_px")  # of a row's box: rows with other boxes are two detections
 CONFORM_VERSION = 1  # counts up when code changes what a table gives
 
 
@@ -117,9 +118,11 @@ def _tables(
     drive_id: str, frames: pa.Table, observations: pa.Table, frame: Ints, sources: Sequence[str]
 ) -> ConformedDrive:
     """`frame` is each observation's row of `frames`."""
-    keys = ("frame", "class", "bearing_deg", "score", "range_m", "observation_id")
+    keys = ("frame", "class", "bearing_deg", "score", "range_m", "observation_id", *EDGES)
     own_columns = [name for name in CHECKED.names if name not in (*FRAME_COLUMNS, "listed", "reason")]
     slim = observations.select(own_columns).append_column("frame", pa.array(frame))
+    for edge, name in enumerate(EDGES):
+        slim = slim.append_column(name, pc.list_element(combined(slim["box_px"]), edge))
     order = pc.sort_indices(slim, sort_keys=[(name, "ascending") for name in keys])
     slim = slim.take(order).combine_chunks()
     again = _repeats(slim, keys)

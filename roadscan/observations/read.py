@@ -200,5 +200,7 @@ def _notes(notes: Counter[str]) -> Iterator[str]:
 
 
 def _of_classes(classes: dict[str, int], taxonomy: Taxonomy) -> list[str]:
-    others = [name for name in classes if name not in taxonomy.names]
-    return [f"classes that are not known are kept, as points: {', '.join(others)}"] if others else []
+    ignored = [name for name in classes if taxonomy.get(name).ignored]
+    others = [name for name in classes if name not in taxonomy.names and name not in ignored]
+    told = {"classes that are not known are kept, as points": others, "classes that the register ignores": ignored}
+    return [f"{what}: {', '.join(names)}" for what, names in told.items() if names]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from roadscan.observations.commit import commit_observations, new_drives, rejected_key
 from roadscan.observations.read import ReadSummary, read_observations
+from roadscan.taxonomy import HIGHWAY, Taxonomy
 from roadscan.warehouse import Warehouse
 
 
@@ -32,6 +33,7 @@ def add_observations(
     *,
     replace: bool = False,
     dry_run: bool = False,
+    taxonomy: Taxonomy = HIGHWAY,
     on_read: Callable[[ReadSummary], None] | None = None,
 ) -> ObservationsSummary:
     """Read tables and commit their drives to a warehouse, as one release.
@@ -42,6 +44,7 @@ def add_observations(
         frames: likewise, with a row a frame: then frames without detections are known.
         replace: drives that the warehouse has with other content are replaced; else they are an error.
         dry_run: read and check only.
+        taxonomy: what is known of the classes, for what is told of the tables.
         on_read: told what was read before anything is written.
 
     Raises:
@@ -50,7 +53,7 @@ def add_observations(
         StorageError: a file cannot be read, or the warehouse cannot be written.
     """
     warehouse = Warehouse(warehouse_uri)
-    with read_observations(observations, frames) as found:
+    with read_observations(observations, frames, taxonomy) as found:
         if on_read is not None:
             on_read(found.summary)
         new = new_drives(warehouse, warehouse.current(), found, replace=replace)

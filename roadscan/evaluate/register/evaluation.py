@@ -151,7 +151,7 @@ def evaluate_register(
         missing=score_missing(assets, known.standing, known.removed, seen=known.seen, radius_m=widest),
         identity=identity_over_releases(warehouse, release, truth, radius_m=widest),
         resampling=Resampling(blocks.count, blocks.of, LEVEL, resamples),
-        notes=tuple(_notes(known, blocks, resamples, truth)),
+        notes=(*_notes(known, blocks, resamples, truth), *_unlisted(warehouse, release, truth)),
     )
 
 
@@ -182,6 +182,22 @@ def _known(warehouse: Warehouse, release: Release, truth: Truth) -> Known:
     frames = warehouse.read(release, "frames", columns=["camera_lon", "camera_lat", "status"])
     frames = frames.filter((pc.field("status") == "ok") & pc.field("camera_lon").is_valid())
     return truth.after(np.stack([frames[name].to_numpy() for name in ("camera_lon", "camera_lat")], axis=1))
+
+
+def _unlisted(warehouse: Warehouse, release: Release, truth: Truth) -> list[str]:
+    """A note on drives that tell only frames with a detection: where they saw nothing nobody knows that they were."""
+    if isinstance(truth, SimulatedTruth):
+        return []
+    frames = warehouse.read(release, "frames", columns=["drive_id", "status", "n_detections"])
+    listed = frames.filter((pc.field("status") == "ok") & (pc.field("n_detections") == 0))["drive_id"].unique()
+    drives = pc.count_distinct(frames["drive_id"]).as_py() - len(listed)
+    if not drives:
+        return []
+    return [
+        f"of {drives} drives only frames with a detection are known: known assets that they passed and saw nothing of "
+        "do not count, so recall is less than it says; commit those drives with all their frames "
+        "(roadscan inventory --observations … --frames …)"
+    ]
 
 
 def _with_drives(found: pa.Table, standing: pa.Table) -> pa.Table:

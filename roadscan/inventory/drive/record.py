@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.estimates import BestView, DriveEstimates, LineSegment, estimate
@@ -58,6 +59,8 @@ def read_alone(
         config: `noise`, `tracking`, `lines`, `visibility.near_m`.
         enu: the metres; None for those about the middle of the drive.
     """
+    ignored = [name for name in observations["class"].unique().to_pylist() if taxonomy.get(name).ignored]
+    observations = observations.filter(pc.invert(pc.is_in(observations["class"], pa.array(ignored, pa.string()))))
     drive = read_pass(drive_id, frames, observations, config.tracking.min_score, enu, config.noise)
     return None if drive is None else DriveAlone(drive, estimate(drive, taxonomy, config))
 

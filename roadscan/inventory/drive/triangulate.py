@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from roadscan.arrays import Floats, Ints
-from roadscan.inventory.drive.passes import Detections
+from roadscan.inventory.drive.passes import UNKNOWN_LOG_SIGMA, Detections
 
 ITERATIONS = 12
 MAX_STEP_M = 15.0
@@ -30,7 +30,9 @@ MIN_JITTER = 0.06  # scatter of the log range between frames of one track: the b
 JITTER_SHARE = 0.5  # … and the camera's nodding, which grows with distance like the range's own sigma
 OVERHEAD_BEARING_FACTOR = 5.0  # the centre of what the image shows of a bridge wanders along the bridge
 YAW_LIMIT_SIGMAS = 3.0
-YAW_GAIN = 4.0  # of the cost, two sigmas: bearings alone tell a yaw to 0.3 degrees, and a compass may be better
+YAW_GAIN = (
+    4.0  # of the cost, two sigmas, without ranges: bearings alone tell a yaw to 0.3 degrees, a compass may better
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ def triangulate(camera_xy: Floats, detections: Detections, track: Ints) -> Fixes
 
 
 def calibrate_yaw(camera_xy: Floats, detections: Detections, track: Ints, sigma: float) -> float:
-    """The one angle, radians, by which turning all bearings of a drive makes its tracks fit best; 0 if hardly better.
+    """The one angle, radians, by which turning all bearings of a drive makes its tracks fit best.
+
+    Without ranges 0, if that fits hardly worse.
 
     Args:
         camera_xy: (M, 2) where each detection was made, ENU metres.
@@ -115,7 +119,8 @@ def calibrate_yaw(camera_xy: Floats, detections: Detections, track: Ints, sigma:
 
     limit = YAW_LIMIT_SIGMAS * sigma
     found = minimize_scalar(cost, bounds=(-limit, limit), method="bounded", options={"xatol": np.radians(0.05)})
-    return float(found.x) if cost(0.0) - found.fun >= YAW_GAIN else 0.0
+    ranged = np.mean(detections.log_sigma < UNKNOWN_LOG_SIGMA) >= 0.5
+    return float(found.x) if ranged or cost(0.0) - found.fun >= YAW_GAIN else 0.0
 
 
 def _first_guess(camera_xy: Floats, detections: Detections, track: Ints, n: int) -> Floats:

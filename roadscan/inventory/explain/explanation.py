@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 
+from roadscan.classes import read_taxonomy
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.explain.pointing import (
     FrameInView,
@@ -23,7 +24,6 @@ from roadscan.inventory.explain.reasons import notes_of, reasons_of
 from roadscan.inventory.explain.replay import Existence, Looks, Model, Outlook
 from roadscan.inventory.query.rendering import plain
 from roadscan.survey.geodesy import WGS84
-from roadscan.taxonomy import HIGHWAY
 
 ASSET_FACTS = (
     "asset_id", "class", "state", "existence", "lon", "lat", "pos_sigma_m", "length_m", "side", "score",
@@ -143,7 +143,7 @@ def _explained(records: Records, config: InventoryConfig) -> Explanation:
 
 
 def _evidence(records: Records, row: Row, now: Existence, config: InventoryConfig) -> DriveEvidence:
-    drive_id, target = row["drive_id"], _target(records.asset, row)
+    drive_id, target = row["drive_id"], _target(records.asset, row, config)
     pointing, observations = pointing_observations(records.observations[drive_id], target, config)
     from_asset_m = None
     if row["lon"] is not None:
@@ -163,13 +163,13 @@ def _evidence(records: Records, row: Row, now: Existence, config: InventoryConfi
     )
 
 
-def _target(asset: Row, row: Row) -> Target:
+def _target(asset: Row, row: Row, config: InventoryConfig) -> Target:
     """The asset, as the drive of a row of the history has it; where it was not seen, as the register has it."""
     shape = shapely.from_wkb(asset["geometry"])
     placed = row["lon"] is not None and asset["length_m"] is None
     return Target(
         class_name=asset["class"],
-        geometry=HIGHWAY.get(asset["class"]).geometry,
+        geometry=read_taxonomy(config.taxonomy).get(asset["class"]).geometry,
         shape=shapely.Point(row["lon"], row["lat"]) if placed else shape,
         sigma_m=row["pos_sigma_m"] if placed else asset["pos_sigma_m"],
         azimuth_deg=asset["azimuth_deg"],

@@ -21,7 +21,7 @@ from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.fuse.adjustment import Neighbours, adjusted_shifts
 from roadscan.inventory.fuse.bias import SHIFT_SAMPLES, along_course, clock_shift, local_shift
 from roadscan.inventory.fuse.duplicates import merge_duplicates
-from roadscan.inventory.fuse.pool import PRIOR, Pool, on_opposite_sides, side_by_side
+from roadscan.inventory.fuse.pool import CONTROL, PRIOR, Pool, on_opposite_sides, side_by_side
 from roadscan.inventory.geometry.assignment import GATE_CHI2, mahalanobis2, nearby_pairs, one_to_one
 
 ROUNDS = 3
@@ -32,7 +32,8 @@ class Association:
     """What the estimates of a pool show.
 
     Attributes:
-        asset: (K,) which asset, 0… in the order in which they were first seen; -1 for none.
+        asset: (K,) which asset, 0… in the order in which they were first seen; -1 for none, as of a control point that
+            no drive saw.
         shift: (K, 2) metres from where its drive puts it to where all drives do.
         clock: (K, 2) what of it makes up for a clock that is late.
     """
@@ -52,7 +53,16 @@ def associate(pool: Pool, config: InventoryConfig) -> Association:
         asset = merge_duplicates(pool, asset, shift)
         shift = adjusted_shifts(pool, asset, shift, start, mean, neighbours)
         asset, _ = _assign(pool, shift, config)
-    return Association(merge_duplicates(pool, asset, shift), shift, start)
+    return Association(_driven(pool, merge_duplicates(pool, asset, shift)), shift, start)
+
+
+def _driven(pool: Pool, asset: Ints) -> Ints:
+    """The asset of each estimate, without those that are a control point alone; renumbered as they were first seen."""
+    seen = np.flatnonzero((asset >= 0) & (pool.drive != CONTROL))
+    numbers, first = np.unique(asset[seen], return_index=True)
+    number = np.full(int(asset.max(initial=-1)) + 2, -1)  # the last is that of none
+    number[numbers[np.argsort(first, kind="stable")]] = np.arange(len(numbers))
+    return number[asset]
 
 
 def _mean_shift(pool: Pool, config: InventoryConfig) -> Floats:
@@ -110,10 +120,10 @@ def _assign(pool: Pool, shift: Floats | None, config: InventoryConfig) -> tuple[
     cov = pool.cov + np.eye(2) * sigma[:, None, None] ** 2
     xy = pool.xy.copy() if shift is None else pool.xy + shift
     asset = np.full(len(xy), -1)
-    late_m = np.zeros(int(pool.drive.max(initial=-1)) + 2)  # the last is the prior's, and stays 0
+    late_m = np.zeros(int(pool.drive.max(initial=-1)) + 3)  # the last are those of control and prior, and stay 0
     assets = _Assets(len(xy))
     for rows in group_by(np.arange(len(xy)), pool.drive):
-        if shift is None and pool.drive[rows[0]] != PRIOR:
+        if shift is None and pool.drive[rows[0]] >= 0:
             metres = clock_shift(pool, rows, assets.xy[: assets.size], assets.first)
             late_m[pool.drive[rows[0]]] = metres
             xy[rows] += metres * along_course(pool.course[rows])
@@ -126,8 +136,8 @@ def _assign(pool: Pool, shift: Floats | None, config: InventoryConfig) -> tuple[
         fresh = rows[(asset[rows] < 0) & pool.starts[rows]]
         asset[fresh] = assets.start(fresh)
         assets.add(asset[fresh], xy[fresh], cov[fresh])
-    if PRIOR not in pool.drive[:1]:  # by which clocks are told, where there is one
-        late_m -= np.median(late_m[:-1]) if len(late_m) > 1 else 0.0
+    if PRIOR not in pool.drive:  # by which clocks are told, where there is one
+        late_m[:-2] -= np.median(late_m[:-2]) if len(late_m) > 2 else 0.0
     return asset, late_m[pool.drive, None] * along_course(pool.course)
 
 

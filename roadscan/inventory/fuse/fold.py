@@ -38,9 +38,9 @@ def fold_points(assets: PointAssets, out: Bools, config: ExistenceConfig) -> Poi
     pool, before, n = assets.pool, assets.before, len(assets.xy)
     drives = [seen.view.drive for seen in assets.observations]
     standing = _standing(assets.visibility, assets.ratio, assets.located, before.belief, out, config)
-    gone = np.append(out, True)[pool.drive]  # the last is the prior's
+    gone = np.append(out, [False, True])[pool.drive]  # the last are those of control points and of the prior
     asset = assets.association.asset
-    keep = _kept(standing.belief, assets.standing, asset[~gone & (asset >= 0)])
+    keep = _kept(standing.belief, assets.standing, asset[~gone & (asset >= 0) & (pool.drive >= 0)])
     keep = keep[np.argsort(assets.first[keep], kind="stable")]
     said = np.flatnonzero(gone & (asset >= 0))
     met, number = np.unique(asset[said], return_inverse=True)

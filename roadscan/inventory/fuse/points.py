@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from roadscan.arrays import Bools, Floats, Ints
 from roadscan.inventory.config import InventoryConfig
@@ -16,7 +17,7 @@ from roadscan.inventory.drive.estimates import DriveEstimates
 from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.fuse.associate import Association, associate
 from roadscan.inventory.fuse.existence import Standing, filter_existence, log_likelihood_ratio
-from roadscan.inventory.fuse.pool import PRIOR, Pool, pool_estimates, weighted_means
+from roadscan.inventory.fuse.pool import CONTROL, PRIOR, ControlPoints, Pool, pool_estimates, weighted_means
 from roadscan.inventory.fuse.prior import Before, PointPrior
 from roadscan.inventory.fuse.tally import ShownDetections, Tally
 from roadscan.inventory.fuse.visibility import (
@@ -42,7 +43,8 @@ class PointAssets:
         class_names: of all classes that drives saw.
         class_index: index into them.
         xy, cov: (N, 2) metres and (N, 2, 2) square metres.
-        first: its first estimate, a row of the pool.
+        first: its first estimate that is of a drive or the prior, a row of the pool.
+        control_id: (N,) the name of the control point that pins it, or None.
         visibility, ratio: what each drive says of each, and how much that speaks for it (log-likelihood ratio).
         standing: whether each stands.
         located: which places are sure enough to be confirmed.
@@ -58,6 +60,7 @@ class PointAssets:
     xy: Floats
     cov: Floats
     first: Ints
+    control_id: npt.NDArray[np.object_]
     visibility: Visibility
     ratio: Floats
     standing: Standing
@@ -76,6 +79,7 @@ def fuse_points(
     taxonomy: Taxonomy,
     config: InventoryConfig,
     prior: PointPrior | None = None,
+    control: ControlPoints | None = None,
 ) -> PointAssets:
     """The point and overhead assets that drives saw.
 
@@ -85,18 +89,21 @@ def fuse_points(
         taxonomy: what is known of the classes.
         config: gates, sigmas and probabilities.
         prior: what earlier drives said, in the same metres.
+        control: what was surveyed, in the same metres.
     """
     prior = prior or PointPrior.none()
-    names = [prior.class_name, *(one.class_name for one in estimates)]
+    surveyed = [] if control is None else [control.class_name]
+    names = [*surveyed, prior.class_name, *(one.class_name for one in estimates)]
     class_names = sorted({str(name) for one in names for name in one})
-    pool = pool_estimates(estimates, class_names, taxonomy, config, prior)
+    pool = pool_estimates(estimates, class_names, taxonomy, config, prior, control)
     association = associate(pool, config)
     observations = _observations(drives, estimates, pool, association, class_names)
     n = int(association.asset.max(initial=-1)) + 1
     known = np.flatnonzero(association.asset >= 0)
     asset = association.asset[known]
     first = np.full(n, len(pool.drive))
-    np.minimum.at(first, asset, known)
+    driven = known[pool.drive[known] != CONTROL]
+    np.minimum.at(first, association.asset[driven], driven)
     xy, cov = weighted_means(asset, pool.xy[known] + association.shift[known], pool.placed_cov[known], n)
     before = prior.before(_of_prior(prior, pool, association.asset, xy, first), n)
     reach_m = before.reach_m.copy()
@@ -107,8 +114,12 @@ def fuse_points(
     ratio = log_likelihood_ratio(visibility, class_index, config.existence, before.belief)
     shown = ShownDetections.of(observations)
     tally = before.tally.plus(shown, drives)
-    information = bias_information(pool, association.asset, known, n)
-    cov = _with_bias(cov, information, config)
+    control_id = np.full(n, None, object)
+    pinned = np.flatnonzero((pool.drive == CONTROL) & (association.asset >= 0))
+    if control is not None:
+        control_id[association.asset[pinned]] = np.array(control.control_id, object)[pinned]
+    information = bias_information(pool, association.asset, driven, n)
+    cov = _with_bias(cov, information, config, np.isin(np.arange(n), association.asset[pinned]))
     located = np.trace(cov, axis1=1, axis2=2) <= config.existence.confirm_sigma_m**2
     standing = filter_existence(visibility, ratio, located, config.existence, before.belief)
     return PointAssets(
@@ -117,6 +128,7 @@ def fuse_points(
         xy=xy,
         cov=cov,
         first=first,
+        control_id=control_id,
         visibility=visibility,
         ratio=ratio,
         standing=standing,
@@ -135,7 +147,7 @@ def _of_prior(prior: PointPrior, pool: Pool, asset: Ints, xy: Floats, first: Int
 
     One that the prior has only looked for is the nearest new one of its class that stands where it would be too close.
     """
-    number = asset[: len(prior.class_name)].copy()
+    number = np.asarray(asset[pool.drive == PRIOR])
     sought = np.flatnonzero(number < 0)
     i, n, distance = nearby_pairs(prior.xy[sought], xy, float(pool.merge_m.max(initial=0.0)))
     same = pool.class_index[sought[i]] == pool.class_index[first[n]]
@@ -199,8 +211,8 @@ def bias_information(pool: Pool, asset: Ints, rows: Ints, n: int) -> Floats:
     return np.asarray(np.bincount(of_asset, pool.sigma_m[rows[first]] ** -2.0, n), float)
 
 
-def _with_bias(cov: Floats, information: Floats, config: InventoryConfig) -> Floats:
-    """The covariances (N, 2, 2) with the bias that the mean of drives has, see `bias_information`."""
+def _with_bias(cov: Floats, information: Floats, config: InventoryConfig, pinned: Bools) -> Floats:
+    """The covariances (N, 2, 2) with the bias that the mean of drives has, see `bias_information`, unless `pinned`."""
     untold = config.noise.gnss_sigma_m**2
     variance = np.where(information > 0, 1 / np.maximum(information, 1e-9), untold) + SHARED_SIGMA_M**2
-    return np.asarray(cov + np.eye(2) * variance[:, None, None])
+    return np.asarray(cov + np.eye(2) * np.where(pinned, 0.0, variance)[:, None, None])

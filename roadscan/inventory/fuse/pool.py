@@ -9,17 +9,65 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from roadscan.arrays import Bools, Floats, Ints
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.control import CONTROL as CONTROL_POINTS
 from roadscan.inventory.drive.estimates import DriveEstimates
 from roadscan.inventory.fuse.prior import PointPrior
+from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Geometry, Taxonomy
 
 SIDE_MARGIN_M = 2.0  # nearer to the path than this, left and right may be confused
 SAME_WAY_COS = 0.7
-ALIGNED_SIGMA_M = 0.7  # an axis, of a drive's position after its bias is taken away; of a surer one its own
-PRIOR = -1  # the number of the drive that the prior stands in for: it was driven first, and has no bias
+ALIGNED_SHARE = 0.47  # of a drive's bias, as its standard error has it, that is left after it is taken away …
+ALIGNED_SIGMA_M = 0.7  # … an axis; of the usual drive of 1.5 m, and of those of the prior
+PRIOR = -1  # the number of the drive that the prior stands in for: it was driven before all drives …
+CONTROL = -2  # … and of the control points: a drive before that, without any error but their own
+EXACT_M = 1e-3  # the bias of that
+
+
+@dataclass(frozen=True)
+class ControlPoints:
+    """Surveyed places, (C,) each, as if one drive without a bias had seen them.
+
+    Attributes:
+        control_id: the owner's name of each.
+        class_name: what stands there.
+        xy: (C, 2) where, ENU metres.
+        cov: (C, 2, 2) of that.
+    """
+
+    control_id: list[str]
+    class_name: npt.NDArray[np.str_]
+    xy: Floats
+    cov: Floats
+
+    @staticmethod
+    def of(control: pa.Table, enu: LocalFrame) -> ControlPoints:
+        """Rows of `roadscan.inventory.control.CONTROL` in metres."""
+        xy = np.stack(enu.to_xy(control["lon"].to_numpy(), control["lat"].to_numpy()), axis=1).reshape(-1, 2)
+        cov = np.eye(2) * (control["sigma_m"].to_numpy() ** 2 / 2)[:, None, None]
+        names = np.asarray(control["class"].to_pylist(), dtype=np.str_)
+        return ControlPoints(control["control_id"].to_pylist(), names, xy, cov)
+
+    @property
+    def sigma_m(self) -> Floats:
+        """The bias of the drive: none."""
+        return np.full(len(self.class_name), EXACT_M)
+
+    @property
+    def s(self) -> Floats:
+        """Along no drive: zeros; so are the others."""
+        return np.zeros(len(self.class_name))
+
+    offset_m = course = s
+
+    @property
+    def frames(self) -> list[frozenset[int]]:
+        """None."""
+        return [frozenset()] * len(self.class_name)
 
 
 @dataclass(frozen=True)
@@ -27,7 +75,7 @@ class Pool:
     """The point estimates of all drives, (K,) each, by drive.
 
     Attributes:
-        drive: whose they are, 0…, or `PRIOR`.
+        drive: whose they are, 0…, `PRIOR` or `CONTROL`.
         class_index: index into the names of the classes.
         xy, cov: (K, 2) position and (K, 2, 2) covariance, as the drive alone has them.
         raw_xy: (K, 2) the same as `xy`; of the prior without what its drives' biases were taken to be.
@@ -59,7 +107,7 @@ class Pool:
     @property
     def aligned_m(self) -> Floats:
         """Standard error of each estimate's drive, an axis, after its bias is taken away, (K,)."""
-        return np.where(self.drive == PRIOR, ALIGNED_SIGMA_M, np.minimum(self.sigma_m, ALIGNED_SIGMA_M))
+        return np.where(self.drive == PRIOR, ALIGNED_SIGMA_M, ALIGNED_SHARE * self.sigma_m)
 
     @property
     def placed_cov(self) -> Floats:
@@ -77,11 +125,14 @@ def pool_estimates(
     taxonomy: Taxonomy,
     config: InventoryConfig,
     prior: PointPrior | None = None,
+    control: ControlPoints | None = None,
 ) -> Pool:
-    """The assets of the prior as estimates of one drive, then the point estimates of drives, in their order."""
-    before = prior or PointPrior.none()
-    p = len(before.class_name)
-    sources: list[PointPrior | DriveEstimates] = [before, *estimates]
+    """Control points and the assets of the prior as estimates of a drive each, then those of drives, in their order."""
+    before, pinned = (
+        prior or PointPrior.none(),
+        control or ControlPoints.of(CONTROL_POINTS.empty_table(), LocalFrame(0.0, 0.0)),
+    )
+    sources: list[ControlPoints | PointPrior | DriveEstimates] = [pinned, before, *estimates]
 
     def stacked(attribute: str) -> Floats:
         return np.concatenate([np.asarray(getattr(one, attribute), float) for one in sources])
@@ -91,21 +142,22 @@ def pool_estimates(
     class_index = np.array([index_of[str(name)] for one in sources for name in one.class_name], np.int64)
     overhead = np.array([c.geometry is Geometry.OVERHEAD for c in classes], bool)
     gate_m = np.where(overhead, config.matching.overhead_gate_m, config.matching.gate_m)[class_index]
-    drive = np.repeat(np.arange(PRIOR, len(estimates)), [p, *(len(one.hits) for one in estimates)])
-    often = [before.belief.begun, *(one.hits >= config.tracking.candidate_hits for one in estimates)]
+    drive = np.repeat(np.arange(CONTROL, len(estimates)), [len(one.class_name) for one in sources])
+    often = [one.hits >= config.tracking.candidate_hits for one in estimates]
+    begun = [np.ones(len(pinned.class_name), bool), before.belief.begun, *often]
     cov = stacked("cov")
     sure = np.trace(cov, axis1=1, axis2=2) <= gate_m**2
     return Pool(
         drive=drive,
         class_index=class_index,
         xy=stacked("xy"),
-        raw_xy=np.concatenate([before.raw_xy, *(one.xy for one in estimates)]),
+        raw_xy=np.concatenate([pinned.xy, before.raw_xy, *(one.xy for one in estimates)]),
         cov=cov,
         sigma_m=stacked("sigma_m"),
         s=stacked("s"),
         offset_m=stacked("offset_m"),
         course=stacked("course"),
-        starts=np.concatenate(often) & (sure | (drive == PRIOR)),
+        starts=np.concatenate(begun) & (sure | (drive < 0)),
         gate_m=gate_m,
         merge_m=np.array([c.merge_m for c in classes], float)[class_index],
         overhead=overhead[class_index],

@@ -14,6 +14,7 @@ from roadscan.inventory.drive.passes import DrivePass
 from roadscan.inventory.fuse.lines import LineAsset, LineAssets, Nights, middle_of
 from roadscan.inventory.fuse.pool import PRIOR
 from roadscan.inventory.fuse.prior import renumbered
+from roadscan.inventory.fuse.visibility import AlignedDrive
 from roadscan.inventory.register.rows import (
     History,
     Rows,
@@ -23,24 +24,27 @@ from roadscan.inventory.register.rows import (
     observation_columns,
     standing_columns,
 )
+from roadscan.inventory.register.sides import sides
 from roadscan.schemas import ASSETS
 from roadscan.survey.geodesy import WGS84, LocalFrame
 
 SIMPLIFY_DEG = 1e-6  # 0.1 m: vertices of an outline that change it by less are dropped
 
 
-def line_rows(drives: list[DrivePass], assets: LineAssets, enu: LocalFrame) -> Rows:
+def line_rows(views: list[AlignedDrive], assets: LineAssets, enu: LocalFrame) -> Rows:
     """The rows of line assets.
 
     Args:
-        drives: all, in the order in which they were driven.
+        views: all drives, aligned, in the order in which they were driven.
         assets: of a region.
         enu: the metres.
     """
-    lines = assets.lines
+    drives, lines = [view.drive for view in views], assets.lines
     degrees = [shapely.LineString(np.stack(enu.to_lonlat(*line.outline.T), 1)) for line in lines]
     shapes = [shapely.simplify(line, SIMPLIFY_DEG) for line in degrees]
-    lon, lat = enu.to_lonlat(*np.array([middle_of(line.outline) for line in lines]).reshape(-1, 2).T)
+    middle = np.array([middle_of(line.outline) for line in lines]).reshape(-1, 2)
+    seen_m = np.array([line.segments[0][1].offset_m for line in lines])
+    lon, lat = enu.to_lonlat(*middle.T)
     everyone = np.arange(len(lines))
     columns = {
         "class": pa.array([line.asset_class.name for line in lines], pa.string()),
@@ -48,7 +52,7 @@ def line_rows(drives: list[DrivePass], assets: LineAssets, enu: LocalFrame) -> R
         "lat": pa.array(lat, pa.float64()),
         **covariance_columns(assets.cov),
         "length_m": pa.array([float(WGS84.geometry_length(shape)) for shape in shapes], pa.float64()),
-        "side": pa.array(["left" if line.segments[0][1].offset_m < 0 else "right" for line in lines], pa.string()),
+        "side": pa.array(sides(middle, seen_m, views).astype(object), pa.string()),
         **standing_columns(assets.standing, everyone),
         **_segment_columns(lines, [Nights.of(line.known, line.segments, drives, assets.prior) for line in lines]),
     }

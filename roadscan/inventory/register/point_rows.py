@@ -13,7 +13,6 @@ import shapely
 from roadscan.arrays import Ints
 from roadscan.inventory.fuse.existence import ABSENT, REFUTED, State
 from roadscan.inventory.fuse.points import PointAssets
-from roadscan.inventory.fuse.pool import PRIOR
 from roadscan.inventory.fuse.tally import Tally
 from roadscan.inventory.register.rows import (
     History,
@@ -24,6 +23,7 @@ from roadscan.inventory.register.rows import (
     observation_columns,
     standing_columns,
 )
+from roadscan.inventory.register.sides import sides
 from roadscan.schemas import ASSETS
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Geometry, Taxonomy
@@ -53,6 +53,7 @@ def point_rows(assets: PointAssets, taxonomy: Taxonomy, enu: LocalFrame) -> Rows
         "length_m": pa.nulls(len(keep), pa.float64()),
         "side": pa.array(_side(assets, taxonomy)[keep].astype(object), pa.string()),
         **standing_columns(standing, keep),
+        "control_id": pa.array(assets.control_id[keep], pa.string()),
         **_tally_columns(assets.tally.take(keep)),
     }
     return Rows(
@@ -65,8 +66,8 @@ def point_rows(assets: PointAssets, taxonomy: Taxonomy, enu: LocalFrame) -> Rows
 
 
 def _side(assets: PointAssets, taxonomy: Taxonomy) -> npt.NDArray[np.str_]:
-    """left, right or overhead, (N,): as the first drive saw it."""
-    side = np.where(assets.pool.offset_m[assets.first] < 0, "left", "right")
+    """left, right or overhead, (N,)."""
+    side = sides(assets.xy, assets.pool.offset_m[assets.first], [seen.view for seen in assets.observations])
     if not assets.class_names:
         return side
     overhead = np.array([taxonomy.get(name).geometry is Geometry.OVERHEAD for name in assets.class_names], bool)
@@ -109,7 +110,7 @@ def _history(assets: PointAssets, number: Ints) -> History:
     told = np.flatnonzero((number[visibility.asset] >= 0) & ((visibility.hits > 0) | (assets.ratio <= ABSENT)))
     key = visibility.drive * len(number) + visibility.asset
     order = np.argsort(key)
-    known = np.flatnonzero((asset >= 0) & (pool.drive != PRIOR))
+    known = np.flatnonzero((asset >= 0) & (pool.drive >= 0))
     place = order[np.searchsorted(key[order], pool.drive[known] * len(number) + asset[known])]
     weight = 1 / np.trace(pool.cov[known], axis1=1, axis2=2)
     total = np.bincount(place, weight, len(key))

@@ -17,7 +17,7 @@ from roadscan.inventory.reference import LinearReference, coverage, uncovered
 from roadscan.schemas import ASSETS, COVERAGE
 
 TEXTS = ("route_code", "section_code", "district", "carriageway")
-REFERENCED = (*TEXTS, "km_m", "km_end_m", "offset_m", "lrs_version")  # columns of `schemas.ASSETS`
+REFERENCED = (*TEXTS, "km_m", "km_end_m", "offset_m", "side", "lrs_version")  # columns of `schemas.ASSETS`
 
 
 class Surveyed:
@@ -102,6 +102,7 @@ class Surveyed:
             "km_m": pa.array(km, pa.int32(), mask=none),
             "km_end_m": pa.array(end, pa.int32(), mask=end < 0),
             "offset_m": pa.array(found["offset_m"], pa.float64(), mask=none),
+            "side": _sides(assets["side"], np.asarray(found["offset_m"])),
             "lrs_version": pa.array([self.reference.version] * len(index), pa.string(), mask=none),
         }
         for name, column in columns.items():
@@ -119,6 +120,14 @@ class Surveyed:
                 scale = np.array([np.cos(np.radians(track[0, 1])), 1.0])
                 index[mine] = on[cKDTree(track * scale).query(lonlat[mine] * scale)[1]]
         return index
+
+
+def _sides(driven: pa.ChunkedArray, offset_m: Floats) -> pa.Array:
+    """The side of the centreline that each asset is on; of what spans the road, or is on none, as drives have it."""
+    there = pc.and_(pa.array(np.isfinite(offset_m)), pc.not_equal(driven.combine_chunks(), "overhead"))
+    return pc.if_else(
+        pc.fill_null(there, False), np.where(offset_m < 0, "left", "right").astype(object), driven.combine_chunks()
+    )
 
 
 def last_drives(assets: pa.Table) -> npt.NDArray[np.object_]:

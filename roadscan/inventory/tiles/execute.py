@@ -7,7 +7,7 @@ import logging
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,16 @@ from roadscan.config import overrides_of
 from roadscan.errors import RoadscanError
 from roadscan.inventory.build import Built, DriveTables, build_together
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.control import CONTROL
 from roadscan.inventory.drive.record import DriveAlone, from_record, read_alone, to_record
 from roadscan.inventory.fuse.record import prior_of, prior_record
-from roadscan.inventory.tiles.partition import TILE_DEG, Tile, halo, owned, tile_frame, tile_name
+from roadscan.inventory.tiles.partition import TILE_DEG, Tile, around, halo, owned, tile_frame, tile_name
 from roadscan.parallel import in_processes
 from roadscan.parsing import read_json
 from roadscan.schemas import DRIVE_ESTIMATES
 from roadscan.scratch import Scratch
 from roadscan.survey.geodesy import LocalFrame
-from roadscan.taxonomy import HIGHWAY
+from roadscan.taxonomy import HIGHWAY, Taxonomy
 
 LOG = logging.getLogger(__name__)
 WORKER_ROWS = 250_000  # observations that are worth the start of one more process
@@ -43,15 +44,19 @@ class Previous:
         assets: rows of `schemas.ASSETS`.
         aliases: rows of `schemas.ASSET_ALIAS`.
         config: the thresholds.
+        control: rows of `roadscan.inventory.control.CONTROL`.
+        taxonomy: what is known of the classes.
     """
 
     assets: pa.Table
     aliases: pa.Table
     config: InventoryConfig
+    control: pa.Table = field(default_factory=CONTROL.empty_table)
+    taxonomy: Taxonomy = HIGHWAY
 
     def near(self, tile: Tile) -> Previous:
-        """The same with no more assets than the tile needs."""
-        return Previous(halo(self.assets, tile), self.aliases, self.config)
+        """The same with no more assets and control points than the tile needs."""
+        return replace(self, assets=halo(self.assets, tile), control=around(self.control, tile))
 
 
 @dataclass(frozen=True)
@@ -128,16 +133,24 @@ def build_tile(tile: Tile, parts: Iterable[DrivePart], previous: Previous) -> Bu
         silent: list[str] = []
         for part in parts:
             if part.prior is not None:
-                prior = prior_of(part.prior.to_pylist()[0], HIGHWAY)
+                prior = prior_of(part.prior.to_pylist()[0], previous.taxonomy)
                 continue
-            row, alone = _alone(part, tile, enu, previous.config)
+            row, alone = _alone(part, tile, enu, previous)
             rows.append(row)
             if alone is None:
                 silent.append(row["drive_id"][0].as_py())
             else:
                 usable.append(alone)
         built, later = build_together(
-            usable, previous.assets, HIGHWAY, previous.config, new_id, enu, previous.aliases, prior
+            usable,
+            previous.assets,
+            previous.taxonomy,
+            previous.config,
+            new_id,
+            enu,
+            previous.aliases,
+            prior,
+            previous.control,
         )
         later = replace(later, drive_ids=later.drive_ids + tuple(silent))
         kept = pa.concat_tables([DRIVE_ESTIMATES.empty_table(), *rows])
@@ -148,13 +161,13 @@ def build_tile(tile: Tile, parts: Iterable[DrivePart], previous: Previous) -> Bu
         raise failed_tile(tile, f"{type(error).__name__}: {error}", previous.config) from error
 
 
-def _alone(part: DrivePart, tile: Tile, enu: LocalFrame, config: InventoryConfig) -> tuple[pa.Table, DriveAlone | None]:
+def _alone(part: DrivePart, tile: Tile, enu: LocalFrame, previous: Previous) -> tuple[pa.Table, DriveAlone | None]:
     """What a drive says alone in a tile, kept or computed, and its row of `schemas.DRIVE_ESTIMATES`."""
     if part.tables is None:
         assert part.record is not None
-        return part.record, from_record(part.record.to_pylist()[0], enu, HIGHWAY)
+        return part.record, from_record(part.record.to_pylist()[0], enu, previous.taxonomy)
     tables = part.tables
-    alone = read_alone(tables.drive_id, tables.frames, tables.observations, HIGHWAY, config, enu)
+    alone = read_alone(tables.drive_id, tables.frames, tables.observations, previous.taxonomy, previous.config, enu)
     row = dict.fromkeys(DRIVE_ESTIMATES.names) | to_record(alone)
     row |= {"tile": tile_name(tile), "drive_id": tables.drive_id, "key": part.key}
     return pa.Table.from_pylist([row], schema=DRIVE_ESTIMATES), alone

@@ -27,14 +27,14 @@ from roadscan.inventory.tiles.partition import MARGIN_DEG, TILE_DEG, Tile, read_
 from roadscan.packing import packed, unpacked
 from roadscan.schemas import ASSET_ALIAS, ASSET_HISTORY, INVENTORY_DRIVES, TILE_PRIORS, TILE_REGISTERS
 from roadscan.storage import sha256_hex
-from roadscan.taxonomy import HIGHWAY
+from roadscan.taxonomy import HIGHWAY, Taxonomy
 from roadscan.warehouse import DataFile, Release, Warehouse
 
 OF_TILES = ("drive_estimates", "tile_registers", "tile_priors")
 KEPT = ("inventory_drives", *OF_TILES)
 SAID = ("asset_history", "asset_observations")  # of the register, what drives said
 #: Goes up with every change of `fuse/` or `register/` that changes what a tile's build comes to.
-VERSION = 5
+VERSION = 6
 ALONE = ("noise", "tracking", "lines", "visibility")  # groups of the config that what a drive says alone depends on …
 TOGETHER = ("matching", "existence")  # … and what drives say together depends on besides
 
@@ -67,18 +67,24 @@ class Settings:
     together: str
 
     @staticmethod
-    def of(config: InventoryConfig) -> Settings:
-        """The digests of a config, with this program."""
-        alone = [version("roadscan"), record.VERSION, repr(HIGHWAY), TILE_DEG, MARGIN_DEG, _groups(config, ALONE)]
+    def of(config: InventoryConfig, taxonomy: Taxonomy = HIGHWAY) -> Settings:
+        """The digests of a config and of what is known of the classes, with this program."""
+        alone = [version("roadscan"), record.VERSION, repr(taxonomy), TILE_DEG, MARGIN_DEG, _groups(config, ALONE)]
         return Settings(_digest(alone), _digest([alone, VERSION, _groups(config, TOGETHER)]))
 
     def estimates_key(self, drive_digest: str) -> str:
         """The key of what a drive says alone."""
         return _digest([self.alone, drive_digest])
 
-    def tile_key(self, drives: Sequence[tuple[str, str]]) -> str:
-        """The key of a tile's build or prior: of the names and digests of its drives, in their order."""
-        return _digest([self.together, drives])
+    def tile_key(self, drives: Sequence[tuple[str, str]], control: pa.Table | None = None) -> str:
+        """The key of a tile's build or prior.
+
+        Args:
+            drives: names and digests of its drives, in their order.
+            control: the control points there.
+        """
+        pinned = [] if control is None else [str(row) for row in control.to_pylist()]
+        return _digest([self.together, drives, *pinned])
 
 
 def _groups(config: InventoryConfig, names: Collection[str]) -> object:

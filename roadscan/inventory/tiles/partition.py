@@ -120,6 +120,14 @@ def halo(table: pa.Table, tile: Tile, margin_deg: float = MARGIN_DEG) -> pa.Tabl
     return table.filter(inside)
 
 
+def around(points: pa.Table, tile: Tile) -> pa.Table:
+    """The rows with a place (`lon`, `lat`) in a tile or in its halo."""
+    place = [points[name].to_numpy() / TILE_DEG for name in ("lon", "lat")]
+    margin = MARGIN_DEG / TILE_DEG
+    inside = [(one >= edge - margin) & (one < edge + 1 + margin) for one, edge in zip(place, tile, strict=True)]
+    return points.filter(pa.array(inside[0] & inside[1]))
+
+
 def owned(built: Built, tile: Tile, mint: Callable[[], str]) -> Built:
     """What stands in a tile itself, of a build of the tile and its halo; lines are cut at its border."""
     west, south = tile[0] * TILE_DEG, tile[1] * TILE_DEG

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from roadscan.inventory.build import Built, DriveTables
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.control import CONTROL
 from roadscan.inventory.tiles.execute import BuiltTile, DrivePart, Step
 from roadscan.inventory.tiles.kept import (
     Settings,
@@ -25,8 +26,9 @@ from roadscan.inventory.tiles.kept import (
     read_prior,
     read_tiles,
 )
-from roadscan.inventory.tiles.partition import Tile, partition, tile_name
+from roadscan.inventory.tiles.partition import Tile, around, partition, tile_name
 from roadscan.schemas import OBSERVATIONS, TILE_PRIORS
+from roadscan.taxonomy import HIGHWAY, Taxonomy
 from roadscan.warehouse import Release, Warehouse
 
 OBSERVATION_COLUMNS = [name for name in OBSERVATIONS.names if name != "mask_rle"]  # the largest column, and not used
@@ -41,8 +43,11 @@ class Sources:
         config: the thresholds.
         full: whether nothing of an earlier night is used.
         anew: tiles of which nothing of an earlier night is used.
+        control: `roadscan.inventory.control.CONTROL`; a tile is built again where those there are others.
+        taxonomy: what is known of the classes.
 
     Attributes:
+        control, taxonomy: as given.
         drives: by id, in the order in which they were driven; one without any time comes last.
         keys: of each tile that a drive lies in; complete once `parts` is exhausted.
         to_build: tiles that are not as they were kept; likewise.
@@ -58,9 +63,13 @@ class Sources:
         *,
         full: bool = False,
         anew: Collection[Tile] = (),
+        control: pa.Table | None = None,
+        taxonomy: Taxonomy = HIGHWAY,
     ) -> None:
         self._warehouse, self._release, self._full, self._anew = warehouse, release, full, anew
-        self._settings = Settings.of(config)
+        self._settings = Settings.of(config, taxonomy)
+        self.taxonomy = taxonomy
+        self.control = CONTROL.empty_table() if control is None else control
         self._kept = {} if full else read_tiles(warehouse, release)
         self.drives = _in_order(warehouse, release, {} if full else read_drives(warehouse, release))
         self._order = {drive_id: number for number, drive_id in enumerate(self.drives)}
@@ -147,7 +156,7 @@ class Sources:
             for tile in drive.tiles or ():
                 drives_in.setdefault(tile, []).append(drive_id)
         for tile, drive_ids in drives_in.items():
-            self.keys[tile] = self._settings.tile_key([(one, self.drives[one].digest) for one in drive_ids])
+            self.keys[tile] = self.key_of(tile, drive_ids)
         self.to_build = {tile for tile, key in self.keys.items() if self._kept.get(tile, {}).get("key") != key}
         self.to_build |= self.keys.keys() & set(self._anew)
         self._with_seams()
@@ -190,11 +199,12 @@ class Sources:
             return None
         drive_ids = prior["drive_ids"][0].as_py()
         there = all(one in self.drives and one not in self.read for one in drive_ids)
-        return prior if drive_ids and there and prior["key"][0].as_py() == self.prior_key(drive_ids) else None
+        return prior if drive_ids and there and prior["key"][0].as_py() == self.key_of(tile, drive_ids) else None
 
-    def prior_key(self, drive_ids: Sequence[str]) -> str:
-        """The key of what drives say together."""
-        return self._settings.tile_key([(one, self.drives[one].digest) for one in drive_ids])
+    def key_of(self, tile: Tile, drive_ids: Sequence[str]) -> str:
+        """The key of what drives say together in a tile."""
+        drives = [(one, self.drives[one].digest) for one in drive_ids]
+        return self._settings.tile_key(drives, around(self.control, tile))
 
     def _parts_of(
         self, drive_id: str, on_read: Callable[[DriveTables], None] | None

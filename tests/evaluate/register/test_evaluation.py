@@ -15,7 +15,7 @@ from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSETS, FRAMES, RUNS
 from roadscan.warehouse import Warehouse
 
 
-def publish(uri, rows, drives=("d1",), aliases=(), changes=(), reach_m=3000):
+def publish(uri, rows, drives=("d1",), aliases=(), changes=(), reach_m=3000, detections=0):
     """A release whose drives went from home eastwards, with a frame every 10 m."""
     warehouse = Warehouse(str(uri))
     counts = dict.fromkeys(["frames", "frames_ok", "frames_quarantined", "frames_failed", "observations"], 0)
@@ -26,7 +26,7 @@ def publish(uri, rows, drives=("d1",), aliases=(), changes=(), reach_m=3000):
     ]  # fmt: skip
     frames = [
         {"drive_id": drives[0], "frame_id": f"{x}", "camera_lon": at(x)[0], "camera_lat": at(x)[1],
-         "camera_id": "front", "status": "ok", "n_detections": 0, "run_key": "k"}
+         "camera_id": "front", "status": "ok", "n_detections": detections, "run_key": "k"}
         for x in range(0, reach_m, 10)
     ]  # fmt: skip
     tables = {"assets": (rows, ASSETS), "runs": (runs, RUNS), "frames": (frames, FRAMES)}
@@ -143,3 +143,11 @@ def test_the_command_prints_a_table_or_json(here: Command, tmp_path):
     wrong = here("score", uri, truth)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "no row has 'class'" in wrong.stderr
+
+
+@pytest.mark.parametrize(("detections", "told"), [(0, False), (1, True)])
+def test_a_drive_whose_empty_frames_nobody_listed_is_told(tmp_path, detections, told):
+    """Where it saw nothing no frame says that it was there, and what stands there does not count."""
+    uri = publish(tmp_path / "w", [row("A", SIGN, 1)], detections=detections)
+    notes = evaluate_register(uri, write(tmp_path / "truth.geojson", POINT), resamples=0).notes
+    assert any(note.startswith("of 1 drives only frames with a detection are known") for note in notes) is told

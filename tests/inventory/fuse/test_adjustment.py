@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roadscan.inventory.fuse.adjustment import ITERATIONS, Neighbours, adjusted_shifts
-from roadscan.inventory.fuse.pool import ALIGNED_SIGMA_M, PRIOR, Pool
+from roadscan.inventory.fuse.pool import ALIGNED_SHARE, PRIOR, Pool
 
 MEMORY_M = 2500.0
 
@@ -69,7 +69,7 @@ def dense(estimates: Pool, asset, rounds: int) -> np.ndarray:
                 value = estimates.sigma_m[i] * estimates.sigma_m[j] * like
                 covariance[2 * i, 2 * j] = covariance[2 * i + 1, 2 * j + 1] = value
     z = estimates.xy.ravel()
-    own = [estimates.cov[k] + np.eye(2) * min(estimates.sigma_m[k], ALIGNED_SIGMA_M) ** 2 for k in range(n)]
+    own = [estimates.cov[k] + np.eye(2) * (ALIGNED_SHARE * estimates.sigma_m[k]) ** 2 for k in range(n)]
     at = np.zeros((assets, 2))
     for one in range(assets):
         mine = [k for k in range(n) if asset[k] == one]
@@ -132,7 +132,7 @@ def test_the_prior_is_expected_where_its_drives_put_it():
     mean = [[3, 0], [3, 0], [0, 0], [0, 0]]
     found = adjusted(pool([PRIOR, PRIOR, 0, 0], xy, [0.1, 0.1, 5.0, 5.0]), [0, 1, 0, 1], mean)
     assert found[:2] == pytest.approx(np.array([[3.0, 0.0]] * 2), abs=0.02)
-    assert found[2:, 0] == pytest.approx([3.0, 3.0], abs=0.2)
+    assert (found[2:, 0] > 2.5).all()  # held back by what it is off itself
 
 
 def test_the_prior_is_joined_by_its_nearest_whichever_road_they_are_on():

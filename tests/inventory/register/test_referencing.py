@@ -49,6 +49,29 @@ def test_assets_have_route_section_and_kilometre(tmp_path, world, warehouse, con
     assert np.array(rails) == pytest.approx(np.array(known), abs=12)
 
 
+def test_on_a_reference_the_side_is_that_of_the_centreline(tmp_path, world, warehouse, config):
+    """Of which the kilometres grow against the drive's travel."""
+    commit(warehouse, drive(world, 1, bias_m=0.0))
+    path = tmp_path / "lines.geojson"
+    centreline(world, path)
+    tree = json.loads(path.read_text())
+    tree["features"][0]["geometry"]["coordinates"].reverse()
+    path.write_text(json.dumps(tree))
+    update_inventory(config)
+    before = {row["asset_id"]: row["side"] for row in warehouse.read(warehouse.current(), "assets").to_pylist()}
+    update_inventory(config.model_copy(update={"reference": ReferenceConfig(uri=str(path))}))
+    after = warehouse.read(warehouse.current(), "assets").to_pylist()
+    other = {"left": "right", "right": "left", "overhead": "overhead"}
+    assert {before[row["asset_id"]] for row in after} == set(other)
+    for row in after:
+        assert row["side"] == other[before[row["asset_id"]]]
+        if row["side"] != "overhead":
+            assert row["side"] == ("left" if row["offset_m"] < 0 else "right")
+    update_inventory(config)  # and without it that of travel again
+    last = {row["asset_id"]: row["side"] for row in warehouse.read(warehouse.current(), "assets").to_pylist()}
+    assert last == before
+
+
 def test_an_asset_too_far_from_its_drives_centreline_has_no_kilometre(tmp_path, world, warehouse, config):
     commit(warehouse, drive(world, 1, bias_m=0.0))
     reference = ReferenceConfig(uri=centreline(world, tmp_path / "lines.geojson"), max_offset_m=5.0)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from roadscan.errors import WarehouseError
-from roadscan.evaluate.register.truth.file import CSV, GEOJSON, PARQUET, FileTruth, read_file
+from roadscan.evaluate.register.truth.file import FileTruth, read_file
 from roadscan.evaluate.register.truth.known import KNOWN, Known
 from roadscan.evaluate.register.truth.simulated import SimulatedTruth, read_simulated, seen_assets
+from roadscan.geofiles import PLACES
 
 __all__ = [
     "KNOWN",
@@ -41,9 +42,9 @@ def open_truth(uri: str, class_field: str = "class") -> Truth:
         WarehouseError: there is no truth folder there.
         DatasetError: the file cannot be used; the message names the field and the row.
     """
-    if uri.lower().endswith((*GEOJSON, *PARQUET, *CSV)):
+    if uri.lower().endswith(PLACES):
         return read_file(uri, class_field)
     try:
         return read_simulated(uri)
     except WarehouseError as error:
-        raise WarehouseError(f"{error}, or a file that ends in {', '.join((*GEOJSON, *PARQUET, *CSV))}") from None
+        raise WarehouseError(f"{error}, or a file that ends in {', '.join(PLACES)}") from None

@@ -10,24 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import shapely
 
 from roadscan.arrays import Floats
-from roadscan.errors import DatasetError, Malformed
+from roadscan.errors import DatasetError
 from roadscan.evaluate.register.truth.conform import conform
 from roadscan.evaluate.register.truth.known import MAX_LAT, Known, nearest_m
-from roadscan.geofiles import Features, Shapes, Unusable, read_geojson, read_geoparquet
-from roadscan.parsing import arrow_file, parsing, utf8
+from roadscan.geofiles import Unusable, read_places
 from roadscan.storage import open_file
 from roadscan.taxonomy import HIGHWAY, Geometry
 
-GEOJSON, PARQUET, CSV = (".geojson", ".json"), (".parquet", ".geoparquet"), (".csv",)
 FAR_M = 10_000.0  # a truth that comes nowhere nearer to the register is of another place
 SURVEYED_M = 30.0  # a known asset counts for recall where a camera came this near; wider than half of any carriageway
 
@@ -116,7 +111,10 @@ def read_file(uri: str, class_field: str = "class") -> FileTruth:
         DatasetError: the file cannot be used; the message names the field and the row.
     """
     store, key = open_file(uri)
-    values, shapes = _columns_of(uri, store.read(key))
+    try:
+        values, shapes = read_places(uri, store.read(key))
+    except Unusable as problem:
+        raise DatasetError(f"{uri}: {problem}") from None
     if len(shapes) == 0:
         raise DatasetError(f"{uri}: has no rows; expected one a known asset")
     if class_field not in values:
@@ -125,63 +123,6 @@ def read_file(uri: str, class_field: str = "class") -> FileTruth:
             "the property or column that has it with --class-field"
         )
     return FileTruth(uri, conform(values, shapes, class_field, uri), "state" in values, class_field)
-
-
-def _columns_of(uri: str, data: bytes) -> tuple[dict[str, list[Any]], Shapes]:
-    """Columns by name, and shapes, of a file of any of the kinds."""
-    if uri.lower().endswith(CSV):
-        return _points(_csv(data, uri), uri)
-    try:
-        if uri.lower().endswith(GEOJSON):
-            found = read_geojson(data)
-            return _with_ids(found), found.shapes
-        table, shapes = read_geoparquet(data)
-    except Unusable as problem:
-        raise DatasetError(f"{uri}: {problem}") from None
-    return _points(table, uri) if shapes is None else (table.to_pydict(), shapes)
-
-
-def _with_ids(found: Features) -> dict[str, list[Any]]:
-    """Properties by name; where a feature has no `asset_id` among them, its own ``id`` is that."""
-    if all(own is None for own in found.ids):
-        return found.columns
-    given = found.columns.get("asset_id", [None] * len(found.ids))
-    ids = [own if value is None else value for value, own in zip(given, found.ids, strict=True)]
-    return {**found.columns, "asset_id": ids}
-
-
-def _csv(data: bytes, uri: str) -> pa.Table:
-    names = data.split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().split(",")
-    types = {name.strip().strip('"'): pa.string() for name in names}
-    try:
-        options = pacsv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
-        with parsing("CSV"):
-            return pacsv.read_csv(arrow_file(utf8(data)), convert_options=options)
-    except Malformed as error:
-        raise DatasetError(f"{uri}: {error}; expected UTF-8 with commas") from None
-
-
-def _points(table: pa.Table, uri: str) -> tuple[dict[str, list[Any]], Shapes]:
-    """Points of the columns `lon` and `lat`."""
-    missing = [name for name in ("lon", "lat") if name not in table.column_names]
-    if missing:
-        raise DatasetError(
-            f"{uri}: has no column {', '.join(missing)}, only {table.column_names}; expected lon and lat, in degrees "
-            "and separated by commas in CSV, or a geometry column in GeoParquet"
-        )
-    values = {name: table[name].to_pylist() for name in table.column_names}
-    lonlat = np.array([_numbers(values.pop(name), name, uri) for name in ("lon", "lat")])
-    return values, np.asarray(shapely.points(lonlat.T), object).reshape(-1)
-
-
-def _numbers(values: list[Any], name: str, uri: str) -> list[float]:
-    numbers = []
-    for row, value in enumerate(values, start=1):
-        try:
-            numbers.append(float(value))
-        except (TypeError, ValueError):
-            raise DatasetError(f"{uri}: row {row}: {name}: got {value!r}; expected degrees, as 100.5231") from None
-    return numbers
 
 
 def _lonlat(table: pa.Table) -> Floats:
