@@ -11,6 +11,7 @@ Past 400 lines: one function a command, nearly all of it options and their help.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from roadscan.terminal import (
     hush,
     print_ablation_plan,
     print_backends,
+    print_beside,
     print_config,
     print_facts,
     print_findings,
@@ -135,7 +137,12 @@ def _ended(summary: Summary) -> int:
 
 def main() -> None:
     """Run the command line; a user's mistake gives a message, never a traceback."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # which was told where it happened; Python would tell it again, and end with 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -474,7 +481,9 @@ def nightly(
         return print_config(settings)
     try:
         with progress("drives") as bar:
-            return run_nightly(settings, nights, bar, now=now, on_night=print_night, force=force).exit_code
+            summary = run_nightly(settings, nights, bar, now=now, on_night=print_night, force=force)
+        print_beside(summary)
+        return summary.exit_code
     except LeaseHeld as error:
         errors.print("error:", str(error))
         return LEASE_HELD

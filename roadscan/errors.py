@@ -10,6 +10,7 @@
     ├── LeaseHeld            another nightly run is under way
     ├── ClusterError         no Ray cluster can be joined, or started
     ├── DeviceError          a process was given a GPU that it cannot compute on
+    ├── OutputError          what is printed can no longer be written
     ├── Malformed            bytes are not what they should be; who knows what they are for says it in another error
     │   ├── NotAnImage       they begin as no image does
     │   └── TooManyPixels    an image claims more than may be decoded
@@ -64,6 +65,10 @@ class ClusterError(RoadscanError):
 
 class DeviceError(RoadscanError):
     """A process was given a GPU that it cannot compute on."""
+
+
+class OutputError(RoadscanError):
+    """What is printed can no longer be written: its disk is full, or its reader has gone."""
 
 
 class Malformed(RoadscanError):

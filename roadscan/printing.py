@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251
 from rich.segment import Segment
 from rich.text import Text
 
+from roadscan.errors import OutputError
 from roadscan.shown import acts, printable
 
 LAYOUT = "\n\t"  # characters that act, and may
@@ -25,6 +26,24 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, **options})
+
+    def print(self, *what: Any, **options: Any) -> None:
+        """As of `rich.console.Console`.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            super().print(*what, **options)
+        except OSError as error:
+            if self.stderr:  # so nobody can be told
+                return
+            raise OutputError(f"what is printed cannot be written: {error.strerror or error}") from None
+
+    def on_broken_pipe(self) -> None:
+        """Have that be an error as another one; as of `rich.console.Console`, which would end the program."""
+        if not self.stderr:
+            raise OutputError("what is printed cannot be written: its reader has gone")
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As of `rich.console.Console`, which would leave some characters out."""

@@ -25,13 +25,10 @@ import random
 import re
 import secrets
 import stat
-import threading
 import time
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +43,7 @@ from roadscan.errors import AccessDenied, Conflict, Malformed, NotFound, Storage
 from roadscan.parsing import read_json
 from roadscan.ranged import RangedFile
 from roadscan.shown import said, shown
+from roadscan.timely import in_time
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -512,24 +510,10 @@ def _client_for(environment: tuple[tuple[str, str], ...], patient: bool) -> S3Cl
 
 
 def _in_time(uri: str, deadline: float, call: Callable[[], T]) -> T:
-    """What a call gives, or `Unreachable` at the deadline, wherever it then waits.
-
-    No time-out of a socket ends a body of which a byte comes every ten seconds, and looking at a clock takes a chunk
-    that has come. So the call has a thread of its own, which is left behind; its memory is bounded, and it ends with
-    its connection or its next chunk.
-    """
-    done: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="read", daemon=True).start()
+    """What a call gives, or `Unreachable` at the deadline; looking at a clock takes a chunk that has come."""
     try:
-        return done.result(max(deadline - time.monotonic(), 0))
-    except FutureTimeout:
+        return in_time(call, deadline - time.monotonic())
+    except TimeoutError:
         raise _late(uri) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from roadscan.config import Config, dump_config, overrides_of
+from roadscan.errors import OutputError
 from roadscan.printing import Terminal, cell, json_text
 from roadscan.progress import Progress
 from roadscan.tune.space import describe
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from roadscan.model.bench import Row as BackendRow
     from roadscan.nightly.lease import Holder
     from roadscan.nightly.plan import NightlyPlan
-    from roadscan.nightly.summary import NightSummary
+    from roadscan.nightly.summary import NightlySummary, NightSummary
     from roadscan.observations import ReadSummary
     from roadscan.train.result import TrainSummary
     from roadscan.tune.config import TuneConfig
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from roadscan.tune.results import TuneSummary
     from roadscan.tune.sweep import TrialRow
 
+LOG = logging.getLogger(__name__)
 console = Terminal()
 errors = Terminal(stderr=True, soft_wrap=True)
 
@@ -57,6 +60,17 @@ class _Live:
             TextColumn("{task.description}", markup=False), BarColumn(), *columns, console=to, transient=True
         )
         self._task = self._bar.add_task(text, total=None)
+
+    def __call__(self, now: Progress) -> None:
+        """Show how far the stage is; where nothing can be shown any more, as on a full disk, the work goes on."""
+        try:
+            self._show(now)
+        except OutputError as error:
+            self._to = Terminal(quiet=True, force_terminal=False)
+            LOG.warning("no progress is shown from here on: %s", error)
+
+    def _show(self, now: Progress) -> None:
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         if self._to.is_terminal:
@@ -80,7 +94,7 @@ class progress(_Live):  # noqa: N801 - used as a function: with progress("frames
         super().__init__(unit, to, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._unit, self._done, self._tenth = unit, 0, -1
 
-    def __call__(self, now: Progress) -> None:
+    def _show(self, now: Progress) -> None:
         """Show how far the stage is; another unit, or fewer done than before, is the next of several."""
         if now.unit != self._unit or now.done < self._done:
             self._unit, self._tenth = now.unit, -1
@@ -100,7 +114,7 @@ class epoch_progress(_Live):  # noqa: N801 - used as a function, as `progress` i
         self._since = time.monotonic()
         self._printed: int | None = None  # epochs; None before the first event
 
-    def __call__(self, now: Progress) -> None:
+    def _show(self, now: Progress) -> None:
         """Show the epochs that are new, or how far the one under way is."""
         if "history" in now.facts:
             self._print_new(now.facts["history"], now.total)
@@ -170,7 +184,7 @@ class trial_progress(_Live):  # noqa: N801 - used as a function, as `progress` i
         self._shown: dict[int, str] = {}
         self.trials: Sequence[TrialRow] = ()
 
-    def __call__(self, now: Progress) -> None:
+    def _show(self, now: Progress) -> None:
         """Show how far the sweep is."""
         self.trials = now.facts["trials"]
         for row in self.trials:
@@ -188,7 +202,7 @@ class run_progress(_Live):  # noqa: N801 - used as a function, as `progress` is
         super().__init__("starting runs", console, MofNCompleteColumn(), TimeElapsedColumn())
         self._shown: dict[str, str] = {}
 
-    def __call__(self, now: Progress) -> None:
+    def _show(self, now: Progress) -> None:
         """Show how far the ablation is."""
         runs: Sequence[RunState] = now.facts.get("runs", ())
         if not self._shown and (done := sum(one.state == "complete" for one in runs)):
@@ -337,6 +351,7 @@ def print_nights(plan: NightlyPlan, frames_left: Sequence[int], holder: Holder |
         table.add_row(night.record.night, *map(str, counts), "" if night.is_due else "complete already")
     console.print(table if plan.nights else "no drives on these dates")
     print_left_out(plan.left_out)
+    _print_passed_over(plan.passed_over)
     if holder:
         console.print(f"another run is under way on {holder.host}, since {holder.taken_at}")
 
@@ -350,6 +365,20 @@ def print_left_out(left_out: Mapping[str, str]) -> None:
 def print_night(summary: NightSummary) -> None:
     """What a night came to."""
     console.print(summary.text(), soft_wrap=True)
+
+
+def print_beside(summary: NightlySummary) -> None:
+    """What of a nightly run is in no night's summary."""
+    if not summary.nights:
+        console.print("no drives on these dates")
+        print_left_out(summary.left_out)
+    _print_passed_over(summary.passed_over)
+
+
+def _print_passed_over(passed_over: Mapping[str, str | None]) -> None:
+    if passed_over:
+        dates = ", ".join(sorted({began or "no date" for began in passed_over.values()}))
+        console.print(f"new drives of other dates: {len(passed_over)} ({dates})", soft_wrap=True)
 
 
 def print_sweep(rows: Sequence[TrialRow], summary: TuneSummary, metric: str) -> None:

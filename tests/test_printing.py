@@ -6,19 +6,27 @@ import csv
 import io
 import json
 import logging
+import os
+import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from rich.console import Console
 from rich.table import Table
+from support.commands import PROGRAM
 
+from roadscan.errors import OutputError
 from roadscan.evaluate.detection.tables import ScoreTable
 from roadscan.inventory import render
 from roadscan.inventory.query.rendering import csv_text
 from roadscan.printing import Terminal, TerminalFormatter, cell, json_text
+from roadscan.progress import Progress
 from roadscan.report.page import Grid
+from roadscan.terminal import progress
 
 #: As a contractor's class name: closing markup, a sequence that clears the screen, one of eight bits, and letters from
 #: right to left.
@@ -104,3 +112,35 @@ def test_times_that_python_has_not_are_shown(how: Any) -> None:
     assert "148108-07-06T14:00:27.387904" in out.getvalue()  # 2^62 microseconds are 146,138.5 years of 365.2425 days
     assert "13453-08-13" in out.getvalue()
     assert "2026-01-02" in out.getvalue()
+
+
+@pytest.mark.parametrize("gone", ["full", "closed"])
+def test_what_cannot_be_printed_is_an_error_and_progress_goes_on_without_a_word(
+    gone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if gone == "full":
+        out = Path("/dev/full").open("w")  # noqa: SIM115 - its buffer cannot be written at the end of a block either
+    else:
+        read, write = os.pipe()
+        os.close(read)
+        out = os.fdopen(write, "w")
+    to = Terminal(file=out)
+    with pytest.raises(OutputError, match="what is printed cannot be written"):
+        to.print("result")
+    with progress("frames", to) as bar:
+        for done in range(3):
+            bar(Progress("scan", done, 2, "frames"))
+    assert caplog.text.count("no progress is shown from here on") == 1
+    with suppress(OSError):
+        out.close()
+
+
+@pytest.mark.slow
+def test_a_command_whose_output_cannot_be_written_says_so_in_a_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [PROGRAM, "config", "scan"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        1, "error: what is printed cannot be written: No space left on device\n"
+    )  # fmt: skip

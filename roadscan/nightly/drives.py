@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.errors import SurveyError
+from roadscan.scan.ledger import IDENTITY, check_identity
 from roadscan.storage import open_store, sha256_hex
+from roadscan.survey.dates import AHEAD
 from roadscan.survey.drive import Drive, find_drives, leaving_out, read_drive, read_manifest
 
 LOOKED_AGAIN = timedelta(days=7)  # since a drive was scanned
-ASKED = ("drive_id", "drive_uri", "drive_sha256", "frames_failed", "finished_at")  # of `runs`
+ASKED = (*IDENTITY, "frames_failed", "finished_at")  # of `runs`
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,9 @@ def find_new(addresses: Iterable[str], runs: pa.Table, *, zone: ZoneInfo, now: d
     whole = runs.filter(pc.equal(runs["frames_failed"], 0))
     done = set(whole["drive_sha256"].to_pylist())
     settled = set(whole.filter(pc.less(whole["finished_at"], pa.scalar(now - LOOKED_AGAIN)))["drive_uri"].to_pylist())
-    owner = dict(zip(runs["drive_id"].to_pylist(), runs["drive_uri"].to_pylist(), strict=True))
-    known = set(owner.values())
+    known = set(runs["drive_uri"].to_pylist())
     new: dict[str, NightDrive] = {}
+    owner: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for address in addresses:
         odd: dict[str, str] = {}
@@ -88,17 +90,20 @@ def find_new(addresses: Iterable[str], runs: pa.Table, *, zone: ZoneInfo, now: d
             with leaving_out(left_out, uri):
                 if sha256_hex(read_manifest(open_store(uri))) in done:
                     continue
-                drive = _night_drive(read_drive(uri), zone, now)
+                drive = read_drive(uri)
+                check_identity(runs, drive)
                 if owner.setdefault(drive.drive_id, drive.uri) != drive.uri:
                     raise SurveyError(f"drive_id {drive.drive_id!r} is taken by {owner[drive.drive_id]}")
-                new[drive.uri] = drive
+                new[drive.uri] = _night_drive(drive, zone, now)
     return NewDrives(tuple(new.values()), left_out)
 
 
 def _night_drive(drive: Drive, zone: ZoneInfo, now: datetime) -> NightDrive:
     first: datetime | None = pc.min(drive.frames["captured_at"]).as_py()
+    if first is None and pc.any(pc.match_substring(drive.frames["reason"], AHEAD)).as_py():
+        raise SurveyError(f"the time of its frames {AHEAD}; correct its clock")
     if first is not None and first > now:
-        raise SurveyError(f"its first frame is of {first.isoformat()}, which has not come; correct its clock")
+        raise SurveyError(f"its first frame is of {first.isoformat()}, which {AHEAD}; correct its clock")
     began = None if first is None else first.astimezone(zone).date().isoformat()
     return NightDrive(drive.drive_id, drive.uri, drive.sha256, drive.frames.num_rows, began)
 

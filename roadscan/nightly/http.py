@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from roadscan.timely import in_time
+
 HTTP = ("http://", "https://")
 TRIES = 3
-TIMEOUT_S = 10
+TIMEOUT_S = 10  # of a connection, and of each part of an answer
+DEADLINE_S = 30.0  # of a request, however its answer comes
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -36,15 +40,14 @@ def send(
     Returns:
         None when they were taken, otherwise why not, without the address.
     """
-    opener = build_opener(_NoRedirect)
+    headers = {"Content-Type": content_type, "User-Agent": "roadscan"}
+    ask = partial(_ask, Request(url, data, headers, method=method))  # noqa: S310 - see url
     reason = ""
     for number in range(TRIES):
         if number:
             pause(2.0**number)
         try:
-            headers = {"Content-Type": content_type, "User-Agent": "roadscan"}
-            with opener.open(Request(url, data, headers, method=method), timeout=TIMEOUT_S):  # noqa: S310 - see url
-                return None
+            return in_time(ask, DEADLINE_S)
         except HTTPError as error:
             reason = f"it answered {error.code}"
             if error.code != 429 and error.code < 500:
@@ -55,3 +58,8 @@ def send(
             reason = f"its address or its answer is not HTTP ({type(error).__name__})"
             break
     return reason
+
+
+def _ask(request: Request) -> None:
+    with build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S):
+        return

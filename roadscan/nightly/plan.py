@@ -43,10 +43,17 @@ class PlannedNight:
 
 @dataclass(frozen=True)
 class NightlyPlan:
-    """The nights of a run in turn, and what cannot be scanned; see `drives.NewDrives`."""
+    """What a run has to do.
+
+    Attributes:
+        nights: in turn.
+        left_out: as of `drives.NewDrives`.
+        passed_over: by address, when a new drive began that is of none of these nights; None where no frame has a time.
+    """
 
     nights: tuple[PlannedNight, ...]
     left_out: dict[str, str]
+    passed_over: dict[str, str | None]
 
 
 def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> NightlyPlan:
@@ -58,7 +65,7 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
         SurveyError, StorageError, WarehouseError: as `find_new` and `read_record`.
     """
     warehouse = Warehouse(config.warehouse)
-    runs = warehouse.read(warehouse.current(), "runs", columns=[*ASKED, "frames", "frames_quarantined"])
+    runs = warehouse.read(warehouse.current(), "runs", columns=[*ASKED, "frames_quarantined"])
     found = find_new(config.scan.drives, runs, zone=config.zone, now=now)
     taken: dict[date | None, list[NightDrive]] = {}
     for drive in found.drives:
@@ -73,7 +80,8 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
             to_scan = tuple(drive for drive in record.drives if drive.sha256 in unscanned | again)
             is_due = not record.complete or bool(to_scan)
             planned.append(PlannedNight(record, tag, to_scan, is_due, retry_quarantined=bool(again)))
-    return NightlyPlan(tuple(planned), found.left_out)
+    passed_over = {drive.uri: drive.began for night in taken.keys() - set(nights.dates) for drive in taken[night]}
+    return NightlyPlan(tuple(planned), found.left_out, passed_over)
 
 
 def _to_repeat(record: NightRecord, runs: pa.Table, max_quarantined: float) -> set[str]:
@@ -106,6 +114,6 @@ def frames_left(config: NightlyConfig, plan: NightlyPlan) -> list[int]:
     """
     left = []
     for night in plan.nights:
-        todo = plan_scan(scan_config(config, night)).todo if night.to_scan else []
+        todo = plan_scan(scan_config(config, night), may_be_gone=True).todo if night.to_scan else []
         left.append(sum(shard.stop - shard.start for shard in todo))
     return left

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from roadscan import __version__
 from roadscan.cluster import refuse_lost_outputs
-from roadscan.errors import LeaseHeld, RoadscanError, in_words
+from roadscan.errors import LeaseHeld, OutputError, RoadscanError, in_words
 from roadscan.inventory import InventorySummary, run_inventory
 from roadscan.nightly.audit import audit, uncommitted
 from roadscan.nightly.config import NightlyConfig
@@ -155,7 +155,8 @@ class _NightlyRun:
             with Guard([lost, self.watchdog.check], self.end):
                 plan = plan_nights(self.config, nights, now)
                 self.left_out = plan.left_out
-                return NightlySummary(tuple(self.night(planned) for planned in plan.nights), plan.left_out)
+                told = tuple(self.night(planned) for planned in plan.nights)
+                return NightlySummary(told, plan.left_out, plan.passed_over)
 
     def fail(self, error: Exception) -> None:
         """Deliver the summary of the night that an error stopped."""
@@ -200,7 +201,7 @@ class _NightlyRun:
         scanned = None
         if planned.to_scan:
             config = scan_config(self.config, planned)
-            now.plan = plan_scan(config)
+            now.plan = plan_scan(config, may_be_gone=True)
             now.left_out |= now.plan.left_out
             if not self._model_passes(now, now.plan):
                 return self._summary(now, "gate closed", withheld=tuple(now.gates.stopped))
@@ -316,5 +317,9 @@ class _NightlyRun:
         return LineageRun(to, self.warehouse.store.uri, self.config.scan.model, self.config.zone)
 
     def _deliver(self, now: _CurrentNight, summary: NightSummary) -> None:
-        """Tell and show a summary."""
-        self._on_night(self._delivery.deliver(summary, now.record, now.lineage))
+        """Tell and show a summary; where it cannot be shown, as on a full disk, it is told and the next night comes."""
+        delivered = self._delivery.deliver(summary, now.record, now.lineage)
+        try:
+            self._on_night(delivered)
+        except OutputError as error:
+            LOG.warning("the summary of %s cannot be shown: %s", summary.night, error)

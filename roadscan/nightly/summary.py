@@ -202,10 +202,12 @@ class NightlySummary:
     Attributes:
         nights: a summary of each, in turn.
         left_out: by address, why a drive could not be scanned.
+        passed_over: by address, when a new drive began that is of none of these nights; None where no frame has a time.
     """
 
     nights: tuple[NightSummary, ...]
     left_out: dict[str, str]
+    passed_over: dict[str, str | None]
 
     @property
     def exit_code(self) -> int:

@@ -12,11 +12,15 @@ from multiprocessing.connection import Connection
 
 
 def start(module: str, environment: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Connection]:
-    """A module of ours, started as ``python -m MODULE FD``, and the pipe whose other end is that file descriptor."""
+    """A module of ours, started as ``python -P -m MODULE FD``, and the pipe whose other end is that file descriptor.
+
+    With -P, as the program itself, it imports nothing from the folder that it is started in.
+    """
     ours, theirs = Pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", module, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-        env=environment, process_group=0,  # Ctrl-C is for whoever started it, who then closes the pipe
+        [sys.executable, "-P", "-m", module, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL, env=environment,
+        process_group=0,  # Ctrl-C is for whoever started it, who then closes the pipe
     )  # fmt: skip
     theirs.close()
     return process, ours

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from roadscan import __version__
 from roadscan.errors import Conflict, Malformed, ModelError, SurveyError, WarehouseError
@@ -32,6 +33,7 @@ from roadscan.warehouse.warehouse import STAGING
 
 LOG = logging.getLogger(__name__)
 DIGEST = "sha256"  # in a commit: of all else that it says
+IDENTITY = ("drive_id", "drive_uri", "drive_sha256", "frames", "started_at", "ended_at")  # of `runs`
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,21 +238,41 @@ def is_done(runs: Sequence[dict[str, Any]], drive: Drive, key: str, *, retry_qua
         drive: the drive.
         key: of the run.
         retry_quarantined: frames in quarantine are to be tried again, besides those that failed.
-
-    Raises:
-        SurveyError: another drive was scanned under the same id.
     """
     for row in runs:
+        if row["drive_id"] == drive.drive_id and row["run_key"] == key and not row["frames_failed"]:
+            return not (retry_quarantined and row["frames_quarantined"])
+    return False
+
+
+def check_identity(runs: pa.Table, drive: Drive) -> None:
+    """Refuse a drive whose id another one has, or whose recording has another id: its rows would be there twice.
+
+    A drive that was moved, and one that was ingested anew, are themselves. So is another recording in a folder that
+    is used again.
+
+    Args:
+        runs: the released `runs`, with the columns of `IDENTITY`.
+        drive: the drive.
+
+    Raises:
+        SurveyError: it is one of these.
+    """
+    near = runs.filter(pc.or_(pc.equal(runs["drive_id"], drive.drive_id), pc.equal(runs["drive_uri"], drive.uri)))
+    times = pc.min_max(drive.frames["captured_at"]).as_py()
+    recording = (drive.frames.num_rows, times["min"], times["max"])
+    for row in near.to_pylist():
         if row["drive_id"] != drive.drive_id:
-            continue
-        if row["drive_uri"] != drive.uri and row["drive_sha256"] != drive.sha256:
+            if (row["frames"], row["started_at"], row["ended_at"]) == recording:
+                raise SurveyError(
+                    f"{drive.uri}: drive_id is {drive.drive_id!r}, and these frames were scanned as "
+                    f"{row['drive_id']!r}; expected the id that they have"
+                )
+        elif row["drive_uri"] != drive.uri and row["drive_sha256"] != drive.sha256:
             raise SurveyError(
                 f"{drive.uri}: drive_id {drive.drive_id!r} is taken in this warehouse, by {row['drive_uri']}; "
                 "give every drive an id of its own and ingest it again"
             )
-        if row["run_key"] == key and not row["frames_failed"]:
-            return not (retry_quarantined and row["frames_quarantined"])
-    return False
 
 
 def keep_model(warehouse: Warehouse, uri: str, sha256: str) -> None:

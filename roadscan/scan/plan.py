@@ -43,8 +43,12 @@ class ScanPlan:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def plan_scan(config: ScanConfig) -> ScanPlan:
+def plan_scan(config: ScanConfig, *, may_be_gone: bool = False) -> ScanPlan:
     """Read the drives, the model and the ledger; start nothing. A drive that cannot be used keeps no other one back.
+
+    Args:
+        config: the scan.
+        may_be_gone: an address without a drive is left out: there was one. Else nobody can have meant it.
 
     Raises:
         ConfigError: a submitted job would write into its copy of the working directory, or what is to be scanned again
@@ -63,9 +67,10 @@ def plan_scan(config: ScanConfig) -> ScanPlan:
         odd: dict[str, str] = {}
         found = find_drives(address, left_out=odd)
         if not found and not odd:
-            raise SurveyError(
-                f"drives: no drive at {address}; expected a folder with drive.json, or a folder of such folders"
-            )
+            nothing = f"no drive at {address}; expected a folder with drive.json, or a folder of such folders"
+            if not may_be_gone:
+                raise SurveyError(f"drives: {nothing}")
+            odd[address] = nothing
         plan.left_out.update(odd)
         for uri in found:
             with leaving_out(plan.left_out, uri):
@@ -84,11 +89,12 @@ def _take(
     """Put a drive into a plan, with the shards of it that are to be scanned.
 
     Raises:
-        SurveyError: another drive has its id.
+        SurveyError: another drive has its id, or it had another id.
     """
     if drive.drive_id in plan.drives:
         other = plan.drives[drive.drive_id].uri
         raise SurveyError(f"drives: {drive.uri} and {other} have the same drive_id {drive.drive_id!r}")
+    ledger.check_identity(released, drive)
     runs = released.filter(pc.equal(released["drive_id"], drive.drive_id)).to_pylist()
     key = ledger.run_key(drive, plan.model.sha256, config.fingerprint())
     shards = again.mark(drive, ledger.plan(drive, key, config.shard_frames))

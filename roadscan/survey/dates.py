@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
+AHEAD = "has not come"
+CLOCKS_APART = timedelta(days=1)  # of this machine and a camera: a time zone that one of them does not know, and more
+
 BUDDHIST_YEARS = 543  # the Thai solar calendar is ahead by so many
 #: GPS counts weeks modulo 1024: a receiver that knows no better is this long, or twice this long, behind.
 ROLL_OVER = timedelta(weeks=1024)
@@ -23,7 +26,7 @@ def why_implausible(time: datetime) -> str | None:
     '2569-11-01; expected 1990 to 2100 (in the Buddhist era? minus 543 it is 2026)'
     """
     if is_plausible(time):
-        return None
+        return f"{time:%Y-%m-%d} {AHEAD}" if time > datetime.now(UTC) + CLOCKS_APART else None
     year = time.year - BUDDHIST_YEARS
     buddhist = EARLIEST.year <= year < LATEST.year
     hint = f" (in the Buddhist era? minus {BUDDHIST_YEARS} it is {year})" if buddhist else ""

@@ -35,8 +35,6 @@ FORMAT = "roadscan.drive/1"
 MANIFEST = "drive.json"
 COMPLETE = "complete"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-#: Times that Python has in every time zone; a table's own type reaches from 290,000 BC to 290,000 AD.
-TIMES = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 #: Of a frame's optional numbers, both ends included; speed as `geodesy` would never give it is a wrong unit.
 BOUNDS = {
     "heading_deg": (-360.0, 360.0),
@@ -189,7 +187,7 @@ def read_drive(uri: str) -> Drive:
     except StorageError as error:
         raise SurveyError(f"{uri}/{MANIFEST}: image_root: {error}; ingest the drive again") from None
     drive_id = check_name("drive_id", manifest.drive_id)
-    frames = _within_bounds(_in_the_calendar(frames), drive_id)
+    frames = _within_bounds(_with_believed_times(frames), drive_id)
     return Drive(drive_id, uri.rstrip("/"), root, cameras, frames, sha256_hex(text))
 
 
@@ -257,22 +255,32 @@ def leaving_out(left_out: dict[str, str], uri: str) -> Iterator[None]:
         left_out[uri] = in_words(error)
 
 
-def _in_the_calendar(frames: pa.Table) -> pa.Table:
-    """Frames whose time is in no calendar -> without it, and rejected as ``no_time``."""
-    first, last = (pa.scalar(time, frames["captured_at"].type) for time in TIMES)
+def _with_believed_times(frames: pa.Table) -> pa.Table:
+    """Frames of a time when no survey can have been -> without it, and rejected as ``no_time``.
+
+    So a receiver that had no fix yet does not say when a drive began, and one frame of 2099 not when it ended.
+    """
     times = frames["captured_at"]
-    bad = pc.fill_null(pc.or_(pc.less(times, first), pc.greater(times, last)), fill_value=False)
-    if not pc.any(bad).as_py():
+    why = {us: why for us in times.cast(pa.int64()).unique().to_pylist() if us is not None and (why := _why_not(us))}
+    if not why:
         return frames
-    microseconds = pc.cast(pc.cast(times, pa.int64()), pa.string())
-    reason = pc.binary_join_element_wise("no_time: no year has ", microseconds, " microseconds since 1970", "")
+    reason = pa.array([why.get(us) for us in times.cast(pa.int64()).to_pylist()], pa.string())
     columns = {
-        "captured_at": pc.if_else(bad, pa.scalar(None, times.type), times),
-        "reason": pc.if_else(bad, pc.coalesce(frames["reason"], reason), frames["reason"]),
+        "captured_at": pc.if_else(pc.is_valid(reason), pa.scalar(None, times.type), times),
+        "reason": pc.coalesce(frames["reason"], reason),
     }
     for name, column in columns.items():
         frames = _with(frames, name, column)
     return frames
+
+
+def _why_not(microseconds: int) -> str | None:
+    """A time since 1970 -> the reason to reject a frame for it; None where it is believed."""
+    try:
+        why = why_implausible(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds))
+    except OverflowError:  # a table's own type reaches from 290,000 BC to 290,000 AD
+        why = f"no year has {microseconds} microseconds since 1970"
+    return f"no_time: {why}" if why else None
 
 
 def _within_bounds(frames: pa.Table, drive_id: str) -> pa.Table:

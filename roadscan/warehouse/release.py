@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from roadscan.storage import sha256_hex
 from roadscan.warehouse.files import DataFile
@@ -120,9 +120,13 @@ class Change:
 
 
 def successor(base: Release, base_entry: Entry | None, now: datetime) -> Release:
-    """The next release's number, time and way back; its tables are those of `base`."""
+    """The next release's number, time and way back; its tables are those of `base`.
+
+    It is later than `base` even where this clock is behind that of whoever wrote that.
+    """
     month, months = base.month, base.months
     if base_entry is not None:
+        now = max(now, datetime.fromisoformat(base.created_at) + timedelta(microseconds=1))
         if datetime.fromisoformat(base.created_at).strftime("%Y-%m") == now.strftime("%Y-%m"):
             month = (*month, base_entry)
         else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from support.drives import START, make_drive
 
@@ -33,6 +34,9 @@ def runs_of(folder: Path, *, failed: int = 0, **finished: datetime) -> pa.Table:
             "drive_id": [drive.drive_id for drive in drives],
             "drive_uri": [drive.uri for drive in drives],
             "drive_sha256": [drive.sha256 for drive in drives],
+            "frames": [drive.frames.num_rows for drive in drives],
+            "started_at": [pc.min(drive.frames["captured_at"]) for drive in drives],
+            "ended_at": [pc.max(drive.frames["captured_at"]) for drive in drives],
             "frames_failed": [failed for _ in drives],
             "finished_at": pa.array(finished.values(), pa.timestamp("us", "UTC")),
         }
@@ -74,3 +78,22 @@ def test_a_manifest_that_is_too_large_to_be_one_is_left_out_unread(folder: Path)
 
 def test_a_drive_with_failed_frames_stays_new(folder: Path) -> None:
     assert found(folder, runs_of(folder, failed=1, old=LONG_AGO, young=JUST_NOW)) == ["new", "old", "young"]
+
+
+def test_a_drive_that_was_moved_is_itself(folder: Path) -> None:
+    runs = runs_of(folder, failed=1, young=JUST_NOW)
+    (folder / "young").rename(folder / "archive")
+    new = find_new([str(folder)], runs, zone=ZoneInfo("UTC"), now=NOW)
+    assert ([drive.drive_id for drive in new.drives], new.left_out) == (["young", "new", "old"], {})
+
+
+def test_a_receiver_that_had_no_fix_yet_does_not_say_when_a_drive_began(folder: Path) -> None:
+    without = {
+        0: {"captured_at": datetime(1980, 1, 6, tzinfo=UTC)},
+        2: {"captured_at": datetime(2099, 1, 1, tzinfo=UTC)},
+    }
+    make_drive(str(folder / "new"), n=3, drive_id="new", replace=without)
+    new = find_new([str(folder / "new")], runs_of(folder), zone=ZoneInfo("UTC"), now=NOW)
+    assert [drive.began for drive in new.drives] == [START.date().isoformat()]
+    reasons = read_drive(str(folder / "new")).frames["reason"].to_pylist()
+    assert reasons == ["no_time: 1980-01-06; expected 1990 to 2100", None, "no_time: 2099-01-01 has not come"]

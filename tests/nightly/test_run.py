@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,18 +13,28 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.commands import ROOT
+from support.commands import ROOT, Command, sets
 from support.nights import FIRST, NOW, Scan, config_of, drive_of_night, run
 from support.services import Service
 from support.staging import commits
 from support.training import wait_until
 
-from roadscan.errors import AccessDenied, ConfigError, LeaseHeld, StorageError, SurveyError, Unreachable, in_words
+from roadscan.errors import (
+    AccessDenied,
+    ConfigError,
+    LeaseHeld,
+    OutputError,
+    StorageError,
+    SurveyError,
+    Unreachable,
+    in_words,
+)
 from roadscan.inventory import query
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.plan import frames_left, plan_nights
-from roadscan.nightly.run import nightly_lease
+from roadscan.nightly.run import nightly_lease, run_nightly
+from roadscan.nightly.summary import NightSummary
 from roadscan.progress import OnProgress
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import ScanPlan
@@ -168,6 +179,67 @@ def test_a_drive_that_cannot_be_read_keeps_no_other_back(tmp_path: Path, detect_
     assert "not a drive manifest" in reasons["broken"]
     assert "has not come; correct its clock" in reasons["future"]
     assert "'d1' is taken by" in reasons["z"]
+
+
+def test_a_drive_that_is_gone_keeps_no_other_back(tmp_path: Path, detect_model: str) -> None:
+    gone = drive_of_night(tmp_path, 1)
+    config = config_of(tmp_path, detect_model)
+    code, (told,) = run(config, Scan(quarantined=("000000", "000001")), one=1)
+    assert (code, told.frames_quarantined) == (3, 2)  # so many that the drive is scanned again
+    shutil.rmtree(gone)
+    drive_of_night(tmp_path, 1, drive_id="other")
+    code, (told,) = run(config, Scan(), one=1)
+    assert (code, told.drives, told.frames_ok) == (3, ("d1", "other"), 1 + 3)
+    ((address, reason),) = told.left_out.items()
+    assert (address, "no drive at" in reason) == (gone, True)
+
+
+def test_a_back_fill_tells_what_it_passes_over(tmp_path: Path, detect_model: str) -> None:
+    drive_of_night(tmp_path, 1)
+    uri = drive_of_night(tmp_path, 3)
+    (tmp_path / "drives/broken").mkdir()
+    (tmp_path / "drives/broken/drive.json").write_text("{")
+    summary = run_nightly(
+        config_of(tmp_path, detect_model), nights_of(None, FIRST, FIRST, today=NOW.date()), now=NOW, scan=Scan()
+    )
+    assert [night.night for night in summary.nights] == [FIRST.isoformat()]
+    assert summary.passed_over == {uri: (FIRST + timedelta(days=2)).isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("--from", "2026-10-01", "--to", "2026-10-02"), "new drives of other dates: 1 (2026-11-01)"),
+        (("--from", "2026-10-01", "--to", "2026-10-02", "--dry-run"), "new drives of other dates: 1 (2026-11-01)"),
+    ],
+)
+def test_a_back_fill_without_a_night_says_so(
+    tmp_path: Path, detect_model: str, here: Command, arguments: tuple[str, ...], shown: str
+) -> None:
+    drive_of_night(tmp_path, 1)
+    (tmp_path / "drives/broken").mkdir()
+    (tmp_path / "drives/broken/drive.json").write_text("{")
+    scan = {"scan.drives": f"[{tmp_path / 'drives'}]", "scan.model": detect_model}
+    done = here("nightly", *arguments, *sets(warehouse=tmp_path / "warehouse", **scan))
+    assert done.returncode == (0 if "--dry-run" in arguments else 3)
+    assert "no drives on these dates" in done.stdout
+    assert "broken" in done.stdout
+    assert shown in done.stdout
+
+
+def test_a_summary_that_cannot_be_shown_stops_no_night(
+    tmp_path: Path, detect_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: NightSummary) -> None:
+        raise OutputError("what is printed cannot be written: No space left on device")
+
+    for night in (1, 2):
+        drive_of_night(tmp_path, night)
+    config = config_of(tmp_path, detect_model)
+    nights = nights_of(None, FIRST, FIRST + timedelta(days=1), today=NOW.date())
+    assert run_nightly(config, nights, now=NOW, scan=Scan(), on_night=full).exit_code == 0
+    assert [log["outcome"] for log in logs(config)] == ["complete", "complete"]
+    assert "cannot be shown" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["Doi-Cha\u0302", "a\\b", "night\x1b[2J", "\udcff"])

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from support.nights import Scan, config_of, drive_of_night, run
 from support.services import Service
 
 from roadscan.errors import ConfigError
+from roadscan.nightly.http import send
 from roadscan.nightly.webhook import post, webhook_url
 from roadscan.storage import open_store
 
@@ -86,3 +90,23 @@ def test_a_service_that_refuses_is_a_warning_and_no_failure(
     store = open_store(config.warehouse)
     (log,) = [key for key in store.keys("logs/") if "nightly" in key]
     assert json.loads(store.read(log))["warnings"] == [warning]
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadscan.nightly.http.DEADLINE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as threads:
+        ended = Event()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                for byte in b"HTTP/1.1 200 OK":
+                    connection.send(bytes([byte]))
+                    if ended.wait(0.2):
+                        return
+
+        dripping = [threads.submit(drip) for _ in range(3)]
+        why = send(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}", "application/json", pause=lambda _: None)
+        ended.set()
+        assert why == "it did not answer (TimeoutError)"
+        assert [one.result(60) for one in dripping] == [None] * 3

@@ -45,3 +45,13 @@ def test_a_process_that_cannot_start_is_an_error(tmp_path: Path, monkeypatch: py
     drive = read_drive(make_drive(str(tmp_path / "d"), n=1))
     with pytest.raises(RoadscanError, match="ended before it began, with exit code 7"):
         list(load_apart(drive, drive.frames.to_pylist(), SETTINGS))
+
+
+def test_a_process_imports_nothing_from_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    drive = read_drive(make_drive(str(tmp_path / "d"), n=1))
+    (loaded,) = load_apart(drive, drive.frames.to_pylist(), SETTINGS)
+    assert loaded.status == "ok"

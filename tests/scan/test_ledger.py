@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.drives import make_drive
+from support.drives import START, make_drive
 
 from roadscan.errors import SurveyError, WarehouseError
 from roadscan.scan import ledger
@@ -35,6 +37,7 @@ def frames_table(drive: Drive, statuses: list[str], key: str) -> pa.Table:
             "drive_id": drive.drive_id,
             "frame_id": f"{i:06d}",
             "image_uri": "x",
+            "captured_at": START + timedelta(seconds=i / 2),
             "camera_id": "front",
             "fov_deg": 70.0,
             "status": status,
@@ -135,13 +138,25 @@ def test_staged_shards_that_were_let_go_of_are_told(warehouse: Warehouse, drive:
 
 def test_a_drive_id_belongs_to_one_drive(warehouse: Warehouse, drive: Drive, tmp_path: Path) -> None:
     scan(warehouse, drive, OK)
-    runs = warehouse.read(warehouse.current(), "runs").to_pylist()
+    runs = warehouse.read(warehouse.current(), "runs")
     key = ledger.run_key(drive, "m", "config")
-    assert ledger.is_done(runs, drive, key)
-    assert not ledger.is_done(runs, drive, ledger.run_key(drive, "other", "config"))
+    assert ledger.is_done(runs.to_pylist(), drive, key)
+    assert not ledger.is_done(runs.to_pylist(), drive, ledger.run_key(drive, "other", "config"))
     stranger = read_drive(make_drive(str(tmp_path / "other"), "d1", n=5))
     with pytest.raises(SurveyError, match=r"drive_id 'd1' is taken in this warehouse, by .*d1"):
-        ledger.is_done(runs, stranger, key)
+        ledger.check_identity(runs, stranger)
+    shutil.copytree(drive.uri, tmp_path / "moved")
+    ledger.check_identity(runs, read_drive(str(tmp_path / "moved")))
+
+
+def test_a_recording_has_one_id(warehouse: Warehouse, drive: Drive) -> None:
+    """Ingested anew under another id its frames would be there twice; another recording in its folder has its own."""
+    scan(warehouse, drive, OK)
+    runs = warehouse.read(warehouse.current(), "runs")
+    with pytest.raises(SurveyError, match=r"drive_id is 'd2', and these frames were scanned as 'd1'"):
+        ledger.check_identity(runs, read_drive(make_drive(drive.uri, "d2", n=4)))
+    later = {index: {"captured_at": START + timedelta(days=1, seconds=index)} for index in range(4)}
+    ledger.check_identity(runs, read_drive(make_drive(drive.uri, "d3", n=4, replace=later)))
 
 
 @pytest.mark.slow

@@ -65,3 +65,11 @@ def test_the_history_is_every_release(years: tuple[Path, list[Release]]) -> None
     assert (root / "releases").stat().st_size  # written
     largest = max(path.stat().st_size for path in (root / "releases").iterdir())
     assert largest < 40_000  # bytes: a month's entries and one for each month before
+
+
+def test_a_clock_that_was_put_back_makes_no_release_before_the_one_before() -> None:
+    ahead = datetime(2026, 12, 1, tzinfo=UTC)
+    first = successor(Release(), None, ahead)
+    second = successor(first, encode(first)[1], ahead - timedelta(days=30))
+    assert second.created_at == (ahead + timedelta(microseconds=1)).isoformat()
+    assert [entry.created_at for entry in second.month] == [first.created_at]

@@ -60,12 +60,12 @@ def read_tile(name: str) -> Tile:
 
 
 def tile_at(lon: float, lat: float) -> Tile:
-    """The tile that a place lies in.
+    """The tile that a place lies in; the north pole lies in the northernmost.
 
-    >>> tile_at(100.55, 13.72)
-    (1005, 137)
+    >>> tile_at(100.55, 13.72), tile_at(0, 90)
+    ((1005, 137), (0, 899))
     """
-    return int(np.floor(lon / TILE_DEG)), int(np.floor(lat / TILE_DEG))
+    return int(np.floor(lon / TILE_DEG)), min(int(np.floor(lat / TILE_DEG)), round(90 / TILE_DEG) - 1)
 
 
 def tiles_of(boxes: Iterable[Mapping[str, float]]) -> set[Tile]:
