@@ -300,19 +300,22 @@ class DiskStore(Store):
             path.unlink(missing_ok=True)
 
     def entries(self, prefix: str = "") -> Iterator[Entry]:
-        return (entry for entry in self._listed(prefix) if not entry.key.rpartition("/")[2].startswith("."))
+        return self._listed(prefix, lambda name: not name.startswith("."), _unless_gone)
 
-    def _listed(self, prefix: str) -> Iterator[Entry]:
-        """What lies below a prefix, also what is hidden."""
-        walked = os.walk(self.root / prefix, onerror=_unless_gone)
-        for path in sorted(Path(folder, name) for folder, _, names in walked for name in names):
+    def unfinished(self) -> Iterator[Entry]:
+        # A folder that we may not list, as the lost+found of a whole disk, has nothing of ours.
+        return self._listed("", lambda name: bool(STAGED.fullmatch(name)), None)
+
+    def _listed(
+        self, prefix: str, wanted: Callable[[str], bool], refused: Callable[[OSError], None] | None
+    ) -> Iterator[Entry]:
+        """What lies below a prefix under wanted names; `refused` gets why a folder there cannot be listed."""
+        walked = os.walk(self.root / prefix, onerror=refused)
+        for path in sorted(Path(folder, name) for folder, _, names in walked for name in names if wanted(name)):
             with suppress(NotFound), disk_errors(path):  # another program deleted it
                 found = path.stat()
                 if stat.S_ISREG(found.st_mode):
                     yield Entry(path.relative_to(self.root).as_posix(), found.st_size, _written_at(found))
-
-    def unfinished(self) -> Iterator[Entry]:
-        return (entry for entry in self._listed("") if STAGED.fullmatch(entry.key.rpartition("/")[2]))
 
     def folders(self) -> list[str]:
         with suppress(NotFound), disk_errors(self.root):
