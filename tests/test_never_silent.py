@@ -51,6 +51,7 @@ COMMANDS = {
     "train": [*sets(dataset="IN", out="OUT")],
     "tune": [*sets(**{"train.dataset": "IN", "out": "OUT"})],
     "vacuum": ["IN"],
+    "view": ["IN", "--export", "OUT"],
 }
 NOTHING_TO_GIVE = {"config", "demo"}  # they read nothing
 LOCAL = {"model import", "simulate"}  # which read this machine's disk alone, or write where nothing hinders them
