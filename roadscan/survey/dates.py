@@ -19,6 +19,11 @@ def is_plausible(time: datetime) -> bool:
     return EARLIEST <= time < LATEST
 
 
+def latest() -> datetime:
+    """The last time that is believed of a camera now."""
+    return datetime.now(UTC) + CLOCKS_APART
+
+
 def why_implausible(time: datetime) -> str | None:
     """A time with a zone -> why no survey can have been then; None where one can.
 
@@ -26,7 +31,7 @@ def why_implausible(time: datetime) -> str | None:
     '2569-11-01; expected 1990 to 2100 (in the Buddhist era? minus 543 it is 2026)'
     """
     if is_plausible(time):
-        return f"{time:%Y-%m-%d} {AHEAD}" if time > datetime.now(UTC) + CLOCKS_APART else None
+        return f"{time:%Y-%m-%d} {AHEAD}" if time > latest() else None
     year = time.year - BUDDHIST_YEARS
     buddhist = EARLIEST.year <= year < LATEST.year
     hint = f" (in the Buddhist era? minus {BUDDHIST_YEARS} it is {year})" if buddhist else ""

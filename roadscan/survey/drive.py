@@ -29,7 +29,7 @@ from roadscan.schemas import ACCURACY, DRIVE_FRAMES
 from roadscan.shown import printable, shown
 from roadscan.storage import MAX_RECORD_BYTES, Store, check_key, open_store, parquet_bytes, reach, sha256_hex
 from roadscan.survey.camera import Camera
-from roadscan.survey.dates import why_implausible
+from roadscan.survey.dates import EARLIEST, latest, why_implausible
 
 FORMAT = "roadscan.drive/1"
 MANIFEST = "drive.json"
@@ -261,14 +261,14 @@ def _with_believed_times(frames: pa.Table) -> pa.Table:
     So a receiver that had no fix yet does not say when a drive began, and one frame of 2099 not when it ended.
     """
     times = frames["captured_at"]
-    why = {us: why for us in times.cast(pa.int64()).unique().to_pylist() if us is not None and (why := _why_not(us))}
-    if not why:
+    first, last = (pa.scalar(time, times.type) for time in (EARLIEST, latest()))
+    bad = pc.fill_null(pc.or_(pc.less(times, first), pc.greater(times, last)), fill_value=False)
+    if not pc.any(bad).as_py():
         return frames
-    reason = pa.array([why.get(us) for us in times.cast(pa.int64()).to_pylist()], pa.string())
-    columns = {
-        "captured_at": pc.if_else(pc.is_valid(reason), pa.scalar(None, times.type), times),
-        "reason": pc.coalesce(frames["reason"], reason),
-    }
+    without = pc.if_else(bad, pa.scalar(None, times.type), times)
+    reason = [_why_not(us) if is_bad else None for us, is_bad in zip(
+        times.cast(pa.int64()).to_pylist(), bad.to_pylist(), strict=True)]  # fmt: skip
+    columns = {"captured_at": without, "reason": pc.coalesce(frames["reason"], pa.array(reason, pa.string()))}
     for name, column in columns.items():
         frames = _with(frames, name, column)
     return frames
