@@ -226,6 +226,23 @@ def _put(tree: dict[str, Any], keys: Sequence[str], value: Any, what: str) -> No
     tree[keys[-1]] = value
 
 
+def check_renamed(columns: Mapping[str, str], names: Sequence[str], of: str, kind: str = "property") -> dict[str, str]:
+    """A field ``{name: what the file calls it}``, as it is.
+
+    Args:
+        columns: the field.
+        names: that there are.
+        of: what they are, as "columns of roadscan".
+        kind: what the file has instead.
+
+    Raises:
+        ValueError: a name is none of them.
+    """
+    if unknown := sorted(set(columns) - set(names)):
+        raise ValueError(f"{unknown} are no {of}; expected {{name: {kind} of the file}}, names {list(names)}")
+    return dict(columns)
+
+
 def explain(error: ValidationError, model: type[Config], where: str) -> str:
     """What is wrong with the fields of a model, one a line: each with what was got and what was expected."""
     lines = [f"{where}:"]

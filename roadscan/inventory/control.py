@@ -11,7 +11,7 @@ import shapely
 from pydantic import Field, field_validator
 
 from roadscan.arrays import Floats
-from roadscan.config import Config
+from roadscan.config import Config, check_renamed
 from roadscan.errors import ConfigError
 from roadscan.geofiles import Shapes, Unusable, read_places
 from roadscan.storage import open_file
@@ -47,13 +47,7 @@ class ControlConfig(Config):
     @field_validator("columns")
     @classmethod
     def _known_columns(cls, value: dict[str, str]) -> dict[str, str]:
-        unknown = sorted(set(value) - set(NAMES))
-        if unknown:
-            raise ValueError(
-                f"{unknown} are no properties of a control point; expected {{name: property of the file}}, names "
-                f"{list(NAMES)}"
-            )
-        return value
+        return check_renamed(value, NAMES, "properties of a control point")
 
 
 def read_control(config: ControlConfig | None, taxonomy: Taxonomy) -> pa.Table:

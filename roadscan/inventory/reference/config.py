@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from roadscan.config import Config
+from roadscan.config import Config, check_renamed
 
 REQUIRED = ("route_code", "section_code", "km_start", "km_end")
 OPTIONAL = ("carriageway", "district", "posts")
@@ -38,14 +38,7 @@ class ReferenceConfig(Config):
     @field_validator("columns")
     @classmethod
     def _known_columns(cls, value: dict[str, str]) -> dict[str, str]:
-        names = (*REQUIRED, *OPTIONAL)
-        unknown = sorted(set(value) - set(names))
-        if unknown:
-            raise ValueError(
-                f"{unknown} are no properties of a centreline; expected {{name: property of the file}}, "
-                f"names {list(names)}"
-            )
-        return value
+        return check_renamed(value, (*REQUIRED, *OPTIONAL), "properties of a centreline")
 
     def column(self, name: str) -> str:
         """What the file calls a property."""

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from roadscan.config import Config, load_config
+from roadscan.config import Config, check_renamed, load_config
 from roadscan.errors import ConfigError
 from roadscan.schemas import ACCURACY
 from roadscan.survey.importers.times import parse_time
@@ -252,12 +252,7 @@ class IngestConfig(Config):
     @field_validator("columns")
     @classmethod
     def _known_columns(cls, value: dict[str, str]) -> dict[str, str]:
-        unknown = sorted(set(value) - set(COLUMNS))
-        if unknown:
-            raise ValueError(
-                f"{unknown} are no columns of roadscan; expected {{name: column of the file}}, names {list(COLUMNS)}"
-            )
-        return value
+        return check_renamed(value, COLUMNS, "columns of roadscan", "column")
 
     @field_validator("cameras_file")
     @classmethod
