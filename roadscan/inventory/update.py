@@ -326,9 +326,7 @@ def _made(
     files: dict[Tile, list[DataFile]] = {}
     said: list[TileHistory] = []
     reviewed: dict[Tile, BuiltTile] = {}
-    known = Previous(
-        with_removed(before.assets, before.reviews), before.aliases, config, before.control, before.taxonomy
-    )
+    known = before.as_previous(config)
     for made in build_tiles(sources.parts(step, placing.add if placing else None), known, step):
         tiles[made.tile] = made.built.without_drives()
         if made.tile in touched:
@@ -397,9 +395,7 @@ def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> Til
     warehouse = Warehouse(config.warehouse)
     base = warehouse.published()
     before = _register(warehouse, base, config)
-    known = Previous(
-        with_removed(before.assets, before.reviews), before.aliases, config, before.control, before.taxonomy
-    )
+    known = before.as_previous(config)
     drives_of = Counter[Tile]()
 
     def parts() -> Iterator[tuple[Tile, DrivePart]]:
@@ -453,6 +449,10 @@ class _Register:
     taxonomy: Taxonomy
     taken: frozenset[str] = frozenset()
     refused: dict[str, str] = field(default_factory=dict)
+
+    def as_previous(self, config: InventoryConfig) -> Previous:
+        """What tiles are built after."""
+        return Previous(with_removed(self.assets, self.reviews), self.aliases, config, self.control, self.taxonomy)
 
     @property
     def anew(self) -> set[Tile]:
