@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from support.clusters import BIN, head_for_jobs
-from support.commands import ROOT, roadscan, sets
+from support.commands import ROOT, sets
 from support.drives import make_drive
-from support.staging import kill_a_scan, logical_rows
+from support.staging import go_on, kill_a_scan, logical_rows
 
 from roadscan.demo.server import S3Server
 from roadscan.warehouse import Warehouse
@@ -29,16 +28,8 @@ def test_a_scan_killed_in_the_middle_goes_on_where_it_was(s3: S3Server, tmp_path
     assert Warehouse(killed).current().number == 0  # nothing half done is visible
     assert 2 <= len(before) < 15
 
-    summary = tmp_path / "summary.json"
-    again = roadscan("scan", *sets(warehouse=killed, summary=summary, **fields))
-    assert again.returncode == 0, again.stderr
-    told = json.loads(summary.read_text())
-    assert told["shards_resumed"] >= len(before)
+    told = go_on(killed, before, calm, tmp_path / "summary.json", **fields)
     assert told["frames"] == told["frames_ok"] == 60
-
-    undisturbed = roadscan("scan", *sets(warehouse=calm, **fields))
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    assert logical_rows(killed) == logical_rows(calm)
     assert len(logical_rows(killed)["frames"]) == 60
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
+from pathlib import Path
+from typing import Any
 
 from roadscan.storage import Store
 from roadscan.warehouse import Warehouse
-from support.commands import PROGRAM, sets
+from support.commands import PROGRAM, roadscan, sets
 
 
 def commits(store: Store) -> set[str]:
@@ -45,3 +48,18 @@ def kill_a_scan(warehouse: str, after: int, **fields: object) -> set[str]:
     process.send_signal(signal.SIGKILL)
     process.wait()
     return commits(Warehouse(warehouse).store)
+
+
+def go_on(killed: str, before: set[str], calm: str, summary: Path, **fields: object) -> dict[str, Any]:
+    """Run a scan again that was killed after these commits: what it wrote of that in its summary.
+
+    Its rows are those of a scan into the warehouse `calm` that nobody disturbs.
+    """
+    again = roadscan("scan", *sets(warehouse=killed, summary=summary, **fields))
+    assert again.returncode == 0, again.stderr
+    told: dict[str, Any] = json.loads(summary.read_text())
+    assert told["shards_resumed"] >= len(before)
+    undisturbed = roadscan("scan", *sets(warehouse=calm, **fields))
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert logical_rows(killed) == logical_rows(calm)
+    return told

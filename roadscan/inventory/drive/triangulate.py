@@ -30,9 +30,7 @@ MIN_JITTER = 0.06  # scatter of the log range between frames of one track: the b
 JITTER_SHARE = 0.5  # … and the camera's nodding, which grows with distance like the range's own sigma
 OVERHEAD_BEARING_FACTOR = 5.0  # the centre of what the image shows of a bridge wanders along the bridge
 YAW_LIMIT_SIGMAS = 3.0
-YAW_GAIN = (
-    4.0  # of the cost, two sigmas, without ranges: bearings alone tell a yaw to 0.3 degrees, a compass may better
-)
+YAW_GAIN = 4.0  # of the cost, two sigmas, without ranges: bearings tell a yaw to 0.3 degrees, a compass may better
 
 
 @dataclass(frozen=True)
