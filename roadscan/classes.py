@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from roadscan.config import Config, explain
 from roadscan.errors import ConfigError, Malformed
-from roadscan.storage import open_file
+from roadscan.storage import read_given
 from roadscan.taxonomy import HIGHWAY, AssetClass, Geometry, Taxonomy
 from roadscan.yamltext import read_yaml
 
@@ -50,15 +50,15 @@ def read_taxonomy(uri: str | None) -> Taxonomy:
         uri: a path or s3:// address of a YAML file.
 
     Raises:
-        ConfigError: it is no YAML, or a field is unknown or wrong: which, what was got, what was expected.
+        ConfigError: it is not there or no YAML, or a field is unknown or wrong: which, what was got, what was expected.
         StorageError: it cannot be read.
     """
     if uri is None:
         return HIGHWAY
-    store, key = open_file(uri)
+    data = read_given("taxonomy", uri, "a YAML file of classes")
     where = f"taxonomy {uri}"
     try:
-        tree = read_yaml(store.read(key))
+        tree = read_yaml(data)
     except Malformed as error:
         raise ConfigError(f"{where}: {error}; expected YAML with classes") from None
     if not isinstance(tree, dict):

@@ -39,7 +39,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from roadscan.disk import disk_errors, error_of_disk, open_regular, read_regular
-from roadscan.errors import AccessDenied, Conflict, Malformed, NotFound, StorageError, TooLarge, Unreachable
+from roadscan.errors import (
+    AccessDenied,
+    ConfigError,
+    Conflict,
+    Malformed,
+    NotFound,
+    StorageError,
+    TooLarge,
+    Unreachable,
+)
 from roadscan.parsing import read_json
 from roadscan.ranged import RangedFile
 from roadscan.shown import said, shown
@@ -631,6 +640,27 @@ def open_file(uri: str) -> tuple[Store, str]:
     scheme, separator, rest = uri.rpartition("://")
     folder, slash, name = rest.rpartition("/")
     return open_store(f"{scheme}{separator}{folder or slash}" or "."), check_key(name)
+
+
+def read_given(field: str, uri: str, what: str) -> bytes:
+    """A file that a config may name.
+
+    Args:
+        field: of the config.
+        uri: a path or s3:// address.
+        what: what is expected there, as "a file of centrelines, .geojson or .parquet".
+
+    Raises:
+        ConfigError: it is not there.
+        StorageError: as of `open_file`, or it cannot be read.
+    """
+    store, key = open_file(uri)
+    try:
+        return store.read(key)
+    except NotFound:
+        raise ConfigError(
+            f"{field}: {uri} does not exist; expected {what}: correct the path, or leave it out"
+        ) from None
 
 
 def arrow_filesystem(uri: str) -> tuple[Any, str]:

@@ -9,7 +9,7 @@ from support.built import CONFIG
 from support.world import LINE, drive, make_world
 
 from roadscan.classes import read_taxonomy
-from roadscan.errors import ConfigError, NotFound
+from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import DriveTables, build
 from roadscan.inventory.tiles.kept import Settings
@@ -59,7 +59,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, words):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(NotFound, match="none"):
+    with pytest.raises(ConfigError, match=r"^taxonomy: .*none\.yaml does not exist; expected a YAML file of classes: "):
         read_taxonomy(str(tmp_path / "none.yaml"))
 
 

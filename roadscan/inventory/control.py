@@ -14,7 +14,7 @@ from roadscan.arrays import Floats
 from roadscan.config import Config, check_renamed
 from roadscan.errors import ConfigError
 from roadscan.geofiles import Shapes, Unusable, read_places
-from roadscan.storage import open_file
+from roadscan.storage import read_given
 from roadscan.taxonomy import Geometry, Taxonomy
 
 NAMES = ("class", "sigma_m", "control_id")
@@ -58,15 +58,15 @@ def read_control(config: ControlConfig | None, taxonomy: Taxonomy) -> pa.Table:
         taxonomy: which classes run along the road, and so have no one place.
 
     Raises:
-        ConfigError: the file cannot be used; which row, the field, what was got, and what was expected.
+        ConfigError: the file is not there, or cannot be used: which row, the field, what was got, what was expected.
         StorageError: the file cannot be read.
     """
     if config is None:
         return CONTROL.empty_table()
-    store, key = open_file(config.uri)
+    data = read_given("control.uri", config.uri, "a file of surveyed assets, .geojson, .parquet or .csv")
     where = f"control {config.uri}"
     try:
-        values, shapes = read_places(config.uri, store.read(key))
+        values, shapes = read_places(config.uri, data)
     except Unusable as problem:
         raise ConfigError(f"{where}: {problem}") from None
     if not len(shapes):

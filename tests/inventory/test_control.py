@@ -73,6 +73,13 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, words):
         read(tmp_path / "c.csv", text)
 
 
+def test_a_file_that_is_not_there_is_told_by_its_field(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"^control\.uri: .*none\.csv does not exist; expected a file of surveyed assets"
+    ):
+        read_control(ControlConfig(uri=str(tmp_path / "none.csv")), HIGHWAY)
+
+
 def test_a_property_that_no_control_point_has_is_refused():
     with pytest.raises(ValueError, match="are no properties of a control point"):
         ControlConfig(uri="c.csv", columns={"height": "h"})

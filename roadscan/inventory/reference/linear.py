@@ -13,14 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from roadscan.arrays import Floats, Ints
-from roadscan.errors import ConfigError, NotFound
+from roadscan.errors import ConfigError
 from roadscan.inventory.reference.centrelines import Centreline, Unusable, centreline
 from roadscan.inventory.reference.config import ReferenceConfig
 from roadscan.inventory.reference.features import Feature, read_features
 from roadscan.inventory.reference.plane import Near, Pieces
 from roadscan.inventory.reference.spans import Spans, spans_of
 from roadscan.inventory.reference.track import disagrees, match_track
-from roadscan.storage import open_file, sha256_hex
+from roadscan.storage import read_given, sha256_hex
 
 Columns = dict[str, npt.NDArray[Any]]
 CODES = ("route_code", "section_code", "district", "carriageway")
@@ -169,14 +169,7 @@ def reference_digest(config: ReferenceConfig) -> str:
 
 
 def _file(config: ReferenceConfig) -> bytes:
-    store, key = open_file(config.uri)
-    try:
-        return store.read(key)
-    except NotFound:
-        raise ConfigError(
-            f"reference.uri: {config.uri} does not exist; expected a file of centrelines, .geojson or .parquet: "
-            "correct the path, or leave the reference out"
-        ) from None
+    return read_given("reference.uri", config.uri, "a file of centrelines, .geojson or .parquet")
 
 
 def format_km(m: float) -> str:

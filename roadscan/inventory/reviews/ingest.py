@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from roadscan.errors import ConfigError, Malformed, NotFound
+from roadscan.errors import ConfigError, Malformed
 from roadscan.inventory.reviews.apply import named_in, rows_of
 from roadscan.inventory.reviews.standing import ACTIONS, MERGE, REVOKE, SPLIT, revokes, standing
 from roadscan.parsing import read_parquet
 from roadscan.schemas import REVIEWS
-from roadscan.storage import open_file
+from roadscan.storage import read_given
 from roadscan.survey.geodesy import WGS84
 
 SHOWN = 10  # problems named at once
@@ -35,13 +35,9 @@ def read_reviews(uri: str) -> pa.Table:
         ConfigError: it is not there, or no Parquet file.
         StorageError: it cannot be read.
     """
-    store, key = open_file(uri)
+    data = read_given("reviews", uri, "a Parquet file of reviews")
     try:
-        return read_parquet(store.read(key))
-    except NotFound:
-        raise ConfigError(
-            f"reviews: {uri} does not exist; expected a Parquet file of reviews: correct the path, or leave it out"
-        ) from None
+        return read_parquet(data)
     except Malformed as error:
         raise ConfigError(f"reviews: {uri}: {error}") from None
 
