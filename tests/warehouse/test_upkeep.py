@@ -264,6 +264,16 @@ def test_what_a_publisher_under_way_has_committed_stays(warehouse: Warehouse) ->
     assert warehouse.store.exists(file.path)
 
 
+def test_what_a_publisher_that_lost_has_committed_goes_after_the_next_release(warehouse: Warehouse) -> None:
+    base = put(warehouse, "a")
+    file = warehouse.write("runs", named_runs("never"))
+    warehouse.log("runs").commit(base.tables["runs"], [file], [], "lost")
+    put(warehouse, "b")
+    vacuum(warehouse, now=LATER)
+    assert not warehouse.store.exists(file.path)
+    assert runs(warehouse, warehouse.current()) == ["b"]
+
+
 def test_two_vacuums_and_readers_at_once_lose_nothing(warehouse: Warehouse) -> None:
     for name in "abcdef":
         put(warehouse, name)
