@@ -299,7 +299,8 @@ def _odd_folder(run: Run) -> None:
     client, key = boto3.client("s3"), f"{folder}/{name}/drive.json"  # no store of ours would write it
     client.put_object(Bucket=bucket, Key=key, Body=b"{}")
     run.end(run.start())
-    client.delete_object(Bucket=bucket, Key=key)
+    for gone in (key, key.removesuffix("drive.json")):  # SeaweedFS keeps a folder that nothing is in
+        client.delete_object(Bucket=bucket, Key=gone)
 
 
 def _worker_killed(run: Run) -> None:

@@ -126,10 +126,12 @@ def drive(
         s_frames = s_frames[::-1]
     bias = _wander(len(s_frames), rng) * bias_m
     height_error = {a.asset_id: rng.normal(0, RANGE_REL_SIGMA) for a in world.assets}
+    standing = [a for a in world.assets if a.stands(night)]
+    places = world.xy(np.array([a.s for a in standing]), np.array([a.offset_m for a in standing]))
+    cameras = np.stack(world.xy(s_frames, way_back_m or 0.0), axis=-1)
+    headings = world.course(s_frames) + (np.pi if way_back_m is not None else 0.0)
     frames, observations = [], []
-    for k, s in enumerate(s_frames):
-        camera = np.array(world.xy(s, way_back_m or 0.0))
-        heading = float(world.course(s)) + (np.pi if way_back_m is not None else 0.0)
+    for k, (s, camera, heading) in enumerate(zip(s_frames, cameras, headings.tolist(), strict=True)):
         measured = camera + bias[k] + rng.normal(0, 0.15, 2)
         lon, lat = HOME.to_lonlat(*measured)
         frame = {
@@ -143,9 +145,14 @@ def drive(
             "run_key": "run",
         }
         seen = []
-        for a in world.assets:
-            if a.stands(night) and rng.random() < recall:
-                seen += _look(world, a, camera, heading, yaw, s, height_error[a.asset_id], rng)
+        where = zip(*(values.tolist() for values in _relative(camera, places, heading + yaw)), strict=True)
+        for a, (range_m, relative) in zip(standing, where, strict=True):
+            if rng.random() < recall:
+                score = float(rng.uniform(0.5, 0.95))
+                if a.end_s is not None:
+                    seen += _look_along(world, a, camera, heading, yaw, s, score, rng)
+                else:
+                    seen += _look_at(a, range_m, relative, heading, score, height_error[a.asset_id], rng)
         seen += [_false(heading, rng) for _ in range(rng.poisson(false_per_frame))]
         frames.append(
             frame
@@ -194,28 +201,28 @@ def _row(class_name: str, score: float, heading: float, relative: float, box_hei
     }
 
 
-def _look(world, asset, camera, heading, yaw, s, height_error, rng) -> list[dict]:
-    """The observation of one asset from one frame, or none when it is out of view."""
-    axis, half = heading + yaw, np.radians(FOV_DEG / 2)  # the true optical axis
-    score = float(rng.uniform(0.5, 0.95))
-    if asset.end_s is not None:
-        ahead = np.arange(max(asset.s, s + 2), min(asset.end_s, s + REACH_M), 1.0)
-        points = [_relative(camera, world.xy(p, asset.offset_m), axis) for p in ahead]
-        points = [(r, b) for r, b in points if abs(b) < half]
-        if len(points) < 3:
-            return []
-        (near_r, near_b), (far_r, far_b) = points[0], points[-1]
-        noise = rng.normal(0, np.radians(0.5), 2)
-        return [
-            _row(asset.class_name, score, heading, near_b) | {
-                "near_bearing_deg": float(np.degrees(heading + near_b + noise[0])) % 360,
-                "near_range_m": near_r * np.exp(rng.normal(0, 0.06)),
-                "far_bearing_deg": float(np.degrees(heading + far_b + noise[1])) % 360,
-                "far_range_m": far_r * np.exp(rng.normal(0, 0.1)),
-            }
-        ]  # fmt: skip
-    r, relative = _relative(camera, world.xy(asset.s, asset.offset_m), axis)
-    if abs(relative) > half or not 5 < r < REACH_M:
+def _look_along(world, line, camera, heading, yaw, s, score, rng) -> list[dict]:
+    """The observation of a line from one frame, or none when too little of it is in view."""
+    ahead = np.arange(max(line.s, s + 2), min(line.end_s, s + REACH_M), 1.0)
+    ranges, bearings = _relative(camera, world.xy(ahead, line.offset_m), heading + yaw)  # from the true optical axis
+    (inside,) = np.nonzero(np.abs(bearings) < np.radians(FOV_DEG / 2))
+    if len(inside) < 3:
+        return []
+    near, far = inside[[0, -1]]
+    noise = rng.normal(0, np.radians(0.5), 2)
+    return [
+        _row(line.class_name, score, heading, bearings[near]) | {
+            "near_bearing_deg": float(np.degrees(heading + bearings[near] + noise[0])) % 360,
+            "near_range_m": ranges[near] * np.exp(rng.normal(0, 0.06)),
+            "far_bearing_deg": float(np.degrees(heading + bearings[far] + noise[1])) % 360,
+            "far_range_m": ranges[far] * np.exp(rng.normal(0, 0.1)),
+        }
+    ]  # fmt: skip
+
+
+def _look_at(asset, r, relative, heading, score, height_error, rng) -> list[dict]:
+    """The observation of a point from one frame, or none when it is out of view."""
+    if abs(relative) > np.radians(FOV_DEG / 2) or not 5 < r < REACH_M:
         return []
     relative += rng.normal(0, np.radians(0.5))
     range_m = r * np.exp(height_error + rng.normal(0, 0.05))
