@@ -1,8 +1,9 @@
-"""Every command, given nothing, something else, or a store that refuses: an exit code and a line, and no traceback."""
+"""Every command, given nothing, something else, or a store that refuses or is silent: an exit code and a line."""
 
 from __future__ import annotations
 
 import dataclasses
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,15 +17,16 @@ from support.centrelines import NORTH, write
 from support.commands import Command, sets
 from support.world import World, commit, drive, make_world
 
+from roadscan import storage
 from roadscan.cli import app
 from roadscan.inventory.build import DriveTables
 from roadscan.warehouse import Warehouse
 
 #: Of each command, where `IN` is what it is given, and `OUT` a folder to write to.
 COMMANDS = {
-    "ablate": [*sets(dataset="IN", out="OUT")],
+    "ablate": [*sets(**{"train.data": "IN", "ablations": "OUT"})],
     "changes": ["IN"],
-    "compare": ["demo", "--data", "IN"],
+    "compare": ["demo", "demo-segment", "--data", "IN"],
     "dataset check": ["IN"],
     "doctor": ["--model", "IN"],
     "evaluate": ["demo", "IN"],
@@ -38,7 +40,7 @@ COMMANDS = {
     "model export": ["IN", "--to", "onnx", "OUT/model.onnx"],
     "model import": ["IN", "OUT/model.zip"],
     "model show": ["IN"],
-    "nightly": [*sets(drives="IN", warehouse="OUT", **{"scan.model": "demo"}), "--date", "2026-11-01"],
+    "nightly": [*sets(**{"scan.drives": '["IN"]', "scan.model": "demo", "warehouse": "OUT"}), "--date", "2026-11-01"],
     "query": ["IN", "SELECT 1 FROM assets"],
     "releases diff": ["IN", "1", "2"],
     "releases list": ["IN"],
@@ -48,8 +50,8 @@ COMMANDS = {
     "scan": [*sets(drives='["IN"]', warehouse="OUT", model="demo")],
     "score": ["IN", "IN"],
     "simulate": ["IN/file/below", "--km", "0.1", "--nights", "1"],
-    "train": [*sets(dataset="IN", out="OUT")],
-    "tune": [*sets(**{"train.dataset": "IN", "out": "OUT"})],
+    "train": [*sets(data="IN", runs="OUT")],
+    "tune": [*sets(**{"train.data": "IN", "space": "{loss.gamma: [0, 1]}", "sweeps": "OUT"})],
     "vacuum": ["IN"],
     "view": ["IN", "--export", "OUT"],
 }
@@ -93,9 +95,16 @@ def refusing() -> Iterator[str]:
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def silent() -> Iterator[str]:
+    """The address of a store that takes every connection, and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
 def given(what: str, folder: Path) -> str:
     """An input of a kind."""
-    if what == "refused":
+    if what in ("refused", "never answered"):
         return "s3://bucket/given"
     path = folder / "given"
     if what == "empty":
@@ -108,10 +117,10 @@ def given(what: str, folder: Path) -> str:
 ACCESS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
-@pytest.mark.parametrize("what", ["empty", "missing", "of something else", "refused"])
+@pytest.mark.parametrize("what", ["empty", "missing", "of something else", "refused", "never answered"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_that_gets_nothing_usable_says_so(
-    here: Command, tmp_path: Path, refusing: str, name: str, what: str
+    here: Command, tmp_path: Path, refusing: str, silent: str, monkeypatch: pytest.MonkeyPatch, name: str, what: str
 ) -> None:
     if name in LOCAL and (name, what) != ("simulate", "of something else"):
         pytest.skip("nothing hinders it")
@@ -119,10 +128,16 @@ def test_a_command_that_gets_nothing_usable_says_so(
     arguments = [*name.split(), *COMMANDS[name]]
     for old, new in words.items():
         arguments = [one.replace(old, new) if old in one.split("=")[-1] else one for one in arguments]
-    done = here(*arguments, AWS_ENDPOINT_URL_S3=refusing, **ACCESS)
+    if what == "never answered":
+        for limit, seconds in {"READ_TIMEOUT_S": 0.1, "CONNECT_TIMEOUT_S": 0.1, "TRIES": 1}.items():
+            monkeypatch.setattr(storage, limit, seconds)
+    store = silent if what == "never answered" else refusing
+    done = here(*arguments, AWS_ENDPOINT_URL_S3=store, **ACCESS)
     assert done.returncode in (1, 2, 3), done.stdout
-    assert (done.stderr + done.stdout).strip()
-    assert "Traceback" not in done.stderr
+    told = done.stderr + done.stdout
+    assert "Traceback" not in told
+    assert words["IN"] in "".join(told.split())  # so it is the input that is told of, and nothing before it
+    assert "does not answer" in told or what != "never answered"
     if done.returncode != 1 or name not in ("doctor", "nightly"):  # whose findings and summaries are on the other
         assert done.stderr.strip(), done.stdout
 
