@@ -114,6 +114,19 @@ def test_a_planted_problem_is_told(tmp_path: Path, kind: Kind, refused: bool, te
     assert len(report.errors) + len(report.warnings) == 1
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_folder_in_place_of_an_image_is_told_once(tmp_path: Path, labelled: bool) -> None:
+    made = good()
+    where = _plant("missing image", made)
+    if labelled:
+        made.labels["labels/val/gone.txt"] = made.labels["labels/val/val1.txt"]
+    (tmp_path / "val.txt").write_text("".join(f"images/val/{name}.jpg\n" for name in ("val0", "gone", "val2")))
+    (tmp_path / where).mkdir(parents=True)
+    report = check_dataset(made.write(tmp_path))
+    assert [(error.kind, error.where) for error in report.errors] == [("missing image", where)]
+    assert report.warnings == ()
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"<html>gone</html>", picture(3)[:300], picture(3)[:-2], cv2.imencode(".png", np.eye(64))[1].tobytes()[:-40]],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from html.parser import HTMLParser
 from pathlib import Path as FilePath
 
@@ -15,7 +16,7 @@ from support.videos import number_of, record
 from roadscan.report.page import Grid, Picture, Section, page
 from roadscan.report.samples import Images, annotate, choose_frames, crop, read_image
 from roadscan.report.strip import Path
-from roadscan.storage import open_store
+from roadscan.storage import MAX_IMAGE_BYTES, open_store
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import HIGHWAY
 
@@ -62,6 +63,22 @@ def test_a_picture_of_a_video_is_an_image(tmp_path: FilePath) -> None:
         images.read(f"{uri}#t=9.000000").shape == images.read(f"{tmp_path}/no.mp4#t=0.000000").shape == (720, 1280, 3)
     )
     assert not images.unread  # they are not there
+
+
+def test_what_a_release_names_that_is_no_image_is_a_grey_one_and_waits_for_nothing(tmp_path: FilePath) -> None:
+    """A pipe that nobody writes to, a folder, a text of others, and a file that would fill the memory."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "text.jpg").write_text("root:secret")
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(MAX_IMAGE_BYTES + 1)
+    images = Images()
+    for name in ("pipe", "folder", "text", "large"):
+        shown = images.read(f"{tmp_path}/{name}.jpg")
+        assert (shown.shape, shown[0, 0].tolist()) == ((720, 1280, 3), [200, 200, 200])
+    assert {uri: why.rpartition(": ")[2] for uri, why in images.unread.items()} == {
+        f"{tmp_path}/large.jpg": f"{MAX_IMAGE_BYTES + 1} bytes, limit {MAX_IMAGE_BYTES}"
+    }
 
 
 @pytest.mark.parametrize("box", [[10, 10, 40, 60], [600, 340, 640, 360], [0, 0, 640, 360]])

@@ -1,4 +1,4 @@
-"""Frames that are pictures of videos."""
+"""Frames that are pictures of videos, or of more bytes than an image has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.videos import HEIGHT, WIDTH, number_of, record
 from roadscan.ranged import RangedFile
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings
 from roadscan.schemas import DRIVE_FRAMES
-from roadscan.storage import DiskStore
+from roadscan.storage import MAX_IMAGE_BYTES, DiskStore
 from roadscan.survey.camera import Camera
 from roadscan.survey.drive import Drive, read_drive, write_drive
 
@@ -107,6 +107,17 @@ def test_what_is_wrong_with_a_video_is_its_frames_reason(drive: Callable[..., Dr
     assert numbers(load(made, max_megapixels=0.05))[0] == "too_large"  # 320 x 180 are 0.0576 megapixels
     upload = load(replace(made, uploading=True))
     assert [one.status for one in upload] == [*("ok",), *["quarantined"] * 3, "failed", "quarantined", "ok"]
+
+
+def test_a_file_of_more_bytes_than_an_image_has_is_not_read(drive: Callable[..., Drive], tmp_path: Path) -> None:
+    (tmp_path / "sd").mkdir()
+    (tmp_path / "sd/a.jpg").write_bytes(jpeg(0, WIDTH, HEIGHT))
+    with (tmp_path / "sd/b.jpg").open("wb") as file:
+        file.truncate(MAX_IMAGE_BYTES + 1)
+    small, large = load(drive("a.jpg", "b.jpg"))
+    assert (small.status, large.status) == ("ok", "quarantined")
+    assert str(large.reason).startswith("too_large: ")
+    assert str(large.reason).endswith(f"{MAX_IMAGE_BYTES + 1} bytes, limit {MAX_IMAGE_BYTES}")
 
 
 def test_a_store_that_stops_answering_fails_the_frames_and_loses_none(

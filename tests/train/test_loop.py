@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from support.distributed import config_of, digest, gradient, train_together
 
 from roadscan.dataset.shrunk import shrink
 from roadscan.errors import ConfigError, StorageError, TrainingError
+from roadscan.scratch import scratch_of_process
 from roadscan.train import loop
 from roadscan.train.dataloader import images_to_shrink
 from roadscan.train.ranks import SingleProcess
@@ -230,13 +230,21 @@ def test_a_fault_in_a_loader_process_is_told_as_one_in_the_worker(tmp_path: Path
             loop.train(config, dataset, None, SingleProcess(tmp_path / "run", CPU), shrunk=small)
 
 
-def test_a_checkpoint_is_removed_once_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
+def test_a_checkpoint_is_removed_once_it_is_kept_or_by_who_starts_after_a_kill(tmp_path: Path) -> None:
+    made = list[Path | None]()
+
+    class Noting(SingleProcess):
+        def report(self, metrics: dict[str, Any], checkpoint: Path | None) -> None:
+            made.append(checkpoint)
+            super().report(metrics, checkpoint)
+
     dataset = labelled.draw_dataset(tmp_path, {"train": 4, "val": 2})
-    loop.train(config_of(tmp_path, epochs=1), dataset, None, SingleProcess(tmp_path / "run", CPU))
+    loop.train(config_of(tmp_path, epochs=1), dataset, None, Noting(tmp_path / "run", CPU))
     assert [path.name for path in (tmp_path / "run" / "latest").iterdir()] == ["state.pt"]
-    assert list((tmp_path / "temporary").glob("roadscan-checkpoint-*")) == []
+    (checkpoint,) = made
+    assert checkpoint is not None
+    assert not checkpoint.exists()
+    assert checkpoint.parent == scratch_of_process("train").path  # what goes when the next process starts
 
 
 def test_only_a_gpu_is_asked_for_deterministic_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -163,3 +165,23 @@ def test_a_damaged_file_on_a_disk_is_told_and_gives_no_rows(tmp_path: Path, sql:
                 query_release(reader, reader.current(), sql)
     path.write_bytes(whole)
     assert query_release(warehouse, warehouse.current(), sql).num_rows == rows > 0
+
+
+def test_a_file_on_a_disk_is_verified_once_until_it_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    commit(warehouse, drive(make_world(0, 400.0), 0, drive_id=ONE))
+    (file,) = warehouse.files(warehouse.current(), "observations")
+    read, really = list[str](), warehouse.store.read
+
+    def noted(key: str, **options: Any) -> bytes:
+        read.append(key)
+        return really(key, **options)
+
+    monkeypatch.setattr(warehouse.store, "read", noted)
+    for times in (1, 1, 2):
+        if times == 2:
+            os.utime(tmp_path / file.path, ns=(0, 0))
+        query_release(warehouse, warehouse.current(), "SELECT count(*) FROM observations")
+        assert read.count(file.path) == times

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from roadscan.disk import read_regular
 from roadscan.errors import Conflict, StorageError, WarehouseError
 from roadscan.schemas import RUNS
 from roadscan.warehouse import Change, Release, Warehouse
@@ -142,8 +143,18 @@ def test_files_from_a_store_are_kept_on_this_machine(
     files = warehouse.files(add(warehouse, "a"), "runs")
     (path,) = warehouse.local_files(files)
     assert path.parent == tmp_path / "roadscan" / "data"
-    before = path.stat()
+    before, looked_at = path.stat(), list[Path]()
+
+    def noted(path: Path, max_bytes: int) -> bytes:
+        looked_at.append(path)
+        return read_regular(path, max_bytes)
+
+    monkeypatch.setattr("roadscan.warehouse.cache.read_regular", noted)
     assert warehouse.local_files(files) == [path]
+    assert looked_at == []
+    os.utime(path)  # as a backup that is put back leaves it
+    assert warehouse.local_files(files) == [path]
+    assert looked_at == [path]
     assert path.stat().st_ino == before.st_ino  # not fetched again
 
 
@@ -154,7 +165,7 @@ def test_a_copy_that_was_damaged_is_fetched_again(s3: object, tmp_path: Path, mo
     files = warehouse.files(add(warehouse, "a"), "runs")
     (path,) = warehouse.local_files(files)
     whole = path.read_bytes()
-    for damaged in (whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], b""):
+    for damaged in (whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], b"", whole + b"x"):
         path.write_bytes(damaged)
         assert warehouse.local_files(files) == [path]
         assert path.read_bytes() == whole
