@@ -8,8 +8,9 @@ dates the drives of that date alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from roadscan.errors import ConfigError
 
@@ -27,10 +28,9 @@ class Nights:
     last: date
     back_fill: bool
 
-    @property
-    def dates(self) -> list[date]:
-        """All dates, in turn."""
-        return [self.first + timedelta(days=day) for day in range((self.last - self.first).days + 1)]
+    def among(self, dates: Iterable[date | None]) -> list[date]:
+        """Those of some dates that are nights of the run, in turn."""
+        return sorted({day for day in dates if day is not None and self.first <= day <= self.last})
 
     def night_of(self, began: date | None) -> date | None:
         """A drive's date -> the night that scans it, where nobody has.
@@ -39,7 +39,7 @@ class Nights:
             began: the date of its first frame; None if no frame has a time, which then is an old one.
 
         Returns:
-            One of `dates`, or None: none of these nights does.
+            One of the run's dates, or None: none of these nights does.
         """
         if self.back_fill:
             return began if began is not None and self.first <= began <= self.last else None

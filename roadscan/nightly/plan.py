@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from roadscan.nightly.config import NightlyConfig
 from roadscan.nightly.dates import Nights
 from roadscan.nightly.drives import ASKED, NightDrive, began, find_new
-from roadscan.nightly.record import NightRecord, read_record
+from roadscan.nightly.record import NightRecord, nights_begun, read_record
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import plan_scan
 from roadscan.warehouse import Warehouse
@@ -71,16 +71,14 @@ def plan_nights(config: NightlyConfig, nights: Nights, now: datetime) -> Nightly
     for drive in found.drives:
         taken.setdefault(nights.night_of(began(drive)), []).append(drive)
     planned = []
-    for night in nights.dates:
-        new, standing = taken.get(night, []), read_record(warehouse.store, night)
-        if new or standing or not nights.back_fill:
-            old, tag = standing or (NightRecord(night.isoformat()), None)
-            record, unscanned = old.with_drives(new), {drive.sha256 for drive in found.drives}
-            again = _to_repeat(old, runs, config.health.max_quarantined)
-            to_scan = tuple(drive for drive in record.drives if drive.sha256 in unscanned | again)
-            is_due = not record.complete or bool(to_scan)
-            planned.append(PlannedNight(record, tag, to_scan, is_due, retry_quarantined=bool(again)))
-    passed_over = {drive.uri: drive.began for night in taken.keys() - set(nights.dates) for drive in taken[night]}
+    for night in nights.among({*taken, *nights_begun(warehouse.store)}) if nights.back_fill else [nights.last]:
+        old, tag = read_record(warehouse.store, night) or (NightRecord(night.isoformat()), None)
+        record, unscanned = old.with_drives(taken.get(night, [])), {drive.sha256 for drive in found.drives}
+        again = _to_repeat(old, runs, config.health.max_quarantined)
+        to_scan = tuple(drive for drive in record.drives if drive.sha256 in unscanned | again)
+        is_due = not record.complete or bool(to_scan)
+        planned.append(PlannedNight(record, tag, to_scan, is_due, retry_quarantined=bool(again)))
+    passed_over = {drive.uri: drive.began for drive in taken.get(None, [])}
     return NightlyPlan(tuple(planned), found.left_out, passed_over)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -19,6 +20,7 @@ from roadscan.storage import MAX_RECORD_BYTES, Store
 from roadscan.warehouse import Release
 
 FORMAT = "roadscan.night/1"
+FOLDER = "nights/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +109,14 @@ def write_record(store: Store, record: NightRecord, tag: str | None) -> str:
     return store.create(key, data) if tag is None else store.swap(key, data, tag=tag)
 
 
+def nights_begun(store: Store) -> set[date]:
+    """The nights that have a record."""
+    begun = set[date]()
+    for key in store.keys(FOLDER):
+        with suppress(ValueError):  # an object of somebody else's
+            begun.add(date.fromisoformat(key.removeprefix(FOLDER).removesuffix(".json")))
+    return begun
+
+
 def _key(night: str) -> str:
-    return f"nights/{night}.json"
+    return f"{FOLDER}{night}.json"

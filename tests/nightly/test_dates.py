@@ -25,7 +25,7 @@ def test_a_night_takes_its_own_drives_and_the_late_ones() -> None:
 
 def test_a_back_fill_gives_each_drive_to_its_own_date() -> None:
     nights = nights_of(None, day(2), day(4), today=TODAY)
-    assert nights.dates == [day(2), day(3), day(4)]
+    assert nights.among([day(4), None, day(1), day(2), day(5), day(4)]) == [day(2), day(4)]
     assert [nights.night_of(began) for began in (None, day(1), day(2), day(4), day(5))] == [
         None,
         None,
@@ -36,7 +36,7 @@ def test_a_back_fill_gives_each_drive_to_its_own_date() -> None:
 
 
 def test_a_back_fill_without_an_end_goes_to_today() -> None:
-    assert nights_of(None, day(4), None, today=TODAY).dates == [day(4), TODAY]
+    assert nights_of(None, day(4), None, today=TODAY) == Nights(day(4), TODAY, back_fill=True)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import ROOT, Command, sets
@@ -39,7 +40,7 @@ from roadscan.progress import OnProgress
 from roadscan.scan.config import ScanConfig
 from roadscan.scan.plan import ScanPlan
 from roadscan.scan.run import ScanSummary
-from roadscan.storage import open_store
+from roadscan.storage import DiskStore, open_store
 from roadscan.survey.drive import Drive, read_drive
 from roadscan.warehouse import Warehouse
 
@@ -204,6 +205,29 @@ def test_a_back_fill_tells_what_it_passes_over(tmp_path: Path, detect_model: str
     )
     assert [night.night for night in summary.nights] == [FIRST.isoformat()]
     assert summary.passed_over == {uri: (FIRST + timedelta(days=2)).isoformat()}
+
+
+def test_a_back_fill_reads_the_records_that_there_are_however_far_back_it_begins(
+    tmp_path: Path, detect_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tmp_path, detect_model)
+    drive_of_night(tmp_path, 1)
+    assert run(config, Scan(), one=1)[0] == 0
+    open_store(config.warehouse).write("nights/notes.txt", b"somebody else's")
+    drive_of_night(tmp_path, 3)
+    asked, really = list[str](), DiskStore.read_tagged
+
+    def noted(store: DiskStore, key: str, **options: Any) -> tuple[bytes, str]:
+        asked.append(key)
+        return really(store, key, **options)
+
+    monkeypatch.setattr(DiskStore, "read_tagged", noted)
+    first, third = FIRST, FIRST + timedelta(days=2)
+    summary = run_nightly(config, nights_of(None, date.min, None, today=NOW.date()), now=NOW, scan=Scan())
+    assert [(night.night, night.outcome) for night in summary.nights] == [
+        (str(first), "complete already"), (str(third), "complete")
+    ]  # fmt: skip
+    assert {key for key in asked if key.startswith("nights/")} == {f"nights/{first}.json", f"nights/{third}.json"}
 
 
 @pytest.mark.parametrize(
@@ -430,6 +454,7 @@ def test_a_wrong_config_names_the_field(tmp_path: Path, fields: dict[str, object
 HANGS = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from support.nights import FIRST, NOW, Scan, config_of
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
@@ -467,6 +492,7 @@ def test_a_scan_that_hangs_is_ended_and_says_what_is_missing(tmp_path: Path, det
 WAITS = """
 import sys
 from pathlib import Path
+from typing import Any
 import ray
 from support.nights import FIRST, NOW, Scan, config_of
 from roadscan.nightly.dates import nights_of
