@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.arrays import Floats
-from roadscan.errors import DatasetError
+from roadscan.errors import DatasetError, NotFound
 from roadscan.evaluate.register.truth.conform import conform
 from roadscan.evaluate.register.truth.known import MAX_LAT, Known, nearest_m
-from roadscan.geofiles import Unusable, read_places
+from roadscan.geofiles import PLACES, Unusable, read_places
 from roadscan.storage import open_file
 from roadscan.taxonomy import HIGHWAY, Geometry
 
@@ -107,12 +107,15 @@ def read_file(uri: str, class_field: str = "class") -> FileTruth:
     """A file of known assets, checked row by row.
 
     Raises:
-        NotFound: there is no such file.
-        DatasetError: the file cannot be used; the message names the field and the row.
+        DatasetError: there is no such file, or it cannot be used; the message names the field and the row.
     """
     store, key = open_file(uri)
     try:
         values, shapes = read_places(uri, store.read(key))
+    except NotFound:
+        raise DatasetError(
+            f"{uri} does not exist; expected known assets in a file that ends in {', '.join(PLACES)}: correct the path"
+        ) from None
     except Unusable as problem:
         raise DatasetError(f"{uri}: {problem}") from None
     if len(shapes) == 0:

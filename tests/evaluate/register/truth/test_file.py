@@ -7,7 +7,7 @@ import pytest
 import shapely
 from support.truths import BRIDGE, POINT, POLE, RAIL, SIGN, at, feature, row, write
 
-from roadscan.errors import DatasetError, NotFound, WarehouseError
+from roadscan.errors import DatasetError, WarehouseError
 from roadscan.evaluate.register.truth import KNOWN, open_truth, read_file
 from roadscan.schemas import ASSETS
 
@@ -120,7 +120,7 @@ def test_what_is_no_such_file_is_refused(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DatasetError, match=message):
             open_truth(str(tmp_path / name))
-    with pytest.raises(NotFound):
+    with pytest.raises(DatasetError, match=r"absent\.csv does not exist; expected known assets in a file that ends in"):
         open_truth(str(tmp_path / "absent.csv"))
     with pytest.raises(
         WarehouseError, match=r"expected the truth folder of a simulation, or a file that ends in \.geojson"
