@@ -30,6 +30,7 @@ FORBID_OTHERS: ConfigDict = {"extra": "forbid"}  # as `__pydantic_config__`: a d
 MAX_CELLS = 1 << 30  # rows times columns of one Parquet file: kilobytes can claim billions of equal values
 MAX_UNPACKED_BYTES = 1 << 29  # of a zip's files together: float16 weights of YOLOv8x are 0.14 GB
 PROBLEMS = 3  # of a tree that are told
+JPEG = b"\xff\xd8\xff"  # as one begins
 
 
 @contextmanager
@@ -241,11 +242,25 @@ def open_image(source: bytes | Path) -> Iterator[Image]:
     except (RoadscanError, FileNotFoundError):
         raise
     except PIL.UnidentifiedImageError:
-        raise NotAnImage("not an image") from None
+        raise _unidentified(source) from None
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise TooManyPixels(said(error)) from None
     except Exception as error:  # noqa: BLE001 - as `parsing`
         raise Malformed(said(error)) from None
+
+
+def _unidentified(source: bytes | Path) -> Malformed:
+    """The error for what no reader takes for its own; what begins as a JPEG is one, and its reader says why not."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        if file.read(len(JPEG)) == JPEG:
+            file.seek(0)
+            try:
+                JpegImageFile(file)
+            except Exception as error:  # noqa: BLE001 - as `parsing`
+                return Malformed(said(error))
+    return NotAnImage("not an image")
 
 
 def read_zip(data: bytes, names: Sequence[str]) -> dict[str, bytes]:

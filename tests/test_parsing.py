@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -158,10 +159,21 @@ def test_a_file_that_begins_as_no_image_is_told_from_a_broken_one() -> None:
         pass
     with pytest.raises(Malformed), open_image(png()[:-200]) as image:
         image.load()
+    for broken in (b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\x00\x04JF\xff\xd9"):
+        with pytest.raises(Malformed) as caught, open_image(broken):
+            pass
+        assert caught.type is Malformed
 
 
 def test_a_missing_image_is_no_broken_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), open_image(tmp_path / "gone.jpg"):
+        pass
+
+
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    """One that nobody writes to would be waited for without an end."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(NotAnImage, match="not a regular file"), open_image(tmp_path / "pipe.jpg"):
         pass
 
 

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from roadscan.damage import is_damaged
 from roadscan.errors import Malformed, NotAnImage, TooManyPixels
-from roadscan.parsing import open_image
+from roadscan.parsing import JPEG, open_image
 from roadscan.shown import said
 from roadscan.survey.jpeg import END_OF_IMAGE, is_whole, read_header
 
@@ -20,6 +20,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 DecodeMode: TypeAlias = Literal["full", "scaled"]
 
 PADDING_GREY = 114  # the letterbox grey that YOLOv8 was trained with
+PNG = b"\x89PNG\r\n\x1a\n"  # as one begins
 ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
@@ -87,7 +88,7 @@ def image_size(data: bytes, max_megapixels: float) -> tuple[int, int]:
     if width * height > max_megapixels * 1e6:
         raise Undecodable(f"too_large: {width}x{height} px, limit {max_megapixels:g} megapixels")
     if cut:
-        raise Undecodable(f"truncated: {len(data)} bytes without an end-of-image marker")
+        raise _truncated(data)
     return height, width
 
 
@@ -106,20 +107,41 @@ def ordinary_jpeg_size(data: bytes) -> tuple[int, int, bool] | None:
 
 def any_image_size(data: bytes) -> tuple[int, int, bool]:
     """The same of every file, by Pillow."""
+    cut = _is_cut(data)
     try:
         with open_image(data) as image:
             width, height = image.size
-            cut = image.format == "JPEG" and not is_whole(data)
             if image.getexif().get(ExifTags.Base.Orientation) in ROTATED:
                 width, height = height, width
-    except NotAnImage:
-        kind = "HTML" if data[:512].lstrip()[:1] == b"<" else f"{data[:8]!r}"
-        raise Undecodable(f"not_an_image: starts with {kind}") from None
     except TooManyPixels as error:
         raise Undecodable(f"too_large: {error}") from None
     except Malformed as error:
-        raise Undecodable(f"corrupt: {error}") from None
+        raise _truncated(data) if cut else Undecodable(_why_not(data, error)) from None
     return height, width, cut
+
+
+def _why_not(data: bytes, error: Malformed) -> str:
+    if not isinstance(error, NotAnImage):
+        return f"corrupt: {error}"
+    kind = "HTML" if data[:512].lstrip()[:1] == b"<" else f"{data[:8]!r}"
+    return f"not_an_image: starts with {kind}"
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether a JPEG, PNG or WebP lacks the end that it has to have, as while it is being uploaded.
+
+    Source: ITU-T T.81, B.1.1; PNG (third edition), 11.2.5; WebP Container Specification, "WebP File Header".
+    """
+    if data.startswith(JPEG):
+        return not is_whole(data)
+    if data.startswith(PNG):
+        return b"IEND" not in data
+    is_webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
+    return is_webp and len(data) < 8 + int.from_bytes(data[4:8], "little")
+
+
+def _truncated(data: bytes) -> Undecodable:
+    return Undecodable(f"truncated: {len(data)} bytes without the image's end")
 
 
 def decode(data: bytes, letterbox: Letterbox, mode: DecodeMode = "full") -> Pixels:

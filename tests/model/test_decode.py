@@ -20,6 +20,14 @@ def encoded(kind: str, width: int = 64, height: int = 32, **options: object) -> 
     return buffer.getvalue()
 
 
+def twelve_bits() -> bytes:
+    """A JPEG as some cameras of 12 bits make it, which decoders of 8 bits refuse."""
+    data = bytearray(encoded("JPEG"))
+    at = data.index(b"\xff\xc0")  # SOF0, which is of 8 bits; SOF1 may have 12
+    data[at + 1], data[at + 4] = 0xC1, 12
+    return bytes(data)
+
+
 @pytest.mark.parametrize("data", [encoded("JPEG"), encoded("JPEG", progressive=True), encoded("PNG"), encoded("WEBP")])
 def test_the_size_comes_from_the_header(data: bytes) -> None:
     assert image_size(data, LIMIT) == (32, 64)
@@ -34,7 +42,9 @@ def test_the_size_comes_from_the_header(data: bytes) -> None:
         (b"\x00" * 100, "not_an_image"),
         (jpeg()[:2000], "truncated: 2000 bytes"),
         (jpeg()[:-2], "truncated"),
-        (jpeg()[:20], "not_an_image"),
+        *((jpeg()[:length], f"truncated: {length} bytes") for length in (3, 20, 100, 400)),  # within its header
+        *((encoded(kind)[:length], "truncated: ") for kind in ("PNG", "WEBP") for length in (20, 60)),
+        (twelve_bits(), "corrupt: cannot handle 12-bit layers"),
     ],
 )
 def test_a_bad_file_has_a_reason(data: bytes, reason: str) -> None:

@@ -33,15 +33,23 @@ def scanned(folder: Path, model: str, scan: Scan, **fields: object) -> ScanPlan:
 
 
 def test_images_that_may_be_on_their_way_have_failed_and_others_are_in_quarantine(tmp_path: Path) -> None:
-    images = {1: b"", 2: b"<html>", 3: jpeg()[:3000], 4: None, 5: b"GIF8", 6: jpeg(width=320, height=640)}
-    drive = read_drive(make_drive(str(tmp_path), n=9, images=images, replace={7: {"reason": "missing: on the disk"}}))
+    images = {
+        1: b"",
+        2: b"<html>",
+        3: jpeg()[:3000],
+        4: jpeg()[:400],
+        5: None,
+        6: b"GIF8",
+        7: jpeg(width=320, height=640),
+    }
+    drive = read_drive(make_drive(str(tmp_path), n=10, images=images, replace={8: {"reason": "missing: on the disk"}}))
     loader = Loader(threads=2, side_px=320, stride_px=32, decode="full", max_megapixels=64.0)
     later, now = (
-        list(loader.load(replace(drive, uploading=uploading), drive.frames.to_pylist(), 9))
+        list(loader.load(replace(drive, uploading=uploading), drive.frames.to_pylist(), 10))
         for uploading in (False, True)
     )
-    assert [one.status for one in later] == ["ok", *["quarantined"] * 7, "ok"]
-    assert [one.status for one in now] == ["ok", *["failed"] * 4, *["quarantined"] * 3, "ok"]
+    assert [one.status for one in later] == ["ok", *["quarantined"] * 8, "ok"]
+    assert [one.status for one in now] == ["ok", *["failed"] * 5, *["quarantined"] * 3, "ok"]
     assert [one.reason for one in now] == [one.reason for one in later]
 
 
