@@ -21,8 +21,9 @@ class LocalFrame:
 
     def __init__(self, lon: float, lat: float) -> None:
         self.lon, self.lat = lon, lat
-        local = f"+proj=tmerc +lon_0={lon!r} +lat_0={lat!r} +k=1 +ellps=WGS84 +units=m"
-        self._forward = Transformer.from_crs("EPSG:4326", local, always_xy=True)
+        # The very steps that PROJ finds between EPSG:4326 and such a projection, for which it searches its database.
+        steps = f"unitconvert +xy_in=deg +xy_out=rad +step +proj=tmerc +lon_0={lon!r} +lat_0={lat!r} +k=1 +ellps=WGS84"
+        self._forward = Transformer.from_pipeline(f"+proj=pipeline +step +proj={steps}")
 
     def to_xy(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Floats, Floats]:
         """East and north metres, same shape as the input degrees."""

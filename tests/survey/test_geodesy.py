@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pyproj import Transformer
 
 from roadscan.survey.geodesy import WGS84, LocalFrame, course_deg, wrap_deg
 
@@ -13,6 +14,16 @@ def test_local_metres_are_metres_within_ten_kilometres() -> None:
     _, _, distance = WGS84.inv(np.full(3, 102.83), np.full(3, 16.43), lon, lat)
     assert distance == pytest.approx(np.hypot(x, y), abs=0.02)
     assert np.allclose(frame.to_xy(lon, lat), (x, y), atol=1e-6)
+
+
+def test_local_metres_are_those_of_the_projection_that_proj_finds() -> None:
+    projection = "+proj=tmerc +lon_0=102.83 +lat_0=-16.43 +k=1 +ellps=WGS84 +units=m"
+    peer = Transformer.from_crs("EPSG:4326", projection, always_xy=True)
+    lon, lat = np.random.default_rng(0).uniform((102.0, -17.0), (104.0, -16.0), (1000, 2)).T
+    frame = LocalFrame(102.83, -16.43)
+    x, y = frame.to_xy(lon, lat)
+    assert np.array_equal((x, y), peer.transform(lon, lat))
+    assert np.array_equal(frame.to_lonlat(x, y), peer.transform(x, y, direction="INVERSE"))
 
 
 def test_angles_wrap() -> None:
