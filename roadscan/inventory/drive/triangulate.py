@@ -83,16 +83,14 @@ def triangulate(camera_xy: Floats, detections: Detections, track: Ints) -> Fixes
     ridge = np.zeros((n, 3, 3)) + np.diag([1e-6, 1e-6, 0])  # keeps a track of one bearing without a range solvable
     ridge[:, 2, 2] = prior**-2
     for _ in range(ITERATIONS):
-        residual, jacobian = _residuals(camera_xy, detections, unknown[track])
-        weight = 1 / np.sqrt(1 + residual**2)
-        normal = _sum_by(track, np.einsum("mk,mki,mkj->mij", weight, jacobian, jacobian), n) + ridge
-        slope = _sum_by(track, np.einsum("mk,mki,mk->mi", weight, jacobian, residual), n)
+        normal, slope = _normal_equations(_residuals(camera_xy, detections, unknown[track]), track, n)
+        normal += ridge
         slope[:, 2] -= unknown[:, 2] / prior**2
         step = np.linalg.solve(normal, slope[..., None])[..., 0]
         length = np.linalg.norm(step[:, :2], axis=1, keepdims=True)
         unknown = unknown + step * np.minimum(1, MAX_STEP_M / np.maximum(length, 1e-9))
-    residual, _ = _residuals(camera_xy, detections, unknown[track])
-    loss = _sum_by(track, (2 * (np.sqrt(1 + residual**2) - 1)).sum(axis=1), n) + (unknown[:, 2] / prior) ** 2
+    each = sum(2 * (np.sqrt(1 + kind.residual**2) - 1) for kind in _residuals(camera_xy, detections, unknown[track]))
+    loss = np.bincount(track, each, n) + (unknown[:, 2] / prior) ** 2
     growth = np.maximum(1, loss / np.maximum(2 * count - 2, 1))  # residuals less unknowns, plus the prior
     cov = np.linalg.inv(normal)[:, :2, :2] * growth[:, None, None]
     return Fixes(unknown[:, :2], np.asarray(cov), float(loss.sum()))
@@ -131,22 +129,38 @@ def _first_guess(camera_xy: Floats, detections: Detections, track: Ints, n: int)
     return xy
 
 
-def _residuals(camera_xy: Floats, detections: Detections, unknown: Floats) -> tuple[Floats, Floats]:
-    """Residuals (M, 2) and the derivatives of what they predict by x, y and stretch (M, 2, 3)."""
+@dataclass(frozen=True)
+class _Residuals:
+    """Residuals of one kind (M,), and the derivatives of what they predict by x, y and, if it matters, stretch."""
+
+    residual: Floats
+    slopes: tuple[Floats, ...]
+
+
+def _residuals(camera_xy: Floats, detections: Detections, unknown: Floats) -> tuple[_Residuals, _Residuals]:
+    """Of bearings and of ranges, at positions and stretches (M, 3)."""
     dx, dy = (unknown[:, :2] - camera_xy).T
     r = np.maximum(np.hypot(dx, dy), MIN_RANGE_M)
     sigma_b = bearing_sigma(detections, r)
     sigma_r = range_jitter(detections, r)
-    ahead = detections.log_range - np.log(r) - unknown[:, 2]
-    residual = np.stack([wrap(detections.bearing - np.arctan2(dx, dy)) / sigma_b, ahead / sigma_r], axis=1)
-    zero = np.zeros_like(r)
-    bearing_slope = np.stack([dy, -dx, zero], axis=1) / (r**2 * sigma_b)[:, None]
-    range_slope = np.stack([dx, dy, r**2], axis=1) / (r**2 * sigma_r)[:, None]
-    return residual, np.stack([bearing_slope, range_slope], axis=1)
+    off = wrap(detections.bearing - np.arctan2(dx, dy)) / sigma_b
+    ahead = (detections.log_range - np.log(r) - unknown[:, 2]) / sigma_r
+    across, along = r**2 * sigma_b, r**2 * sigma_r
+    return (
+        _Residuals(off, (dy / across, -dx / across)),
+        _Residuals(ahead, (dx / along, dy / along, 1 / sigma_r)),
+    )
 
 
-def _sum_by(track: Ints, values: Floats, n: int) -> Floats:
-    """Sums of rows over equal track numbers, (K, ...)."""
-    flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
-    total = np.stack([np.bincount(track, column, n) for column in flat.T], axis=1)
-    return np.asarray(total.reshape(n, *values.shape[1:]), float)
+def _normal_equations(kinds: tuple[_Residuals, ...], track: Ints, n: int) -> tuple[Floats, Floats]:
+    """Each track's normal matrix (K, 3, 3) and right side (K, 3), with soft-L1 weights."""
+    normal, right = np.zeros((n, 3, 3)), np.zeros((n, 3))
+    for kind in kinds:
+        weight = 1 / np.sqrt(1 + kind.residual**2)
+        for i, slope in enumerate(kind.slopes):
+            weighted = weight * slope
+            right[:, i] += np.bincount(track, weighted * kind.residual, n)
+            for j, other in enumerate(kind.slopes[: i + 1]):
+                normal[:, i, j] += np.bincount(track, weighted * other, n)
+    normal[:, 0, 1], normal[:, 0, 2], normal[:, 1, 2] = normal[:, 1, 0], normal[:, 2, 0], normal[:, 2, 1]
+    return normal, right
