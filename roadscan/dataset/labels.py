@@ -17,6 +17,8 @@ import numpy.typing as npt
 from roadscan.dataset.draft import Points, Problem, Size, fault_of
 from roadscan.dataset.occlusion import of_mark
 
+MOST_PX = 2**31 - 1  # of a side, as of a PNG; a number of more than 64 bits is none to NumPy
+
 
 class BadLabel(Exception):
     """A label that cannot be used; the message says what was got and what was expected."""
@@ -230,11 +232,11 @@ def size_of(width: Any, height: Any) -> Size:
     """The size of an image, from numbers as they stand in a file.
 
     Raises:
-        BadLabel: they are not whole numbers above 0.
+        BadLabel: they are not whole numbers from 1 to `MOST_PX`.
     """
     sides = whole(width), whole(height)
-    if sides[0] is None or sides[1] is None or min(sides[0], sides[1]) <= 0:
-        raise BadLabel(f"width, height are {(width, height)}; expected two whole numbers above 0")
+    if sides[0] is None or sides[1] is None or not 0 < min(sides[0], sides[1]) <= max(sides[0], sides[1]) <= MOST_PX:
+        raise BadLabel(f"width, height are {(width, height)}; expected two whole numbers from 1 to {MOST_PX}")
     return Size(sides[0], sides[1])
 
 

@@ -16,12 +16,14 @@ from roadscan.errors import DatasetError
 BOX = '<box label="sign" xtl="10" ytl="20" xbr="40" ybr="35" z_order="0"/>'
 
 
-def cvat(root: Path, *shapes: str, subset: str = 'subset="Train"', meta: str = "", yaml: str = "") -> Reading:
+def cvat(
+    root: Path, *shapes: str, subset: str = 'subset="Train"', meta: str = "", yaml: str = "", height_px: int = HEIGHT
+) -> Reading:
     """A dataset of one image, read."""
     put(root, "images/Train/a.jpg", picture(1))
     if yaml:
         put(root, "dataset.yaml", yaml.encode())
-    image = f'<image id="0" name="a.jpg" {subset} width="{WIDTH}" height="{HEIGHT}">{"".join(shapes)}</image>'
+    image = f'<image id="0" name="a.jpg" {subset} width="{WIDTH}" height="{height_px}">{"".join(shapes)}</image>'
     put(root, "annotations.xml", f"<annotations><version>1.1</version>{meta}{image}</annotations>".encode())
     return inspect(str(root))
 
@@ -119,6 +121,15 @@ def test_a_task_without_subsets_needs_lists(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_with_its_shape(tmp_path: Path, shape: str, message: str) -> None:
     (error,) = cvat(tmp_path, shape).errors
     assert re.search(rf"^annotations.xml: image 0 \(a.jpg\), .*{message}", str(error))
+
+
+def test_an_image_of_a_size_that_none_has_is_told(tmp_path: Path) -> None:
+    """One of more than 64 bits, which NumPy would take for an object."""
+    for height_px in (10**30, 2**31):
+        (error,) = cvat(tmp_path, BOX, height_px=height_px).errors
+        assert str(error).startswith(
+            f"annotations.xml: image 0: width, height are ('{WIDTH}', '{height_px}'); expected"
+        )
 
 
 def test_tracks_are_refused(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_list_names_images_in_many_ways(tmp_path: Path, listed: str) -> None:
 @pytest.mark.parametrize(
     ("parts", "where", "message"),
     [
-        ((SIGN,), "Annotations/a.xml", r"width, height are \(None, None\); expected two whole numbers above 0"),
+        ((SIGN,), "Annotations/a.xml", r"width, height are \(None, None\); expected two whole numbers from 1"),
         ((SIZE.replace("96", "0"), SIGN), "Annotations/a.xml", r"width, height are \('0', '64'\)"),
         ((SIZE, SIGN, f"<object>{BOX}</object>"), "Annotations/a.xml: object 2", "<name> is missing or empty"),
         ((SIZE, "<object><name>sign</name></object>"), "Annotations/a.xml: object 1", "bndbox is .*expected left, top"),
