@@ -24,6 +24,7 @@ from roadscan.errors import RoadscanError
 
 SEED = int(os.environ.get("FUZZ_SEED", "19"))
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "160"))
+DEEP = b"[" * 20_000  # a tree that no parser which calls itself comes to the end of
 HANG_S = 60  # against hanging, not a measure of speed
 
 
@@ -36,23 +37,35 @@ def test_no_file_ends_in_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixtu
     every = [*readers(tmp_path), *house_readers(tmp_path / "house")]
     failed, outcomes = list[str](), Counter[str]()
     written = [reader.read() for reader in every]  # as it is, each is read
+    for reader, known in zip(every, written, strict=True):
+        outcome = _spoiled(reader, DEEP, known)
+        if outcome not in ("read", "refused"):
+            failed.append(f"{reader.name}, too deep: {outcome}")
     for number in range(INPUTS):
         reader = every[number % len(every)]
-        whole = reader.path.read_bytes()
-        beside = {path: path.read_bytes() for path in reader.path.parent.glob("*.json")}
-        reader.path.write_bytes(damaged(whole, random.Random(f"{SEED} {reader.name} {number}")))
-        outcome = _outcome(reader, written[number % len(every)])
+        data = damaged(reader.path.read_bytes(), random.Random(f"{SEED} {reader.name} {number}"))
+        outcome = _spoiled(reader, data, written[number % len(every)])
         outcomes[outcome.partition(":")[0]] += 1
         if outcome not in ("read", "refused"):
             failed.append(f"{reader.name} {number}: {outcome}")
             if folder := os.environ.get("FUZZ_KEEP"):
-                (Path(folder) / f"{number}-{reader.path.name}").write_bytes(reader.path.read_bytes())
-        for path, data in {**beside, reader.path: whole}.items():
-            path.write_bytes(data)
+                (Path(folder) / f"{number}-{reader.path.name}").write_bytes(data)
     with capsys.disabled():
         print(f"\n{INPUTS} inputs of {len(every)} kinds, seed {SEED}: {dict(outcomes)}")
     assert not failed, "\n".join(failed)
     assert outcomes["refused"] > INPUTS // 5  # so what was done is damage
+
+
+def _spoiled(reader: Reader, data: bytes, written: object) -> str:
+    """What becomes of a file with other bytes; all is as before afterwards."""
+    whole = reader.path.read_bytes()
+    beside = {path: path.read_bytes() for path in reader.path.parent.glob("*.json")}
+    reader.path.write_bytes(data)
+    try:
+        return _outcome(reader, written)
+    finally:
+        for path, before in {**beside, reader.path: whole}.items():
+            path.write_bytes(before)
 
 
 def _outcome(reader: Reader, written: object) -> str:
