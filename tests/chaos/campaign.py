@@ -77,7 +77,9 @@ class World:
         config = self.folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(tree))
         boxes = None if self.whole else self.folder / "roads" / "truth" / "boxes"
-        environment = {ENDPOINT: self.address, "COLUMNS": "200"}
+        # Processes are forked from a server of the first world, which knows that one's store.
+        environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        environment |= {ENDPOINT: self.address, "COLUMNS": "200"}
         return Night(config, date, boxes, self.folder / f"{name}.log", environment)
 
     def run(self, name: str, kind: Kind | None, seed: int, date: str = NIGHTS[-1]) -> Run:
@@ -234,15 +236,17 @@ def main() -> int:
     kinds, console = list(by_name(given.kinds)), Console(width=180)
     outcomes: dict[str, list[Outcome]] = {kind.name: [] for kind in kinds}
     seeds = {kind.name: range(given.first + n, given.first + given.seeds, len(kinds)) for n, kind in enumerate(kinds)}
-    for whole in (False, True):
-        turn = [(seed, kind) for kind in kinds if kind.whole == whole for seed in seeds[kind.name]]
-        if turn:
-            with world(whole=whole) as made:
-                console.print(_undisturbed_in_words(made))
-                for seed, kind in sorted(turn, key=lambda one: one[0]):
-                    outcomes[kind.name].append(befall(made, kind, seed))
-                    _tell(made, kind, outcomes[kind.name][-1], console, given.logs)
-    console.print(_table(kinds, outcomes))
+    try:
+        for whole in (False, True):
+            turn = [(seed, kind) for kind in kinds if kind.whole == whole for seed in seeds[kind.name]]
+            if turn:
+                with world(whole=whole) as made:
+                    console.print(_undisturbed_in_words(made))
+                    for seed, kind in sorted(turn, key=lambda one: one[0]):
+                        outcomes[kind.name].append(befall(made, kind, seed))
+                        _tell(made, kind, outcomes[kind.name][-1], console, given.logs)
+    finally:  # of hours, what there is
+        console.print(_table(kinds, outcomes))
     return int(not all(one.good for of_kind in outcomes.values() for one in of_kind))
 
 
