@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from roadscan.errors import Malformed
 from roadscan.parsing import parquet_file, parsing, read_json, read_json_lines
 from roadscan.schemas import TABLES
+from roadscan.shown import shown
 from roadscan.warehouse.files import NARROWED, PART_ROWS
 
 
@@ -125,8 +127,12 @@ def to_files(actions: pa.Table, table: str) -> pa.Table:
     )
     told = pa.schema({"numRecords": pa.int64(), "minValues": values, "maxValues": values, "nullCount": counts})
     add = actions["add"].combine_chunks().drop_null()
-    lines = "\n".join(pc.fill_null(pc.struct_field(add, "stats"), "{}").to_pylist())
-    stats = read_json_lines(lines.encode(), told)
+    lines = pc.fill_null(pc.struct_field(add, "stats"), "{}").to_pylist()
+    if odd := [line for line in lines if "\n" in line or not line.strip()]:
+        raise Malformed(
+            f"statistics of a file are {shown(odd[0])}; expected one line of JSON"
+        )  # else others' are its own
+    stats = read_json_lines("\n".join(lines).encode(), told)
     columns = {
         "path": pc.struct_field(add, "path"),
         "rows": stats["numRecords"],

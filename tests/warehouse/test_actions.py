@@ -17,7 +17,16 @@ from roadscan.errors import Malformed
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.schemas import TABLES
 from roadscan.warehouse import Change, Warehouse
-from roadscan.warehouse.actions import ACTIONS, FILES, holding, of_checkpoint, of_commit, schema_string, to_checkpoint
+from roadscan.warehouse.actions import (
+    ACTIONS,
+    FILES,
+    holding,
+    of_checkpoint,
+    of_commit,
+    schema_string,
+    to_checkpoint,
+    to_files,
+)
 from roadscan.warehouse.log import CHECKPOINT_EVERY
 
 READ = ("frames", "observations", "runs", "assets", "asset_history")
@@ -108,3 +117,6 @@ def test_what_is_no_action_is_told() -> None:
             of_commit(data, FILES)
     with pytest.raises(Malformed):
         list(of_checkpoint(to_checkpoint(pa.table({"a": [1]})), FILES))
+    for stats in ("", "{}\n{}"):
+        with pytest.raises(Malformed, match="expected one line of JSON"):
+            to_files(of_commit(json.dumps({"add": {"path": "a", "size": 1, "stats": stats}}).encode(), FILES), "frames")
