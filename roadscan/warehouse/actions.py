@@ -128,10 +128,8 @@ def to_files(actions: pa.Table, table: str) -> pa.Table:
     told = pa.schema({"numRecords": pa.int64(), "minValues": values, "maxValues": values, "nullCount": counts})
     add = actions["add"].combine_chunks().drop_null()
     lines = pc.fill_null(pc.struct_field(add, "stats"), "{}").to_pylist()
-    if odd := [line for line in lines if "\n" in line or not line.strip()]:
-        raise Malformed(
-            f"statistics of a file are {shown(odd[0])}; expected one line of JSON"
-        )  # else others' are its own
+    if odd := [line for line in lines if "\n" in line or not line.strip()]:  # else the next file's would be its own
+        raise Malformed(f"statistics of a file are {shown(odd[0])}; expected one line of JSON")
     stats = read_json_lines("\n".join(lines).encode(), told)
     columns = {
         "path": pc.struct_field(add, "path"),
