@@ -239,8 +239,11 @@ def ingest(
         settings = ingest_config(what, source, out or "", overrides or [])
     if dry_run:
         return print_config(settings)
-    with progress("frames") as bar:
-        summary = run_ingest(settings, bar)
+    with (
+        progress("frames") as bar,
+        _ended_without_progress(settings.no_progress_s, "no frame was read", bar) as seen,
+    ):
+        summary = run_ingest(settings, seen)
     facts = asdict(summary)
     extent = facts.pop("extent")
     print_facts(facts | extent)
@@ -427,15 +430,18 @@ def inventory(
             console.print(f"rejected rows: {added.rejected_uri}", soft_wrap=True)
     if dry_run:
         return print_config(settings)
-    with progress("drives read") as bar:
+    with (
+        progress("drives read") as bar,
+        _ended_without_progress(settings.execution.no_progress_s, "no drive was read, no tile built", bar) as seen,
+    ):
         if full:
-            audit = run_audit(settings, bar, publish=publish)
+            audit = run_audit(settings, seen, publish=publish)
             print_facts(asdict(audit))
             return 1 if audit.differing and not publish else 0
         if tile is not None:
-            print_facts(asdict(run_tile(settings, tile, bar)))
+            print_facts(asdict(run_tile(settings, tile, seen)))
         else:
-            summary = run_inventory(settings, bar)
+            summary = run_inventory(settings, seen)
             print_facts(asdict(summary))
             return _ended(summary)
     return 0

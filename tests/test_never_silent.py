@@ -14,7 +14,7 @@ import pytest
 import typer
 from PIL import Image
 from support.centrelines import NORTH, write
-from support.commands import Command, sets
+from support.commands import Command, roadscan, sets
 from support.world import World, commit, drive, make_world
 
 from roadscan import storage
@@ -140,6 +140,23 @@ def test_a_command_that_gets_nothing_usable_says_so(
     assert "does not answer" in told or what != "never answered"
     if done.returncode != 1 or name not in ("doctor", "nightly"):  # whose findings and summaries are on the other
         assert done.stderr.strip(), done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "lacking"),
+    [
+        (
+            ["inventory", *sets(**{"warehouse": "s3://bucket/w", "execution.no_progress_s": 1})],
+            "no drive was read, no tile built",
+        ),
+        (["ingest", "exif", "s3://bucket/raw", "--out", "s3://bucket/d1", *sets(no_progress_s=1)], "no frame was read"),
+    ],
+)
+def test_what_makes_no_progress_is_ended_and_says_so(silent: str, arguments: list[str], lacking: str) -> None:
+    done = roadscan(*arguments, AWS_ENDPOINT_URL_S3=silent, **ACCESS)
+    assert done.returncode == 5, done.stderr
+    assert f"error: {lacking} for 1 s; run the same command again to go on" in done.stderr
 
 
 @pytest.fixture

@@ -20,6 +20,12 @@ class ExecutionConfig(Config):
 
     workers: int = Field(1, ge=1, le=256, description="processes that build tiles of the register side by side")
     on_ray: bool = Field(False, description="build the tiles on the Ray cluster instead, one a core")
+    no_progress_s: float = Field(
+        3600.0,
+        ge=1,
+        le=86400,
+        description="without a drive read or a tile built: it is ended; a nightly run has its own",
+    )
 
 
 class NoiseConfig(Config):

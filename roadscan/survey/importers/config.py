@@ -183,6 +183,9 @@ class IngestConfig(Config):
     interval_s: float | None = Field(
         None, ge=0.001, le=3600, description="Least seconds between frames of a video, instead of spacing_m."
     )
+    no_progress_s: float = Field(
+        3600.0, ge=1, le=86400, description="Seconds without a frame read after which the run is ended."
+    )
 
     @field_validator(*_KINDS_OF_FIELD)
     @classmethod
