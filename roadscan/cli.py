@@ -400,7 +400,7 @@ def inventory(
     dry_run: DryRun = False,
 ) -> int:
     """Turn a warehouse's observations into its register of assets; first commit another detector's, where given."""
-    from roadscan.classes import read_taxonomy
+    from roadscan.classes import taxonomy_of
     from roadscan.inventory import InventoryConfig, run_audit, run_inventory, run_tile
     from roadscan.observations import add_observations
 
@@ -422,7 +422,7 @@ def inventory(
                 frames,
                 replace=replace,
                 dry_run=dry_run,
-                taxonomy=read_taxonomy(settings.taxonomy),
+                taxonomy=taxonomy_of(open_store(settings.warehouse), settings.taxonomy),
                 on_read=print_read,
             )
         console.print(f"{added.new} drives to commit, {added.known} already there")

@@ -1,4 +1,4 @@
-"""What a warehouse knows of itself, whoever reads it: ``settings.json`` at its root. Today that is its time zone."""
+"""What a warehouse knows of itself, whoever reads it: ``settings.json`` at its root: its time zone and its taxonomy."""
 
 from __future__ import annotations
 
@@ -24,25 +24,54 @@ def time_zone(store: Store) -> str:
     return _read(store)[0].get("time_zone", UTC)
 
 
+def taxonomy(store: Store) -> str | None:
+    """A warehouse's store -> what it keeps of its classes, as `roadscan.classes` writes it; None for the highway's.
+
+    Raises:
+        WarehouseError: the settings are not of this version.
+    """
+    return _read(store)[0].get("taxonomy")
+
+
 def keep_time_zone(store: Store, name: str) -> None:
     """Have a warehouse keep a time zone; a warning where it kept another one.
 
     Raises:
         Conflict: another run set it in this moment.
     """
+    before = _keep(store, "time_zone", name, UTC)
+    if before not in (None, name):
+        LOG.warning("%s: its time zone was %s, and is %s from now on", store.uri, before, name)
+
+
+def keep_taxonomy(store: Store, text: str | None) -> None:
+    """Have a warehouse keep what is known of its classes, None for the highway's; a warning where it kept another one.
+
+    Raises:
+        Conflict: another run set it in this moment.
+    """
+    before = _keep(store, "taxonomy", text, None)
+    if before not in (None, text):
+        LOG.warning("%s: its taxonomy is another one from now on; every tile is built again", store.uri)
+
+
+def _keep(store: Store, name: str, value: str | None, default: str | None) -> str | None:
+    """Write a setting, None for none; what it was before."""
     settings, tag = _read(store)
-    known = settings.get("time_zone", UTC)
-    if known == name:
-        return
-    data = json.dumps({**settings, "format": FORMAT, "time_zone": name}, indent=1).encode()
+    before = settings.get(name)
+    if (before or default) == value:
+        return before
+    others = {key: one for key, one in settings.items() if key != name}
+    kept = {} if value is None else {name: value}
+    data = json.dumps({**others, "format": FORMAT, **kept}, indent=1).encode()
     if tag is None:
         store.create(KEY, data)
-        return
-    LOG.warning("%s: its time zone was %s, and is %s from now on", store.uri, known, name)
+        return before
     try:
         store.swap(KEY, data, tag=tag)
     except Conflict:
         raise Conflict(f"{store.uri_of(KEY)}: another run changed it meanwhile; run again") from None
+    return before
 
 
 def _read(store: Store) -> tuple[dict[str, str], str | None]:

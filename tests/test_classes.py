@@ -8,12 +8,13 @@ import pytest
 from support.built import CONFIG
 from support.world import LINE, drive, make_world
 
-from roadscan.classes import read_taxonomy
+from roadscan.classes import keep_taxonomy, read_taxonomy, taxonomy_of
 from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import DriveTables, build
 from roadscan.inventory.tiles.kept import Settings
 from roadscan.schemas import ASSETS
+from roadscan.settings import keep_time_zone, time_zone
 from roadscan.taxonomy import HIGHWAY, AssetClass, Geometry, Taxonomy
 from roadscan.warehouse import Warehouse
 
@@ -26,7 +27,7 @@ def read(path: Path, text: str) -> Taxonomy:
 
 
 def test_the_shipped_file_is_the_highways():
-    assert read_taxonomy(str(SHIPPED)) == HIGHWAY == read_taxonomy(None)
+    assert read_taxonomy(str(SHIPPED)) == HIGHWAY == read_taxonomy("highway")
 
 
 def test_a_file_tells_of_another_detectors_classes(tmp_path):
@@ -59,7 +60,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, words):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"^taxonomy: .*none\.yaml does not exist; expected a YAML file of classes: "):
+    with pytest.raises(ConfigError, match=r"^taxonomy: .*none\.yaml does not exist; expected a YAML file of classes, or highway: "):
         read_taxonomy(str(tmp_path / "none.yaml"))
 
 
@@ -101,3 +102,40 @@ def test_a_register_is_built_again_with_another_taxonomy(tmp_path):
     alone = update_inventory(config.model_copy(update={"taxonomy": str(tmp_path / "c.yaml")}))
     assert list(alone.assets) == ["Single-Arm Pole"]
     assert Settings.of(config).alone != Settings.of(config, read_taxonomy(str(tmp_path / "c.yaml"))).alone
+
+
+def test_a_warehouse_keeps_the_taxonomy_it_was_given_until_it_is_given_another(tmp_path, caplog):
+    from support.world import commit
+
+    warehouse = Warehouse(str(tmp_path / "w"))
+    commit(warehouse, drive(make_world(seed=3, length_m=900.0), 0))
+    config = InventoryConfig(warehouse=warehouse.store.uri)
+    (tmp_path / "c.yaml").write_text("classes: {Single-Arm Pole: {grounded: true, height_m: 9}}\nothers: ignored\n")
+    first = update_inventory(config.model_copy(update={"taxonomy": str(tmp_path / "c.yaml")}))
+    (tmp_path / "c.yaml").unlink()
+    assert taxonomy_of(warehouse.store, None).others_ignored
+    again = update_inventory(config)
+    assert (again.published, again.tiles_built, again.assets) == (False, 0, first.assets)
+    assert not caplog.records
+    back = update_inventory(config.model_copy(update={"taxonomy": "highway"}))
+    assert "Warning Sign" in back.assets
+    assert "its taxonomy is another one from now on" in caplog.text
+    assert taxonomy_of(warehouse.store, None) == HIGHWAY
+    assert update_inventory(config).tiles_built == 0
+
+
+def test_a_kept_taxonomy_that_is_none_is_told(tmp_path):
+    store = Warehouse(str(tmp_path)).store
+    store.write("settings.json", b'{"format": "roadscan.settings/1", "taxonomy": "classes: 3"}')
+    with pytest.raises(ConfigError, match=r"^.*settings\.json:\n  classes: got 3; "):
+        taxonomy_of(store, None)
+
+
+def test_a_time_zone_and_a_taxonomy_are_kept_side_by_side(tmp_path):
+    store = Warehouse(str(tmp_path)).store
+    keep_time_zone(store, "Asia/Bangkok")
+    keep_taxonomy(store, str(SHIPPED))
+    keep_time_zone(store, "Asia/Tokyo")
+    assert (time_zone(store), taxonomy_of(store, None)) == ("Asia/Tokyo", HIGHWAY)
+    keep_taxonomy(store, "highway")
+    assert (time_zone(store), taxonomy_of(store, None)) == ("Asia/Tokyo", HIGHWAY)

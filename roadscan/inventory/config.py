@@ -126,7 +126,8 @@ class InventoryConfig(Config):
     taxonomy: str | None = Field(
         None,
         min_length=1,
-        description="YAML file of what is known of the classes, such as another detector's; none for the highway's",
+        description="YAML file of what is known of the classes, such as another detector's, which the warehouse keeps; "
+        "highway for roadscan's own again; none for what it keeps",
     )
     control: ControlConfig | None = Field(
         None, description="surveyed assets that the register is pinned to; none to go without"

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roadscan.classes import read_taxonomy
+from roadscan.classes import keep_taxonomy, taxonomy_of
 from roadscan.errors import ConfigError, Conflict, WarehouseError
 from roadscan.inventory.build import Built, asset_ids
 from roadscan.inventory.config import InventoryConfig
@@ -208,6 +208,8 @@ def update_inventory(
         raise WarehouseError(_no_drives(warehouse.store.uri, base))
     if config.time_zone:
         keep_time_zone(warehouse.store, config.time_zone)
+    if config.taxonomy:
+        keep_taxonomy(warehouse.store, config.taxonomy)
     dropped = sources.on_reference and config.reference is None
     unpinned = config.control is None and before.assets["control_id"].null_count < before.assets.num_rows
     try:
@@ -468,7 +470,7 @@ def _register(
     if config.reviews:
         new = ingest(read_reviews(config.reviews), assets, aliases, reviews, datetime.now(UTC), new_id)
     known = in_their_order(reviews, new)
-    taxonomy = read_taxonomy(config.taxonomy)
+    taxonomy = taxonomy_of(warehouse.store, config.taxonomy)
     control = read_control(config.control, taxonomy)
     if not queued:
         return _Register(assets, aliases, known, new, control, taxonomy)

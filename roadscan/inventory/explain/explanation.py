@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from roadscan.classes import read_taxonomy
+from roadscan.classes import taxonomy_of
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.explain.pointing import (
     FrameInView,
@@ -23,7 +23,9 @@ from roadscan.inventory.explain.read import Records, Row, read_records
 from roadscan.inventory.explain.reasons import notes_of, reasons_of
 from roadscan.inventory.explain.replay import Existence, Looks, Model, Outlook
 from roadscan.inventory.query.rendering import plain
+from roadscan.storage import open_store
 from roadscan.survey.geodesy import WGS84
+from roadscan.taxonomy import Taxonomy
 
 ASSET_FACTS = (
     "asset_id", "class", "state", "existence", "lon", "lat", "pos_sigma_m", "length_m", "side", "score",
@@ -115,10 +117,12 @@ def explain_asset(
     Raises:
         WarehouseError: the register has no such asset, or nothing was published by then.
     """
-    return _explained(read_records(uri, asset_id, as_of), config or InventoryConfig(warehouse=uri))
+    config = config or InventoryConfig(warehouse=uri)
+    taxonomy = taxonomy_of(open_store(uri), config.taxonomy)
+    return _explained(read_records(uri, asset_id, as_of), config, taxonomy)
 
 
-def _explained(records: Records, config: InventoryConfig) -> Explanation:
+def _explained(records: Records, config: InventoryConfig, taxonomy: Taxonomy) -> Explanation:
     """What a release holds of an asset to why it is what it is."""
     asset, line = records.asset, records.asset["length_m"] is not None
     located = asset["pos_sigma_m"] <= config.existence.confirm_sigma_m
@@ -127,7 +131,9 @@ def _explained(records: Records, config: InventoryConfig) -> Explanation:
     looks = Looks.of(hits, opportunities, line=line)
     replayed = model.replay(looks)
     agrees = bool(replayed) and replayed[-1].state.label == asset["state"]
-    drives = [_evidence(records, row, now, config) for row, now in zip(records.history, replayed, strict=True)]
+    drives = [
+        _evidence(records, row, now, config, taxonomy) for row, now in zip(records.history, replayed, strict=True)
+    ]
     return Explanation(
         release=records.release,
         asked=records.asked,
@@ -142,8 +148,8 @@ def _explained(records: Records, config: InventoryConfig) -> Explanation:
     )
 
 
-def _evidence(records: Records, row: Row, now: Existence, config: InventoryConfig) -> DriveEvidence:
-    drive_id, target = row["drive_id"], _target(records.asset, row, config)
+def _evidence(records: Records, row: Row, now: Existence, config: InventoryConfig, taxonomy: Taxonomy) -> DriveEvidence:
+    drive_id, target = row["drive_id"], _target(records.asset, row, taxonomy)
     pointing, observations = pointing_observations(records.observations[drive_id], target, config)
     from_asset_m = None
     if row["lon"] is not None:
@@ -163,13 +169,13 @@ def _evidence(records: Records, row: Row, now: Existence, config: InventoryConfi
     )
 
 
-def _target(asset: Row, row: Row, config: InventoryConfig) -> Target:
+def _target(asset: Row, row: Row, taxonomy: Taxonomy) -> Target:
     """The asset, as the drive of a row of the history has it; where it was not seen, as the register has it."""
     shape = shapely.from_wkb(asset["geometry"])
     placed = row["lon"] is not None and asset["length_m"] is None
     return Target(
         class_name=asset["class"],
-        geometry=read_taxonomy(config.taxonomy).get(asset["class"]).geometry,
+        geometry=taxonomy.get(asset["class"]).geometry,
         shape=shapely.Point(row["lon"], row["lat"]) if placed else shape,
         sigma_m=row["pos_sigma_m"] if placed else asset["pos_sigma_m"],
         azimuth_deg=asset["azimuth_deg"],
