@@ -168,6 +168,15 @@ def _undisturbed_s(kind: Kind) -> float:
         return time.monotonic() - begin
 
 
+def _table(outcomes: dict[str, list[Outcome]]) -> Table:
+    table = Table("killed with -9", "runs", "lost", "twice", "again", "reruns", "stuck")
+    for name, some in outcomes.items():
+        sums = [sum(getattr(one, field) or 0 for one in some) for field in ("lost", "twice", "again", "reruns")]
+        stuck = sum(one.reruns is None for one in some)
+        table.add_row(KINDS[name].what, str(len(some)), *map(str, sums), str(stuck))
+    return table
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=len(KINDS), help="runs in all, in turn of each kind")
@@ -175,22 +184,18 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", default=[*KINDS], choices=KINDS)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    calm = {
-        start: _undisturbed_s(kind) for start, kind in {KINDS[name].start: KINDS[name] for name in given.kinds}.items()
-    }
     outcomes: dict[str, list[Outcome]] = {name: [] for name in given.kinds}
     console = Console(width=140)
-    for seed in range(given.first, given.first + given.seeds):
-        name = given.kinds[seed % len(given.kinds)]
-        outcomes[name].append(befall(KINDS[name], seed, calm[KINDS[name].start]))
-        if not outcomes[name][-1].good:
-            console.print(f"seed {seed}, {name}: {outcomes[name][-1]}")
-    table = Table("killed with -9", "runs", "lost", "twice", "again", "reruns", "stuck")
-    for name, some in outcomes.items():
-        sums = [sum(getattr(one, field) or 0 for one in some) for field in ("lost", "twice", "again", "reruns")]
-        stuck = sum(one.reruns is None for one in some)
-        table.add_row(KINDS[name].what, str(len(some)), *map(str, sums), str(stuck))
-    console.print(table)
+    try:
+        starts = {KINDS[name].start: KINDS[name] for name in given.kinds}
+        calm = {start: _undisturbed_s(kind) for start, kind in starts.items()}
+        for seed in range(given.first, given.first + given.seeds):
+            name = given.kinds[seed % len(given.kinds)]
+            outcomes[name].append(befall(KINDS[name], seed, calm[KINDS[name].start]))
+            if not outcomes[name][-1].good:
+                console.print(f"seed {seed}, {name}: {outcomes[name][-1]}")
+    finally:  # of hours, what there is
+        console.print(_table(outcomes))
     return int(not all(one.good for some in outcomes.values() for one in some))
 
 
