@@ -38,9 +38,10 @@ test-fast: $(READY) $(TOOLS) ## the tests that start neither Ray nor S3 and are 
 fuzz: $(READY) ## spoiled files of every kind, INPUTS=5000 of them, SEED=19
 	FUZZ_INPUTS=$(INPUTS) FUZZ_SEED=$(SEED) $(BIN)/pytest --numprocesses=0 tests/fuzz
 
-chaos: $(READY) ## nights, trainings and sweeps that faults befall by chance: make chaos SEEDS=200 (hours)
+chaos: $(READY) ## nights, trainings and sweeps that faults befall by chance, then spoiled files: make chaos SEEDS=200 (hours)
 	PYTHONPATH=tests $(BIN)/python -m chaos.campaign --seeds $(SEEDS)
 	PYTHONPATH=tests $(BIN)/python -m chaos.trainings --seeds 10
+	$(MAKE) fuzz INPUTS=5000
 
 check: $(READY) ## format, lint, types, layers, generated pages
 	$(BIN)/ruff format --check .
