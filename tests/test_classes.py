@@ -60,7 +60,9 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, words):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"^taxonomy: .*none\.yaml does not exist; expected a YAML file of classes, or highway: "):
+    with pytest.raises(
+        ConfigError, match=r"^taxonomy: .*none\.yaml does not exist; expected a YAML file of classes, or highway: "
+    ):
         read_taxonomy(str(tmp_path / "none.yaml"))
 
 
