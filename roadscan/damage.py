@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-JPEG, END_OF_IMAGE = b"\xff\xd8\xff", b"\xff\xd9"
+from roadscan.parsing import JPEG
+
+END_OF_IMAGE = b"\xff\xd9"
 HUFFMAN_TABLE, START_OF_SCAN = 0xC4, 0xDA
 SEQUENTIAL = (0xC0, 0xC1)  # frames whose one scan has all of a block's data together
 AC_OF_LUMINANCE = 0x10  # class and number of a table

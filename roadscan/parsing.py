@@ -30,7 +30,7 @@ FORBID_OTHERS: ConfigDict = {"extra": "forbid"}  # as `__pydantic_config__`: a d
 MAX_CELLS = 1 << 30  # rows times columns of one Parquet file: kilobytes can claim billions of equal values
 MAX_UNPACKED_BYTES = 1 << 29  # of a zip's files together: float16 weights of YOLOv8x are 0.14 GB
 PROBLEMS = 3  # of a tree that are told
-JPEG = b"\xff\xd8\xff"  # as one begins
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # as they begin
 
 
 @contextmanager

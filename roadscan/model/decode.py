@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from roadscan.damage import is_damaged
 from roadscan.errors import Malformed, NotAnImage, TooManyPixels
-from roadscan.parsing import JPEG, open_image
+from roadscan.parsing import JPEG, PNG, open_image
 from roadscan.shown import said
 from roadscan.survey.jpeg import END_OF_IMAGE, is_whole, read_header
 
@@ -20,7 +20,6 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 DecodeMode: TypeAlias = Literal["full", "scaled"]
 
 PADDING_GREY = 114  # the letterbox grey that YOLOv8 was trained with
-PNG = b"\x89PNG\r\n\x1a\n"  # as one begins
 ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from rich.box import SIMPLE
 from rich.table import Table
 
+from roadscan.parsing import PNG
 from roadscan.printing import cell
 
 STYLE = """
@@ -41,7 +42,7 @@ class Picture:
 
     def html(self) -> str:
         """A figure with the image inside."""
-        kind = "png" if self.data.startswith(b"\x89PNG") else "jpeg"
+        kind = "png" if self.data.startswith(PNG) else "jpeg"
         source, text = f"data:image/{kind};base64,{b64encode(self.data).decode()}", escape(self.caption)
         return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 

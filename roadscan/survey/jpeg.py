@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from roadscan.parsing import JPEG
+
 EXIF, XMP, MULTI_PICTURE = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"MPF\0"
 END_OF_IMAGE = b"\xff\xd9"
 ORIENTATION = 0x112
@@ -40,7 +42,7 @@ def read_header(jpeg: bytes) -> Header | None:
 
     Source: ITU-T T.81, B.1.1 and B.2; Exif 2.32, 4.5 and 4.6.
     """
-    if jpeg[:3] != b"\xff\xd8\xff":
+    if not jpeg.startswith(JPEG):
         return None
     size: tuple[int, int] | None = None
     orientation, xmp, exif = None, False, False

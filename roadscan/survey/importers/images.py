@@ -20,6 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from roadscan.errors import NotFound, StorageError, TooLarge
 from roadscan.filenames import is_hidden
+from roadscan.parsing import JPEG, PNG
 from roadscan.progress import OnCount
 from roadscan.shown import said
 from roadscan.storage import MAX_IMAGE_BYTES, Store, check_key
@@ -197,9 +198,9 @@ def _opener(data: bytes) -> type[ImageFile] | None:
     Not `PIL.Image.open`: ultralytics, once imported, replaces it for the whole process by one that wants to install
     a package when a file is no image.
     """
-    if data[:3] == b"\xff\xd8\xff":
+    if data.startswith(JPEG):
         return JpegImageFile
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
+    if data.startswith(PNG):
         return PngImageFile
     return WebPImageFile if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
