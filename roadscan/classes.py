@@ -9,6 +9,8 @@ others: point          # what is known of classes that are not listed: nothing; 
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -60,17 +62,17 @@ def taxonomy_of(store: Store, given: str | None) -> Taxonomy:
     if given is not None:
         return read_taxonomy(given)
     kept = settings.taxonomy(store)
-    return HIGHWAY if kept is None else _taxonomy(_checked(kept.encode(), store.uri_of(settings.KEY)))
+    return HIGHWAY if kept is None else _parsed(kept.encode(), store.uri_of(settings.KEY))
 
 
-def keep_taxonomy(store: Store, given: str) -> None:
-    """Have a warehouse keep a taxonomy, as `read_taxonomy` reads it.
+def keep_taxonomy(store: Store, taxonomy: Taxonomy) -> None:
+    """Have a warehouse keep a taxonomy for who gives none.
 
     Raises:
-        ConfigError, StorageError: as `read_taxonomy` does.
+        WarehouseError: the warehouse's settings are not of this version.
         Conflict: another run changed what is kept in this moment.
     """
-    settings.keep_taxonomy(store, None if given == OF_HIGHWAYS else _read(given).model_dump_json())
+    settings.keep_taxonomy(store, None if taxonomy == HIGHWAY else _text(taxonomy))
 
 
 def read_taxonomy(uri: str) -> Taxonomy:
@@ -83,14 +85,12 @@ def read_taxonomy(uri: str) -> Taxonomy:
         ConfigError: it is not there or no YAML, or a field is unknown or wrong: which, what was got, what was expected.
         StorageError: it cannot be read.
     """
-    return HIGHWAY if uri == OF_HIGHWAYS else _taxonomy(_read(uri))
+    if uri == OF_HIGHWAYS:
+        return HIGHWAY
+    return _parsed(read_given("taxonomy", uri, f"a YAML file of classes, or {OF_HIGHWAYS}"), f"taxonomy {uri}")
 
 
-def _read(uri: str) -> TaxonomyConfig:
-    return _checked(read_given("taxonomy", uri, f"a YAML file of classes, or {OF_HIGHWAYS}"), f"taxonomy {uri}")
-
-
-def _checked(data: bytes, where: str) -> TaxonomyConfig:
+def _parsed(data: bytes, where: str) -> Taxonomy:
     try:
         tree = read_yaml(data)
     except Malformed as error:
@@ -98,11 +98,16 @@ def _checked(data: bytes, where: str) -> TaxonomyConfig:
     if not isinstance(tree, dict):
         raise ConfigError(f"{where}: got {type(tree).__name__}; expected a mapping with classes")
     try:
-        return TaxonomyConfig.model_validate(tree)
+        found = TaxonomyConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(explain(error, TaxonomyConfig, where)) from None
-
-
-def _taxonomy(found: TaxonomyConfig) -> Taxonomy:
     classes = tuple(AssetClass(name, **dict(one)) for name, one in found.classes.items())
     return Taxonomy(classes, others_ignored=found.others == "ignored")
+
+
+def _text(taxonomy: Taxonomy) -> str:
+    """What `_parsed` reads the taxonomy from."""
+    classes = {one.name: asdict(one) for one in taxonomy.classes}
+    for fields in classes.values():
+        del fields["name"]
+    return json.dumps({"classes": classes, "others": "ignored" if taxonomy.others_ignored else "point"})

@@ -13,6 +13,7 @@ from roadscan.errors import ConfigError
 from roadscan.inventory import InventoryConfig, update_inventory
 from roadscan.inventory.build import DriveTables, build
 from roadscan.inventory.tiles.kept import Settings
+from roadscan.inventory.update import audit_inventory
 from roadscan.schemas import ASSETS
 from roadscan.settings import keep_time_zone, time_zone
 from roadscan.taxonomy import HIGHWAY, AssetClass, Geometry, Taxonomy
@@ -136,8 +137,25 @@ def test_a_kept_taxonomy_that_is_none_is_told(tmp_path):
 def test_a_time_zone_and_a_taxonomy_are_kept_side_by_side(tmp_path):
     store = Warehouse(str(tmp_path)).store
     keep_time_zone(store, "Asia/Bangkok")
-    keep_taxonomy(store, str(SHIPPED))
+    every = AssetClass("x: #y", Geometry.LINE, 2.5, 0.1, grounded=True, merge_m=9.0, color_rgb=(1, 2, 3), ignored=True)
+    mine = Taxonomy((every, AssetClass("sign")), others_ignored=True)
+    keep_taxonomy(store, mine)
     keep_time_zone(store, "Asia/Tokyo")
+    assert (time_zone(store), taxonomy_of(store, None)) == ("Asia/Tokyo", mine)
+    keep_taxonomy(store, HIGHWAY)
     assert (time_zone(store), taxonomy_of(store, None)) == ("Asia/Tokyo", HIGHWAY)
-    keep_taxonomy(store, "highway")
-    assert (time_zone(store), taxonomy_of(store, None)) == ("Asia/Tokyo", HIGHWAY)
+
+
+def test_an_audit_that_is_published_keeps_its_taxonomy_too_and_one_that_is_not_keeps_none(tmp_path):
+    from support.world import commit
+
+    warehouse = Warehouse(str(tmp_path / "w"))
+    commit(warehouse, drive(make_world(seed=3, length_m=900.0), 0))
+    config = InventoryConfig(warehouse=warehouse.store.uri)
+    update_inventory(config)
+    (tmp_path / "c.yaml").write_text("classes: {Single-Arm Pole: {grounded: true}}\nothers: ignored\n")
+    poles = config.model_copy(update={"taxonomy": str(tmp_path / "c.yaml")})
+    assert audit_inventory(poles).differing
+    assert taxonomy_of(warehouse.store, None) == HIGHWAY
+    assert audit_inventory(poles, publish=True).published
+    assert list(update_inventory(config).assets) == ["Single-Arm Pole"]

@@ -206,10 +206,7 @@ def update_inventory(
     sources = Sources(warehouse, base, config, anew=before.anew, control=before.control, taxonomy=before.taxonomy)
     if not sources.drives:
         raise WarehouseError(_no_drives(warehouse.store.uri, base))
-    if config.time_zone:
-        keep_time_zone(warehouse.store, config.time_zone)
-    if config.taxonomy:
-        keep_taxonomy(warehouse.store, config.taxonomy)
+    _keep_settings(warehouse, config, before.taxonomy)
     dropped = sources.on_reference and config.reference is None
     unpinned = config.control is None and before.assets["control_id"].null_count < before.assets.num_rows
     try:
@@ -263,6 +260,8 @@ def audit_inventory(
         )
     made = _made(warehouse, base, config, before, sources, step, build_tiles, keep=publish)
     differences = asset_differences(before.assets, made.built.assets)
+    if publish:
+        _keep_settings(warehouse, config, before.taxonomy)
     release = _published(warehouse, base, made, sources).release if publish else base.number
     return InventoryAudit(
         release=release,
@@ -273,6 +272,14 @@ def audit_inventory(
         differences={kind: len(names) for kind, names in differences.items()},
         named={kind: names[:ASSETS_NAMED] for kind, names in differences.items()},
     )
+
+
+def _keep_settings(warehouse: Warehouse, config: InventoryConfig, taxonomy: Taxonomy) -> None:
+    """Have the warehouse keep what the config gives of it, for runs that do not."""
+    if config.time_zone:
+        keep_time_zone(warehouse.store, config.time_zone)
+    if config.taxonomy:
+        keep_taxonomy(warehouse.store, taxonomy)
 
 
 def _pinned(control: pa.Table, assets: pa.Table) -> dict[str, int]:
