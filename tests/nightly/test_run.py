@@ -454,7 +454,6 @@ def test_a_wrong_config_names_the_field(tmp_path: Path, fields: dict[str, object
 HANGS = """
 import sys, time
 from pathlib import Path
-from typing import Any
 from support.nights import FIRST, NOW, Scan, config_of
 from roadscan.nightly.dates import nights_of
 from roadscan.nightly.run import run_nightly
@@ -492,7 +491,6 @@ def test_a_scan_that_hangs_is_ended_and_says_what_is_missing(tmp_path: Path, det
 WAITS = """
 import sys
 from pathlib import Path
-from typing import Any
 import ray
 from support.nights import FIRST, NOW, Scan, config_of
 from roadscan.nightly.dates import nights_of
