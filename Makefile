@@ -13,6 +13,8 @@ SEEDS ?= 200
 # Two clusters fit beside one another on two cores and in 8 GB; WORKERS=0 runs the tests one after another.
 WORKERS ?= 2
 PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+# Where this is set, each of the hundreds of processes that tests start would compile our modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 # Without those that need root, a card or arguments.
 BENCHMARKS := $(filter-out %_faults.py %_gpu.py %_images.py %_losses.py %_ablation.py %_slices.py %_masks.py %_viewer.py, $(sort $(wildcard tests/benchmarks/bench_*.py)))
 

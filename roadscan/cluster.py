@@ -82,6 +82,8 @@ def _for_this_process_alone() -> dict[str, Any]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # It looks out for machines that a cloud is about to take back: a process for nothing here.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    # It would tell its makers over the internet, once an hour, how it is used.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # On any system: with "0" a node's address is that of the loopback, and its servers listen there and nowhere else.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     folder = _ray_folder()

@@ -41,7 +41,12 @@ def test_a_machine_that_is_too_busy_for_ray_is_an_error_in_words(monkeypatch: py
 
     monkeypatch.setattr("ray.init", init)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for name in ("RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_BACKEND_LOG_LEVEL"):
+    for name in (
+        "RAY_AUTH_TOKEN_PATH",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+        "RAY_BACKEND_LOG_LEVEL",
+        "RAY_USAGE_STATS_ENABLED",
+    ):
         monkeypatch.setenv(name, "")  # so that what `connect` sets is undone
     with pytest.raises(ClusterError, match=r"RAY_ADDRESS local: The current node timed out .*'roadscan doctor'"):
         connect()
@@ -101,6 +106,8 @@ def test_a_cluster_of_this_process_alone_lets_nobody_else_in_and_leaves_nothing(
         }  # fmt: skip
         assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
         assert listening
+        (raylet,) = [one for one in processes if one.name() == "raylet"]
+        assert raylet.environ()["RAY_USAGE_STATS_ENABLED"] == "0"  # its makers are not told of it
         assert own.name.startswith("roadscan-ray-")
         assert own.parent == (within if folder == "short" else Path("/tmp"))
         assert own.stat().st_mode & 0o077 == 0

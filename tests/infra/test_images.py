@@ -101,10 +101,11 @@ def test_the_two_images_differ_in_torch_alone() -> None:
     assert [line for line in cpu if line not in gpu] == [
         "ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu",
         *[f'{line} --extra-index-url "$TORCH_INDEX"' for line in gpu if "requirements.txt &&" in line],
-        "ENV PYTHONUNBUFFERED=1",
+        "ENV PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0",
     ]
     assert [line for line in gpu if line.startswith("ENV")] == [
-        "ENV PYTHONUNBUFFERED=1 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility"
+        "ENV PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0"
+        " NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility"
     ]
 
 
