@@ -35,6 +35,13 @@ class LocalFrame:
         lon, lat = self._forward.transform(np.asarray(x, float), np.asarray(y, float), direction="INVERSE")
         return np.asarray(lon), np.asarray(lat)
 
+    def convergence_deg(self, lon: Floats, lat: Floats) -> Floats:
+        """By how much this plane's north lies clockwise of true north: 0.24 degrees 100 km east of its origin at 15 N.
+
+        So a direction on the plane has this added to be one from true north.
+        """
+        return np.asarray(np.degrees(np.arctan(np.tan(np.radians(lon - self.lon)) * np.sin(np.radians(lat)))))
+
 
 def wrap_deg(angle_deg: npt.ArrayLike) -> Floats:
     """Angles wrapped to [-180, 180).

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from roadscan.arrays import Floats
+from roadscan.arrays import Floats, Ints
 from roadscan.survey.geodesy import LocalFrame, course_deg, wrap_deg
 from roadscan.survey.importers.frame import Frame
 
@@ -35,9 +35,8 @@ def motion(time_s: Floats, lon: Floats, lat: Floats, max_gap_s: float) -> tuple[
         return course, speed
     frame = LocalFrame(float(lon[0]), float(lat[0]))
     x, y = frame.to_xy(lon, lat)
-    # The projection's north leans away from true north off its meridian: by 0.24 degrees 100 km east at 15 N.
-    convergence = np.degrees(np.arctan(np.tan(np.radians(lon - frame.lon)) * np.sin(np.radians(lat))))
-    for part in np.split(np.arange(len(time_s)), np.flatnonzero(np.diff(time_s) > max_gap_s) + 1):
+    convergence = frame.convergence_deg(lon, lat)
+    for part in parts(time_s, max_gap_s):
         if len(part) < 2:
             continue
         # The times are averaged as the positions are: beside a lost fix both means lie off the middle.
@@ -46,6 +45,11 @@ def motion(time_s: Floats, lon: Floats, lat: Floats, max_gap_s: float) -> tuple[
         course[part] = (course_deg(px, py) + convergence[part]) % 360.0
     course[~(speed > COURSE_MIN_MPS)] = np.nan
     return course, speed
+
+
+def parts(time_s: Floats, max_gap_s: float) -> list[Ints]:
+    """Indices of the positions of a track, parted where the time between two is longer."""
+    return np.split(np.arange(len(time_s)), np.flatnonzero(np.diff(time_s) > max_gap_s) + 1)
 
 
 def _smooth(time_s: Floats, values: Floats) -> Floats:

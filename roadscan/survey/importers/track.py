@@ -21,21 +21,24 @@ from roadscan.survey.importers.exif import list_images
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
 from roadscan.survey.importers.gpslog import CsvForm, GpsLog, read_log
 from roadscan.survey.importers.images import ImageFolder
-from roadscan.survey.importers.motion import motion
+from roadscan.survey.importers.motion import COURSE_MIN_MPS, parts
 from roadscan.survey.importers.sources import is_folder_of_images
+from roadscan.survey.importers.spline import way
 from roadscan.survey.importers.table import read_times
 from roadscan.survey.importers.times import in_zone, parse_time, time_from_name
 
 DAY_S = 86_400.0
+#: The fixes of each such time count as their mean for a heading, which their noise would turn; one a second is its own.
+STEADY_S = 0.9
 
 
 def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
     """Every image as a frame, placed on the log.
 
     `captured_at` becomes GPS time: the camera's time, where frames share a second spread within it (`spread_seconds`),
-    less `clock_offset_s`. Position is interpolated in local metres, heading is the log's course; HDOP and `pos_sigma_m`
-    are the worse of the two fixes about the frame. A frame outside the log, or in a gap
-    longer than `max_gap_s`, is rejected as ``no_gps``.
+    less `clock_offset_s`. Position, speed and heading are those of a curve through the fixes (`locate`); HDOP and
+    `pos_sigma_m` are the worse of the two fixes about the frame. A frame outside the log, or in a gap longer than
+    `max_gap_s`, is rejected as ``no_gps``.
 
     Raises:
         SurveyError: as `read_log` and the source of the times.
@@ -144,32 +147,46 @@ class Located:
 
 
 def locate(log: GpsLog, time_s: Floats, max_gap_s: float) -> Located:
-    """The vehicle at given times, from the two fixes about each.
+    """The vehicle at given times, on a curve through the fixes about each.
 
     Args:
         log: the fixes.
         time_s: seconds since 1970 on the GPS clock, (n,).
         max_gap_s: no position between two fixes further apart than this; at a fix itself there is one.
 
-    Source: linear interpolation in local metres; between two fixes 1 s apart at 25 m/s on a curve of 200 m radius the
-    chord misses the arc by v²t²/8R = 0.4 m.
+    Source: `spline.way` in local metres. Speed and heading are those of its derivative, through the means of the fixes
+    in each `STEADY_S`; no heading at `COURSE_MIN_MPS` and below. Altitude is linear; HDOP and standard error are the
+    worse of the two fixes.
     """
-    after = np.clip(np.searchsorted(log.time_s, time_s), 1, len(log.time_s) - 1)
-    before = after - 1
-    gap = log.time_s[after] - log.time_s[before]
-    part = (time_s - log.time_s[before]) / gap
-    known = (part >= 0) & (part <= 1) & ((gap <= max_gap_s) | (part == 0) | (part == 1))
-
-    def blend(values: Floats) -> Floats:
-        a, b = values[before], values[after]
-        return np.where(part <= 0, a, np.where(part >= 1, b, a + (b - a) * part))
-
     frame = LocalFrame(float(log.lon[0]), float(log.lat[0]))
-    x, y = frame.to_xy(log.lon, log.lat)
-    lon, lat = frame.to_lonlat(blend(x), blend(y))
-    course, speed = motion(log.time_s, log.lon, log.lat, max_gap_s)
-    east, north = blend(np.sin(np.radians(course))), blend(np.cos(np.radians(course)))
-    heading = np.degrees(np.arctan2(east, north)) % 360.0
-    hdop, sigma = (np.fmax(values[before], values[after]) for values in (log.hdop, log.pos_sigma_m))
-    columns = (lon, lat, heading, blend(speed), hdop, sigma, blend(log.altitude_m))
-    return Located(*(np.where(known, values, np.nan) for values in columns))
+    xy = np.stack(frame.to_xy(log.lon, log.lat), axis=1)
+    place, velocity = np.full((2, len(time_s), 2), np.nan)
+    altitude, hdop, sigma = np.full((3, len(time_s)), np.nan)
+    for part in parts(log.time_s, max_gap_s):
+        fixed = log.time_s[part]
+        here = np.flatnonzero((time_s >= fixed[0]) & (time_s <= fixed[-1]))
+        if len(part) == 1:
+            place[here] = xy[part]
+        elif len(here):
+            # Floating point holds seconds since the first fix finer than those since 1970.
+            since, at = fixed - fixed[0], time_s[here] - fixed[0]
+            place[here] = way(since, xy[part])(at)
+            steady_s, steady = _means(since, xy[part])
+            velocity[here] = way(steady_s, steady)(np.clip(at, steady_s[0], steady_s[-1]), 1)
+        altitude[here] = np.interp(time_s[here], fixed, log.altitude_m[part])
+        after = part[np.searchsorted(fixed, time_s[here])]
+        before = part[np.searchsorted(fixed, time_s[here], side="right") - 1]
+        hdop[here], sigma[here] = (np.fmax(told[before], told[after]) for told in (log.hdop, log.pos_sigma_m))
+    lon, lat = frame.to_lonlat(*place.T)
+    speed = np.hypot(*velocity.T)
+    heading = (np.degrees(np.arctan2(*velocity.T)) + frame.convergence_deg(lon, lat)) % 360.0
+    heading[~(speed > COURSE_MIN_MPS)] = np.nan
+    return Located(lon, lat, heading, speed, hdop, sigma, altitude)
+
+
+def _means(time_s: Floats, xy: Floats) -> tuple[Floats, Floats]:
+    """Means of the times and positions in each `STEADY_S`, in at least two times; seconds are from 0."""
+    _, spell = np.unique(time_s // min(STEADY_S, time_s[-1]), return_inverse=True)
+    count = np.bincount(spell)
+    mean_s, x, y = (np.bincount(spell, weights=values) / count for values in (time_s, *xy.T))
+    return mean_s, np.stack([x, y], axis=1)

@@ -11,8 +11,9 @@ import pytest
 
 from roadscan.errors import SurveyError
 from roadscan.survey.drive import read_drive
+from roadscan.survey.geodesy import LocalFrame, wrap_deg
 from roadscan.survey.importers import IngestSummary, ingest, ingest_config
-from roadscan.survey.importers.gpslog import CsvForm, read_log
+from roadscan.survey.importers.gpslog import CsvForm, GpsLog, read_log
 from roadscan.survey.importers.track import locate
 
 SIZE = "cameras=[{width_px: 64, height_px: 48, hfov_deg: 70}]"
@@ -88,6 +89,45 @@ def test_gaps_and_ends_have_no_position(run: Callable[..., IngestSummary]) -> No
     # A third of the way over the gap, 7 of 30 s from 100.5006 to 100.5066.
     bridged = rows(run(["2024-01-30T19:00:10Z"], "max_gap_s=31"))
     assert bridged[0]["lon"] == pytest.approx(100.5006 + 0.006 * 7 / 30, abs=1e-8)
+
+
+def log_of(time_s: np.ndarray, x: np.ndarray, y: np.ndarray) -> GpsLog:
+    """A log by metres about 100.5 E 13.75 N, from 2024 on."""
+    lon, lat = LocalFrame(100.5, 13.75).to_lonlat(x, y)
+    unknown = np.full(len(time_s), np.nan)
+    return GpsLog(1_706_641_200 + time_s, lon, lat, unknown, unknown, unknown, {})
+
+
+@pytest.mark.parametrize(("every_s", "noise_m"), [(0.1, 0.1), (1.0, 0.0)])
+def test_on_a_bend_frames_lie_on_the_arc_and_head_along_it(every_s: float, noise_m: float) -> None:
+    """A bend of 30 m at 10 m/s, which turns by 19 degrees a second; straight lines between fixes miss it by 0.42 m."""
+    time_s, at, rng = np.arange(0, 12, every_s), np.arange(2.03, 9, 0.1), np.random.default_rng(5)
+
+    def arc(seconds: np.ndarray) -> np.ndarray:
+        return 30 * np.stack([1 - np.cos(seconds / 3), np.sin(seconds / 3)])
+
+    log = log_of(time_s, *(arc(time_s) + rng.normal(0, noise_m, (2, len(time_s)))))
+    located = locate(log, 1_706_641_200 + at, 5.0)
+    off_m = np.hypot(*(np.stack(LocalFrame(100.5, 13.75).to_xy(located.lon, located.lat)) - arc(at)))
+    assert np.median(off_m) < 0.02 + noise_m
+    off_deg = wrap_deg(located.heading_deg - np.degrees(at / 3))
+    assert np.abs(off_deg).max() < 0.5 + 20 * noise_m
+    assert located.speed_mps == pytest.approx(10, abs=0.1 + 3 * noise_m)
+
+
+def test_a_log_that_is_parted_says_nothing_of_the_way_between() -> None:
+    """North until second 3, a fix alone, then east; each is known where it was said, and its course by its own part."""
+    log = log_of(
+        np.array([0.0, 1, 2, 3, 20, 40, 41, 42]),
+        np.array([0.0, 0, 0, 0, 50, 60, 69, 78]),
+        np.array([0.0, 9, 18, 27, 90, 99, 99, 99]),
+    )
+    located = locate(log, log.time_s[[0, 3, 4, 5, 7]], 5.0)
+    assert located.heading_deg[[0, 1]] == pytest.approx(0, abs=0.01)
+    assert np.isnan([located.heading_deg[2], located.speed_mps[2]]).all()
+    assert located.heading_deg[[3, 4]] == pytest.approx(90, abs=0.01)
+    assert np.isfinite(located.lon).all()
+    assert np.isnan(locate(log, log.time_s[[3, 4]] + 1, 5.0).lon).all()
 
 
 def test_times_that_cannot_be_read_stay_rows(run: Callable[..., IngestSummary]) -> None:
