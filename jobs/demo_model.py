@@ -6,7 +6,11 @@ import sys
 from roadscan.config import load_config
 from roadscan.demo.model import DemoModelConfig, make_images
 from roadscan.errors import RoadscanError
-from roadscan.terminal import epoch_progress, errors, print_training, progress
+from roadscan.live import epoch_progress, progress
+from roadscan.terminal import (
+    errors,
+    print_training,
+)
 from roadscan.train.run import run_train
 
 

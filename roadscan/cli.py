@@ -25,6 +25,7 @@ import typer
 from roadscan import __version__
 from roadscan.config import Config, load_config
 from roadscan.errors import ConfigError, LeaseHeld, RoadscanError
+from roadscan.live import epoch_progress, hush, progress, run_progress, trial_progress
 from roadscan.logs import set_up_logging
 from roadscan.manual.jobs import JobName
 from roadscan.model.formats import Format
@@ -33,9 +34,7 @@ from roadscan.shortfall import SHORT, Summary
 from roadscan.storage import open_file, open_store
 from roadscan.terminal import (
     console,
-    epoch_progress,
     errors,
-    hush,
     print_ablation_plan,
     print_backends,
     print_beside,
@@ -53,9 +52,6 @@ from roadscan.terminal import (
     print_sweep,
     print_tables,
     print_training,
-    progress,
-    run_progress,
-    trial_progress,
 )  # fmt: skip
 from roadscan.termination import TERMINATED, Termination
 

@@ -23,10 +23,10 @@ from roadscan.errors import OutputError
 from roadscan.evaluate.detection.tables import ScoreTable
 from roadscan.inventory import render
 from roadscan.inventory.query.rendering import csv_text
+from roadscan.live import progress
 from roadscan.printing import Terminal, TerminalFormatter, cell, json_text
 from roadscan.progress import Progress
 from roadscan.report.page import Grid
-from roadscan.terminal import progress
 
 #: As a contractor's class name: closing markup, a sequence that clears the screen, one of eight bits, and letters from
 #: right to left.

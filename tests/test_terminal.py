@@ -12,20 +12,16 @@ import yaml
 from rich.console import Console
 from support.ablations import ablate_config
 
-from roadscan import terminal
+from roadscan import live
 from roadscan.ablate.runs import planned_runs
 from roadscan.ablate.state import RunState
+from roadscan.live import epoch_in_words, epoch_progress, progress, run_progress, trial_progress
 from roadscan.progress import Progress
 from roadscan.scan.config import ScanConfig
 from roadscan.storage import open_store
 from roadscan.terminal import (
-    epoch_in_words,
-    epoch_progress,
     print_config,
     print_training,
-    progress,
-    run_progress,
-    trial_progress,
 )
 from roadscan.train.result import TrainSummary
 from roadscan.tune.sweep import State, TrialRow
@@ -49,7 +45,7 @@ def epochs(*rows: dict[str, Any], total: int = 4) -> Progress:
 def at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in seconds; for the test to set."""
     now = [0.0]
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -149,7 +145,7 @@ def test_what_a_run_had_done_before_is_not_told_again(
 def test_a_line_is_not_broken_in_a_narrow_log(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "console", Console(width=40))
+    monkeypatch.setattr(live, "console", Console(width=40))
     with epoch_progress() as bar:
         bar(epochs(row(3, map50_95=0.4, precision=0.6, recall=0.5), total=100))
     assert len(capsys.readouterr().out.splitlines()) == 1
@@ -158,7 +154,7 @@ def test_a_line_is_not_broken_in_a_narrow_log(
 def test_a_config_is_yaml_in_a_narrow_terminal_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(terminal.console, "width", 40)
+    monkeypatch.setattr(live.console, "width", 40)
     config = ScanConfig(drives=("s3://raw/" + "drive/" * 20,), warehouse="s3://warehouse/" + "highways/" * 20)
     print_config(config)
     assert yaml.safe_load(capsys.readouterr().out) == config.model_dump(mode="json")
@@ -175,8 +171,8 @@ def test_a_training_ends_with_a_table(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_quiet_keeps_what_other_programs_say_at_a_terminal() -> None:
     script = (
-        "import sys; from roadscan import terminal; terminal.hush()\n"
-        "with terminal.progress('frames'): print('another program', file=sys.stderr)"
+        "import sys; from roadscan import live; live.hush()\n"
+        "with live.progress('frames'): print('another program', file=sys.stderr)"
     )
     at_a_terminal = os.environ | {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "FORCE_COLOR": "1"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=at_a_terminal, check=True)

@@ -13,7 +13,8 @@ from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.query import query
 from roadscan.inventory.query.rendering import render
 from roadscan.inventory.run import run_audit, run_inventory, run_tile
-from roadscan.inventory.update import InventoryAudit, InventorySummary, TileSummary, update_inventory
+from roadscan.inventory.summary import InventoryAudit, InventorySummary, TileSummary
+from roadscan.inventory.update import update_inventory
 
 __all__ = [
     "InventoryAudit",

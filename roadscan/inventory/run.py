@@ -6,13 +6,11 @@ import os
 
 from roadscan.cluster import refuse_lost_outputs
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.summary import InventoryAudit, InventorySummary, TileSummary
 from roadscan.inventory.tiles.execute import BuildTiles, Step, on_this_machine
 from roadscan.inventory.tiles.partition import read_tile
 from roadscan.inventory.update import (
     Accept,
-    InventoryAudit,
-    InventorySummary,
-    TileSummary,
     always,
     audit_inventory,
     build_alone,

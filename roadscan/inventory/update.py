@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.classes import keep_taxonomy, taxonomy_of
 from roadscan.errors import ConfigError, Conflict, WarehouseError
-from roadscan.inventory.build import Built, asset_ids
+from roadscan.inventory.build import Built
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.control import read_control
 from roadscan.inventory.register.differences import asset_differences
@@ -32,14 +31,15 @@ from roadscan.inventory.reviews import (
     waiting,
     with_removed,
 )
+from roadscan.inventory.summary import InventoryAudit, InventorySummary, TileSummary
 from roadscan.inventory.tiles.cells import index_cells
 from roadscan.inventory.tiles.execute import BuildTiles, BuiltTile, DrivePart, Previous, Step, new_id, on_this_machine
 from roadscan.inventory.tiles.history import TileHistory, write_history
 from roadscan.inventory.tiles.kept import KEPT, SAID, carried_files, read_drives, tile_of, write_drives, write_tile
-from roadscan.inventory.tiles.partition import Tile, tile_name, tiles_of
+from roadscan.inventory.tiles.partition import Tile, tile_name
 from roadscan.inventory.tiles.placing import Placing
 from roadscan.inventory.tiles.sources import Sources
-from roadscan.inventory.tiles.stitch import merge_tiles
+from roadscan.inventory.tiles.stitch import in_several_tiles, merge_tiles, tiles_of_gone, to_rebuild_next
 from roadscan.inventory.trial import ReviewsRefused, tiles_touched, try_reviews
 from roadscan.inventory.views import STORED, stored_views
 from roadscan.schemas import REVIEWS
@@ -52,116 +52,6 @@ TABLES = ("assets", "asset_changes", *SAID, "asset_alias", "coverage", "reviews"
 ONCE_STORED = "asset_timeline"  # by earlier versions
 TILES_NAMED = 10  # in the message of a wrong one
 ASSETS_NAMED = 20  # of each kind, by an audit
-
-
-@dataclass(frozen=True)
-class InventorySummary:
-    """What an inventory run did.
-
-    Attributes:
-        release: the release that is current now.
-        published: False when the register was already what these drives make it, or was not accepted.
-        drives: how many it was built from.
-        assets: by class, then by state, how many.
-        changes: by kind, how many in the register's history.
-        drives_read: how many of them were new, had changed, or were read for another reason.
-        tiles_built: how many were not carried over as they were.
-        without_bearing: drives that were read, with their detections, of which none has a bearing.
-        reference_dropped: whether the release before had kilometres, and this one, by its config, has none.
-        reviews_taken: how many decisions that reviewers took in a viewer it took in.
-        reviews_refused: of those that it could not, the id of the asset and why.
-        control_dropped: the same of assets that are pinned to control points.
-        control: how many control points there are, and how many assets are pinned to one.
-    """
-
-    release: int
-    published: bool
-    drives: int
-    assets: dict[str, dict[str, int]]
-    changes: dict[str, int]
-    drives_read: int = 0
-    tiles_built: int = 0
-    without_bearing: dict[str, int] = field(default_factory=dict)
-    reference_dropped: bool = False
-    reviews_taken: int = 0
-    reviews_refused: dict[str, str] = field(default_factory=dict)
-    control_dropped: bool = False
-    control: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def shortfall(self) -> str | None:
-        """That drives tell nothing of where their detections are, that no asset came out, or that kilometres went."""
-        if self.without_bearing:
-            drive_id, count = next(iter(self.without_bearing.items()))
-            more = f" and {len(self.without_bearing) - 1} more drives" if len(self.without_bearing) > 1 else ""
-            return (
-                f"none of the {count} detections of {drive_id}{more} has a bearing, so no asset came of them: their "
-                "frames have no heading; ingest the drive with one, or with the times from which it follows"
-            )
-        if self.reference_dropped:
-            return (
-                "the register has no kilometres any more, as no reference is given; the release before had them: run "
-                "again with --set reference.uri=…"
-            )
-        if self.reviews_refused:
-            asset_id, why = next(iter(self.reviews_refused.items()))
-            return (
-                f"the decisions about {len(self.reviews_refused)} assets could not be applied, and wait in roadscan "
-                f"view, where they are taken back or decided again; {asset_id}: {why}"
-            )
-        if self.control_dropped:
-            return (
-                "the register is not pinned any more, as no control points are given; the release before was: run "
-                "again with --set control.uri=…"
-            )
-        if self.control and not self.control["pinned"]:
-            return (
-                f"none of the {self.control['points']} control points is an asset that a drive saw: they are of "
-                "another place or of other classes, or more than matching.gate_m from what drives saw"
-            )
-        if not self.assets:
-            return f"the register of {self.drives} drives has no asset: none of them detected one twice"
-        return None
-
-
-@dataclass(frozen=True)
-class InventoryAudit:
-    """How a full build differs from the register that nights have brought up to date.
-
-    Attributes:
-        release: the release that is current now.
-        published: whether the full build was.
-        drives: how many it was built from.
-        assets: how many the full build has.
-        differing: how many assets differ in any way.
-        differences: by kind, how many, see `roadscan.inventory.register.differences`.
-        named: by kind, the ids of the first of them.
-    """
-
-    release: int
-    published: bool
-    drives: int
-    assets: int
-    differing: int
-    differences: dict[str, int]
-    named: dict[str, list[str]]
-
-
-@dataclass(frozen=True)
-class TileSummary:
-    """What one tile built alone came to; nothing of it was published.
-
-    Attributes:
-        tile: column and row.
-        drives: how many have frames in it or in its halo.
-        assets: by class, then by state, how many.
-        changes: by kind, how many.
-    """
-
-    tile: str
-    drives: int
-    assets: dict[str, dict[str, int]]
-    changes: dict[str, int]
 
 
 def silent(done: int, total: int, unit: str) -> None:
@@ -347,7 +237,7 @@ def _made(
     carried = sources.carried()
     tiles |= carried
     built = merge_tiles([tiles[tile] for tile in sorted(tiles)], new_id, before.aliases)
-    anew = _to_rebuild_next(built, tiles)
+    anew = to_rebuild_next(built, tiles)
     built = apply_reviews(built, before.assets, before.reviews)
     if before.new.num_rows:
         touched &= sources.keys.keys()
@@ -359,34 +249,11 @@ def _made(
     if not keep:
         return _Made(built, before.reviews, [])
     kept = [file for written in files.values() for file in written] + carried_files(warehouse, base, carried)
-    shared = _in_several_tiles(tiles.values(), built.stitched)
-    gone = _tiles_of_gone(before.assets, built)
+    shared = in_several_tiles(tiles.values(), built.stitched)
+    gone = tiles_of_gone(before.assets, built)
     kept += write_history(warehouse, base, said, carried, built.stitched, shared, gone)
     kept = [file for file in kept if not (file.table == "tile_registers" and tile_of(file) in anew)]
     return _Made(built, before.reviews, [*kept, write_drives(warehouse, sources.drives)])
-
-
-def _in_several_tiles(parts: Collection[Built], stitched: Mapping[str, str]) -> set[str]:
-    """The ids of assets of which more than one tile has a part."""
-    tile = np.repeat(np.arange(len(parts)), [part.assets.num_rows for part in parts])
-    ids = asset_ids(parts)
-    before, after = (pa.array(list(names), pa.string()) for names in (stitched.keys(), stitched.values()))
-    ids = pc.coalesce(after.take(pc.index_in(ids, before)), ids)
-    pairs = pa.table({"id": ids, "tile": tile}).group_by(["id", "tile"]).aggregate([])
-    counts = pairs.group_by("id").aggregate([([], "count_all")])
-    return set(counts.filter(pc.greater(counts["count_all"], 1))["id"].to_pylist())
-
-
-def _tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
-    """The tiles that the assets lay in which were published before and are another one now."""
-    gone = pc.is_in(previous["asset_id"], pa.array(sorted(built.stitched), pa.string()))
-    return tiles_of(previous.filter(gone)["bbox"].to_pylist())
-
-
-def _to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
-    """Tiles with a piece of a line that got its id when tiles were put together; they are not kept, and built next."""
-    known = pc.is_in(built.assets["asset_id"], asset_ids(tiles.values()))
-    return tiles.keys() & tiles_of(built.assets["bbox"].filter(pc.invert(known)).to_pylist())
 
 
 def build_alone(config: InventoryConfig, tile: Tile, step: Step = silent) -> TileSummary:

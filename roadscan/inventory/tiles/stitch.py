@@ -1,11 +1,13 @@
 """The tiles' own registers to one: lines that were cut at borders made whole, and what two tiles keep made one.
 
+What of that bears on the tiles themselves, and on which are built again next, is told here, too.
+
 Legend: N assets of all tiles, n lines. Degrees; metres only between things that are near each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from roadscan.arrays import Floats, Ints
-from roadscan.inventory.build import Built
+from roadscan.inventory.build import Built, asset_ids
 from roadscan.inventory.geometry.assignment import nearby_pairs
 from roadscan.inventory.register.identity import resolved, with_ids
 from roadscan.inventory.register.rows import in_order, in_time
-from roadscan.inventory.tiles.partition import STRIP_DEG, TILE_DEG, reshaped
+from roadscan.inventory.tiles.partition import STRIP_DEG, TILE_DEG, Tile, reshaped, tiles_of
 from roadscan.schemas import ASSET_ALIAS, ASSET_CHANGES, ASSET_HISTORY, ASSET_OBSERVATIONS, ASSETS
 
 SAME_M = 3.0  # between what two tiles make of one asset
@@ -189,3 +191,26 @@ def _one_row(pieces: pa.Table) -> dict[str, Any]:
         "last_seen": latest["last_seen"],
         "last_drive_id": latest["last_drive_id"],
     }
+
+
+def in_several_tiles(parts: Collection[Built], stitched: Mapping[str, str]) -> set[str]:
+    """The ids of assets of which more than one tile has a part."""
+    tile = np.repeat(np.arange(len(parts)), [part.assets.num_rows for part in parts])
+    ids = asset_ids(parts)
+    before, after = (pa.array(list(names), pa.string()) for names in (stitched.keys(), stitched.values()))
+    ids = pc.coalesce(after.take(pc.index_in(ids, before)), ids)
+    pairs = pa.table({"id": ids, "tile": tile}).group_by(["id", "tile"]).aggregate([])
+    counts = pairs.group_by("id").aggregate([([], "count_all")])
+    return set(counts.filter(pc.greater(counts["count_all"], 1))["id"].to_pylist())
+
+
+def tiles_of_gone(previous: pa.Table, built: Built) -> set[Tile]:
+    """The tiles that the assets lay in which were published before and are another one now."""
+    gone = pc.is_in(previous["asset_id"], pa.array(sorted(built.stitched), pa.string()))
+    return tiles_of(previous.filter(gone)["bbox"].to_pylist())
+
+
+def to_rebuild_next(built: Built, tiles: Mapping[Tile, Built]) -> set[Tile]:
+    """Tiles with a piece of a line that got its id when tiles were put together; they are not kept, and built next."""
+    known = pc.is_in(built.assets["asset_id"], asset_ids(tiles.values()))
+    return tiles.keys() & tiles_of(built.assets["bbox"].filter(pc.invert(known)).to_pylist())
