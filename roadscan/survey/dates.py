@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -12,6 +12,32 @@ CLOCKS_APART = timedelta(days=1)  # of this machine and a camera: a time zone th
 BUDDHIST_YEARS = 543  # the Thai solar calendar is ahead by so many
 #: GPS counts weeks modulo 1024: a receiver that knows no better is this long, or twice this long, behind.
 ROLL_OVER = timedelta(weeks=1024)
+
+GPS_WEEK_S = 604_800.0
+GPS_FIRST = 13  # seconds that GPS time was ahead of UTC in 1999
+#: When it got a second further ahead. Source: IERS Bulletin C; none has been announced since.
+LEAPS = tuple(
+    datetime(*day, tzinfo=UTC) for day in ((2006, 1, 1), (2009, 1, 1), (2012, 7, 1), (2015, 7, 1), (2017, 1, 1))
+)
+
+
+def leap_seconds(at: datetime) -> int:
+    """By how much GPS time is ahead of UTC then; of 1999 and later.
+
+    >>> leap_seconds(datetime(2026, 11, 1, tzinfo=UTC)), leap_seconds(datetime(2016, 12, 31, tzinfo=UTC))
+    (18, 17)
+    """
+    return GPS_FIRST + sum(at >= leap for leap in LEAPS)
+
+
+def gps_week_s(day: date, *, gps: bool = True) -> float:
+    """When the GPS week of a day begins, seconds since 1970; of a clock that tells GPS time, or UTC.
+
+    >>> gps_week_s(date(2026, 11, 4), gps=False) == datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    True
+    """
+    sunday = datetime.combine(day - timedelta(days=day.isoweekday() % 7), time(), UTC)
+    return sunday.timestamp() - (leap_seconds(sunday) if gps else 0)
 
 
 def is_plausible(time: datetime) -> bool:

@@ -13,6 +13,7 @@ Town: turns of 8 to 15 m at two of three crossings, entered over a second, braki
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 
 import numpy as np
 from rich.console import Console
@@ -21,7 +22,8 @@ from scipy.ndimage import uniform_filter1d
 
 from roadscan.arrays import Floats
 from roadscan.survey.geodesy import LocalFrame, wrap_deg
-from roadscan.survey.importers.gpslog import GpsLog, read_log
+from roadscan.survey.importers.fixes import Fix
+from roadscan.survey.importers.gpslog import log_of, read_log
 from roadscan.survey.importers.motion import COURSE_MIN_MPS
 from roadscan.survey.importers.track import locate
 
@@ -58,8 +60,9 @@ def held(way: tuple[Floats, Floats, Floats], every_s: float, noise_m: float, see
     speed = np.linalg.norm(np.gradient(xy, time_s, axis=0), axis=1)
     asked = np.flatnonzero((speed > COURSE_MIN_MPS) & (time_s > time_s[fixed[2]]) & (time_s < time_s[fixed[-3]]))
     asked = asked[:: max(1, len(asked) // 20_000)]
-    unknown = np.full(len(fixed), np.nan)
-    log = GpsLog(time_s[fixed], *PLANE.to_lonlat(*said.T), unknown, unknown, unknown, {})
+    at = (datetime.fromtimestamp(second, UTC) for second in time_s[fixed].tolist())
+    log = log_of(map(Fix, at, *PLANE.to_lonlat(*said.T)), "the fixes that are kept")
+    assert log is not None
     found = locate(log, time_s[asked], MAX_GAP_S)
     after = np.searchsorted(log.time_s, time_s[asked])
     straight = np.stack([np.interp(time_s[asked], log.time_s, one) for one in said.T], axis=1)

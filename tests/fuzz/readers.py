@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from support import exports
 from support.drives import frame, jpeg, make_drive
+from support.trajectories import sbet, smrmsg
 from support.videos import blackvue, gopro, novatek
 from support.written import write_coco
 
@@ -117,9 +119,19 @@ def _sources(root: Path) -> Iterator[Reader]:
     nmea = b"".join(
         _sentence(f"GPRMC,0200{i:02d},A,1625.80{i:02d},N,10249.8000,E,38.9,000.0,011126,,,A") for i in range(9)
     )
-    for name, data in (("track.gpx", GPX), ("track.nmea", nmea)):
+    into_s = np.arange(20.0) + 7218  # 02:00 UTC of the Sunday that begins the week of 2026-11-01
+    trajectory = sbet(into_s, 102.83 + 0 * into_s, 16.43 + np.arange(20) * 1e-4, 0 * into_s)
+    pos = b"%  UTC  latitude(deg) longitude(deg) height(m) Q ns sdn(m) sde(m) sdu(m)\n" + b"".join(
+        b"2026/11/01 02:00:%02d.000 %.5f 102.83 12.5 1 9 0.03 0.04 0.02\n" % (i, 16.43 + i * 1e-4) for i in range(20)
+    )
+    logs = {"track.gpx": GPX, "track.nmea": nmea, "sbet_1.out": trajectory, "track.pos": pos}
+    sigmas = _written(root / "smrmsg_1.out", smrmsg(into_s, 0.03, 0.04, 1.2))
+    given = ("clock_offset_s=0", "log_date=2026-11-01")
+    for name, data in logs.items():
         track = _written(root / name, data)
-        yield Reader(name, track, _ingest("track", csv_file, images, root, f"track={track}", "clock_offset_s=0"))
+        yield Reader(name, track, _ingest("track", csv_file, images, root, f"track={track}", *given))
+    track = root / "sbet_1.out"
+    yield Reader("smrmsg", sigmas, _ingest("track", csv_file, images, root, f"track={track}", *given))
     videos = {
         "gopro": lambda path: gopro(path, 3),
         "gopro in fragments": lambda path: gopro(path, 3, movflags="frag_keyframe+empty_moov"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from roadscan.config import Config, check_renamed, load_config
 from roadscan.errors import ConfigError
 from roadscan.schemas import ACCURACY
+from roadscan.survey.dates import gps_week_s
 from roadscan.survey.importers.times import parse_time
 
 Kind: TypeAlias = Literal["exif", "mapillary", "table", "track", "video"]
@@ -43,6 +45,11 @@ _KINDS_OF_FIELD = {
     "time_regex": {"track", "video"},
     "start_time": {"track", "video"},
     "rate_hz": {"track"},
+    "log_date": {"table", "track", "video"},
+    "log_clock": {"table", "track", "video"},
+    "log_sigmas": {"track", "video"},
+    "log_angles": {"track", "video"},
+    "log_heading": {"track", "video"},
     "spacing_m": {"video"},
     "interval_s": {"video"},
     "columns": {"table", "track", "video"},
@@ -144,12 +151,31 @@ class IngestConfig(Config):
     columns: dict[str, str] = Field(
         {}, description="Column names of the table, and of a log, where they differ: {lon: x_lon}."
     )
-    time_format: Literal["iso", "epoch_s", "epoch_ms"] = Field("iso", description="How captured_at is written.")
+    time_format: Literal["iso", "epoch_s", "epoch_ms", "gps_week_s"] = Field(
+        "iso", description="How captured_at is written. gps_week_s: seconds of the GPS week of log_date."
+    )
     track: str | None = Field(
         None,
         validate_default=True,
-        description="GPX, NMEA, or CSV with captured_at, lon and lat: a path or s3:// address. With a video it goes "
-        "before the positions that it carries, and before a log of the video's own name.",
+        description="GPX, NMEA, SBET, RTKLIB's .pos, or CSV with captured_at, lon and lat, and what it has of "
+        "heading_deg, pitch_deg, roll_deg, altitude_m, pos_sigma_m and heading_sigma_deg: a path or s3:// address. "
+        "With a video it goes before the positions that it carries, and before a log of the video's own name.",
+    )
+    log_date: date | None = Field(
+        None,
+        description="A day, in UTC, of the GPS week in which a log begins that tells only seconds of the week: SBET, "
+        "and time_format=gps_week_s. YYYY-MM-DD.",
+    )
+    log_clock: Literal["gps", "utc"] = Field(
+        "gps",
+        description="What seconds of the week count: GPS time, which is ahead of UTC by its leap seconds, or UTC.",
+    )
+    log_sigmas: str | None = Field(
+        None, description="The SMRMSG file of an SBET. Default: smrmsg_NAME beside sbet_NAME, where there is one."
+    )
+    log_angles: Literal["degrees", "radians"] = Field("degrees", description="Of a CSV log, also of lon and lat.")
+    log_heading: Literal["north", "east"] = Field(
+        "north", description="Where headings of a CSV log count from: north, clockwise; or east, counterclockwise."
     )
     clock_offset_s: float | None = Field(
         None,
@@ -263,6 +289,11 @@ class IngestConfig(Config):
         if value is not None and info.data.get("cameras"):
             raise ValueError("cameras is given too; give only one of the two")
         return value
+
+    @property
+    def week_s(self) -> float | None:
+        """When the GPS week of `log_date` began, seconds since 1970."""
+        return None if self.log_date is None else gps_week_s(self.log_date, gps=self.log_clock == "gps")
 
     def rig(self) -> tuple[CameraConfig, ...]:
         """The configured cameras, read from `cameras_file` where it is given; empty when none is configured.

@@ -1,15 +1,12 @@
-"""GPS logs: GPX, NMEA 0183 and CSV, read into one list of fixes in UTC."""
+"""Logs of where a vehicle was: GPX, NMEA 0183, SBET and tables of text, read into one list of fixes in UTC."""
 
 from __future__ import annotations
 
 import codecs
-import csv
-import io
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -20,29 +17,18 @@ import pynmea2
 from roadscan.arrays import Floats
 from roadscan.errors import Malformed, NotFound, SurveyError
 from roadscan.parsing import parsing
+from roadscan.survey.importers.fixes import TOLD, Fix, LogForm
 from roadscan.survey.importers.jumps import FASTEST_MPS, believable
+from roadscan.survey.importers.sbet import order_of, read_sbet
 from roadscan.survey.importers.sources import read_file
-from roadscan.survey.importers.times import parse_time
+from roadscan.survey.importers.textlog import OFF_EARTH, csv_names, is_pos, read_csv, read_pos
+from roadscan.video.fixes import on_earth
 
-PLACED = ("captured_at", "lon", "lat")
-TOLD = ("hdop", "pos_sigma_m", "altitude_m")  # of a fix, where the log does
 #: Standard error of a fix of carrier phases (GGA quality 4 and 5), metres: as receivers of either kind are specified.
 RTK_FIXED_M, RTK_FLOAT_M = 0.03, 0.5
 DIFFERENTIAL_UERE_M = 1.0  # of one with corrections (quality 2), times its HDOP
 UNREADABLE = "NMEA sentences that cannot be read"
 MOST_JUMPS = 1 / 3  # of the fixes; more are the log of another vehicle, or a receiver that knew nothing
-
-
-@dataclass(frozen=True)
-class Fix:
-    """One position of a log: UTC time, WGS 84 degrees; HDOP, standard error and altitude where the log has them."""
-
-    at: datetime
-    lon: float
-    lat: float
-    hdop: float | None
-    pos_sigma_m: float | None = None
-    altitude_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +38,8 @@ class GpsLog:
     Attributes:
         time_s: seconds since 1970, strictly increasing, (n,) with n >= 2.
         lon, lat: degrees, (n,).
-        hdop, pos_sigma_m, altitude_m: (n,), NaN where the log has none.
+        hdop, pos_sigma_m, altitude_m, heading_deg, heading_sigma_deg, pitch_deg, roll_deg: (n,), NaN where the log has
+            none; angles in degrees.
         notes: what was skipped, by kind and count.
     """
 
@@ -62,6 +49,10 @@ class GpsLog:
     hdop: Floats
     pos_sigma_m: Floats
     altitude_m: Floats
+    heading_deg: Floats
+    heading_sigma_deg: Floats
+    pitch_deg: Floats
+    roll_deg: Floats
     notes: dict[str, int]
 
     def fixes(self) -> Iterator[Fix]:
@@ -73,45 +64,47 @@ class GpsLog:
             yield Fix(datetime.fromtimestamp(float(time_s), UTC), lon, lat, *known)
 
 
-@dataclass(frozen=True)
-class CsvForm:
-    """How a CSV is written: `columns`, `time_format` and `utc_offset_h` as in `IngestConfig`."""
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    time_format: str = "iso"
-    utc_offset_h: float | None = None
+PLAIN = LogForm()
 
 
-PLAIN = CsvForm()
+def read_log(uri: str, form: LogForm = PLAIN) -> GpsLog:
+    """A GPX, NMEA, SBET, .pos or CSV file, told apart by its content.
 
-
-def read_log(uri: str, form: CsvForm = PLAIN) -> GpsLog:
-    """A GPX, NMEA or CSV file, told apart by its content.
-
-    A CSV has columns `captured_at`, `lon` and `lat`, and may have `hdop`, `pos_sigma_m` and `altitude_m`.
+    A CSV has columns `captured_at`, `lon` and `lat`, and may have those of `TOLD`.
 
     Raises:
         SurveyError: the file is missing, is none, has fewer than two usable fixes, or those of two vehicles.
     """
     try:
-        text = _decode(read_file(uri))
+        data = read_file(uri)
     except NotFound:
-        raise SurveyError(f"track: {uri} does not exist; expected a GPX, NMEA or CSV file") from None
+        raise SurveyError(f"track: {uri} does not exist; expected a GPX, NMEA, SBET, .pos or CSV file") from None
     notes: Counter[str] = Counter()
+    if order := order_of(data):
+        found = read_sbet(data, order, uri, form, notes)
+        _check_enough(len(np.unique(found.time_s)), uri, notes, "")
+        return _in_time(found.time_s, found.lon, found.lat, found.told, uri, notes)
+    text = _decode(data)
     if text.lstrip().startswith("<"):
         fixes = _read_gpx(text, uri, notes)
-    elif names := _csv_names(text, form):
-        fixes = _read_csv(text, names, form, notes)
+    elif is_pos(text):
+        fixes = read_pos(text, uri, notes)
+    elif names := csv_names(text, form):
+        fixes = read_csv(text, names, form, notes)
     else:
         fixes = nmea_fixes(text, notes)
-    by_time = _by_time(fixes, notes)
-    if len(by_time) < 2:
+    found_fixes = list(fixes)
+    _check_enough(len({fix.at for fix in found_fixes}), uri, notes, _what_it_is(text))
+    return _log(found_fixes, uri, notes)
+
+
+def _check_enough(count: int, uri: str, notes: Counter[str], what: str) -> None:
+    if count < 2:
         skipped = ", ".join(f"{count} {what}" for what, count in notes.items()) or "nothing skipped"
         raise SurveyError(
-            f"track: {uri} has {len(by_time)} usable fixes ({skipped}){_what_it_is(text)}; expected at least two, as "
-            "GPX track points with time, NMEA RMC sentences with checksum, or CSV with captured_at, lon and lat"
+            f"track: {uri} has {count} usable fixes ({skipped}){what}; expected at least two, as GPX track points with "
+            "time, NMEA RMC sentences with checksum, SBET, RTKLIB's .pos, or CSV with captured_at, lon and lat"
         )
-    return _one_way(by_time, uri, notes)
 
 
 def log_of(fixes: Iterable[Fix], name: str) -> GpsLog | None:
@@ -124,19 +117,37 @@ def log_of(fixes: Iterable[Fix], name: str) -> GpsLog | None:
     Raises:
         SurveyError: they are of two vehicles.
     """
-    notes: Counter[str] = Counter()
-    by_time = _by_time(fixes, notes)
-    return _one_way(by_time, name, notes) if len(by_time) >= 2 else None
+    found = list(fixes)
+    return _log(found, name, Counter()) if len({fix.at for fix in found}) >= 2 else None
 
 
-def _by_time(fixes: Iterable[Fix], notes: Counter[str]) -> list[Fix]:
-    """Fixes in the order of their times, one of each."""
-    found: dict[datetime, Fix] = {}
-    for fix in fixes:
-        if fix.at in found:
-            notes["fixes at a time that was there already"] += 1
-        found.setdefault(fix.at, fix)
-    return [found[at] for at in sorted(found)]
+def _log(fixes: Sequence[Fix], name: str, notes: Counter[str]) -> GpsLog:
+    columns = {name: np.array([getattr(fix, name) for fix in fixes], float) for name in ("lon", "lat", *TOLD)}
+    time_s = np.array([fix.at.timestamp() for fix in fixes])
+    return _in_time(time_s, columns.pop("lon"), columns.pop("lat"), columns, name, notes)
+
+
+def _in_time(
+    time_s: Floats, lon: Floats, lat: Floats, told: Mapping[str, Floats], name: str, notes: Counter[str]
+) -> GpsLog:
+    """Fixes in any order as a log: the first of each time, without those that no vehicle could have reached."""
+    time_s, first = np.unique(time_s, return_index=True)
+    if twice := len(lon) - len(first):
+        notes["fixes at a time that was there already"] += twice
+    kept = believable(time_s, lon[first], lat[first])
+    jumps = np.flatnonzero(~kept)
+    if len(jumps) > MOST_JUMPS * len(time_s):
+        such = datetime.fromtimestamp(float(time_s[jumps[0]]), UTC)
+        raise SurveyError(
+            f"track: {name}: no vehicle was at all of its places: {len(jumps)} of {len(time_s)} fixes, such as that of "
+            f"{such.isoformat()}, lie more than {FASTEST_MPS:g} m/s from the others; expected one log"
+        )
+    if len(jumps):
+        notes[f"fixes left out, more than {FASTEST_MPS:g} m/s from the others"] = len(jumps)
+    first = first[kept]
+    unknown = np.full(len(first), np.nan)
+    columns = {one: told[one][first] if one in told else unknown for one in TOLD}
+    return GpsLog(time_s[kept], lon[first], lat[first], **columns, notes=dict(notes))
 
 
 def _decode(data: bytes) -> str:
@@ -156,30 +167,6 @@ def _what_it_is(text: str) -> str:
     return f": it has {found}, which have no place in a track" if found and "<trkpt" not in text else ""
 
 
-def _one_way(fixes: list[Fix], uri: str, notes: Counter[str]) -> GpsLog:
-    """Fixes, by time, as a log, without those that no vehicle could have reached from the others."""
-    time_s, lon, lat = (
-        np.array([fix.at.timestamp() for fix in fixes]),
-        np.array([fix.lon for fix in fixes]),
-        np.array([fix.lat for fix in fixes]),
-    )
-    kept = believable(time_s, lon, lat)
-    jumps = np.flatnonzero(~kept)
-    if len(jumps) > MOST_JUMPS * len(fixes):
-        raise SurveyError(
-            f"track: {uri}: no vehicle was at all of its places: {len(jumps)} of {len(fixes)} fixes, such as that of "
-            f"{fixes[jumps[0]].at.isoformat()}, lie more than {FASTEST_MPS:g} m/s from the others; expected one log"
-        )
-    if len(jumps):
-        notes[f"fixes left out, more than {FASTEST_MPS:g} m/s from the others"] = len(jumps)
-    told = {name: np.array([getattr(fix, name) for fix in fixes], float)[kept] for name in TOLD}
-    return GpsLog(time_s[kept], lon[kept], lat[kept], **told, notes=dict(notes))
-
-
-def _on_earth(lon: float, lat: float) -> bool:
-    return -180 <= lon <= 180 and -90 <= lat <= 90 and not (lon == 0 and lat == 0)
-
-
 def _read_gpx(text: str, uri: str, notes: Counter[str]) -> Iterator[Fix]:
     try:
         with parsing("GPX"):
@@ -189,8 +176,8 @@ def _read_gpx(text: str, uri: str, notes: Counter[str]) -> Iterator[Fix]:
     for point, *_ in gpx.walk():
         if point.time is None:
             notes["track points without a time"] += 1
-        elif not _on_earth(point.longitude, point.latitude):
-            notes["fixes off the earth"] += 1
+        elif not on_earth(point.longitude, point.latitude):
+            notes[OFF_EARTH] += 1
         else:
             # GPX times are UTC, also where the file leaves out the Z.
             at = point.time.astimezone(UTC) if point.time.tzinfo else point.time.replace(tzinfo=UTC)
@@ -202,37 +189,6 @@ def _plain_names(text: str) -> str:
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)  # it names the encoding of bytes
     root = re.search(r"<(\w+):gpx\b", text)
     return re.sub(rf"<(/?){root[1]}:", r"<\1", text) if root else text
-
-
-def _csv_names(text: str, form: CsvForm) -> dict[str, str]:
-    """By what columns of a CSV mean their names in it; empty where it is none with times and positions."""
-    line = next(csv.reader([text.partition("\n")[0].strip()]), [])
-    names = {name: form.columns.get(name, name) for name in (*PLACED, *TOLD)}
-    found = {name: theirs if theirs in line else name for name, theirs in names.items() if {theirs, name} & {*line}}
-    return found if {*PLACED} <= found.keys() else {}
-
-
-def _read_csv(text: str, names: Mapping[str, str], form: CsvForm, notes: Counter[str]) -> Iterator[Fix]:
-    for row in csv.DictReader(io.StringIO(text)):
-        try:
-            at = parse_time(row[names["captured_at"]], form.time_format, form.utc_offset_h)
-            lon, lat = (float(row[names[name]]) for name in ("lon", "lat"))
-        except (ValueError, TypeError):
-            notes["rows of the log that cannot be read"] += 1
-            continue
-        if not _on_earth(lon, lat):
-            notes["fixes off the earth"] += 1
-            continue
-        yield Fix(at, lon, lat, *(_number(row.get(names.get(name, ""))) for name in TOLD))
-
-
-def _number(text: str | None) -> float | None:
-    """A number of a cell, where it has one that is finite."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def nmea_fixes(text: str, notes: Counter[str]) -> Iterator[Fix]:
@@ -268,7 +224,7 @@ def nmea_fixes(text: str, notes: Counter[str]) -> Iterator[Fix]:
         except ValueError:
             notes[UNREADABLE] += 1
             continue
-        if not _on_earth(lon, lat):
+        if not on_earth(lon, lat):
             notes["sentences without a fix"] += 1
             continue
         gga = sentence.sentence_type == "GGA"
@@ -276,7 +232,7 @@ def nmea_fixes(text: str, notes: Counter[str]) -> Iterator[Fix]:
             hdop = _float(sentence, "horizontal_dil")
             fixes[at] = Fix(at, lon, lat, hdop, _quality_m(sentence.gps_qual, hdop), _float(sentence, "altitude"))
         else:
-            fixes.setdefault(at, Fix(at, lon, lat, None))
+            fixes.setdefault(at, Fix(at, lon, lat))
     for at, fix in fixes.items():
         yield replace(fix, pos_sigma_m=stated_m.get(at) or fix.pos_sigma_m)
 

@@ -125,13 +125,15 @@ def _plain_times(table: pa.Table) -> pa.Table:
 
 
 def _rename(table: pa.Table, config: IngestConfig, needed: tuple[str, ...]) -> pa.Table:
-    theirs = {name: config.columns.get(name, name) for name in COLUMNS}
-    present = table.column_names
+    theirs, present = {name: config.columns.get(name, name) for name in COLUMNS}, table.column_names
+    if shared := config.kind == "track":  # `columns` are the log's names, too, and of any only one file may have them
+        theirs = {name: their if their in present else name for name, their in theirs.items()}
     twice = sorted({name for name in present if present.count(name) > 1} & set(theirs.values()))
     if twice:
         raise SurveyError(f"source: {config.source} has columns {twice} more than once; expected each once")
     # A column that is needed or was renamed on purpose must be there.
-    missing = [theirs[name] for name in COLUMNS if theirs[name] not in present and name in {*needed, *config.columns}]
+    wanted = {*needed, *(() if shared else config.columns)}
+    missing = [theirs[name] for name in COLUMNS if theirs[name] not in present and name in wanted]
     if missing:
         raise SurveyError(
             f"source: {config.source} has no columns {missing}, only {shown(present)}; expected {list(needed)}: set "
@@ -166,7 +168,7 @@ def _frame(row: dict[str, Any], number: int, config: IngestConfig, root: str, *,
         frame.reject("no_time: captured_at is empty")
         return frame
     try:
-        frame.take(parse_time(row["captured_at"], config.time_format, config.utc_offset_h))
+        frame.take(parse_time(row["captured_at"], config.time_format, config.utc_offset_h, week_s=config.week_s))
     except ValueError as error:
         frame.reject(f"no_time: {error}")
     return frame

@@ -21,14 +21,21 @@ def in_zone(time: datetime, utc_offset_h: float | None) -> datetime:
     return time.replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
 
 
-def parse_time(value: object, time_format: str, utc_offset_h: float | None, name: str = "captured_at") -> datetime:
+def parse_time(
+    value: object,
+    time_format: str,
+    utc_offset_h: float | None,
+    name: str = "captured_at",
+    week_s: float | None = None,
+) -> datetime:
     """A time from a table's cell.
 
     Args:
         value: text, a number, or a datetime as Parquet gives it.
-        time_format: ``iso`` (ISO 8601), ``epoch_s`` or ``epoch_ms``.
+        time_format: ``iso`` (ISO 8601), ``epoch_s``, ``epoch_ms`` or ``gps_week_s``.
         utc_offset_h: zone of ISO times without one.
         name: of the field, for messages.
+        week_s: when the GPS week began, seconds since 1970.
 
     Raises:
         ValueError: it is not written so, or lies outside 1990 to 2100.
@@ -44,19 +51,25 @@ def parse_time(value: object, time_format: str, utc_offset_h: float | None, name
             ) from None
         time = in_zone(time, utc_offset_h)
     else:
-        time = _from_epoch(value, time_format)
+        time = _from_epoch(value, time_format, week_s)
     why = why_implausible(time)
     if why:
         raise ValueError(f"{name} is {value!r}, which is {why}; check time_format")
     return time
 
 
-def _from_epoch(value: object, time_format: str) -> datetime:
-    unit_us = 1_000_000 if time_format == "epoch_s" else 1_000
+def _from_epoch(value: object, time_format: str, week_s: float | None) -> datetime:
+    if time_format == "gps_week_s" and week_s is None:
+        raise ValueError(f"captured_at is {value!r}, seconds of a GPS week; set log_date to a day of it")
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        seconds=week_s if time_format == "gps_week_s" and week_s else 0
+    )
+    unit_us = 1_000 if time_format == "epoch_ms" else 1_000_000
     try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(float(str(value)) * unit_us))
+        return start + timedelta(microseconds=round(float(str(value)) * unit_us))
     except (ValueError, OverflowError):
-        raise ValueError(f"captured_at is {value!r}; expected a number, the {time_format} since 1970") from None
+        since = "" if time_format == "gps_week_s" else " since 1970"
+        raise ValueError(f"captured_at is {value!r}; expected a number, the {time_format}{since}") from None
 
 
 def time_from_name(stem: str, pattern: str, regex: str | None, utc_offset_h: float | None) -> datetime:

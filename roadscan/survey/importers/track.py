@@ -14,12 +14,13 @@ from roadscan.arrays import Floats
 from roadscan.errors import SurveyError
 from roadscan.progress import OnCount
 from roadscan.survey.dates import why_apart
-from roadscan.survey.geodesy import LocalFrame
+from roadscan.survey.geodesy import LocalFrame, wrap_deg
 from roadscan.survey.importers.clocks import SPREAD, spread_seconds
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.exif import list_images
+from roadscan.survey.importers.fixes import TOLD, form_of
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
-from roadscan.survey.importers.gpslog import CsvForm, GpsLog, read_log
+from roadscan.survey.importers.gpslog import GpsLog, read_log
 from roadscan.survey.importers.images import ImageFolder
 from roadscan.survey.importers.motion import COURSE_MIN_MPS, parts
 from roadscan.survey.importers.sources import is_folder_of_images
@@ -30,6 +31,8 @@ from roadscan.survey.importers.times import in_zone, parse_time, time_from_name
 DAY_S = 86_400.0
 #: The fixes of each such time count as their mean for a heading, which their noise would turn; one a second is its own.
 STEADY_S = 0.9
+WORSE = ("hdop", "pos_sigma_m", "heading_sigma_deg")
+TURNS = ("heading_deg", "roll_deg")
 
 
 def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
@@ -45,7 +48,7 @@ def read_track(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
     """
     if config.track is None or config.clock_offset_s is None:
         raise SurveyError("track and clock_offset_s: both are required with kind=track")
-    log = read_log(config.track, CsvForm(config.columns, config.time_format, config.utc_offset_h))
+    log = read_log(config.track, form_of(config))
     found = (_from_images if is_folder_of_images(config) else read_times)(config, folder, on_frame)
     spread = spread_seconds(found.frames)
     for frame in found.frames:
@@ -107,11 +110,8 @@ def place(frames: Sequence[Frame], log: GpsLog, max_gap_s: float) -> None:
             frame.reject(f"no_gps: {_why_not(log, frame, max_gap_s)}")
             continue
         frame.place(float(located.lon[index]), float(located.lat[index]))
-        frame.heading_deg = _or_none(located.heading_deg[index])
-        frame.speed_mps = _or_none(located.speed_mps[index])
-        frame.hdop = _or_none(located.hdop[index])
-        frame.pos_sigma_m = _or_none(located.pos_sigma_m[index])
-        frame.altitude_m = _or_none(located.altitude_m[index])
+        for name in ("speed_mps", *TOLD):
+            setattr(frame, name, _or_none(getattr(located, name)[index]))
 
 
 def _or_none(value: float) -> float | None:
@@ -139,11 +139,14 @@ class Located:
 
     lon: Floats
     lat: Floats
-    heading_deg: Floats
     speed_mps: Floats
     hdop: Floats
     pos_sigma_m: Floats
     altitude_m: Floats
+    heading_deg: Floats
+    heading_sigma_deg: Floats
+    pitch_deg: Floats
+    roll_deg: Floats
 
 
 def locate(log: GpsLog, time_s: Floats, max_gap_s: float) -> Located:
@@ -155,13 +158,13 @@ def locate(log: GpsLog, time_s: Floats, max_gap_s: float) -> Located:
         max_gap_s: no position between two fixes further apart than this; at a fix itself there is one.
 
     Source: `spline.way` in local metres. Speed and heading are those of its derivative, through the means of the fixes
-    in each `STEADY_S`; no heading at `COURSE_MIN_MPS` and below. Altitude is linear; HDOP and standard error are the
-    worse of the two fixes.
+    in each `STEADY_S`; no heading at `COURSE_MIN_MPS` and below. Where the log tells headings, theirs are taken. These,
+    pitch, roll and altitude are linear between two fixes; HDOP and standard errors are the worse of them.
     """
     frame = LocalFrame(float(log.lon[0]), float(log.lat[0]))
     xy = np.stack(frame.to_xy(log.lon, log.lat), axis=1)
     place, velocity = np.full((2, len(time_s), 2), np.nan)
-    altitude, hdop, sigma = np.full((3, len(time_s)), np.nan)
+    told = {name: np.full(len(time_s), np.nan) for name in TOLD}
     for part in parts(log.time_s, max_gap_s):
         fixed = log.time_s[part]
         here = np.flatnonzero((time_s >= fixed[0]) & (time_s <= fixed[-1]))
@@ -173,15 +176,23 @@ def locate(log: GpsLog, time_s: Floats, max_gap_s: float) -> Located:
             place[here] = way(since, xy[part])(at)
             steady_s, steady = _means(since, xy[part])
             velocity[here] = way(steady_s, steady)(np.clip(at, steady_s[0], steady_s[-1]), 1)
-        altitude[here] = np.interp(time_s[here], fixed, log.altitude_m[part])
         after = part[np.searchsorted(fixed, time_s[here])]
         before = part[np.searchsorted(fixed, time_s[here], side="right") - 1]
-        hdop[here], sigma[here] = (np.fmax(told[before], told[after]) for told in (log.hdop, log.pos_sigma_m))
+        for name in TOLD:
+            values = getattr(log, name)
+            if name in WORSE:
+                told[name][here] = np.fmax(values[before], values[after])
+            else:
+                # A turn over north, or of a roll over 180 degrees, is the short one; an altitude is no angle.
+                step = wrap_deg(values[after] - values[before]) if name in TURNS else values[after] - values[before]
+                span = np.maximum(log.time_s[after] - log.time_s[before], 1e-9)
+                told[name][here] = values[before] + step * (time_s[here] - log.time_s[before]) / span
     lon, lat = frame.to_lonlat(*place.T)
     speed = np.hypot(*velocity.T)
-    heading = (np.degrees(np.arctan2(*velocity.T)) + frame.convergence_deg(lon, lat)) % 360.0
-    heading[~(speed > COURSE_MIN_MPS)] = np.nan
-    return Located(lon, lat, heading, speed, hdop, sigma, altitude)
+    course = (np.degrees(np.arctan2(*velocity.T)) + frame.convergence_deg(lon, lat)) % 360.0
+    course[~(speed > COURSE_MIN_MPS)] = np.nan
+    heading = told.pop("heading_deg") % 360.0
+    return Located(lon, lat, speed, heading_deg=np.where(np.isnan(heading), course, heading), **told)
 
 
 def _means(time_s: Floats, xy: Floats) -> tuple[Floats, Floats]:

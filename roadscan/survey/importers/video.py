@@ -23,8 +23,9 @@ from roadscan.progress import OnCount
 from roadscan.storage import Store
 from roadscan.survey.geodesy import LocalFrame
 from roadscan.survey.importers.config import IngestConfig
+from roadscan.survey.importers.fixes import Fix, form_of
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
-from roadscan.survey.importers.gpslog import CsvForm, Fix, GpsLog, log_of, read_log
+from roadscan.survey.importers.gpslog import GpsLog, log_of, read_log
 from roadscan.survey.importers.images import ImageFacts, ImageFolder
 from roadscan.survey.importers.sources import is_video, split_uri
 from roadscan.survey.importers.telemetry import read_telemetry
@@ -96,7 +97,7 @@ def read_video(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | No
                 notes.update(video.telemetry.notes)
                 notes[f"videos that carry positions as {video.telemetry.form}"] += 1
     frames: list[Frame] = []
-    track = read_log(config.track, _form(config)) if config.track is not None else None
+    track = read_log(config.track, form_of(config)) if config.track is not None else None
     for own in _cameras(videos, config).values():
         _set_starts(own, config, chosen=track is not None)
         _part_cameras(own)
@@ -165,12 +166,8 @@ def _log_beside(store: Store, key: str, config: IngestConfig) -> GpsLog | None:
     for suffix in LOGS:
         for name in (stem + suffix, stem + suffix.upper()):
             if store.exists(name):
-                return read_log(store.uri_of(name), _form(config))
+                return read_log(store.uri_of(name), form_of(config))
     return None
-
-
-def _form(config: IngestConfig) -> CsvForm:
-    return CsvForm(config.columns, config.time_format, config.utc_offset_h)
 
 
 def _cameras(videos: Sequence[_Video], config: IngestConfig) -> dict[str, list[_Video]]:

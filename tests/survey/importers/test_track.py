@@ -12,8 +12,9 @@ import pytest
 from roadscan.errors import SurveyError
 from roadscan.survey.drive import read_drive
 from roadscan.survey.geodesy import LocalFrame, wrap_deg
-from roadscan.survey.importers import IngestSummary, ingest, ingest_config
-from roadscan.survey.importers.gpslog import CsvForm, GpsLog, read_log
+from roadscan.survey.importers import IngestSummary, gpslog, ingest, ingest_config
+from roadscan.survey.importers.fixes import Fix, LogForm
+from roadscan.survey.importers.gpslog import GpsLog, read_log
 from roadscan.survey.importers.track import locate
 
 SIZE = "cameras=[{width_px: 64, height_px: 48, hfov_deg: 70}]"
@@ -94,8 +95,10 @@ def test_gaps_and_ends_have_no_position(run: Callable[..., IngestSummary]) -> No
 def log_of(time_s: np.ndarray, x: np.ndarray, y: np.ndarray) -> GpsLog:
     """A log by metres about 100.5 E 13.75 N, from 2024 on."""
     lon, lat = LocalFrame(100.5, 13.75).to_lonlat(x, y)
-    unknown = np.full(len(time_s), np.nan)
-    return GpsLog(1_706_641_200 + time_s, lon, lat, unknown, unknown, unknown, {})
+    at = [datetime.fromtimestamp(1_706_641_200 + second, UTC) for second in time_s]
+    log = gpslog.log_of(map(Fix, at, lon, lat), "log")
+    assert log is not None
+    return log
 
 
 @pytest.mark.parametrize(("every_s", "noise_m"), [(0.1, 0.1), (1.0, 0.0)])
@@ -359,14 +362,14 @@ def test_images_that_share_a_second_are_spread_along_the_log(run: Callable[..., 
 def test_a_log_may_be_a_table(tmp_path: Path) -> None:
     text = "when,lat,lon,pos_sigma_m\n1793502000,13.75,100.5,0.4\n1793502001,13.75,north,\n1793502002,13.75,100.5004,\n"
     path = _written(tmp_path / "log.csv", text.encode())
-    log = read_log(path, CsvForm({"captured_at": "when"}, "epoch_s"))
+    log = read_log(path, LogForm({"captured_at": "when"}, "epoch_s"))
     assert log.time_s.tolist() == [1793502000, 1793502002]
     assert (log.lon.tolist(), log.lat.tolist()) == ([100.5, 100.5004], [13.75, 13.75])
     assert log.pos_sigma_m[0] == 0.4
     assert np.isnan([log.pos_sigma_m[1], *log.hdop, *log.altitude_m]).all()
     assert log.notes == {"rows of the log that cannot be read": 1}
     local = b"captured_at,lon,lat\n2026-11-01 10:00:00,100.5,13.75\n2026-11-01 10:00:01,100.5002,13.75\n"
-    log = read_log(_written(tmp_path / "log.csv", local), CsvForm(utc_offset_h=7))
+    log = read_log(_written(tmp_path / "log.csv", local), LogForm(utc_offset_h=7))
     assert log.time_s.tolist() == [1793502000, 1793502001]  # 03:00 UTC
     with pytest.raises(SurveyError, match=r"0 usable fixes \(2 rows of the log that cannot be read\)"):
         read_log(str(tmp_path / "log.csv"))
