@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # what imports PyTorch is imported by the commands that need 
     from roadscan.evaluate.detection.evaluation import Inference
     from roadscan.evaluate.detection.tables import ScoreTable
     from roadscan.evaluate.semantic.compare import PixelComparison
+    from roadscan.inventory.query.changes import Stretch
 
     ComparedModels: TypeAlias = tuple[Comparison | PixelComparison, list[ScoreTable], Callable[[], dict[str, bytes]]]
 
@@ -122,6 +123,15 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved conf
 def _utc(moment: datetime | None) -> datetime | None:
     """A time as typer reads it, without a zone, with its zone."""
     return moment.replace(tzinfo=UTC) if moment else None
+
+
+def _stretch(route: str | None, km: str | None, since: str | None, until: str | None) -> Stretch:
+    """Where on the network and when, as a user types it."""
+    from roadscan.inventory.query.changes import Stretch, read_days, read_km
+
+    first, last = read_km(km) if km else (None, None)
+    begin, end = read_days("since", since)[0] if since else None, read_days("until", until)[1] if until else None
+    return Stretch(route, first, last, begin, end)
 
 
 def _ended(summary: Summary) -> int:
@@ -546,14 +556,12 @@ def changes(
     guard: GuardOption = True,
 ) -> int:
     """List what changed on a stretch of road: new, suspect, missing, reappeared, moved, damaged, repaired."""
-    from roadscan.inventory.query.changes import Stretch, find_changes, read_days, read_km
+    from roadscan.inventory.query.changes import find_changes
     from roadscan.inventory.query.rendering import csv_text, render
 
     if out and not out.endswith((".csv", ".json")):
         raise ConfigError(f"out: got {out}; expected a name that ends with .csv or .json")
-    first, last = read_km(km) if km else (None, None)
-    begin, end = read_days("since", since)[0] if since else None, read_days("until", until)[1] if until else None
-    found = find_changes(warehouse, Stretch(route, first, last, begin, end))
+    found = find_changes(warehouse, _stretch(route, km, since, until))
     if out:
         store, key = open_file(out)
         text = csv_text(found.rows, guard=guard) if out.endswith(".csv") else json.dumps(found.to_dict(), indent=1)
@@ -566,6 +574,73 @@ def changes(
         render(found.table(), "record" if record else "table", console)
         console.print(f"days in {found.zone}", style="dim")
     return 0
+
+
+@app.command("export")
+def export_register(
+    warehouse: WarehouseArgument,
+    out: Annotated[
+        str,
+        typer.Argument(
+            help="The file, also s3://; its ending says the format: .gpkg, .geojson, .geojsonl, .fgb, .csv, .shp.zip, "
+            ".pmtiles."
+        ),
+    ],
+    sql: Annotated[
+        str | None,
+        typer.Argument(help="DuckDB SQL, as of roadscan query; empty for all assets.", show_default=False),
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Only this one; several times.", show_default=False)
+    ] = None,
+    states: Annotated[
+        list[str] | None, typer.Option("--state", help="Only this one; several times.", show_default=False)
+    ] = None,
+    route: Annotated[str | None, typer.Option(help="Its code; 2 finds 0002.", show_default=False)] = None,
+    km: Annotated[
+        str | None, typer.Option(help="A kilometre or a range: 10, 10-20, 10+500-12+250.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="First day, month or year of the last detection, or of a change.", show_default=False),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last one, itself included.", show_default=False)] = None,
+    changes: Annotated[bool, typer.Option("--changes", help="What changed, as roadscan changes has it.")] = False,
+    since_release: Annotated[
+        int | None,
+        typer.Option(help="Only assets that this release has not, or otherwise, or still has.", show_default=False),
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(help="A YAML file of the agency's own fields; or ndw or mire.", show_default=False),
+    ] = None,
+    as_of: AsOf = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    guard: GuardOption = True,
+) -> int:
+    """Write the register, or what is asked of it, as a file for QGIS, ArcGIS and others."""
+    from roadscan.export import Asked
+    from roadscan.export import export_register as run_export
+
+    asked = Asked(
+        sql, tuple(classes or ()), tuple(states or ()), _stretch(route, km, since, until), changes, since_release
+    )
+    with progress("rows", errors) as bar:
+        made = run_export(
+            warehouse,
+            out,
+            asked,
+            mapping=mapping,
+            as_of=_utc(as_of),
+            overwrite=overwrite,
+            guard=guard,
+            on_progress=bar,
+        )
+    if made.out:
+        print_facts({"out": made.out, "format": made.format, "release": made.release, "features": made.features})
+        for told in made.told:
+            console.print(told, style="dim", markup=False, soft_wrap=True)
+    return _ended(made)
 
 
 @app.command()

@@ -24,6 +24,7 @@ import os
 import random
 import re
 import secrets
+import shutil
 import stat
 import time
 import unicodedata
@@ -70,6 +71,7 @@ BODY_TRIES = 4  # a truncated or corrupt body is an error that botocore does not
 MAX_OBJECT_BYTES = 4 << 30  # of anything
 MAX_IMAGE_BYTES = 256 << 20  # 64 megapixels without compression are 192 million bytes
 MAX_RECORD_BYTES = 64 << 20  # of JSON that roadscan writes itself, and keeps small
+COPIED_BYTES = 1 << 20
 CHUNK_BYTES = 16 << 10  # the deadline is looked at this often; a socket time-out may pass for every few KiB
 
 STAGED = re.compile(r"\..+\.[0-9a-f]{12}")  # a file's name until it is whole
@@ -198,6 +200,10 @@ class Store(ABC):
         """Write the object whole, replacing what was there. Readers see the old bytes or the new ones."""
 
     @abstractmethod
+    def write_file(self, key: str, file: Path) -> None:
+        """Write a file of this disk as `write` writes bytes, however large it is: it is never in memory as a whole."""
+
+    @abstractmethod
     def create(self, key: str, data: bytes) -> str:
         """Write the object only if it does not exist, else raise `Conflict`; its tag.
 
@@ -284,11 +290,17 @@ class DiskStore(Store):
             return _written_at(path.stat())
 
     def write(self, key: str, data: bytes) -> None:
-        with self._staged(key, data) as staged:
+        with self._staged(key, lambda staged: write_synced(staged, data)) as staged:
+            staged.replace(self.path(key))
+
+    def write_file(self, key: str, file: Path) -> None:
+        with disk_errors(file):
+            file.stat()
+        with self._staged(key, lambda staged: _copy_synced(file, staged)) as staged:
             staged.replace(self.path(key))
 
     def create(self, key: str, data: bytes) -> str:
-        with self._staged(key, data) as staged:
+        with self._staged(key, lambda staged: write_synced(staged, data)) as staged:
             try:
                 os.link(staged, self.path(key))  # fails if the name exists, unlike a rename
             except FileExistsError:
@@ -333,13 +345,13 @@ class DiskStore(Store):
         return []
 
     @contextmanager
-    def _staged(self, key: str, data: bytes) -> Iterator[Path]:
+    def _staged(self, key: str, fill: Callable[[Path], None]) -> Iterator[Path]:
         target = self.path(key)
         staged = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                write_synced(staged, data)
+                fill(staged)
                 yield staged
             finally:
                 staged.unlink(missing_ok=True)
@@ -377,6 +389,13 @@ def write_synced(path: Path, data: bytes) -> None:
     """Bytes to a file that the disk has when this returns."""
     with path.open("wb") as file:
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _copy_synced(source: Path, path: Path) -> None:
+    with source.open("rb") as given, path.open("wb") as file:
+        shutil.copyfileobj(given, file, COPIED_BYTES)
         file.flush()
         os.fsync(file.fileno())
 
@@ -431,6 +450,12 @@ class S3Store(Store):
 
     def write(self, key: str, data: bytes) -> None:
         self._put(key, data)
+
+    def write_file(self, key: str, file: Path) -> None:
+        with disk_errors(file), file.open("rb") as opened, _s3_errors(self.uri_of(key)):
+            _client().upload_fileobj(
+                opened, self.bucket, self._key(key)
+            )  # in parts, which are one object when all came
 
     def create(self, key: str, data: bytes) -> str:
         return self._put_if(key, data, IfNoneMatch="*")

@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": ["--model", "IN"],
     "evaluate": ["demo", "IN"],
     "explain": ["IN", "X"],
+    "export": ["IN", "OUT/a.gpkg"],
     "ingest": ["exif", "IN", "--out", "OUT"],
     "inventory": [*sets(warehouse="IN")],
     "inventory --observations": ["IN", "--out", "OUT"],

@@ -55,6 +55,18 @@ def test_what_is_written_is_read(store: Store) -> None:
     assert store.child("a").read("b.bin") == b"two"
 
 
+def test_a_file_is_written_whole_and_replaces_what_was_there(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(range(256)) * (9 << 12))  # 9 MiB: two parts of boto3's 8 MiB
+    store.write("a/b.bin", b"old")
+    store.write_file("a/b.bin", tmp_path / "large")
+    assert store.read("a/b.bin") == (tmp_path / "large").read_bytes()
+    assert [entry.key for entry in store.entries()] == ["a/b.bin"]
+    assert list(store.unfinished()) == []
+    with pytest.raises(NotFound, match="nothing-there: no such file"):
+        store.write_file("a/b.bin", tmp_path / "nothing-there")
+    assert store.read("a/b.bin") == (tmp_path / "large").read_bytes()
+
+
 def test_what_arrow_reads_from_is_its_own() -> None:
     data = b"one" * 1000
     held = sys.getrefcount(data)

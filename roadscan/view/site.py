@@ -19,6 +19,7 @@ from roadscan.errors import ConfigError, Conflict, Malformed, NotFound, Roadscan
 from roadscan.inventory.query import query_release
 from roadscan.inventory.query.rendering import plain
 from roadscan.inventory.reference import LinearReference
+from roadscan.palette import colors_of
 from roadscan.parsing import read_json
 from roadscan.settings import time_zone
 from roadscan.taxonomy import HIGHWAY
@@ -28,7 +29,6 @@ from roadscan.view.filters import Filter, read_filter
 from roadscan.view.finding import find
 from roadscan.view.kept import Kept
 from roadscan.view.mercator import degrees
-from roadscan.view.palette import colors_of
 from roadscan.view.photographs import Photographs
 from roadscan.view.register import STATES, MapRegister, load_register
 from roadscan.view.releases import Releases

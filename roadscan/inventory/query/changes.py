@@ -16,6 +16,8 @@ from roadscan.inventory.query.sql import query_release, quoted
 from roadscan.settings import time_zone
 from roadscan.warehouse import Release, Warehouse
 
+#: Changes with the end of those that are lines.
+CHANGES = "(SELECT c.*, a.km_end_m FROM changes_since AS c LEFT JOIN assets AS a USING (asset_id))"
 ROUTES_NAMED = 10  # in a message
 CHAINAGE = r"(\d+)(?:\+(\d{3})|\.(\d{1,3}))?"
 
@@ -106,30 +108,48 @@ def find_changes(uri: str, asked: Stretch) -> FoundChanges:
     warehouse = Warehouse(uri)
     release = warehouse.published()
     routes = _routes(warehouse, release)
-    if asked.route is not None:
-        asked = replace(asked, route=_code(asked.route, routes))
-    elif asked.from_m is not None and not routes:
-        raise WarehouseError(_unlocated(uri, "km"))
-    rows = query_release(
-        warehouse,
-        release,
-        "SELECT c.*, a.km_end_m FROM changes_since AS c LEFT JOIN assets AS a USING (asset_id) "  # noqa: S608 - quoted
-        f"WHERE {_where(asked)} ORDER BY c.changed_at, c.route_code, c.km_m, c.asset_id",
-    )
+    asked = _found(uri, asked, routes)
+    sql = f"FROM {CHANGES} WHERE {where(asked, 'changed_at')} ORDER BY changed_at, route_code, km_m, asset_id"
+    rows = query_release(warehouse, release, sql)
     return FoundChanges(rows, asked, release.number, time_zone(warehouse.store), _known(warehouse, release, routes))
 
 
-def _where(asked: Stretch) -> str:
+def find_stretch(warehouse: Warehouse, release: Release, asked: Stretch) -> Stretch:
+    """A stretch as people name it -> the same with the route's code as the register has it.
+
+    Raises:
+        WarehouseError: the register has no such route, or no kilometres at all.
+    """
+    if asked.route is None and asked.from_m is None:
+        return asked
+    return _found(warehouse.store.uri, asked, _routes(warehouse, release))
+
+
+def where(asked: Stretch, time: str) -> str:
+    """A condition of SQL on `route_code`, `km_m`, `km_end_m` and a column of times.
+
+    Args:
+        asked: with the route's code as the register has it.
+        time: the column that lies in the span of days.
+    """
     conditions = ["true"]
     if asked.route is not None:
-        conditions.append(f"c.route_code = {quoted(asked.route)}")
+        conditions.append(f"route_code = {quoted(asked.route)}")
     if asked.from_m is not None and asked.to_m is not None:  # a line is where any of it is
-        conditions.append(f"c.km_m <= {asked.to_m} AND coalesce(a.km_end_m, c.km_m) >= {asked.from_m}")
+        conditions.append(f"km_m <= {asked.to_m} AND coalesce(km_end_m, km_m) >= {asked.from_m}")
     if asked.since:
-        conditions.append(f"c.changed_at >= TIMESTAMPTZ '{asked.since} 00:00:00'")
+        conditions.append(f"{time} >= TIMESTAMPTZ '{asked.since} 00:00:00'")
     if asked.until:
-        conditions.append(f"c.changed_at < TIMESTAMPTZ '{asked.until + timedelta(days=1)} 00:00:00'")
+        conditions.append(f"{time} < TIMESTAMPTZ '{asked.until + timedelta(days=1)} 00:00:00'")
     return " AND ".join(conditions)
+
+
+def _found(uri: str, asked: Stretch, routes: dict[str, str]) -> Stretch:
+    if asked.route is not None:
+        return replace(asked, route=_code(asked.route, routes))
+    if asked.from_m is not None and not routes:
+        raise WarehouseError(_unlocated(uri, "km"))
+    return asked
 
 
 def _routes(warehouse: Warehouse, release: Release) -> dict[str, str]:

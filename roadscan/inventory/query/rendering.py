@@ -70,16 +70,16 @@ def csv_text(table: pa.Table, *, guard: bool = True) -> str:
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    cell_of = _guarded if guard else _cell
+    cell_of = guarded if guard else _cell
     writer.writerow(map(cell_of, _unique(table.column_names)))
     writer.writerows(map(cell_of, row) for row in _rows(table))
     return buffer.getvalue()
 
 
-def _guarded(value: Any) -> str:
+def guarded(value: Any) -> str:
     """A cell of CSV that a spreadsheet takes for text where it is text (OWASP, "CSV Injection").
 
-    >>> _guarded("=A1+1"), _guarded("-12.5"), _guarded(-12.5), _guarded("a-b")
+    >>> guarded("=A1+1"), guarded("-12.5"), guarded(-12.5), guarded("a-b")
     ("'=A1+1", '-12.5', '-12.5', 'a-b')
     """
     text = printable(_cell(value), "\n\t")

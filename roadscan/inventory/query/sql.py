@@ -7,6 +7,8 @@ settings are out of its reach. Its days and hours are those of the warehouse's t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import duckdb
@@ -26,6 +28,11 @@ from roadscan.warehouse.warehouse import SURVEYED
 
 #: Words of queries that ask what there is.
 CATALOGUE = {"show", "information_schema", "duckdb_tables", "duckdb_views", "duckdb_columns"}
+
+#: An earlier release's register, beside that of the release which a query is about.
+BEFORE = "assets_before"
+
+STREAMED_ROWS = 20_000  # of a part: some 20 MB
 
 OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
@@ -55,12 +62,42 @@ def query_release(warehouse: Warehouse, release: Release, sql: str) -> pa.Table:
     Raises:
         WarehouseError: DuckDB refuses the query.
     """
+    with _opened(warehouse, release, sql) as connection:
+        return connection.sql(sql).to_arrow_table()
+
+
+@contextmanager
+def stream_release(
+    warehouse: Warehouse, release: Release, sql: str, *, before: Release | None = None, rows: int = STREAMED_ROWS
+) -> Iterator[pa.RecordBatchReader]:
+    """Run one SQL query over one release, as `query_release` does, and read its answer a part at a time.
+
+    Args:
+        warehouse: whose.
+        release: which state.
+        sql: as of `query`.
+        before: an earlier release, whose register is the table `BEFORE` of the query.
+        rows: of a part.
+
+    Raises:
+        WarehouseError: DuckDB refuses the query; also while its answer is read.
+    """
+    with _opened(warehouse, release, sql, before) as connection:
+        yield connection.sql(sql).to_arrow_reader(rows)
+
+
+@contextmanager
+def _opened(
+    warehouse: Warehouse, release: Release, sql: str, before: Release | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that can answer one question and nothing else; what DuckDB refuses is a `WarehouseError`."""
     with duckdb.connect(":memory:", config=OFFLINE) as connection:
         try:
             check_reads(connection, sql)
+            connection.execute("SET enable_progress_bar = false")  # drawn on standard output, after 2 s
             connection.execute(f"SET TimeZone = {quoted(time_zone(warehouse.store))}")
-            define_views(connection, warehouse, release, sql)
-            return connection.sql(sql).to_arrow_table()
+            define_views(connection, warehouse, release, sql, before)
+            yield connection
         except (duckdb.Error, OSError) as error:
             reach(warehouse.store)  # what a store refuses reaches here in DuckDB's words
             raise WarehouseError(f"query: {error}\n{_names()}") from None
@@ -93,7 +130,13 @@ def check_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise WarehouseError(f"query: got {got}; expected one SELECT statement, since a query only reads\n{_names()}")
 
 
-def define_views(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, sql: str) -> None:
+def define_views(
+    connection: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    release: Release,
+    sql: str,
+    before: Release | None = None,
+) -> None:
     """Make the tables and views that a query names, then take away every other file, the network and the settings."""
     tables, views = named(sql)
     views = {name for name in views if name not in STORED or not release.has(name)}  # these were computed before
@@ -104,6 +147,8 @@ def define_views(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, re
     asked = find_asked(connection, sql, changes="frames" in narrowed) if narrowed else None
     for name in sorted(narrowed):
         paths += _define(connection, warehouse, release, name, asked)
+    if before is not None:
+        paths += _define(connection, warehouse, before, "assets", called=BEFORE)
     for name in (name for name in VIEWS if name in views):  # in their order: a view may read one before it
         connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
     connection.execute(f"SET allowed_paths=[{', '.join(quoted(path) for path in paths)}]")
@@ -121,12 +166,19 @@ def _narrowed(tables: set[str], sql: str) -> set[str]:
 
 
 def _define(
-    connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: Release, name: str, asked: Asked | None = None
+    connection: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    release: Release,
+    name: str,
+    asked: Asked | None = None,
+    *,
+    called: str = "",
 ) -> list[str]:
-    """Make one table, of what is `asked`; the paths that it is read from."""
+    """Make one table, of what is `asked`, under its name or another; the paths that it is read from."""
+    called = called or name
     if name in SURVEYED:
         where = _within(asked.box) if asked and asked.box else None
-        connection.register(name, warehouse.dataset(release, name, where=where))
+        connection.register(called, warehouse.dataset(release, name, where=where))
         return []
     there, rows = warehouse.paths(release, name), "true"
     if asked:
@@ -136,11 +188,11 @@ def _define(
     if there:
         paths = [str(path) for path in warehouse.local_files(warehouse.files(release, name, paths=there))]
         source = f"read_parquet([{', '.join(map(quoted, paths))}], union_by_name=true)"
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source} WHERE {rows}")  # noqa: S608
+        connection.execute(f"CREATE VIEW {called} AS SELECT * FROM {source} WHERE {rows}")  # noqa: S608
         return paths
-    connection.register(f"empty_{name}", TABLES[name].empty_table())
-    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_{name}")  # noqa: S608
-    connection.unregister(f"empty_{name}")
+    connection.register(f"empty_{called}", TABLES[name].empty_table())
+    connection.execute(f"CREATE TABLE {called} AS SELECT * FROM empty_{called}")  # noqa: S608
+    connection.unregister(f"empty_{called}")
     return []
 
 

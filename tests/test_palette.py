@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from roadscan.palette import colors_of
 from roadscan.taxonomy import HIGHWAY
-from roadscan.view.palette import colors_of
 
 #: On linear RGB. Source: G. Machado, M. Oliveira, L. Fernandes, IEEE TVCG 15 (6), 2009, at their full severity.
 SEEN = {
