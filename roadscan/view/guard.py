@@ -3,12 +3,14 @@
 A page of another site can make a browser send requests here. Its scripts read no answer, as no other origin is allowed
 to; with DNS rebinding they would, under another host's name, so on a loopback address only its own names are answered.
 Elsewhere, whoever can reach the port can ask: there a token is demanded, which comes with the first address that is
-opened and stays as a cookie that other sites' requests do not carry. What changes anything is asked for as JSON with a
-header that a form cannot send.
+opened and stays as a cookie that other sites' requests do not carry. Programs send it as a bearer's, or as the password
+of any user; a browser does neither unless it is asked to, and it never is. What changes anything is asked for as JSON
+with a header that a form cannot send.
 """
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import secrets
 from collections.abc import Collection
@@ -77,10 +79,25 @@ class Guard:
             answer = RedirectResponse(str(request.url.remove_query_params("token").path), 303)
             answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
             return answer
-        known = request.cookies.get(COOKIE, "")
-        if secrets.compare_digest(known.encode(), self._token.encode()):
+        told = (request.cookies.get(COOKIE, ""), _authorized(request.headers.get("authorization", "")))
+        if any(secrets.compare_digest(one.encode(), self._token.encode()) for one in told):
             return None
         return PlainTextResponse("token: missing or wrong; open the address that roadscan view printed", 401)
+
+
+def _authorized(header: str) -> str:
+    """The token of a header: a bearer's, or a password (RFC 6750, RFC 7617); empty where there is none.
+
+    >>> _authorized("Bearer abc"), _authorized("Basic dXNlcjphOmI="), _authorized("Basic !"), _authorized("")
+    ('abc', 'a:b', '', '')
+    """
+    scheme, _, told = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return told.strip()
+    try:
+        return base64.b64decode(told, validate=True).decode().partition(":")[2] if scheme.lower() == "basic" else ""
+    except ValueError:
+        return ""
 
 
 def _from_own_page(headers: Headers) -> bool:

@@ -115,23 +115,36 @@ def geojson(register: MapRegister, rows: Ints, *, drawn: bool = False) -> Iterat
         drawn: with what a page draws by: `c` and `s`, the numbers of class and state, and `lon` and `lat` of lines.
     """
     yield '{"type": "FeatureCollection", "features": ['
-    line_of = dict(zip(register.lines.row.tolist(), range(len(register.lines.row)), strict=True))
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
-        shown = table(register, part).to_pylist()
-        features = [_feature(register, row, line_of.get(n)) for row, n in zip(shown, part.tolist(), strict=True)]
+        told = features(register, part)
         if drawn:
-            for feature, n, row in zip(features, part.tolist(), table(register, part).to_pylist(), strict=True):
+            for feature, n, row in zip(told, part.tolist(), table(register, part).to_pylist(), strict=True):
                 looks = {"c": int(register.kind[n]), "s": int(register.state[n])}
                 feature["properties"] |= looks | {name: row[name] for name in ("lon", "lat")}
-        yield (",\n" if start else "\n") + ",\n".join(map(json.dumps, features))
+        yield (",\n" if start else "\n") + ",\n".join(map(json.dumps, told))
     yield "\n]}\n"
 
 
-def _feature(register: MapRegister, row: dict[str, Any], line: int | None) -> dict[str, Any]:
+def features(register: MapRegister, rows: Ints) -> list[dict[str, Any]]:
+    """The rows as features of GeoJSON (RFC 7946)."""
+    lines = lines_of(register, rows)
+    shown = table(register, rows).to_pylist()
+    return [_feature(register, row, line) for row, line in zip(shown, lines.tolist(), strict=True)]
+
+
+def lines_of(register: MapRegister, rows: Ints) -> Ints:
+    """Which of a register's lines each row is; -1 where it is a point."""
+    order = np.argsort(register.lines.row, kind="stable")
+    place = np.searchsorted(register.lines.row[order], rows)
+    found = np.append(order, -1)[np.minimum(place, len(order))]
+    return np.where(np.append(register.lines.row, -1)[found] == rows, found, -1)
+
+
+def _feature(register: MapRegister, row: dict[str, Any], line: int) -> dict[str, Any]:
     place = [row.pop("lon"), row.pop("lat")]
     geometry: dict[str, Any] = {"type": "Point", "coordinates": place}
-    if line is not None:
+    if line >= 0:
         lon, lat = degrees(*register.lines.vertices(line).T)
         geometry = {"type": "LineString", "coordinates": np.stack([lon, lat], 1).round(7).tolist()}
     for name in ("first_seen", "last_seen"):

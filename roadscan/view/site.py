@@ -23,7 +23,7 @@ from roadscan.palette import colors_of
 from roadscan.parsing import read_json
 from roadscan.settings import time_zone
 from roadscan.taxonomy import HIGHWAY
-from roadscan.view import deciding, lists, roads
+from roadscan.view import deciding, lists, ogc, roads
 from roadscan.view.details import Details, current_id, read_details
 from roadscan.view.filters import Filter, read_filter
 from roadscan.view.finding import find
@@ -186,6 +186,7 @@ def application(site: Site) -> Starlette:
             ),
             Route("/reviews.json", _sent(site, _decide), methods=["POST"]),
             Route("/undo.json", _sent(site, _undo), methods=["POST"]),
+            *ogc.routes(site),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers=dict.fromkeys(STATUS, _told),
