@@ -16,6 +16,7 @@ SCHEMA_VERSION = b"1"
 
 _UTC = pa.timestamp("us", tz="UTC")
 _BOX = pa.list_(pa.float32(), 4)
+_BOX_PX = "xyxy, pixels of the original image; of a panorama x2 beyond its width goes on at its left edge"
 _COUNTS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int64())]))
 #: How well a frame's pose is known, and the rest of it: columns that tables of before do not have.
 ACCURACY = ("pos_sigma_m", "heading_sigma_deg", "altitude_m", "pitch_deg", "roll_deg")
@@ -83,8 +84,8 @@ _POSE = (
     ),
     ("heading_sigma_deg", pa.float64(), True, "standard error of heading_deg"),
     ("altitude_m", pa.float64(), True, "of the camera, as the source tells it"),
-    ("pitch_deg", pa.float64(), True, "of the vehicle, up positive"),
-    ("roll_deg", pa.float64(), True, "of the vehicle, to the right positive"),
+    ("pitch_deg", pa.float64(), True, "of the vehicle, up positive; panoramas are levelled by it"),
+    ("roll_deg", pa.float64(), True, "of the vehicle, to the right positive; likewise"),
 )
 
 DRIVE_FRAMES = _schema(
@@ -116,7 +117,7 @@ FRAMES = _schema(
     ("camera_lat", pa.float64(), True, "of the camera, WGS 84"),
     ("heading_deg", pa.float64(), True, "of the camera: vehicle heading plus mount yaw"),
     ("camera_id", pa.string(), "one of the cameras in drive.json"),
-    ("fov_deg", pa.float64(), True, "horizontal field of view"),
+    ("fov_deg", pa.float64(), True, "horizontal field of view; 360 of a panorama"),
     ("status", pa.string(), "ok | quarantined (the input is unusable) | failed (the store did not give it)"),
     ("reason", pa.string(), True, "of a status other than ok: a word, and a detail after a colon"),
     ("width_px", pa.int32(), True, "of the image, upright"),
@@ -140,7 +141,7 @@ OBSERVATIONS = _schema(
     ("heading_deg", pa.float64(), True, "of the camera"),
     ("class", pa.string()),
     ("score", pa.float32(), "of the model, 0 to 1"),
-    ("box_px", _BOX, True, "xyxy, pixels of the original image"),
+    ("box_px", _BOX, True, _BOX_PX),
     ("mask_rle", pa.string(), True, "COCO compressed RLE of the original image's size"),
     ("bearing_deg", pa.float64(), True, "to the box's centre, clockwise from north"),
     ("range_m", pa.float64(), True, "from the camera"),
@@ -188,7 +189,7 @@ ASSETS = _schema(
     ("last_seen", _UTC, "time of the last frame that detected it"),
     ("last_drive_id", pa.string(), True, "the drive of that frame"),
     ("evidence_uri", pa.string(), True, "image with the best look at it"),
-    ("evidence_box_px", _BOX, True, "xyxy, pixels of that image"),
+    ("evidence_box_px", _BOX, True, "xyxy, pixels of that image, as `box_px` of `observations`"),
     ("model_sha256", pa.string(), True, "of the model that found it there"),
     ("existence", pa.float64(), True, "probability that it stands"),
     ("azimuth_deg", pa.float64(), True, "from the asset to the cameras that saw it, clockwise from north"),
@@ -244,7 +245,7 @@ ASSET_OBSERVATIONS = _schema(
     ("frame_id", pa.string()),
     ("image_uri", pa.string(), True, "full address"),
     ("captured_at", _UTC),
-    ("box_px", _BOX, True, "xyxy, pixels of the original image"),
+    ("box_px", _BOX, True, _BOX_PX),
     ("score", pa.float32(), "of the detection, 0 to 1"),
     ("tile", pa.string(), True, "in which the asset was built, COLUMN,ROW"),
 )

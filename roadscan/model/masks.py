@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as coco
 
+from roadscan.arrays import Floats
 from roadscan.model.decode import Letterbox
+from roadscan.model.faces import FaceLayout
 
 
 def encode_mask(
@@ -50,6 +55,48 @@ def encode_mask(
         borderMode=cv2.BORDER_REPLICATE,
     )
     return encode_part(crop > 0, (x1 + origin_xy[0], y1 + origin_xy[1]), image_hw or letterbox.image_hw)
+
+
+def encode_face_mask(
+    plane: npt.NDArray[np.float32],
+    face_xyxy: npt.NDArray[np.float32],
+    box_xyxy: Floats,
+    layout: FaceLayout,
+    face: int,
+) -> str:
+    """Mask logits of a detection in a face -> the RLE string of its mask in the panorama.
+
+    Args:
+        plane: (h/4, w/4), positive inside, on the grid of the face.
+        face_xyxy: (4,) its box in pixels of the face, outside of which it has none.
+        box_xyxy: (4,) its box in pixels of the panorama, which may go on across the right edge.
+        layout: the faces.
+        face: which of them.
+    """
+    height, width = layout.image_hw
+    x1, x2 = int(np.floor(box_xyxy[0])), int(np.ceil(box_xyxy[2]))
+    # Above and below the middle of the box's sides, a level line of the face bends away from one of the panorama.
+    margin = int(np.ceil((box_xyxy[3] - box_xyxy[1]) / 2)) + 1
+    y1, y2 = max(int(box_xyxy[1]) - margin, 0), min(int(np.ceil(box_xyxy[3])) + margin, height)
+    parts = []
+    for first, last in ((x1, min(x2, width)), (0, x2 - width)):
+        if last > first and y2 > y1:
+            columns, rows = np.meshgrid(np.arange(first, last) + 0.5, np.arange(y1, y2) + 0.5)
+            x, y = layout.seen_in_face(columns, rows, face)
+            across, down = ((one / 4 - 0.5).clip(-2, 32000).astype(np.float32) for one in (x, y))
+            logits = cv2.remap(plane, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            left, top, right, bottom = face_xyxy
+            inside = (logits > 0) & (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+            parts.append(encode_part(inside, (first, y1), layout.image_hw))
+    return joined_masks(parts, layout.image_hw)
+
+
+def joined_masks(masks: Sequence[str], image_hw: tuple[int, int]) -> str:
+    """The union of masks of one image."""
+    if len(masks) < 2:
+        return masks[0] if masks else empty_mask(image_hw)
+    counts: bytes = coco.merge([{"size": list(image_hw), "counts": mask.encode()} for mask in masks])["counts"]
+    return counts.decode()
 
 
 def encode_part(inside: npt.NDArray[np.bool_], origin_xy: tuple[int, int], image_hw: tuple[int, int]) -> str:

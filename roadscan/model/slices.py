@@ -81,6 +81,16 @@ class SliceLayout:
     letterbox: Letterbox
     origins_xy: tuple[tuple[int, int], ...]
 
+    @property
+    def n_slices(self) -> int:
+        """How many windows there are."""
+        return len(self.origins_xy)
+
+    @property
+    def slice_hw(self) -> tuple[int, int]:
+        """The size of each in the network."""
+        return self.letterbox.input_hw
+
     def cut(self, image: npt.NDArray[Any]) -> Pixels:
         """An image (h, w, 3) -> the network's inputs (n, h, w, 3) of its windows."""
         height, width = self.letterbox.image_hw

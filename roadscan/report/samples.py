@@ -13,6 +13,7 @@ from roadscan.arrays import Image
 from roadscan.errors import Malformed, NotAnImage, NotFound, StorageError, TooManyPixels
 from roadscan.parsing import open_image
 from roadscan.storage import MAX_IMAGE_BYTES, open_store
+from roadscan.survey.camera import is_sphere
 from roadscan.taxonomy import Taxonomy
 from roadscan.video.address import split
 from roadscan.video.pictures import Pictures
@@ -100,6 +101,29 @@ def read_image(uri: str) -> Image:
     return np.asarray(image, np.uint8)
 
 
+def unrolled(image: Image, boxes_xyxy: Sequence[Sequence[float]]) -> tuple[Image, list[tuple[float, ...]]]:
+    """A panorama with boxes that go on across its right edge -> the same, turned until that is in a gap of theirs.
+
+    What is no panorama, or has all boxes within, stays as it is. Where boxes leave no gap, the first is whole.
+
+    Args:
+        image: the frame.
+        boxes_xyxy: pixels of it; x2 beyond its width goes on at its left edge.
+    """
+    height, width = image.shape[:2]
+    boxes = [tuple(map(float, box)) for box in boxes_xyxy]
+    if not is_sphere(width, height) or all(box[2] <= width for box in boxes):
+        return image, boxes
+    free = np.ones(width, bool)
+    for x1, _, x2, _ in boxes:
+        free[np.arange(int(x1), int(np.ceil(x2))) % width] = False
+    gaps = np.flatnonzero(free) if free.any() else np.array([int(boxes[0][0])])
+    shift = int(gaps[len(gaps) // 2])
+    starts = [(box[0] - shift) % width for box in boxes]
+    moved = [(start, y1, start + x2 - x1, y2) for start, (x1, y1, x2, y2) in zip(starts, boxes, strict=True)]
+    return np.roll(image, -shift, axis=1), list[tuple[float, ...]](moved)
+
+
 def annotate(image: Image, observations: Sequence[dict[str, Any]], taxonomy: Taxonomy, width_px: int = 1280) -> bytes:
     """A JPEG of a frame with its boxes, scaled to a width.
 
@@ -110,10 +134,12 @@ def annotate(image: Image, observations: Sequence[dict[str, Any]], taxonomy: Tax
         width_px: of the result.
     """
     scale = width_px / image.shape[1]
+    rows = sorted(observations, key=lambda row: float(row["score"]))
+    image, boxes = unrolled(image, [row["box_px"] for row in rows])
     image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    for row in sorted(observations, key=lambda row: float(row["score"])):
+    for row, box in zip(rows, boxes, strict=True):
         color = taxonomy.get(row["class"]).color_rgb[::-1]
-        x1, y1, x2, y2 = (round(v * scale) for v in row["box_px"])
+        x1, y1, x2, y2 = (round(v * scale) for v in box)
         cv2.rectangle(image, (x1, y1), (x2, y2), color, 2, cv2.LINE_AA)
         _label(image, f"{row['class']} {row['score']:.2f}", (x1, y1), color)
     return encode_jpeg(image)
@@ -131,7 +157,7 @@ def crop(
         margin: what is shown on each side of the box, in sizes of it.
         outline: draw the box; else what lies outside of the frame is grey, and not its last pixels again.
     """
-    x1, y1, x2, y2 = box_xyxy
+    image, ((x1, y1, x2, y2),) = unrolled(image, [box_xyxy])
     half = max(x2 - x1, y2 - y1, 32) * (0.5 + margin)
     cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
     scale = size_px / (2 * half)

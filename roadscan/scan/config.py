@@ -11,6 +11,7 @@ from roadscan.config import Config
 from roadscan.model.backends.engine import Choice, Precision
 from roadscan.model.bundle import Task
 from roadscan.model.decode import DecodeMode
+from roadscan.model.faces import FACES, FaceConfig
 from roadscan.model.slices import SliceConfig
 from roadscan.nodes import GrowthConfig
 from roadscan.storage import sha256_hex
@@ -53,6 +54,11 @@ class ScanConfig(Config):
     )
     slices: SliceConfig | None = Field(
         None, description="besides the whole image, see it in overlapping slices, for objects that are small; empty: no"
+    )
+    faces: FaceConfig = Field(
+        FACES,
+        description="how equirectangular panoramas are cut into perspective views, which the network sees instead; "
+        "more of them, and narrower, show small objects. Slices are of other images",
     )
     precision: Precision = Field(
         "full", description="of the network: full, or half, which is faster and nearly the same"
@@ -117,6 +123,8 @@ class ScanConfig(Config):
         values = [getattr(self, name) for name in fields]
         if self.slices is not None:  # so that scans without slices keep their digest
             values.append(self.slices.model_dump())
+        if self.faces != FACES:  # likewise
+            values.append(self.faces.model_dump())
         return sha256_hex(json.dumps(values, sort_keys=True).encode())
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from roadscan.model.decode import Letterbox, Pixels, plan_letterbox
+from roadscan.model.faces import FACES, FaceConfig, FaceLayout, plan_faces
 from roadscan.model.image_input import ImageInput
 from roadscan.model.slices import SliceConfig, SliceLayout, n_slices, plan_slices
 from roadscan.scan.apart import load_apart
@@ -59,7 +60,7 @@ class _Row:
     status: str
     reason: str | None
     letterbox: Letterbox | None = None
-    layout: SliceLayout | None = None
+    layout: SliceLayout | FaceLayout | None = None
     quality: Quality | None = None
 
 
@@ -100,13 +101,18 @@ def unpack(table: pa.Table) -> Iterator[Loaded]:
         if one.letterbox is not None:
             image = ImageInput(one.letterbox, take(*one.letterbox.input_hw, CHANNELS), one.layout)
             if one.layout is not None:
-                slices = take(len(one.layout.origins_xy), *one.layout.letterbox.input_hw, CHANNELS)
+                slices = take(one.layout.n_slices, *one.layout.slice_hw, CHANNELS)
                 image = replace(image, slices=slices)
         yield Loaded(one.row, image, one.status, one.reason, one.quality)
 
 
 def most_bytes(
-    frames: int, cameras: Iterable[Camera], side_px: int, stride_px: int, slices: SliceConfig | None = None
+    frames: int,
+    cameras: Iterable[Camera],
+    side_px: int,
+    stride_px: int,
+    slices: SliceConfig | None = None,
+    faces: FaceConfig = FACES,
 ) -> int:
     """Bytes of so many frames, decoded, of the camera with the largest input.
 
@@ -114,10 +120,13 @@ def most_bytes(
     377487360
     """
 
-    def pixels(image_hw: tuple[int, int]) -> int:
+    def pixels(camera: Camera) -> int:
+        image_hw = camera.height_px, camera.width_px
+        if camera.is_panoramic:
+            return faces.count * prod(plan_faces(image_hw, faces, side_px).input_hw)
         whole = prod(plan_letterbox(image_hw, side_px, stride_px).input_hw)
         if slices is None:
             return whole
         return whole + n_slices(image_hw, slices) * prod(plan_slices(image_hw, slices).letterbox.input_hw)
 
-    return frames * CHANNELS * max((pixels((one.height_px, one.width_px)) for one in cameras), default=0)
+    return frames * CHANNELS * max(map(pixels, cameras), default=0)

@@ -22,7 +22,8 @@ from roadscan.errors import (
     in_words,
 )
 from roadscan.model.decode import DecodeMode, Undecodable, image_size, plan_letterbox
-from roadscan.model.image_input import ImageInput, prepare, prepare_pixels
+from roadscan.model.faces import FACES, FaceConfig, FaceLayout, plan_faces
+from roadscan.model.image_input import ImageInput, faces_of, prepare, prepare_faces, prepare_pixels
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.ledger import Shard
 from roadscan.scan.quality import Quality, quality_of
@@ -66,6 +67,7 @@ class LoaderSettings(TypedDict):
     decode: DecodeMode
     max_megapixels: float
     slices: SliceConfig | None
+    faces: FaceConfig
 
 
 class Loader:
@@ -78,6 +80,7 @@ class Loader:
         decode: how.
         max_megapixels: a larger image is not decoded.
         slices: how images are cut, to be seen in parts besides; None: not.
+        faces: how panoramas are cut.
     """
 
     def __init__(
@@ -89,11 +92,12 @@ class Loader:
         decode: DecodeMode,
         max_megapixels: float,
         slices: SliceConfig | None = None,
+        faces: FaceConfig = FACES,
     ) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._ahead = threads
         self._side_px, self._stride_px, self._max_megapixels = side_px, stride_px, max_megapixels
-        self._decode, self._slices = decode, slices
+        self._decode, self._slices, self._faces = decode, slices, faces
 
     def load(self, drive: Drive, frames: Sequence[dict[str, Any]], ahead: int) -> Iterator[Loaded]:
         """The frames in order.
@@ -131,9 +135,9 @@ class Loader:
     def _fetched(self, source: Store | Pictures, camera: Camera, frame: dict[str, Any], row: int) -> Loaded:
         try:
             if isinstance(source, Pictures):
-                image = self._shown(source, camera, frame["image_uri"])
+                image = self._shown(source, camera, frame)
             else:
-                image = self._read(source, camera, frame["image_uri"])
+                image = self._read(source, camera, frame)
             return Loaded(row, image, quality=quality_of(image))
         except Undecodable as error:
             return Loaded(row, status="quarantined", reason=str(error))
@@ -148,22 +152,38 @@ class Loader:
         except Exception as error:  # noqa: BLE001 - there is no end to what decoders raise
             return Loaded(row, status="quarantined", reason=f"undecodable: {in_words(error)}")
 
-    def _read(self, store: Store, camera: Camera, key: str) -> ImageInput:
-        data = store.read(key, max_bytes=MAX_IMAGE_BYTES)
+    def _read(self, store: Store, camera: Camera, frame: dict[str, Any]) -> ImageInput:
+        data = store.read(frame["image_uri"], max_bytes=MAX_IMAGE_BYTES)
         size = image_size(data, self._max_megapixels)
         _check_aspect(size, camera)
+        if camera.is_panoramic:
+            return prepare_faces(data, self._plan_faces(size, camera, frame), self._decode)
         return prepare(data, plan_letterbox(size, self._side_px, self._stride_px), self._slices, self._decode)
 
-    def _shown(self, videos: Pictures, camera: Camera, key: str) -> ImageInput:
+    def _shown(self, videos: Pictures, camera: Camera, frame: dict[str, Any]) -> ImageInput:
         try:
-            pixels = videos.read(key, self._max_megapixels)
+            pixels = videos.read(frame["image_uri"], self._max_megapixels)
         except TooManyPixels as error:
             raise Undecodable(f"too_large: {error}") from None
         except Malformed as error:
             raise Undecodable(f"corrupt: {error}") from None
         size = pixels.shape[0], pixels.shape[1]
         _check_aspect(size, camera)
+        if camera.is_panoramic:
+            return faces_of(pixels, self._plan_faces(size, camera, frame))
         return prepare_pixels(pixels, plan_letterbox(size, self._side_px, self._stride_px), self._slices)
+
+    def _plan_faces(self, image_hw: tuple[int, int], camera: Camera, frame: dict[str, Any]) -> FaceLayout:
+        """The faces of a panorama, level, of which the first looks where the vehicle does."""
+        pitch_deg, roll_deg = camera.held(frame["pitch_deg"] or 0.0, frame["roll_deg"] or 0.0)
+        return plan_faces(
+            image_hw,
+            self._faces,
+            self._side_px,
+            ahead_deg=-camera.mount_yaw_deg,
+            pitch_deg=pitch_deg,
+            roll_deg=roll_deg,
+        )
 
 
 def frames_of(shard: Shard) -> tuple[Drive, pa.Table]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from roadscan.arrays import Floats
+from roadscan.model.faces import FaceLayout
 from roadscan.survey.camera import Camera
 from roadscan.taxonomy import AssetClass, Geometry, Taxonomy
 
-COLUMNS = (
-    "bearing_deg", "range_m", "range_sigma_m", "near_bearing_deg", "near_range_m", "far_bearing_deg", "far_range_m",
-)  # fmt: skip
+LINE_ENDS = ("near_bearing_deg", "near_range_m", "far_bearing_deg", "far_range_m")
+COLUMNS = ("bearing_deg", "range_m", "range_sigma_m", *LINE_ENDS)
 
 
 def measure(
@@ -64,6 +65,20 @@ def measure(
         else:
             columns["range_m"][rows], columns["range_sigma_m"][rows], source[rows] = _range(camera, boxes[rows], asset)
     return {**columns, "range_source": list(source)}
+
+
+def face_camera(camera: Camera, layout: FaceLayout, face: int) -> Camera:
+    """The level pinhole that a face of a camera's panoramas is the view of."""
+    height, width = layout.input_hw
+    return replace(
+        camera,
+        width_px=width,
+        height_px=height,
+        focal_px=layout.focal_px,
+        mount_yaw_deg=camera.mount_yaw_deg + layout.yaws_deg[face],
+        mount_pitch_deg=0.0,
+        projection="pinhole",
+    )
 
 
 def _range(camera: Camera, boxes: Floats, asset: AssetClass) -> tuple[Floats, Floats, npt.NDArray[np.object_]]:

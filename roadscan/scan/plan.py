@@ -89,11 +89,17 @@ def _take(
     """Put a drive into a plan, with the shards of it that are to be scanned.
 
     Raises:
-        SurveyError: another drive has its id, or it had another id.
+        SurveyError: another drive has its id, or it had another id, or the model takes no such images.
     """
     if drive.drive_id in plan.drives:
         other = plan.drives[drive.drive_id].uri
         raise SurveyError(f"drives: {drive.uri} and {other} have the same drive_id {drive.drive_id!r}")
+    around = [name for name, camera in drive.cameras.items() if camera.is_panoramic]
+    if around and config.task == "semantic":
+        raise SurveyError(
+            f"drives: {drive.uri}: camera {around[0]} takes panoramas, and a semantic model sees whole images; "
+            "expected a model for task detect or segment"
+        )
     ledger.check_identity(released, drive)
     runs = released.filter(pc.equal(released["drive_id"], drive.drive_id)).to_pylist()
     key = ledger.run_key(drive, plan.model.sha256, config.fingerprint())

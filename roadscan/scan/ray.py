@@ -178,7 +178,7 @@ def _tell_of_large_shards(config: ScanConfig, plan: ScanPlan, decoding: LoaderSe
     drives = {drive.uri: drive for drive in plan.drives.values()}
     sizes = [
         most_bytes(shard.stop - shard.start, drives[shard.drive_uri].cameras.values(), decoding["side_px"],
-                   decoding["stride_px"], decoding["slices"])
+                   decoding["stride_px"], decoding["slices"], decoding["faces"])
         for shard in plan.todo
     ]  # fmt: skip
     stores = [offer.get("object_store_memory", 0.0) for offer in offers() if offer.get("CPU")]

@@ -54,7 +54,7 @@ class ShardScanner:
         taxonomy: Taxonomy = HIGHWAY,
     ) -> None:
         self._batch_size, self._taxonomy, self._model_sha256 = config.batch_size, taxonomy, model.sha256
-        self._detector, self._slices = detector, config.slices
+        self._detector, self._slices, self._faces = detector, config.slices, config.faces
         self._lowest = model.card.confidences(config.confidence)
         self._loader = Loader(**loader_settings(config, model.card, threads))
 
@@ -122,9 +122,16 @@ class ShardScanner:
             yield Seen(replace(loaded, image=None), image.letterbox.image_hw, one)
 
     def _passes(self, drive: Drive) -> int:
-        """Inputs of an image of the drive, at most: its whole and its slices."""
-        sizes = [(camera.height_px, camera.width_px) for camera in drive.cameras.values()]
-        return max((1 + n_slices(size, self._slices) for size in sizes), default=1)
+        """Inputs of an image of the drive, at most: its whole and its slices, or its faces."""
+        return max(
+            (
+                self._faces.count
+                if camera.is_panoramic
+                else 1 + n_slices((camera.height_px, camera.width_px), self._slices)
+                for camera in drive.cameras.values()
+            ),
+            default=1,
+        )
 
 
 def loader_settings(config: ScanConfig, card: ModelCard, threads: int) -> LoaderSettings:
@@ -136,4 +143,5 @@ def loader_settings(config: ScanConfig, card: ModelCard, threads: int) -> Loader
         "decode": config.decode,
         "max_megapixels": config.max_megapixels,
         "slices": config.slices,
+        "faces": config.faces,
     }

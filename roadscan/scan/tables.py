@@ -19,10 +19,13 @@ from roadscan.arrays import Floats
 from roadscan.model.image_detections import NOTHING, ImageDetections
 from roadscan.model.masks import feet_of_mask
 from roadscan.scan.loading import Loaded
-from roadscan.scan.measure import measure
+from roadscan.scan.measure import LINE_ENDS, face_camera, measure
 from roadscan.schemas import ACCURACY, FRAMES, OBSERVATIONS
+from roadscan.survey.camera import Camera
 from roadscan.survey.drive import Drive
 from roadscan.taxonomy import Geometry, Taxonomy
+
+AHEAD_DEG = 1.0  # of the road: the face of a panorama that looks there, and no neighbour of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,59 +125,107 @@ def _observations(drive: Drive, place: pa.Table, seen: Sequence[Seen], run: RunF
         "box_px": pa.FixedSizeListArray.from_arrays(boxes.astype(np.float32).ravel(), 4),
         "mask_rle": pa.array(masks, pa.string()),
         "bearing_sigma_deg": pa.nulls(len(boxes), pa.float64()),
-        **_measured(drive, shared, boxes, np.repeat([_scale(drive, one, place) for one in seen], counts, axis=0), run,
-                    np.array(classes, object), _feet(seen, run.taxonomy)),
+        **_measured(_rulers(drive, seen, place), shared["heading_deg"].to_numpy(), run, np.array(classes, object),
+                    _feet(seen, run.taxonomy)),
         **{name: pa.repeat(value, len(boxes)) for name, value in (
             ("run_key", run.run_key), ("model_sha256", run.model_sha256), ("code_version", __version__))},
     }  # fmt: skip
     return _table(columns, OBSERVATIONS)
 
 
+@dataclass(frozen=True)
+class _Rulers:
+    """What n detections are measured with: a frame's camera, or the face of its panorama that shows each best.
+
+    Attributes:
+        cameras: the different ones.
+        which: (n,) index into them.
+        boxes_n4: in pixels of that camera.
+        scale_n2: factor from pixels of the image as stored to pixels of its camera, x and y; 1 of a face.
+        turned_n: where that camera looks, clockwise from the frame's, degrees.
+        bearing_n: of what a panorama shows, clockwise from its camera's heading; NaN of other images.
+    """
+
+    cameras: list[Camera]
+    which: npt.NDArray[np.intp]
+    boxes_n4: Floats
+    scale_n2: Floats
+    turned_n: Floats
+    bearing_n: Floats
+
+
+def _rulers(drive: Drive, seen: Sequence[Seen], place: pa.Table) -> _Rulers:
+    cameras: dict[Camera, int] = {}
+    columns: list[tuple[Floats, ...]] = []
+    for one in seen:
+        camera = drive.cameras[place["camera_id"][one.loaded.row].as_py()]
+        found, n = one.found, len(one.found.scores)
+        if found.in_faces is None:
+            assert one.image_hw is not None
+            scale = np.tile([camera.width_px / one.image_hw[1], camera.height_px / one.image_hw[0]], (n, 1))
+            used, boxes, bearing = [camera] * n, found.boxes_xyxy * np.tile(scale, 2), np.full(n, np.nan)
+        else:
+            layout = found.in_faces.layout
+            used = [face_camera(camera, layout, face) for face in found.in_faces.face.tolist()]
+            boxes, scale, bearing = found.in_faces.boxes_xyxy.astype(float), np.ones((n, 2)), found.in_faces.bearing_deg
+        which = np.array([cameras.setdefault(ruler, len(cameras)) for ruler in used])
+        turned = np.array([ruler.mount_yaw_deg - camera.mount_yaw_deg for ruler in used])
+        columns.append((which, boxes, scale, turned, bearing))
+    return _Rulers(list(cameras), *(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+
 def _measured(
-    drive: Drive, shared: pa.Table, boxes_n4: npt.NDArray[np.float32], scale_n4: npt.NDArray[np.float64],
-    run: RunFacts, classes_n: npt.NDArray[np.object_], feet: dict[int, Floats],
-) -> dict[str, pa.Array]:  # fmt: skip
+    rulers: _Rulers, headings_n: Floats, run: RunFacts, classes_n: npt.NDArray[np.object_], feet: dict[int, Floats]
+) -> dict[str, pa.Array]:
     """Bearings and ranges: (n,) columns, null where there is no value; camera by camera."""
-    cameras, headings = np.array(shared["camera_id"].to_pylist(), object), shared["heading_deg"].to_numpy()
     columns: dict[str, npt.NDArray[Any]] = {}
-    for name in dict.fromkeys(cameras):
-        rows = np.flatnonzero(cameras == name)
+    for number, camera in enumerate(rulers.cameras):
+        rows = np.flatnonzero(rulers.which == number)
         found = measure(
-            drive.cameras[name],
-            boxes_n4[rows] * scale_n4[rows],
+            camera,
+            rulers.boxes_n4[rows],
             list(classes_n[rows]),
             run.taxonomy,
-            headings[rows],
-            {place: feet[row] * scale_n4[row, :2] for place, row in enumerate(rows.tolist()) if row in feet},
+            headings_n[rows] + rulers.turned_n[rows],
+            {place: feet[row] * rulers.scale_n2[row] for place, row in enumerate(rows.tolist()) if row in feet},
         )
         for column, values in found.items():
-            whole = columns.setdefault(column, np.full(len(cameras), None if column == "range_source" else np.nan))
+            whole = columns.setdefault(column, np.full(len(headings_n), None if column == "range_source" else np.nan))
             whole[rows] = values
+    _finish_panoramas(columns, rulers, headings_n)
     return {
         name: pa.array(values, pa.string() if name == "range_source" else pa.float64(), from_pandas=True)
         for name, values in columns.items()
     }
 
 
+def _finish_panoramas(columns: dict[str, npt.NDArray[Any]], rulers: _Rulers, headings_n: Floats) -> None:
+    """Give what panoramas show the bearing of the middle of all that is shown, whichever face measured it.
+
+    The ends of lines are those of the face that looks along the road: they are not known of another.
+    """
+    around = np.isfinite(rulers.bearing_n)
+    columns["bearing_deg"][around] = (headings_n + rulers.bearing_n)[around] % 360.0
+    ahead = np.array([abs(camera.mount_yaw_deg) < AHEAD_DEG for camera in rulers.cameras])[rulers.which]
+    for name in LINE_ENDS:
+        columns[name][around & ~ahead] = np.nan
+
+
 def _feet(seen: Sequence[Seen], taxonomy: Taxonomy) -> dict[int, Floats]:
-    """By the row of a detection of a line asset where its mask meets the ground, (k, 2) pixels of the image."""
+    """By the row of a detection of a line asset where its mask meets the ground, (k, 2) pixels of the image.
+
+    Not of a panorama, whose lines are measured by their boxes in a face.
+    """
     feet: dict[int, Floats] = {}
     first = 0
     for one in seen:
         assert one.image_hw is not None
-        for row, (name, mask) in enumerate(zip(one.found.classes, one.found.masks_rle or (), strict=False), first):
+        masks = () if one.found.in_faces else one.found.masks_rle or ()
+        for row, (name, mask) in enumerate(zip(one.found.classes, masks, strict=False), first):
             if taxonomy.get(name).geometry is Geometry.LINE:
                 feet[row] = feet_of_mask(mask, one.image_hw)
         first += len(one.found.scores)
     return feet
-
-
-def _scale(drive: Drive, seen: Seen, place: pa.Table) -> list[float]:
-    """Factor from pixels of the image as stored to pixels of the camera's calibration, for xyxy."""
-    camera = drive.cameras[place["camera_id"][seen.loaded.row].as_py()]
-    assert seen.image_hw is not None
-    height, width = seen.image_hw
-    return [camera.width_px / width, camera.height_px / height] * 2
 
 
 def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:

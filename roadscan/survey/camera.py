@@ -3,13 +3,16 @@
 The camera is a pinhole without distortion, with the principal point at the image's centre. Its optical axis points
 along the vehicle's heading plus `mount_yaw_deg` (clockwise), and `mount_pitch_deg` below the horizon. Boxes are xyxy in
 pixels of the original image. The ground is the plane on which the vehicle stands.
+
+One that takes equirectangular panoramas looks all around: its columns are bearings, its rows elevations. It is measured
+with as the pinholes that its images are cut into (`roadscan.scan.measure`).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +27,8 @@ BOX_EDGE_SIGMA_PX = 0.004  # of the image's width: how far a detector's box edge
 MAX_RANGE_M = 150.0  # a longer range is no measurement
 LEAST_FEET = 8  # columns in which a mask must meet the ground, for its base to be a line
 FEET_OF_A_LINE = 41  # as many of them say where a line is
+Projection: TypeAlias = Literal["pinhole", "equirectangular"]
+SHAPE_TOLERANCE = 0.01  # of an aspect ratio; scaling rounds to whole pixels
 #: Of a camera's numbers, both ends included: no lens is longer than 1 m on pixels of 1 µm.
 BOUNDS = {
     "width_px": (1, 1_000_000),
@@ -35,6 +40,15 @@ BOUNDS = {
 }
 
 
+def is_sphere(width_px: int, height_px: int) -> bool:
+    """Whether an image has the shape of 360 by 180 degrees.
+
+    >>> is_sphere(5760, 2880), is_sphere(1920, 1080)
+    (True, False)
+    """
+    return abs(width_px / (2 * height_px) - 1) <= SHAPE_TOLERANCE
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """One camera of a survey vehicle.
@@ -42,10 +56,11 @@ class Camera:
     Attributes:
         camera_id: name, unique within the drive.
         width_px, height_px: size of its images.
-        focal_px: focal length in pixels of that size.
+        focal_px: focal length in pixels of that size; of a panorama its pixels a radian.
         mount_height_m: above the road.
         mount_yaw_deg: clockwise from the vehicle's heading.
         mount_pitch_deg: below the horizon.
+        projection: pinhole, or equirectangular: all directions, the axis in the middle of an image.
     """
 
     __pydantic_config__: ClassVar = FORBID_OTHERS
@@ -57,6 +72,7 @@ class Camera:
     mount_height_m: float
     mount_yaw_deg: float = 0.0
     mount_pitch_deg: float = 0.0
+    projection: Projection = "pinhole"
 
     def __post_init__(self) -> None:
         for name, (low, high) in BOUNDS.items():
@@ -69,6 +85,16 @@ class Camera:
             raise SurveyError(
                 f"camera {self.camera_id}: mount_pitch_deg is {self.mount_pitch_deg}; expected within ±90"
             )
+        if self.is_panoramic and not is_sphere(self.width_px, self.height_px):
+            raise SurveyError(
+                f"camera {self.camera_id}: its equirectangular images are {self.width_px}x{self.height_px}; expected "
+                "twice as wide as high, 360 by 180 degrees"
+            )
+
+    @property
+    def is_panoramic(self) -> bool:
+        """Whether it looks all around."""
+        return self.projection == "equirectangular"
 
     @property
     def edge_px(self) -> float:
@@ -78,7 +104,23 @@ class Camera:
     @property
     def fov_deg(self) -> float:
         """Horizontal field of view."""
+        if self.is_panoramic:
+            return 360.0
         return float(2 * np.degrees(np.arctan2(self.width_px / 2, self.focal_px)))
+
+    def held(self, pitch_deg: float, roll_deg: float) -> tuple[float, float]:
+        """The vehicle's pitch and roll -> the camera's own, in degrees: its axis up, and to the right.
+
+        Both are small, so that turning them by the mount's yaw is as turning a vector.
+        """
+        sin, cos = math.sin(math.radians(self.mount_yaw_deg)), math.cos(math.radians(self.mount_yaw_deg))
+        return pitch_deg * cos - roll_deg * sin - self.mount_pitch_deg, roll_deg * cos + pitch_deg * sin
+
+    def vehicle_held(self, pitch_deg: float, roll_deg: float) -> tuple[float, float]:
+        """The camera's pitch and roll -> the vehicle's: `held` the other way round."""
+        sin, cos = math.sin(math.radians(self.mount_yaw_deg)), math.cos(math.radians(self.mount_yaw_deg))
+        pitch_deg += self.mount_pitch_deg
+        return pitch_deg * cos + roll_deg * sin, roll_deg * cos - pitch_deg * sin
 
     def relative_bearing_deg(self, u_px: npt.ArrayLike) -> Floats:
         """Bearing of an image column from the optical axis, clockwise, any shape."""

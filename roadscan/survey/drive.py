@@ -134,11 +134,19 @@ def write_drive(
         "drive_id": drive_id,
         "source": source,
         "image_root": image_root,
-        "cameras": [asdict(camera) for camera in cameras],
+        "cameras": [_described(camera) for camera in cameras],
         "frames": {"path": name, "rows": frames.num_rows, "sha256": sha256_hex(data)},
     }
     store.write(name, data)
     store.write(MANIFEST, json.dumps(manifest, indent=1).encode())
+
+
+def _described(camera: Camera) -> dict[str, Any]:
+    """A camera as a manifest has it: a plain one as ever, so that every version can read it."""
+    told = asdict(camera)
+    if not camera.is_panoramic:
+        del told["projection"]
+    return told
 
 
 def read_manifest(store: Store) -> bytes:

@@ -21,6 +21,7 @@ from roadscan.arrays import Bools, Floats, Ints
 from roadscan.errors import Malformed
 from roadscan.ranged import RangedFile
 from roadscan.video.fragments import Defaults, read_fragment
+from roadscan.video.spherical import sphere_of
 
 EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 MOST_BYTES = 256 << 20  # of a moov or moof box: a day of video has some 80 MB
@@ -66,7 +67,7 @@ class Track:
         time_s: when, in seconds of the movie, (n,).
         duration_s: for how long, (n,).
         plain: whether one edit at most says so; of more, the times are not known here.
-        spherical: whether its pictures are of all directions (Google's Spherical Video, V1 and V2).
+        sphere: what it says of its pictures being panoramas, see `sphere_of`.
     """
 
     handler: bytes
@@ -75,7 +76,7 @@ class Track:
     time_s: Floats
     duration_s: Floats
     plain: bool
-    spherical: bool
+    sphere: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +250,7 @@ def _track(boxes: dict[bytes, bytes], movie_unit: int, fragments: Mapping[int, l
         time_s=(kept.shown + shift) / unit,
         duration_s=kept.duration / unit,
         plain=plain,
-        spherical=b"sv3d" in boxes[b"stsd"] or b"GSpherical" in boxes.get(b"uuid", b""),
+        sphere=sphere_of(boxes[b"stsd"], boxes.get(b"uuid", b"")),
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 
 from roadscan.arrays import Floats
-from roadscan.errors import Malformed
 from roadscan.ranged import RangedFile
-from roadscan.video.boxes import Movie, Track, read_movie
+from roadscan.video.boxes import Movie, read_movie
 from roadscan.video.decoder import SAME_S, Decoder
 
 BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"uuid", b"moof", b"styp", b"pnot")
@@ -26,6 +25,7 @@ class Recording:
         made_at: when it was recorded, by the camera's clock; None where the file does not say.
         movie: the file's boxes; None where it is no MP4 or MOV.
         lost: pictures that the index promises after the end of the file.
+        sphere: what it says of its pictures being panoramas, see `sphere_of`.
     """
 
     time_s: Floats
@@ -34,6 +34,7 @@ class Recording:
     made_at: datetime | None
     movie: Movie | None
     lost: int = 0
+    sphere: dict[str, str] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -45,17 +46,18 @@ def look(file: RangedFile) -> Recording:
     """A video -> what is known of it; of MP4 and MOV by their index alone, of others by all of their packets.
 
     Raises:
-        Malformed: it is no video, or not whole, or one that no pinhole camera took; with the reason.
+        Malformed: it is no video, or not whole; with the reason.
         StorageError: the store did not give it.
     """
     movie = read_movie(file) if file.read_at(4, 8) in BOXES else None
-    track = _video_track(movie) if movie else None
+    track = next((track for track in movie.tracks if track.handler == b"vide"), None) if movie else None
     decoder = Decoder(file)
     try:
         first_s, picture = decoder.first()
         start_s = decoder.start_s
         height, width = picture.shape[:2]
-        recording = Recording(np.empty(0), height, width, movie.made_at if movie else None, movie)
+        made_at, sphere = movie.made_at if movie else None, track.sphere if track else {}
+        recording = Recording(np.empty(0), height, width, made_at, movie, sphere=sphere)
         if movie is not None and track is not None and track.plain:
             whole = track.samples.offset + track.samples.size <= movie.size
             times = np.unique(track.time_s[whole]) - start_s
@@ -64,17 +66,3 @@ def look(file: RangedFile) -> Recording:
         return replace(recording, time_s=decoder.times())
     finally:
         decoder.close()
-
-
-def _video_track(movie: Movie) -> Track | None:
-    """The first track of moving pictures.
-
-    Raises:
-        Malformed: they are a sphere's.
-    """
-    for track in movie.tracks:
-        if track.handler == b"vide":
-            if track.spherical:
-                raise Malformed("a spherical video, which is no view of a camera")
-            return track
-    return None

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from roadscan.arrays import Image
-from roadscan.report.samples import crop, encode_jpeg, read_image
+from roadscan.report.samples import crop, encode_jpeg, read_image, unrolled
 from roadscan.view.details import Photograph
 from roadscan.view.kept import Kept
 
@@ -51,7 +51,8 @@ class Photographs:
         if size == "crop" and box is not None:
             return crop(image, box, CROP_PX, margin=MARGIN, outline=False)
         if box is not None:
-            left, top, right, bottom = map(round, box)
+            image, (shown,) = unrolled(image, [box])
+            left, top, right, bottom = map(round, shown)
             for color, width in OUTLINE:
                 image = np.asarray(
                     cv2.rectangle(image, (left, top), (right, bottom), color, width, cv2.LINE_AA), np.uint8

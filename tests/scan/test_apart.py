@@ -10,6 +10,7 @@ from support.drives import jpeg, make_drive
 from support.faults import FAULTY_DECODER
 
 from roadscan.errors import RoadscanError
+from roadscan.model.faces import FACES
 from roadscan.scan.apart import load_apart
 from roadscan.scan.loading import Loader, LoaderSettings
 from roadscan.survey.drive import read_drive
@@ -17,6 +18,7 @@ from roadscan.survey.drive import read_drive
 pytestmark = pytest.mark.slow
 SETTINGS: LoaderSettings = {
     "threads": 4, "side_px": 320, "stride_px": 32, "decode": "full", "max_megapixels": 64.0, "slices": None,
+    "faces": FACES,
 }  # fmt: skip
 
 

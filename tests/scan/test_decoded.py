@@ -9,6 +9,7 @@ from support.drives import CAMERA, jpeg, make_drive
 
 from roadscan.errors import SurveyError
 from roadscan.model.decode import plan_letterbox
+from roadscan.model.faces import FACES
 from roadscan.model.image_input import ImageInput
 from roadscan.model.slices import SliceConfig
 from roadscan.scan.decoded import decode_shard, most_bytes, pack, unpack
@@ -18,6 +19,7 @@ from roadscan.survey.drive import read_drive
 
 SETTINGS: LoaderSettings = {
     "threads": 4, "side_px": 320, "stride_px": 32, "decode": "full", "max_megapixels": 64.0, "slices": None,
+    "faces": FACES,
 }  # fmt: skip
 SLICES = SliceConfig(size_px=320, overlap_px=64)
 

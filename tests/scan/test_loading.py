@@ -13,6 +13,7 @@ import pytest
 from support.drives import frame, jpeg
 from support.videos import HEIGHT, WIDTH, number_of, record
 
+from roadscan.model.faces import FACES
 from roadscan.ranged import RangedFile
 from roadscan.scan.loading import Loaded, Loader, LoaderSettings
 from roadscan.schemas import DRIVE_FRAMES
@@ -22,6 +23,7 @@ from roadscan.survey.drive import Drive, read_drive, write_drive
 
 SETTINGS: LoaderSettings = {
     "threads": 3, "side_px": WIDTH, "stride_px": 32, "decode": "full", "max_megapixels": 64.0, "slices": None,
+    "faces": FACES,
 }  # fmt: skip
 
 

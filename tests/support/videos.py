@@ -250,3 +250,22 @@ def novatek(path: Path, seconds: int, *, without_fix: int = 0, **more: Any) -> P
     assert moov + length == len(data)  # FFmpeg writes it last
     path.write_bytes(data[:moov] + box(b"moov", data[moov + 8 :] + box(b"gps ", bytes(8) + listed)))
     return path
+
+
+def spherical(path: Path, mark: bytes) -> Path:
+    """Have an MP4 say that it is a panorama, by a ``uuid`` box in its track, or by boxes in its sample entry."""
+    data = path.read_bytes()
+    at = data.rindex(b"moov") - 4  # behind the pictures, so that they stay where they are
+    parents = [b"moov", b"trak"]
+    if mark[4:8] != b"uuid":
+        parents += [b"mdia", b"minf", b"stbl", b"stsd", b"avc1"]
+    moov, starts, start = bytearray(data[at:]), [], 0
+    for parent in parents:
+        start = moov.index(parent, start) - 4
+        starts.append(start)
+    end = starts[-1] + int.from_bytes(moov[starts[-1] : starts[-1] + 4], "big")
+    moov[end:end] = mark
+    for start in starts:
+        moov[start : start + 4] = (int.from_bytes(moov[start : start + 4], "big") + len(mark)).to_bytes(4, "big")
+    path.write_bytes(data[:at] + bytes(moov))
+    return path

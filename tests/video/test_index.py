@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from support.videos import box, number_of, record
+from support.videos import box, number_of, record, spherical
 
 from roadscan.errors import Malformed
 from roadscan.ranged import RangedFile
@@ -158,24 +158,35 @@ def test_a_table_that_claims_billions_of_samples_is_refused(tmp_path: Path) -> N
         look(file)
 
 
+EQUI = box(b"equi", bytes(20))
+V1 = b"<GSpherical:Spherical>true</GSpherical:Spherical>"
+PROJECTION = b"<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>"
+
+
 @pytest.mark.parametrize(
-    "mark", [box(b"uuid", bytes(16) + b"<GSpherical:Spherical>true</GSpherical:Spherical>"), b"sv3d"]
+    ("mark", "said"),
+    [
+        (box(b"uuid", bytes(16) + V1 + PROJECTION), {"Spherical": "true", "ProjectionType": "equirectangular"}),
+        (box(b"uuid", bytes(16) + V1), {"Spherical": "true", "ProjectionType": "unknown"}),
+        (box(b"sv3d", box(b"proj", box(b"prhd", bytes(16)) + EQUI)), {"ProjectionType": "equirectangular"}),
+        (
+            box(b"st3d", bytes(4) + b"\1") + box(b"sv3d", box(b"proj", box(b"cbmp", bytes(12)))),
+            {"ProjectionType": "cubemap", "StereoMode": "top-bottom"},
+        ),
+        (
+            box(b"sv3d", box(b"proj", box(b"equi", bytes(4) + b"\x40" + bytes(15)))),
+            {"ProjectionType": "equirectangular", "Bounds": "1073741824, 0, 0, 0"},
+        ),
+        (
+            box(b"sv3d", box(b"proj", box(b"prhd", bytes(4) + b"\0\1" + bytes(10)) + EQUI)),
+            {"ProjectionType": "equirectangular", "Pose": "65536, 0, 0"},
+        ),
+    ],
 )
-def test_a_video_of_all_directions_is_refused(mark: bytes, tmp_path: Path) -> None:
-    path = record(tmp_path / "a.mp4", EVEN_MS[:3], pixel_shape=Fraction(1, 1))
-    data = path.read_bytes()
-    at = data.rindex(b"moov") - 4
-    moov = data[at + 8 :]
-    track = moov.index(b"trak") - 4
-    length = int.from_bytes(moov[track : track + 4], "big")
-    if mark == b"sv3d":  # of V2: a box in the sample entry, here in place of the shape of pixels
-        moov = moov.replace(b"pasp", mark)
-    else:  # of V1: a box at the end of the track
-        inner = moov[track + 8 : track + length] + mark
-        moov = moov[:track] + box(b"trak", inner) + moov[track + length :]
-    path.write_bytes(data[:at] + box(b"moov", moov))
-    with opened(path) as file, pytest.raises(Malformed, match="spherical video"):
-        look(file)
+def test_what_a_video_says_of_being_a_panorama(mark: bytes, said: dict[str, str], tmp_path: Path) -> None:
+    path = spherical(record(tmp_path / "a.mp4", EVEN_MS[:3]), mark)
+    with opened(path) as file:
+        assert look(file).sphere == said
 
 
 def test_damage_costs_the_pictures_that_need_what_is_lost_and_no_other(tmp_path: Path) -> None:

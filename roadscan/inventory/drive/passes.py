@@ -83,7 +83,8 @@ class Poses:
         x, y: camera in ENU metres.
         s: chainage along the drive's path.
         heading: of the camera, radians clockwise from north.
-        half_fov: half the horizontal field of view, radians; NaN, which covers nothing, where the heading is unknown.
+        half_fov: half the horizontal field of view, radians, π of a panorama; NaN, which covers nothing, where the
+            heading is unknown.
         time_us: microseconds since 1970.
         sigma_m: standard error of the position, an axis, which is one and the same for frames that are near.
         heading_sigma: standard error of the heading, radians; likewise.
@@ -196,9 +197,15 @@ class DrivePass:
         return float(np.median(self.poses.heading_sigma))
 
     @cached_property
+    def looks_around(self) -> Bools:
+        """Which frames (F,) are panoramas, which show all directions."""
+        return np.asarray(self.poses.half_fov >= np.pi)
+
+    @cached_property
     def looks_ahead(self) -> Bools:
         """Which frames (F,) look along the direction of travel, as a line's base along the path needs."""
-        return np.asarray(np.cos(self.poses.heading - self.path.course_at(self.poses.s)) > AHEAD_COS)
+        along = np.cos(self.poses.heading - self.path.course_at(self.poses.s)) > AHEAD_COS
+        return np.asarray(along | self.looks_around)
 
 
 def read_pass(
@@ -307,6 +314,7 @@ def _detections(
     box = np.array(boxes.flatten().to_numpy(), float).reshape(-1, 4)
     width = floats(frames, "width_px")[frame_index]
     cut = (box[:, 0] <= 1) | (box[:, 2] >= np.where(np.isnan(width), np.inf, width - 1))
+    cut &= ~(floats(frames, "fov_deg")[frame_index] >= 360)  # a panorama goes on on its other side
     everything = Detections(
         frame_index=np.asarray(frame_index, np.int64),
         row=np.arange(len(frame_index)),

@@ -163,9 +163,9 @@ def frames_in_view(frames: pa.Table, target: Target, config: InventoryConfig) ->
     dx, dy = _to_target(frames, target)
     distance, direction = np.hypot(dx, dy), np.degrees(np.arctan2(dx, dy))
     off = wrap_deg(direction - floats(frames, "heading_deg"))
-    margin = np.degrees(FOV_MARGIN_RAD)
+    fov = floats(frames, "fov_deg")
     good: Bools = (distance >= config.visibility.near_m) & (distance <= config.visibility.far_m)
-    good &= np.abs(off) <= floats(frames, "fov_deg") / 2 - margin
+    good &= (np.abs(off) <= fov / 2 - np.degrees(FOV_MARGIN_RAD)) | (fov >= 360)
     if target.azimuth_deg is not None:  # a sign has a back
         good &= np.abs(wrap_deg(direction + 180 - target.azimuth_deg)) < 90
     nearest = np.flatnonzero(good)[np.argsort(distance[good], kind="stable")][:SHOWN]

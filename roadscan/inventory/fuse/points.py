@@ -188,12 +188,13 @@ def _aligned(drive: DrivePass, yaw: float, pool: Pool, association: Association,
 
 
 def sectors_of(observations: Sequence[PointObservations], n: int) -> Bools:
-    """The headings (N, `SECTORS`) of cameras that saw each of n assets."""
+    """Which way cameras looked that saw each of n assets, (N, `SECTORS`)."""
     sectors = np.zeros((n, SECTORS), bool)
     for seen in observations:
         shown = np.flatnonzero(seen.asset >= 0)
-        frame = seen.view.drive.detections.frame_index[shown]
-        sectors[seen.asset[shown], sector_of(seen.view.heading[frame])] = True
+        detections = seen.view.drive.detections
+        looking = seen.view.looking(detections.frame_index[shown], detections.bearing[shown] + seen.view.yaw)
+        sectors[seen.asset[shown], sector_of(looking)] = True
     return sectors
 
 

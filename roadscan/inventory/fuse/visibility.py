@@ -47,6 +47,10 @@ class AlignedDrive:
         """Of the camera in each frame, (F,)."""
         return np.asarray(self.drive.poses.heading + self.yaw)
 
+    def looking(self, frame: Ints, direction: Floats) -> Floats:
+        """Which way frames (P,) look that show something in a direction: that of the camera, or of a panorama this."""
+        return np.where(self.drive.looks_around[frame], direction, self.heading[frame])
+
 
 @dataclass(frozen=True)
 class PointObservations:
@@ -71,7 +75,7 @@ class Targets:
         xy: (N, 2) ENU metres.
         class_index: (N,).
         reach_m: (N,) how far beside their way each stood to those who saw it.
-        sectors: (N, `SECTORS`) the headings of cameras that saw each, see `sector_of`.
+        sectors: (N, `SECTORS`) which way cameras looked that saw each, see `AlignedDrive.looking` and `sector_of`.
     """
 
     xy: Floats
@@ -137,14 +141,16 @@ def in_view(view: AlignedDrive, targets: Targets, config: VisibilityConfig) -> t
     """
     target, frame, distance = nearby_pairs(targets.xy, view.camera_xy, config.far_m)
     dx, dy = (targets.xy[target] - view.camera_xy[frame]).T
-    angle = np.abs(wrap(np.arctan2(dx, dy) - view.heading[frame]))
-    good = (distance >= config.near_m) & (angle <= view.drive.poses.half_fov[frame] - FOV_MARGIN_RAD)
-    target, frame = target[good], frame[good]
+    direction = np.arctan2(dx, dy)
+    angle = np.abs(wrap(direction - view.heading[frame]))
+    inside = view.drive.looks_around[frame] | (angle <= view.drive.poses.half_fov[frame] - FOV_MARGIN_RAD)
+    good = (distance >= config.near_m) & inside
+    target, frame, direction = target[good], frame[good], direction[good]
     one, of_pair = np.unique(target, return_inverse=True)
     passed = passed_by(view.drive, targets.xy[one], targets.reach_m[one])[of_pair]
-    target, frame = target[passed], frame[passed]
+    target, frame, looking = target[passed], frame[passed], view.looking(frame, direction)[passed]
     way = np.arange(SECTORS) * 2 * np.pi / SECTORS
-    faces = ((np.cos(view.heading[frame][:, None] - way) > 0) & targets.sectors[target]).any(axis=1)
+    faces = ((np.cos(looking[:, None] - way) > 0) & targets.sectors[target]).any(axis=1)
     return target[faces], frame[faces]
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from roadscan.config import Config, check_renamed, load_config
 from roadscan.errors import ConfigError
 from roadscan.schemas import ACCURACY
+from roadscan.survey.camera import Projection
 from roadscan.survey.dates import gps_week_s
 from roadscan.survey.importers.times import parse_time
 
@@ -72,6 +73,11 @@ class CameraConfig(Config):
     height_px: int | None = Field(
         None, ge=16, le=65535, validate_default=True, description="Image height. Default: of its first image."
     )
+    projection: Projection | None = Field(
+        None,
+        description="equirectangular: whole panoramas, 360 by 180 degrees. Default: that where most of its images say "
+        "so (XMP GPano), else pinhole.",
+    )
     focal_px: float | None = Field(None, gt=0, le=1e6, description="Focal length in pixels. Instead: hfov_deg.")
     hfov_deg: float | None = Field(
         None,
@@ -80,8 +86,20 @@ class CameraConfig(Config):
         description="Horizontal field of view, degrees. Default: from FocalLengthIn35mmFilm of its first image, or 70.",
     )
     mount_height_m: float = Field(1.8, gt=0, le=20, description="Above the road, metres.")
-    mount_yaw_deg: float = Field(0.0, ge=-180, le=360, description="Clockwise from the vehicle's heading, degrees.")
+    mount_yaw_deg: float = Field(
+        0.0,
+        ge=-180,
+        le=360,
+        description="Clockwise from the vehicle's heading, degrees; of a panorama to its middle column.",
+    )
     mount_pitch_deg: float = Field(0.0, ge=-45, le=45, description="Below the horizon, degrees.")
+
+    @field_validator("focal_px", "hfov_deg")
+    @classmethod
+    def _of_a_view(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("projection") == "equirectangular":
+            raise ValueError("projection is equirectangular, which shows 360 degrees; take it out")
+        return value
 
     @field_validator("hfov_deg")
     @classmethod

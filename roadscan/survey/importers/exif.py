@@ -7,7 +7,7 @@ from roadscan.progress import OnCount
 from roadscan.survey.importers.clocks import SPREAD, capture_times, spread_seconds
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
-from roadscan.survey.importers.images import READ, ImageFolder, Listing
+from roadscan.survey.importers.images import READ, ImageFacts, ImageFolder, Listing
 
 
 def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | None = None) -> SourceFrames:
@@ -15,7 +15,8 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
 
     The time is that of the GPS, else DateTimeOriginal in the zone that the image or `utc_offset_h` tells, as
     `capture_times` judges, else the frame is rejected as ``no_time``. What shares a whole second is spread within it.
-    `pos_sigma_m` is GPSHPositioningError, `altitude_m` GPSAltitude.
+    `pos_sigma_m` is GPSHPositioningError, `altitude_m` GPSAltitude. A panorama's heading is that of its XMP, which
+    is sure to be of the middle column, before GPSImgDirection.
 
     Raises:
         SurveyError: there is no image.
@@ -31,7 +32,7 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
         frame = Frame(
             frame_id_of(key),
             key,
-            heading_deg=tags.heading_deg,
+            heading_deg=_heading_deg(facts),
             speed_mps=tags.speed_mps,
             hdop=tags.hdop,
             pos_sigma_m=tags.pos_sigma_m,
@@ -51,6 +52,12 @@ def read_exif(config: IngestConfig, folder: ImageFolder, on_frame: OnCount | Non
         SPREAD: spread_seconds(frames),
     }
     return SourceFrames(frames, {note: number for note, number in notes.items() if number})
+
+
+def _heading_deg(facts: ImageFacts) -> float | None:
+    around = facts.panorama
+    told = around.heading_deg if around is not None and not facts.tags.magnetic else None
+    return facts.tags.heading_deg if told is None else told
 
 
 def list_images(folder: ImageFolder) -> Listing:

@@ -24,19 +24,17 @@ from roadscan.parsing import JPEG, PNG
 from roadscan.progress import OnCount
 from roadscan.shown import said
 from roadscan.storage import MAX_IMAGE_BYTES, Store, check_key
+from roadscan.survey.importers.gpano import Panorama, panorama_of
 from roadscan.survey.importers.tags import NO_TAGS, Tags, read_tags
 from roadscan.survey.jpeg import is_whole
 from roadscan.video.address import VIDEOS
+from roadscan.xmp import properties
 
 READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 #: Images that cannot be read, but must not be lost without a word.
 NOT_READ = (".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".dng", ".cr2", ".cr3", ".nef", ".arw")
 COPIES = "images"  # folder of copied images within the drive
-XMP_WITHIN = 1 << 18  # bytes; metadata come before the picture
-PANORAMA = (
-    "an equirectangular panorama, which is no view of a camera; cut it into views of at most 120 degrees, each of a "
-    "camera with its mount_yaw_deg"
-)
+XMP_WITHIN = 1 << 18  # bytes; a JPEG's and a PNG's metadata come before the picture
 #: By a mark among the first bytes.
 KINDS = {
     **{b"II*\0": "TIFF or raw", b"MM\0*": "TIFF or raw", b"GIF8": "GIF", b"BM": "BMP"},
@@ -54,12 +52,14 @@ class ImageFacts:
         reason: why it is no usable image, or None.
         width_px, height_px: upright, with EXIF orientation applied, as the scan decodes it; 0 where unknown.
         tags: its EXIF.
+        panorama: what it says of being one; None where it says nothing.
     """
 
     reason: str | None
     width_px: int = 0
     height_px: int = 0
     tags: Tags = NO_TAGS
+    panorama: Panorama | None = None
 
 
 @dataclass(frozen=True)
@@ -163,26 +163,27 @@ def inspect_image(data: bytes) -> ImageFacts:
     opener = _opener(data)
     if opener is None:
         return ImageFacts(f"not_an_image: {_kind(data)}; expected JPEG, PNG or WebP")
-    if is_panorama(data):
-        return ImageFacts(f"unsupported: {PANORAMA}")
     try:
         with opener(io.BytesIO(data)) as image:
             width, height = image.size
             tags, turned = _read_exif(image)
+            xmp = data[:XMP_WITHIN] + _late_xmp(image)
     except Exception as error:  # noqa: BLE001 - what Pillow raises is not ours to list
         return ImageFacts(f"corrupt: {said(error)}")
     if opener is JpegImageFile and not is_whole(data):
         return ImageFacts(f"truncated: {len(data)} bytes without an end-of-image marker", width, height, tags)
-    return ImageFacts(None, *((height, width) if turned else (width, height)), tags)
+    if turned:
+        width, height = height, width
+    panorama = panorama_of(properties(xmp, "GPano"), width, height)
+    if isinstance(panorama, str):
+        return ImageFacts(f"unsupported: {panorama}", width, height, tags)
+    return ImageFacts(None, width, height, tags, panorama)
 
 
-def is_panorama(data: bytes) -> bool:
-    """Whether the XMP of an encoded image says that it is equirectangular.
-
-    Source: Photo Sphere XMP Metadata, GPano:ProjectionType.
-    """
-    head = data[:XMP_WITHIN]
-    return b"GPano" in head and b"equirectangular" in head
+def _late_xmp(image: Image.Image) -> bytes:
+    """The XMP of a WebP, which has it after the picture; others have it before."""
+    xmp = image.info.get("xmp", b"")
+    return xmp if isinstance(xmp, bytes) else b""
 
 
 def _kind(data: bytes) -> str:

@@ -25,7 +25,7 @@ from roadscan.survey.importers.images import COPIES, ImageFolder
 from roadscan.survey.importers.jumps import reject_jumps
 from roadscan.survey.importers.mapillary import read_mapillary
 from roadscan.survey.importers.motion import fill_motion, off_course
-from roadscan.survey.importers.rig import assign_cameras, check_sizes, complete_cameras
+from roadscan.survey.importers.rig import assign_cameras, check_sizes, complete_cameras, take_tilts
 from roadscan.survey.importers.sources import images_uri, is_folder_of_images
 from roadscan.survey.importers.table import read_table
 from roadscan.survey.importers.track import read_track
@@ -163,6 +163,7 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
         folder.look_all((frame.image_uri for frame in frames if frame.image_uri), on_frame)
     cameras = complete_cameras(rig, frames, folder, found.notes)
     check_sizes(frames, cameras, folder)
+    take_tilts(frames, cameras, folder)
     if config.copy_images:
         for frame in frames:
             frame.image_uri = f"{COPIES}/{frame.image_uri}"

@@ -9,16 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from roadscan.errors import ConfigError, SurveyError
-from roadscan.survey.camera import Camera
+from roadscan.survey.camera import SHAPE_TOLERANCE, Camera, Projection
 from roadscan.survey.importers.config import CameraConfig, IngestConfig
 from roadscan.survey.importers.frame import Frame
-from roadscan.survey.importers.images import PANORAMA, ImageFacts, ImageFolder
+from roadscan.survey.importers.images import ImageFacts, ImageFolder
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_HFOV_DEG = 70.0  # of a usual dash camera
 FILM_DIAGONAL_MM = math.hypot(36, 24)  # of 35 mm film; equivalence is by diagonal (CIPA DCG-001)
-SHAPE_TOLERANCE = 0.01  # of the aspect ratio; scaling rounds to whole pixels
 ENOUGH = 5  # readable images, where none has been read before
 PROBES = 20  # images read in search of a camera's size
 
@@ -70,7 +69,8 @@ def complete_cameras(
 
     Raises:
         SurveyError: a camera's size or focal length is to come from its images, and none of its first can be read, or
-            they have the shape of equirectangular panoramas.
+            they have the shape of equirectangular panoramas without saying that they are such, or are panoramas of a
+            camera that is told to have a focal length.
     """
     keys: dict[str, list[str]] = {camera.camera_id: [] for camera in cameras}
     for frame in sorted(frames, key=lambda frame: frame.reason is not None):  # usable ones are the likelier to be read
@@ -84,31 +84,58 @@ def complete_cameras(
 
 
 def _is_incomplete(camera: CameraConfig) -> bool:
-    return camera.width_px is None or (camera.focal_px is None and camera.hfov_deg is None)
+    return camera.width_px is None or (camera.projection != "equirectangular" and not _has_focus(camera))
+
+
+def _has_focus(camera: CameraConfig) -> bool:
+    return camera.focal_px is not None or camera.hfov_deg is not None
 
 
 def _complete(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder, notes: dict[str, int]) -> Camera:
     width, height, film_mm = camera.width_px, camera.height_px, None
+    projection: Projection = camera.projection or "pinhole"
     if width is None or height is None or _is_incomplete(camera):
         found = _readable(camera, keys, folder)
         if width is None or height is None:
             (width, height), _ = Counter((facts.width_px, facts.height_px) for facts in found).most_common(1)[0]
-        if camera.focal_px is None and camera.hfov_deg is None:
+        if camera.projection is None:
+            projection = _projection(camera, found, width, height)
+        if projection == "pinhole" and not _has_focus(camera):
             film_mm = _film_mm(found, notes)
-            if width == 2 * height:
-                raise SurveyError(
-                    f"cameras: the images of {camera.camera_id} are {width}x{height}, twice as wide as high, as is "
-                    f"{PANORAMA}. If they are a plain camera's, set its hfov_deg"
-                )
+    around = projection == "equirectangular"
     return Camera(
         camera_id=camera.camera_id,
         width_px=width,
         height_px=height,
-        focal_px=_focal_px(camera, width, height, film_mm),
+        focal_px=width / math.tau if around else _focal_px(camera, width, height, film_mm),
         mount_height_m=camera.mount_height_m,
         mount_yaw_deg=camera.mount_yaw_deg,
         mount_pitch_deg=camera.mount_pitch_deg,
+        projection=projection,
     )
+
+
+def _projection(camera: CameraConfig, found: Sequence[ImageFacts], width: int, height: int) -> Projection:
+    """What most images of a camera say that they are.
+
+    Raises:
+        SurveyError: that contradicts what the camera is told to be, or is not said of images that may be either.
+    """
+    name, around = camera.camera_id, sum(facts.panorama is not None for facts in found)
+    if 2 * around > len(found):
+        if _has_focus(camera):
+            raise SurveyError(
+                f"cameras: {around} of {len(found)} images of {name} say that they are equirectangular panoramas (XMP "
+                "GPano), which no focal_px or hfov_deg describes; take it out, or set projection: pinhole"
+            )
+        return "equirectangular"
+    if width == 2 * height and not _has_focus(camera):
+        raise SurveyError(
+            f"cameras: the images of {name} are {width}x{height}, twice as wide as high, as equirectangular panoramas "
+            "are, and do not say what they are (XMP GPano). Set projection: equirectangular if they are panoramas, or "
+            "hfov_deg if they are a plain camera's"
+        )
+    return "pinhole"
 
 
 def _readable(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder) -> list[ImageFacts]:
@@ -163,15 +190,35 @@ def check_sizes(frames: Sequence[Frame], cameras: Sequence[Camera], folder: Imag
     The scan scales boxes to the camera's size, so a smaller copy of the same picture is no harm; a picture of another
     shape has been cut, turned, or taken by another camera.
     """
-    sizes = {camera.camera_id: (camera.width_px, camera.height_px) for camera in cameras}
+    by_id = {camera.camera_id: camera for camera in cameras}
     for frame in frames:
         facts = folder.seen(frame.image_uri)
         if facts is None:
             continue
-        width, height = sizes[frame.camera_id]
+        camera = by_id[frame.camera_id]
+        width, height = camera.width_px, camera.height_px
         if facts.reason:
             frame.reject(facts.reason)
+        elif facts.panorama is not None and not camera.is_panoramic:
+            frame.reject(
+                f"unsupported: an equirectangular panorama, and camera {frame.camera_id} is none that takes such; give "
+                "panoramas a camera of their own, with camera_pattern"
+            )
         elif abs(facts.width_px * height / (facts.height_px * width) - 1) > SHAPE_TOLERANCE:
             frame.reject(
                 f"bad_size: got {facts.width_px}x{facts.height_px}; camera {frame.camera_id} has {width}x{height}"
             )
+
+
+def take_tilts(frames: Sequence[Frame], cameras: Sequence[Camera], folder: ImageFolder) -> None:
+    """Give frames whose panorama says how its camera was held the vehicle's pitch and roll that this comes to.
+
+    It goes before what a trajectory says: a panorama that was levelled when it was made says so.
+    """
+    by_id = {camera.camera_id: camera for camera in cameras}
+    for frame in frames:
+        facts = folder.seen(frame.image_uri)
+        around = facts.panorama if facts is not None else None
+        if around is not None and (around.pitch_deg is not None or around.roll_deg is not None):
+            held = by_id[frame.camera_id].vehicle_held(around.pitch_deg or 0.0, around.roll_deg or 0.0)
+            frame.pitch_deg, frame.roll_deg = held

@@ -25,6 +25,7 @@ from roadscan.survey.geodesy import LocalFrame
 from roadscan.survey.importers.config import IngestConfig
 from roadscan.survey.importers.fixes import Fix, form_of
 from roadscan.survey.importers.frame import Frame, SourceFrames, frame_id_of
+from roadscan.survey.importers.gpano import Panorama, panorama_of
 from roadscan.survey.importers.gpslog import GpsLog, log_of, read_log
 from roadscan.survey.importers.images import ImageFacts, ImageFolder
 from roadscan.survey.importers.sources import is_video, split_uri
@@ -58,6 +59,7 @@ class _Video:
         log: of its own name, beside it.
         start_s: UTC of its start, seconds since 1970.
         reason: why no frame of it can be used.
+        panorama: that its pictures are panoramas.
     """
 
     key: str
@@ -66,6 +68,7 @@ class _Video:
     log: GpsLog | None = None
     start_s: float | None = None
     reason: str | None = None
+    panorama: Panorama | None = None
 
     @property
     def times_s(self) -> Floats:
@@ -151,6 +154,11 @@ def _look(store: Store, key: str, config: IngestConfig) -> _Video:
             video.recording = look(file)
             if video.recording.movie is not None:
                 video.telemetry = read_telemetry(file, video.recording.movie)
+        around = panorama_of(video.recording.sphere, video.recording.width_px, video.recording.height_px)
+        if isinstance(around, str):
+            video.reason = f"unsupported: {around}"
+        else:
+            video.panorama = around
     except NotFound:
         video.reason = "missing: no such object"
     except Malformed as error:
@@ -323,7 +331,7 @@ class _Sampler:
 def _tell_sizes(videos: Sequence[_Video], frames: Sequence[Frame], folder: ImageFolder) -> None:
     """Say of each frame what its video says, so that nobody reads it as an image."""
     facts = {
-        video.key: ImageFacts(None, video.recording.width_px, video.recording.height_px)
+        video.key: ImageFacts(None, video.recording.width_px, video.recording.height_px, panorama=video.panorama)
         if video.recording is not None
         else ImageFacts(video.reason)
         for video in videos

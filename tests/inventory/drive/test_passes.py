@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from support.world import HOME, LINE, Known, World, drive
 
-from roadscan.inventory.drive.passes import read_pass
+from roadscan.inventory.drive.passes import DrivePass, read_pass
 
 WORLD = World(5, 600.0, [Known("p", "Bus Stop", 200.0, 6.0), Known("r", LINE, 100.0, 5.0, 300.0)])
 TABLES = drive(WORLD, 0, false_per_frame=0.0)
@@ -82,3 +82,17 @@ def test_what_is_not_finite_is_read_like_what_is_not_told(column):
     for name in ("x", "y", "s", "heading", "half_fov"):
         assert np.array_equal(getattr(infinite.poses, name), getattr(null.poses, name), equal_nan=True)
     assert np.isfinite(infinite.poses.heading).all()
+
+
+def test_the_edge_of_a_panorama_cuts_nothing_and_all_of_its_frames_look_ahead():
+    def of(fov_deg: float) -> DrivePass:
+        frames = changed(TABLES.frames, "fov_deg", [fov_deg] * TABLES.frames.num_rows)
+        frames = changed(frames, "heading_deg", [(value + 90) % 360 for value in frames["heading_deg"].to_pylist()])
+        boxes = [[0.0, 10.0, 30.0, 40.0]] * TABLES.observations.num_rows
+        return read_pass("d", frames, changed(TABLES.observations, "box_px", boxes), enu=HOME)
+
+    plain, around = of(359.0), of(360.0)
+    assert set(plain.detections.bearing_factor) == {4.0}
+    assert set(around.detections.bearing_factor) == {1.0}
+    assert not plain.looks_ahead.any()
+    assert around.looks_ahead.all()

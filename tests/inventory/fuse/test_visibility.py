@@ -10,7 +10,7 @@ from support.world import HOME, Known, World, drive
 
 from roadscan.inventory.drive.estimates import estimate
 from roadscan.inventory.drive.passes import Detections, DrivenPath, DrivePass, Poses, read_pass
-from roadscan.inventory.fuse.points import PointAssets, fuse_points
+from roadscan.inventory.fuse.points import PointAssets, fuse_points, sectors_of
 from roadscan.inventory.fuse.visibility import (
     OPPORTUNITY_M,
     SECTORS,
@@ -262,3 +262,19 @@ def test_frames_that_look_at_its_back_do_not_miss_it():
     found = second_drive(lambda poses: replace(poses, heading=poses.heading + np.pi))
     assert missed(found) == [0, 0]
     assert found.standing.change == []
+
+
+def test_a_panorama_looks_where_a_thing_is_and_so_sees_its_back_from_behind():
+    """Signs 20 m ahead and behind, and one a degree off straight behind, seen by cameras that looked to the north."""
+    around = passing(0.0, fov_deg=180.0)
+    assert viewed(around, [polar(20, 0), polar(20, 180), polar(20, 179)]) == [(0, 0), (1, 0), (2, 0)]
+    north = np.arange(SECTORS) == sector_of(np.array(0.0))
+    assert viewed(around, [polar(20, 0), polar(20, 180), polar(20, 80)], north) == [(0, 0), (2, 0)]
+
+
+def test_a_panorama_remembers_the_way_to_what_it_saw():
+    around = passing(0.0, fov_deg=180.0, seen=[{"bearing_deg": 180.0}])
+    ahead = passing(0.0, seen=[{"bearing_deg": 20.0}])
+    for one, expected in ((around, np.pi), (ahead, 0.0)):
+        seen = PointObservations(aligned(one), np.zeros(1, int), np.zeros(1, int))
+        assert np.flatnonzero(sectors_of([seen], 1)[0]).tolist() == [sector_of(np.array(expected))]

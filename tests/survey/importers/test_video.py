@@ -12,6 +12,7 @@ from support.videos import (
     LON,
     START,
     blackvue,
+    box,
     camm_full,
     camm_plain,
     east,
@@ -21,6 +22,7 @@ from support.videos import (
     novatek,
     record,
     relabel,
+    spherical,
 )
 
 from roadscan.errors import ConfigError, SurveyError
@@ -302,5 +304,34 @@ def test_images_are_not_copied_out_of_videos(tmp_path: Path) -> None:
 
 def test_a_video_as_wide_as_two_of_its_heights_needs_its_field_of_view(run: Run, tmp_path: Path) -> None:
     gopro(tmp_path / "sd" / "a.mp4", 2, draw=lambda number: np.full((100, 200, 3), number, np.uint8))
-    with pytest.raises(SurveyError, match="200x100, twice as wide as high, as is an equirectangular panorama"):
+    with pytest.raises(SurveyError, match="200x100, twice as wide as high, as equirectangular panoramas are"):
         run()
+
+
+EQUIRECTANGULAR = b"<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>"
+
+
+def test_a_video_of_panoramas_is_a_drive_of_panoramas(run: Run, tmp_path: Path) -> None:
+    path = gopro(tmp_path / "sd" / "a.mp4", 2, draw=lambda number: np.full((100, 200, 3), number, np.uint8))
+    spherical(path, box(b"uuid", bytes(16) + EQUIRECTANGULAR))
+    summary, _ = run()
+    assert summary.usable == summary.frames > 0
+    assert (summary.cameras[0].projection, summary.cameras[0].width_px) == ("equirectangular", 200)
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        (b"<GSpherical:ProjectionType>cubemap</GSpherical:ProjectionType>", "a cubemap panorama, which is neither"),
+        (
+            EQUIRECTANGULAR + b"<GSpherical:StereoMode>left-right</GSpherical:StereoMode>",
+            "a stereo panorama (left-right)",
+        ),
+    ],
+)
+def test_a_video_of_other_panoramas_is_told_why_not(run: Run, tmp_path: Path, mark: bytes, reason: str) -> None:
+    gopro(tmp_path / "sd" / "a.mp4", 2)
+    path = gopro(tmp_path / "sd" / "b.mp4", 2, draw=lambda number: np.full((100, 200, 3), number, np.uint8))
+    spherical(path, box(b"uuid", bytes(16) + mark))
+    _, rows = run()
+    assert rows[-1]["reason"].startswith(f"unsupported: {reason}")
