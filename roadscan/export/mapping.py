@@ -43,6 +43,11 @@ class Mapping(Config):
     where: str | None = Field(default=None, min_length=1, description="Only rows of which this holds; SQL.")
     fields: dict[str, str | Values] = Field(min_length=1, description="By the field's name.")
 
+    @property
+    def looked_up(self) -> dict[int, str]:
+        """Names of the fields whose values are looked up, by their number."""
+        return {number: name for number, (name, told) in enumerate(self.fields.items()) if isinstance(told, Values)}
+
     def select(self, sql: str, columns: Sequence[str]) -> str:
         """SQL for rows -> SQL for the same rows under the agency's names.
 

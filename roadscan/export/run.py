@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from roadscan.errors import ConfigError
 from roadscan.export import gdal
 from roadscan.export.asked import Asked, Question, question_of
-from roadscan.export.formats import format_of
+from roadscan.export.formats import Format, format_of
 from roadscan.export.geopackage import add_styles
-from roadscan.export.mapping import Values, read_mapping
+from roadscan.export.mapping import read_mapping
 from roadscan.export.spool import Spool
 from roadscan.export.style import style_qml
 from roadscan.inventory.query import stream_release
@@ -87,43 +88,40 @@ def export_register(
     warehouse = Warehouse(warehouse_uri)
     release = warehouse.published() if as_of is None else warehouse.as_of(as_of)
     question = question_of(warehouse, release, asked)
-    sql, unmatched, layer = question.sql, dict[int, str](), asked.layer
+    sql, unmatched = question.sql, dict[int, str]()
     if names:
-        sql = names.select(sql, _columns(warehouse, release, question))
-        looked_up = [name for name, told in names.fields.items() if isinstance(told, Values)]
-        unmatched = {n: name for n, name in enumerate(names.fields) if name in looked_up}
-        layer = names.layer or layer
+        sql, unmatched = names.select(sql, _columns(warehouse, release, question)), names.looked_up
+    layer = names.layer if names and names.layer else asked.layer
     with Scratch("export") as scratch:
         with stream_release(warehouse, release, sql, before=question.before) as reader:
             spool = Spool(scratch.path, reader.schema, form, guard=guard, unmatched=unmatched)
             spool.fill(reader, counter(on_progress, "export", "rows"))
         layers = {kind: layer + LINES if kind == "LineString" else layer for kind in sorted(spool.rows, reverse=True)}
         if layers:
-            file = scratch.path / f"whole{form.endings[0]}"
-            facts = {
-                "warehouse": warehouse.store.uri,
-                "release": str(release.number),
-                "published_at": release.created_at,
-                "sql": sql,
-            }
-            gdal.write_layers(spool, form, file, layers, facts)
-            if form.driver == "GPKG":
-                add_styles(file, {name: style_qml(kind, spool.looks[kind]) for kind, name in layers.items()})
-            if form.driver == "PMTiles":
-                there = gdal.point_count(file)
-                spool.fit.losses["points too dense for a tile, so left out of it"] += max(0, spool.points - there)
-            store.write_file(key, file)
+            facts = {"warehouse": warehouse.store.uri, "release": str(release.number)}
+            facts |= {"published_at": release.created_at, "sql": sql}
+            store.write_file(key, _written(scratch.path, spool, form, layers, facts))
+    rounded = (f"{name}: {n:,} times to the millisecond" for name, n in spool.fit.rounded.items() if n)
     return Exported(
         out=out if layers else None,
         format=form.name,
         release=release.number,
         features={name: spool.rows[kind] for kind, name in layers.items()},
-        told=(
-            *spool.fit.changes,
-            *(f"{name}: {n:,} times to the millisecond" for name, n in spool.fit.rounded.items() if n),
-        ),
+        told=(*spool.fit.changes, *rounded),
         lost=tuple(f"{n:,} of {what}" for what, n in spool.fit.losses.items() if n),
     )
+
+
+def _written(folder: Path, spool: Spool, form: Format, layers: dict[str, str], facts: dict[str, str]) -> Path:
+    """Write the file, whole, into a folder of our own."""
+    file = folder / f"whole{form.endings[0]}"
+    gdal.write_layers(spool, form, file, layers, facts)
+    if form.driver == "GPKG":
+        add_styles(file, {name: style_qml(kind, spool.looks[kind]) for kind, name in layers.items()})
+    if form.driver == "PMTiles":
+        missing = spool.points - gdal.point_count(file)
+        spool.fit.losses["points too dense for a tile, so left out of it"] += max(0, missing)
+    return file
 
 
 def _columns(warehouse: Warehouse, release: Release, question: Question) -> list[str]:
