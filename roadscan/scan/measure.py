@@ -46,7 +46,7 @@ def measure(
     boxes = np.asarray(boxes_xyxy, float).reshape(-1, 4)
     columns: dict[str, Floats] = {name: np.full(len(boxes), np.nan) for name in COLUMNS}
     source = np.full(len(boxes), None, object)
-    centre = camera.relative_bearing_deg((boxes[:, 0] + boxes[:, 2]) / 2)
+    centre = camera.relative_bearing_deg((boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2)
     heading = np.broadcast_to(np.asarray(heading_deg, float), len(boxes))
     columns["bearing_deg"] = (heading + centre) % 360.0
     names = np.array(classes, object)

@@ -1,8 +1,8 @@
 """From pixels of a survey camera to bearings and ranges on the ground.
 
-The camera is a pinhole without distortion, with the principal point at the image's centre. Its optical axis points
-along the vehicle's heading plus `mount_yaw_deg` (clockwise), and `mount_pitch_deg` below the horizon. Boxes are xyxy in
-pixels of the original image. The ground is the plane on which the vehicle stands.
+The camera is a pinhole with its principal point at the image's centre; what a `lens` bends is straightened to that. Its
+optical axis points along the vehicle's heading plus `mount_yaw_deg` (clockwise), and `mount_pitch_deg` below the
+horizon. Boxes are xyxy in pixels of the original image. The ground is the plane on which the vehicle stands.
 
 One that takes equirectangular panoramas looks all around: its columns are bearings, its rows elevations. It is measured
 with as the pinholes that its images are cut into (`roadscan.scan.measure`).
@@ -11,7 +11,7 @@ with as the pinholes that its images are cut into (`roadscan.scan.measure`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from roadscan.arrays import Floats
 from roadscan.errors import SurveyError
 from roadscan.parsing import FORBID_OTHERS
+from roadscan.survey.lens import Lens
 from roadscan.taxonomy import AssetClass
 
 PITCH_SIGMA_DEG = 0.5  # suspension and gradient: how far the camera's pitch strays from its mount
@@ -61,6 +62,7 @@ class Camera:
         mount_yaw_deg: clockwise from the vehicle's heading.
         mount_pitch_deg: below the horizon.
         projection: pinhole, or equirectangular: all directions, the axis in the middle of an image.
+        lens: calibrated; None for a pinhole.
     """
 
     __pydantic_config__: ClassVar = FORBID_OTHERS
@@ -73,6 +75,7 @@ class Camera:
     mount_yaw_deg: float = 0.0
     mount_pitch_deg: float = 0.0
     projection: Projection = "pinhole"
+    lens: Lens | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in BOUNDS.items():
@@ -106,7 +109,11 @@ class Camera:
         """Horizontal field of view."""
         if self.is_panoramic:
             return 360.0
-        return float(2 * np.degrees(np.arctan2(self.width_px / 2, self.focal_px)))
+        if self.lens is None:
+            return float(2 * np.degrees(np.arctan2(self.width_px / 2, self.focal_px)))
+        # About the axis, which is not in the middle of the image; as far as the lens says bearings.
+        row = self.relative_bearing_deg(np.linspace(0, self.width_px, 257))
+        return float(2 * min(-np.nanmin(row), np.nanmax(row)))
 
     def held(self, pitch_deg: float, roll_deg: float) -> tuple[float, float]:
         """The vehicle's pitch and roll -> the camera's own, in degrees: its axis up, and to the right.
@@ -122,10 +129,21 @@ class Camera:
         pitch_deg += self.mount_pitch_deg
         return pitch_deg * cos + roll_deg * sin, roll_deg * cos - pitch_deg * sin
 
-    def relative_bearing_deg(self, u_px: npt.ArrayLike) -> Floats:
-        """Bearing of an image column from the optical axis, clockwise, any shape."""
-        offset = np.asarray(u_px, float) - self.width_px / 2
-        return np.asarray(np.degrees(np.arctan2(offset, self.focal_px)))
+    def straight(self, u_px: npt.ArrayLike, v_px: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Pixels of an image -> of the same rays in a pinhole's with this size and `focal_px`, any shape.
+
+        NaN where the lens says no ray.
+        """
+        u, v = np.broadcast_arrays(np.asarray(u_px, float), np.asarray(v_px, float))
+        if self.lens is None:
+            return u, v
+        x, y = self.lens.rays(np.stack([u.ravel(), v.ravel()], axis=1)).T.reshape(2, *u.shape)
+        return self.width_px / 2 + self.focal_px * x, self.height_px / 2 + self.focal_px * y
+
+    def relative_bearing_deg(self, u_px: npt.ArrayLike, v_px: npt.ArrayLike | None = None) -> Floats:
+        """Bearing of pixels from the optical axis, clockwise, any shape; without rows on the middle one."""
+        u, _ = self.straight(u_px, self.height_px / 2 if v_px is None else v_px)
+        return np.asarray(np.degrees(np.arctan2(u - self.width_px / 2, self.focal_px)))
 
     def ground_range_m(self, u_px: npt.ArrayLike, v_px: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Horizontal distance to the ground seen at a pixel, and its standard deviation; NaN at or above the horizon.
@@ -133,14 +151,14 @@ class Camera:
         Source: the ray through (u, v) meets the plane `mount_height_m` below the camera; with depression t of the row,
         depth is h/tan(t), and sigma = d²/h · sigma_t, plus the box edge's own error through dv.
         """
-        u, v = np.asarray(u_px, float), np.asarray(v_px, float)
+        u, v = self.straight(u_px, v_px)
         pitch = np.radians(self.mount_pitch_deg)
         depression = pitch + np.arctan2(v - self.height_px / 2, self.focal_px)
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = np.where(depression > 1e-3, self.mount_height_m / np.tan(depression), np.nan)
         depth = np.where(depth <= MAX_RANGE_M, depth, np.nan)
         # Along the ray the plane's depth is measured on the optical axis; the slant to the side lengthens it.
-        slant = 1 / np.cos(np.radians(self.relative_bearing_deg(u)))
+        slant = np.hypot(1.0, (u - self.width_px / 2) / self.focal_px)
         sigma_angle = np.hypot(np.radians(PITCH_SIGMA_DEG), BOX_EDGE_SIGMA_PX * self.width_px / self.focal_px)
         sigma = depth**2 / self.mount_height_m * sigma_angle
         return depth * slant, np.maximum(sigma * slant, 0.5)
@@ -158,12 +176,14 @@ class Camera:
         box = np.asarray(box_xyxy, float).reshape(-1, 4)
         if asset.height_m is None:
             return np.full(len(box), np.nan), np.full(len(box), np.nan)
-        height_px = np.maximum(box[:, 3] - box[:, 1], 1.0)
+        column = (box[:, 0] + box[:, 2]) / 2
+        (u, top), (_, bottom) = self.straight(column, box[:, 1]), self.straight(column, box[:, 3])
+        height_px = np.maximum(bottom - top, 1.0)
         whole = (box[:, 1] > self.edge_px) & (box[:, 3] < self.height_px - self.edge_px)
         depth = np.where(whole, self.focal_px * asset.height_m / height_px, np.nan)
         depth = np.where(depth <= MAX_RANGE_M, depth, np.nan)
         edge = np.sqrt(2) * BOX_EDGE_SIGMA_PX * self.width_px / height_px
-        slant = 1 / np.cos(np.radians(self.relative_bearing_deg((box[:, 0] + box[:, 2]) / 2)))
+        slant = np.hypot(1.0, (u - self.width_px / 2) / self.focal_px)
         return depth * slant, np.maximum(depth * slant * np.hypot(asset.height_rel_sigma, edge), 0.5)
 
     def base_ends(self, box_xyxy: npt.ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:
@@ -185,9 +205,10 @@ class Camera:
         right = (box[:, 0] + box[:, 2]) / 2 > centre
         outer, inner = np.where(right, box[:, 2], box[:, 0]), np.where(right, box[:, 0], box[:, 2])
         near_range, _ = self.ground_range_m(outer, box[:, 3])
-        near_bearing, far_bearing = self.relative_bearing_deg(outer), self.relative_bearing_deg(inner)
+        near_bearing = self.relative_bearing_deg(outer, box[:, 3])
+        far_bearing = self.relative_bearing_deg(inner, (box[:, 1] + box[:, 3]) / 2)
         offset = near_range * np.sin(np.radians(near_bearing))
-        same_side = np.sign(inner - centre) == np.sign(outer - centre)
+        same_side = np.sign(far_bearing) == np.sign(near_bearing)
         with np.errstate(divide="ignore", invalid="ignore"):
             far_range = np.where(same_side, offset / np.sin(np.radians(far_bearing)), MAX_RANGE_M)
         return near_bearing, near_range, far_bearing, np.clip(far_range, near_range, MAX_RANGE_M)
@@ -207,19 +228,21 @@ class Camera:
             base is not on the ground or shows in too few columns.
         """
         feet = np.asarray(feet_xy, float).reshape(-1, 2)
-        feet = feet[feet[:, 1] < self.height_px - self.edge_px]
+        feet = np.stack(self.straight(*feet[feet[:, 1] < self.height_px - self.edge_px].T), axis=1)
+        feet = feet[np.isfinite(feet[:, 0])]
         if len(feet) < LEAST_FEET:
             return (np.nan,) * 4
         if feet[-1, 1] < feet[0, 1]:
             feet = feet[::-1]
         half = max(len(feet) // 2, LEAST_FEET)
         far_x, near_x = feet[0, 0], feet[-1, 0]
-        near_range, _ = self.ground_range_m(near_x, _row_at(near_x, feet[-half:]))
-        far_range, _ = self.ground_range_m(far_x, _row_at(far_x, feet[:half]))
+        near_y, far_y = _row_at(near_x, feet[-half:]), _row_at(far_x, feet[:half])
+        pinhole = replace(self, lens=None)
+        (near_range, far_range), _ = pinhole.ground_range_m([near_x, far_x], [near_y, far_y])
         if np.isnan(near_range):
             return (np.nan,) * 4
         far = MAX_RANGE_M if np.isnan(far_range) else float(np.clip(far_range, near_range, MAX_RANGE_M))
-        near_bearing, far_bearing = self.relative_bearing_deg([near_x, far_x])
+        near_bearing, far_bearing = pinhole.relative_bearing_deg([near_x, far_x])
         return float(near_bearing), float(near_range), float(far_bearing), far
 
 

@@ -132,6 +132,17 @@ def _sources(root: Path) -> Iterator[Reader]:
         yield Reader(name, track, _ingest("track", csv_file, images, root, f"track={track}", *given))
     track = root / "sbet_1.out"
     yield Reader("smrmsg", sigmas, _ingest("track", csv_file, images, root, f"track={track}", *given))
+    storage = (
+        "%YAML:1.0\n---\nimage_width: 160\nimage_height: 90\ncamera_matrix: !!opencv-matrix\n   rows: 3\n   cols: 3\n"
+        "   dt: d\n   data: [ 120., 0., 80., 0., 120., 45., 0., 0., 1. ]\ndistortion_coefficients: !!opencv-matrix\n"
+        "   rows: 1\n   cols: 4\n   dt: d\n   data: [ -0.1, 0.02, 0.001, 0.002 ]\n"
+    )
+    colmap = "# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\n1 OPENCV 160 90 120 120 80 45 -0.1 0.02 0.001 0.002\n"
+    calibrations = {"cameras.txt": colmap, "camera.yaml": storage}
+    for name, text in calibrations.items():
+        path = _written(root / name, text.encode())
+        given = f"cameras=[{{intrinsics: {path}}}]"
+        yield Reader(name, path, _ingest("table", csv_file, images, root, given))
     videos = {
         "gopro": lambda path: gopro(path, 3),
         "gopro in fragments": lambda path: gopro(path, 3, movflags="frag_keyframe+empty_moov"),

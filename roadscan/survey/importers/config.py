@@ -83,7 +83,15 @@ class CameraConfig(Config):
         None,
         gt=1,
         lt=170,
-        description="Horizontal field of view, degrees. Default: from FocalLengthIn35mmFilm of its first image, or 70.",
+        description="Horizontal field of view, degrees. Default: by the EXIF of its images, or 70.",
+    )
+    intrinsics: str | None = Field(
+        None,
+        description="A calibration instead: COLMAP's cameras.txt (the camera whose CAMERA_ID is camera_id, or the only "
+        "one), OpenCV's or ROS' YAML, or JSON of the same names: a path or s3:// address.",
+    )
+    lens: Literal["brown", "fisheye"] | None = Field(
+        None, description="With intrinsics: what the coefficients are of, where the file does not say. Default: brown."
     )
     mount_height_m: float = Field(1.8, gt=0, le=20, description="Above the road, metres.")
     mount_yaw_deg: float = Field(
@@ -94,7 +102,7 @@ class CameraConfig(Config):
     )
     mount_pitch_deg: float = Field(0.0, ge=-45, le=45, description="Below the horizon, degrees.")
 
-    @field_validator("focal_px", "hfov_deg")
+    @field_validator("focal_px", "hfov_deg", "intrinsics")
     @classmethod
     def _of_a_view(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and info.data.get("projection") == "equirectangular":
@@ -106,6 +114,21 @@ class CameraConfig(Config):
     def _one_angle(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and info.data.get("focal_px") is not None:
             raise ValueError("focal_px is given too; give only one of the two")
+        return value
+
+    @field_validator("intrinsics")
+    @classmethod
+    def _one_lens(cls, value: str | None, info: ValidationInfo) -> str | None:
+        given = [name for name in ("focal_px", "hfov_deg") if info.data.get(name) is not None]
+        if value is not None and given:
+            raise ValueError(f"{given[0]} is given too; give only one of the two")
+        return value
+
+    @field_validator("lens")
+    @classmethod
+    def _of_a_file(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("intrinsics") is None:
+            raise ValueError("does nothing without intrinsics; set both")
         return value
 
     @field_validator("height_px")

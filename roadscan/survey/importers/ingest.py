@@ -55,11 +55,13 @@ class Imported:
         frames: `DRIVE_FRAMES`, in the source's order.
         cameras: every camera that the frames name.
         notes: what else was met, by kind and count, such as NMEA sentences with a wrong checksum.
+        focal_rules: by camera, its focal length and where that is from.
     """
 
     frames: pa.Table
     cameras: list[Camera]
     notes: dict[str, int]
+    focal_rules: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class IngestSummary:
         examples: for each reason, one frame id and the reason's detail.
         extent: where and when it was.
         cameras: of the drive.
-        notes: see `Imported`.
+        notes, focal_rules: see `Imported`.
     """
 
     drive_id: str
@@ -87,6 +89,7 @@ class IngestSummary:
     extent: Extent
     cameras: list[Camera]
     notes: dict[str, int]
+    focal_rules: dict[str, str]
 
     @property
     def shortfall(self) -> str | None:
@@ -161,7 +164,8 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
     found.notes.update(off_course(fill_motion(frames, config.max_gap_s)))
     if config.copy_images:
         folder.look_all((frame.image_uri for frame in frames if frame.image_uri), on_frame)
-    cameras = complete_cameras(rig, frames, folder, found.notes)
+    focal_rules: dict[str, str] = {}
+    cameras = complete_cameras(rig, frames, folder, found.notes, focal_rules)
     check_sizes(frames, cameras, folder)
     take_tilts(frames, cameras, folder)
     if config.copy_images:
@@ -170,7 +174,7 @@ def read_frames(config: IngestConfig, on_frame: OnCount | None = None) -> Import
     doubled = at_two_places(frames)
     if doubled:
         found.notes["frames at the time of another of their camera, but elsewhere"] = doubled
-    return Imported(frames_table(frames), cameras, found.notes)
+    return Imported(frames_table(frames), cameras, found.notes, focal_rules)
 
 
 def _turn_headings(frames: list[Frame], config: IngestConfig, yaw_deg: Mapping[str, float]) -> None:
@@ -224,4 +228,5 @@ def _sum_up(drive_id: str, uri: str, imported: Imported) -> IngestSummary:
         extent=extent_of(imported.frames, imported.frames.filter(pa.array(usable, pa.bool_()))),
         cameras=imported.cameras,
         notes=imported.notes,
+        focal_rules=imported.focal_rules,
     )

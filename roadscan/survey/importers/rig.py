@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from roadscan.errors import ConfigError, SurveyError
 from roadscan.survey.camera import SHAPE_TOLERANCE, Camera, Projection
 from roadscan.survey.importers.config import CameraConfig, IngestConfig
+from roadscan.survey.importers.focus import Focus, focus
 from roadscan.survey.importers.frame import Frame
 from roadscan.survey.importers.images import ImageFacts, ImageFolder
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_HFOV_DEG = 70.0  # of a usual dash camera
-FILM_DIAGONAL_MM = math.hypot(36, 24)  # of 35 mm film; equivalence is by diagonal (CIPA DCG-001)
 ENOUGH = 5  # readable images, where none has been read before
 PROBES = 20  # images read in search of a camera's size
 
@@ -59,11 +58,16 @@ def _only_camera(frames: Sequence[Frame]) -> CameraConfig:
 
 
 def complete_cameras(
-    cameras: Sequence[CameraConfig], frames: Sequence[Frame], folder: ImageFolder, notes: dict[str, int]
+    cameras: Sequence[CameraConfig],
+    frames: Sequence[Frame],
+    folder: ImageFolder,
+    notes: dict[str, int],
+    focal_rules: dict[str, str],
 ) -> list[Camera]:
     """Cameras with size and focal length, from the config or from what most images of each tell.
 
-    Those that the import has read, or else its first. How many of them tell another focal length is added to `notes`.
+    Those that the import has read, or else its first. How many of them tell another focal length is added to `notes`,
+    and where that of each camera is from to `focal_rules`.
 
     A camera that was to be told by its images, and took none on this drive, is left out.
 
@@ -80,7 +84,7 @@ def complete_cameras(
     for camera in cameras:
         if camera not in told:
             logger.warning("camera %s: took no frame of this drive; left out", camera.camera_id)
-    return [_complete(camera, keys[camera.camera_id], folder, notes) for camera in told]
+    return [_complete(camera, keys[camera.camera_id], folder, notes, focal_rules) for camera in told]
 
 
 def _is_incomplete(camera: CameraConfig) -> bool:
@@ -88,11 +92,14 @@ def _is_incomplete(camera: CameraConfig) -> bool:
 
 
 def _has_focus(camera: CameraConfig) -> bool:
-    return camera.focal_px is not None or camera.hfov_deg is not None
+    return camera.focal_px is not None or camera.hfov_deg is not None or camera.intrinsics is not None
 
 
-def _complete(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder, notes: dict[str, int]) -> Camera:
-    width, height, film_mm = camera.width_px, camera.height_px, None
+def _complete(
+    camera: CameraConfig, keys: Sequence[str], folder: ImageFolder, notes: dict[str, int], focal_rules: dict[str, str]
+) -> Camera:
+    width, height = camera.width_px, camera.height_px
+    found: Sequence[ImageFacts] = ()
     projection: Projection = camera.projection or "pinhole"
     if width is None or height is None or _is_incomplete(camera):
         found = _readable(camera, keys, folder)
@@ -100,18 +107,21 @@ def _complete(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder, no
             (width, height), _ = Counter((facts.width_px, facts.height_px) for facts in found).most_common(1)[0]
         if camera.projection is None:
             projection = _projection(camera, found, width, height)
-        if projection == "pinhole" and not _has_focus(camera):
-            film_mm = _film_mm(found, notes)
-    around = projection == "equirectangular"
+    if projection == "equirectangular":
+        optics = Focus(width / math.tau, "a panorama: its width is 360 degrees")
+    else:
+        optics = focus(camera, width, height, found, notes)
+    focal_rules[camera.camera_id] = f"{optics.focal_px:.1f} px: {optics.rule}"
     return Camera(
         camera_id=camera.camera_id,
         width_px=width,
         height_px=height,
-        focal_px=width / math.tau if around else _focal_px(camera, width, height, film_mm),
+        focal_px=optics.focal_px,
         mount_height_m=camera.mount_height_m,
         mount_yaw_deg=camera.mount_yaw_deg,
         mount_pitch_deg=camera.mount_pitch_deg,
         projection=projection,
+        lens=optics.lens,
     )
 
 
@@ -126,7 +136,7 @@ def _projection(camera: CameraConfig, found: Sequence[ImageFacts], width: int, h
         if _has_focus(camera):
             raise SurveyError(
                 f"cameras: {around} of {len(found)} images of {name} say that they are equirectangular panoramas (XMP "
-                "GPano), which no focal_px or hfov_deg describes; take it out, or set projection: pinhole"
+                "GPano), which no focal_px, hfov_deg or intrinsics describes; take it out, or set projection: pinhole"
             )
         return "equirectangular"
     if width == 2 * height and not _has_focus(camera):
@@ -156,32 +166,6 @@ def _readable(camera: CameraConfig, keys: Sequence[str], folder: ImageFolder) ->
         f"{len(keys)} below {folder.store.uri} can be read ({reason}); check `images` and `path_prefix`, or set "
         "width_px, height_px and hfov_deg"
     )
-
-
-def _film_mm(found: Sequence[ImageFacts], notes: dict[str, int]) -> float | None:
-    """The focal length that most images tell, None where most tell none."""
-    counts = Counter(facts.tags.focal_35mm_mm for facts in found)
-    (film_mm, _), *others = counts.most_common()
-    if others:
-        names = {length: f"{length:g} mm" if length else "none" for length in counts}
-        told = ", ".join(names[length] for length, _ in others[:3])
-        what = f"images with another FocalLengthIn35mmFilm ({told}) than most ({names[film_mm]})"
-        notes[what] = sum(count for _, count in others)
-    return film_mm
-
-
-def _focal_px(camera: CameraConfig, width: int, height: int, film_mm: float | None) -> float:
-    if camera.focal_px is not None:
-        return camera.focal_px
-    if camera.hfov_deg is None and film_mm is not None:
-        return film_mm / FILM_DIAGONAL_MM * math.hypot(width, height)
-    if camera.hfov_deg is None:
-        logger.warning(
-            "camera %s: no focal_px, hfov_deg or FocalLengthIn35mmFilm; taking a field of view of %g degrees",
-            camera.camera_id,
-            DEFAULT_HFOV_DEG,
-        )
-    return width / 2 / math.tan(math.radians(camera.hfov_deg or DEFAULT_HFOV_DEG) / 2)
 
 
 def check_sizes(frames: Sequence[Frame], cameras: Sequence[Camera], folder: ImageFolder) -> None:

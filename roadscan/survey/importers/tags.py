@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
+UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # FocalPlaneResolutionUnit; the last two are of TIFF/EP
 #: GPSSpeedRef: km/h, miles/h, knots, to m/s. The standard's default is K.
 SPEED_UNIT_MPS = {"K": 1000 / 3600, "M": 1609.344 / 3600, "N": 1852 / 3600}
 
@@ -35,6 +36,7 @@ class Tags:
         pos_sigma_m: GPSHPositioningError, metres.
         altitude_m: GPSAltitude with its reference, metres.
         focal_35mm_mm: FocalLengthIn35mmFilm, millimetres.
+        focal_longer: FocalLength over the length of the image's longer side on the sensor, by FocalPlaneXResolution.
         gps_time: GPSDateStamp and GPSTimeStamp, UTC.
         camera_time: DateTimeOriginal; with a zone only where the image tells it.
         camera_clock: DateTimeOriginal as it is written.
@@ -50,6 +52,7 @@ class Tags:
     pos_sigma_m: float | None = None
     altitude_m: float | None = None
     focal_35mm_mm: float | None = None
+    focal_longer: float | None = None
     gps_time: datetime | None = None
     camera_time: datetime | None = None
     camera_clock: str = ""
@@ -82,6 +85,7 @@ def read_tags(exif: Image.Exif) -> Tags:
         pos_sigma_m=error if error is not None and error > 0 else None,  # 0 means unknown
         altitude_m=_altitude(gps),
         focal_35mm_mm=focal if focal is not None and focal > 0 else None,  # 0 means unknown
+        focal_longer=_focal_longer(shot),
         gps_time=_gps_time(gps.get(GPS.GPSDateStamp), gps.get(GPS.GPSTimeStamp)),
         camera_time=_camera_time(shot),
         camera_clock=_text(shot.get(Base.DateTimeOriginal)),
@@ -100,6 +104,18 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return number if math.isfinite(number) else None  # 0/0 is how EXIF writes "unknown"
+
+
+def _focal_longer(shot: dict[int, Any]) -> float | None:
+    """Where it makes a field of view of 5 to 150 degrees: some cameras write the resolution of another image."""
+    focal_mm, across = _number(shot.get(Base.FocalLength)), _number(shot.get(Base.FocalPlaneXResolution))
+    unit_mm = UNIT_MM.get(shot.get(Base.FocalPlaneResolutionUnit, 2))
+    sides = [_number(shot.get(tag)) for tag in (Base.ExifImageWidth, Base.ExifImageHeight)]
+    longer = max((side for side in sides if side), default=0.0)
+    if not focal_mm or not across or not unit_mm or longer <= 0:
+        return None
+    share = focal_mm * across / unit_mm / longer
+    return round(share, 6) if 5 < math.degrees(2 * math.atan2(0.5, share)) < 150 else None
 
 
 def _altitude(gps: dict[int, Any]) -> float | None:
