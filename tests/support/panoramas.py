@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 
 import cv2
 import numpy as np
+import piexif
 from PIL import Image
 
 from roadscan.arrays import Image as Pixels
@@ -61,3 +63,17 @@ def jpeg(image: Pixels, exif: bytes = b"", **properties: object) -> bytes:
     picture = Image.fromarray(image[..., ::-1])
     picture.save(buffer, "JPEG", quality=92, exif=exif, xmp=xmp(width_px, height_px, **properties))
     return buffer.getvalue()
+
+
+def exif(lon: float, lat: float, at: datetime) -> bytes:
+    """EXIF with a place and GPS time."""
+    gps, seconds = piexif.GPSIFD, at.second * 1_000_000 + at.microsecond
+    tags = {
+        gps.GPSLatitudeRef: "N" if lat >= 0 else "S",
+        gps.GPSLatitude: ((round(abs(lat) * 10_000_000), 10_000_000), (0, 1), (0, 1)),
+        gps.GPSLongitudeRef: "E" if lon >= 0 else "W",
+        gps.GPSLongitude: ((round(abs(lon) * 10_000_000), 10_000_000), (0, 1), (0, 1)),
+        gps.GPSDateStamp: at.strftime("%Y:%m:%d"),
+        gps.GPSTimeStamp: ((at.hour, 1), (at.minute, 1), (seconds, 1_000_000)),
+    }
+    return bytes(piexif.dump({"GPS": tags}))
