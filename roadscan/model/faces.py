@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +31,7 @@ from roadscan.config import Config
 from roadscan.model.decode import Pixels
 from roadscan.model.slices import CUT_PX, STRIDE_PX
 
+AnyFloat = TypeVar("AnyFloat", np.float32, np.float64)
 LEAST_OVERLAP_DEG = 5.0  # of neighbours: what is narrower is whole in one of them
 
 
@@ -200,14 +201,24 @@ def plan_faces(
 
 @lru_cache(maxsize=64)
 def _maps(layout: FaceLayout, face: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Where each pixel of a face is in the panorama at `source_hw`, as `cv2.remap` takes it."""
-    height, width = layout.input_hw
-    x, y = np.meshgrid((np.arange(width) + 0.5 - width / 2) / layout.focal_px,
-                       (height / 2 - np.arange(height) - 0.5) / layout.focal_px)  # fmt: skip
-    rays = np.stack([x, np.ones_like(x), y]).reshape(3, -1)
-    turned = _held(layout).T @ _axes(layout.yaws_deg[face]).T @ rays
-    pixels = _pixels(turned, layout.source_hw).reshape(2, height, width) - 0.5  # remap counts from pixels' middles
-    return cv2.convertMaps(pixels[0].astype(np.float32), pixels[1].astype(np.float32), cv2.CV_16SC2)
+    """Where each pixel of a face is in the panorama at `source_hw`, as `cv2.remap` takes it.
+
+    In single precision, which is off by less than a thousandth of a pixel, and takes 0.6 of the time.
+    """
+    turn = (_held(layout).T @ _axes(layout.yaws_deg[face]).T).astype(np.float32)
+    x, y = _pixels(turn @ _rays(layout.input_hw, layout.focal_px), layout.source_hw) - np.float32(0.5)
+    # `cv2.remap` counts from the middles of pixels.
+    return cv2.convertMaps(x.reshape(layout.input_hw), y.reshape(layout.input_hw), cv2.CV_16SC2)
+
+
+@lru_cache(maxsize=8)
+def _rays(input_hw: tuple[int, int], focal_px: float) -> npt.NDArray[np.float32]:
+    """Through the middle of each pixel of a face, in its own axes, (3, h w)."""
+    height, width = input_hw
+    x, y = np.meshgrid(
+        (np.arange(width) + 0.5 - width / 2) / focal_px, (height / 2 - np.arange(height) - 0.5) / focal_px
+    )
+    return np.stack([x, np.ones_like(x), y]).reshape(3, -1).astype(np.float32)
 
 
 def _held(layout: FaceLayout) -> Floats:
@@ -224,7 +235,7 @@ def _axes(yaw_deg: float) -> Floats:
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
-def _pixels(rays: Floats, image_hw: tuple[int, int]) -> Floats:
+def _pixels(rays: npt.NDArray[AnyFloat], image_hw: tuple[int, int]) -> npt.NDArray[AnyFloat]:
     """Rays (3, …) in the camera's axes -> x and y (2, …) in its panorama."""
     azimuth, elevation = np.arctan2(rays[0], rays[1]), np.arctan2(rays[2], np.hypot(rays[0], rays[1]))
     return np.stack([(azimuth / (2 * np.pi) + 0.5) * image_hw[1], (0.5 - elevation / np.pi) * image_hw[0]])
