@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
@@ -15,6 +16,7 @@ from roadscan.units import unit_of
 
 WORDS: dict[object, str] = {
     str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "any value",
+    date: "date",
 }  # fmt: skip
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
 

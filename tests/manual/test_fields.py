@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Literal
 
 import pytest
@@ -50,6 +51,7 @@ def test_a_groups_own_default_counts_before_the_models() -> None:
     [
         (bool, "true or false"),
         (int | None, "whole number, or null"),
+        (date | None, "date, or null"),
         (tuple[int, int], "[whole number, whole number]"),
         (tuple[str, ...] | None, "list of text, or null"),
         (dict[str, float], "mapping of text to number"),

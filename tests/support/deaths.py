@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,9 @@ class Dying(Store):
 
     def write(self, key: str, data: bytes) -> None:
         self._written("write", lambda: self.store.write(key, data))
+
+    def write_file(self, key: str, file: Path) -> None:
+        self._written("write_file", lambda: self.store.write_file(key, file))
 
     def create(self, key: str, data: bytes) -> str:
         return self._written("create", lambda: self.store.create(key, data))
