@@ -69,8 +69,9 @@ def test_what_stands_in_comments_is_yaml_too(name: JobName, printed: Path) -> No
     expected = {
         "scan": {"grows_to": {"nodes": None, "cpus": None, "gpus": None}},
         "ingest": {"cameras": [{"camera_id": "front", "width_px": None, "height_px": None,
-                                "projection": None, "focal_px": None, "hfov_deg": None, "mount_height_m": 1.8,
-                                "mount_yaw_deg": 0.0, "mount_pitch_deg": 0.0}]},
+                                "projection": None, "focal_px": None, "hfov_deg": None, "intrinsics": None,
+                                "lens": None, "mount_height_m": 1.8, "mount_yaw_deg": 0.0,
+                                "mount_pitch_deg": 0.0}]},
     }  # fmt: skip
     assert tree == expected[name]
 

@@ -93,7 +93,7 @@ def adjusted_shifts(
         np.add.at(right, rows, -told)
         np.add.at(right, n + place, told)
         normal = precision + _design(rows, n + place, weight, size)
-        # By minimum degree of the matrix itself: COLAMD, which is for others, fills in seven times as much of 100 drives.
+        # Ordered by minimum degree of the matrix itself: COLAMD would fill in seven times as much of 100 drives.
         solved = splu(normal.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right.ravel())
         found, at = np.split(solved.reshape(-1, 2), [n])
         off = said + found[rows] - at[place]
