@@ -78,10 +78,12 @@ def adjusted_shifts(
     rows = _tying(pool, asset)
     tied, place = np.unique(asset[rows], return_inverse=True)
     n, size = len(pool.drive), 2 * (len(pool.drive) + len(tied))
-    precision = _precision(pool, neighbours)
+    sigma = _shared_sigma(pool)
+    precision = _precision(sigma, neighbours)
     expected = (precision @ mean.ravel()).reshape(-1, 2)
     precision.resize(size, size)
-    said, cov = pool.xy[rows] + start[rows], pool.placed_cov[rows]
+    own = np.maximum(pool.sigma_m, LEAST_SIGMA_M)[rows] ** 2 - sigma[rows] ** 2
+    said, cov = pool.xy[rows] + start[rows], pool.placed_cov[rows] + np.eye(2) * own[:, None, None]
     moved = pool.xy[rows] + shift[rows]
     off = moved - weighted_means(place, moved, cov, len(tied))[0][place]
     found = mean
@@ -107,17 +109,35 @@ def _tying(pool: Pool, asset: Ints) -> Ints:
     return known[np.bincount(seen, minlength=int(asset.max(initial=-1)) + 1)[asset[known]] >= 2]
 
 
-def _precision(pool: Pool, neighbours: Neighbours) -> csr_matrix:
+def _shared_sigma(pool: Pool) -> Floats:
+    """Standard error of the bias that each estimate has in common with those beside it, an axis, (K,).
+
+    Of a drive that is its own. The prior's is the mean of its drives, and of an asset that few of them saw the mean of
+    few: it has that of the surest beside it, and an error of its own besides.
+    """
+    sigma = np.maximum(pool.sigma_m, LEAST_SIGMA_M)
+    prior = np.flatnonzero(pool.drive == PRIOR)
+    if len(prior):
+        near = cKDTree(pool.xy[prior]).query(pool.xy[prior], range(1, min(NEIGHBOURS + 1, len(prior)) + 1))[1]
+        sigma[prior] = sigma[prior][near].min(axis=1)
+    return sigma
+
+
+def _precision(sigma: Floats, neighbours: Neighbours) -> csr_matrix:
     """The inverse covariance of all biases, (2K, 2K), east and north of one estimate beside each other.
 
     Of a process on a tree with unit variance and correlation r along an edge it is the identity and, for each edge,
-    r / (1 - r²) times ((r, -1), (-1, r)).
+    r / (1 - r²) times ((r, -1), (-1, r)). Of two neighbours the less sure one has the bias of the surer one, and
+    another one besides.
+
+    Args:
+        sigma: (K,) standard error of each bias, an axis.
+        neighbours: of the estimates.
     """
-    n, r = len(pool.drive), neighbours.likeness
+    n, a, b = len(sigma), neighbours.a, neighbours.b
+    r = neighbours.likeness * np.minimum(sigma[a], sigma[b]) / np.maximum(sigma[a], sigma[b])
     alike = r / (1 - r**2)
-    a, b = neighbours.a, neighbours.b
     i, j = np.concatenate([np.arange(n), a, b, a, b]), np.concatenate([np.arange(n), a, b, b, a])
-    sigma = np.maximum(pool.sigma_m, LEAST_SIGMA_M)
     values = np.concatenate([np.ones(n), r * alike, r * alike, -alike, -alike]) / (sigma[i] * sigma[j])
     both = np.arange(2)
     rows, columns = ((2 * index[:, None] + both).ravel() for index in (i, j))
