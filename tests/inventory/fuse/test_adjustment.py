@@ -135,6 +135,16 @@ def test_the_prior_is_expected_where_its_drives_put_it():
     assert (found[2:, 0] > 2.5).all()  # held back by what it is off itself
 
 
+def test_a_prior_of_which_few_drives_saw_some_assets_moves_as_a_drive_does_that_is_as_sure():
+    """Every other asset was seen by a ninth of its drives; all that saw it put it where the others are."""
+    places = np.stack([np.full(20, 6.0), np.arange(20) * 30.0], axis=1)
+    sigma = np.concatenate([np.tile([0.5, 1.5], 10), np.full(20, 0.5)])
+    both = pool([PRIOR] * 20 + [0] * 20, np.concatenate([places, places + np.array([0.6, -0.2])]), sigma)
+    found = adjusted(both, [*range(20), *range(20)])
+    assert found[:20].mean(axis=0) == pytest.approx([0.3, -0.1], abs=0.05)
+    assert found[20:].mean(axis=0) == pytest.approx([-0.3, 0.1], abs=0.05)
+
+
 def test_the_prior_is_joined_by_its_nearest_whichever_road_they_are_on():
     places = np.array([[0.0, 0], [30, 0], [60, 0], [0, 4], [0, 4], [5000, 0]])
     tree = Neighbours.of(pool([PRIOR] * 6, places, 1.0), MEMORY_M)
