@@ -334,7 +334,7 @@ DRIVE_ESTIMATES = _schema(
     ("drive_id", pa.string()),
     ("key", pa.string(), "digest of all that decides the row: the drive's rows, settings, version"),
     ("detections", pa.int32(), "of the drive in the tile"),
-    ("yaw_rad", pa.float64(), True, "by which bearings are turned; null as the rest without two usable frames"),
+    ("yaw_rad", pa.float64(), True, "by which bearings are turned; null as the rest without a usable frame"),
     ("poses", pa.binary(), True, "packed: the usable frames"),
     ("path", pa.binary(), True, "packed: the line driven"),
     ("seen", pa.binary(), True, "packed: the detections, with the point estimate that each shows"),

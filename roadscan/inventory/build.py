@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive.gather import gathered
 from roadscan.inventory.drive.passes import EPOCH
 from roadscan.inventory.drive.record import DriveAlone, read_alone
 from roadscan.inventory.fuse.fold import fold_lines, fold_points
@@ -137,6 +138,7 @@ def build_together(
     """
     aliases = ASSET_ALIAS.empty_table() if aliases is None else aliases
     prior = prior or Prior.none()
+    alone = gathered(alone, taxonomy, config)
     passes, estimates = [one.drive for one in alone], [one.estimates for one in alone]
 
     pinned = None if control is None else ControlPoints.of(control, enu)
@@ -158,7 +160,7 @@ def build_together(
     )
 
     out = left_out(passes, config.matching.window_drives)
-    gone = tuple(drive.drive_id for drive, left in zip(passes, out, strict=True) if left)
+    gone = tuple(name for drive, left in zip(passes, out, strict=True) if left for name in drive.drive_ids)
     later = Prior(
         prior.drive_ids + gone,
         fold_points(points, out, config.existence),

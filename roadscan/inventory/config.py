@@ -48,7 +48,7 @@ class TrackingConfig(Config):
     """From the detections of one drive to tracks, one an asset."""
 
     min_score: float = Field(0.25, ge=0, le=1, description="observations with a lower score are ignored")
-    gap_m: float = Field(60.0, gt=0, le=500, description="a track ends when not seen for this distance driven")
+    gap_m: float = Field(60.0, gt=0, le=500, description="a track ends when not seen for this distance along the drive")
     candidate_hits: int = Field(2, ge=1, le=50, description="frames of one drive that make an asset a candidate")
 
 

@@ -1,5 +1,5 @@
-"""One drive alone, from its rows to what it says of the assets beside its road; nothing here knows of another drive.
+"""One drive alone, from its rows to what it says of the assets beside its road; only `gather` knows of another drive.
 
-frames, observations → passes: DrivePass → track → triangulate ─┐
-→ lines ───────────────┴→ estimates: DriveEstimates
+frames, observations → order → passes: DrivePass → track → triangulate → join ─┐
+→ lines ──────────────────────┴→ estimates: DriveEstimates
 """

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from roadscan.arrays import Bools, Floats, Ints, group_by
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive.join import join_tracks
 from roadscan.inventory.drive.lines import PathLine, find_lines
 from roadscan.inventory.drive.passes import Detections, DrivePass, moment
-from roadscan.inventory.drive.track import merge_tracks, track_detections
-from roadscan.inventory.drive.triangulate import OVERHEAD_BEARING_FACTOR, calibrate_yaw, triangulate
+from roadscan.inventory.drive.track import track_detections
+from roadscan.inventory.drive.triangulate import OVERHEAD_BEARING_FACTOR, Fixes, calibrate_yaw, triangulate
 from roadscan.taxonomy import AssetClass, Geometry, Taxonomy
 
 YAW_HITS = 3  # detections of a track that it takes to tell a yaw error
@@ -119,7 +120,7 @@ def estimate(drive: DrivePass, taxonomy: Taxonomy, config: InventoryConfig) -> D
     track = track_detections(drive, seen, config)
     yaw = _yaw_error(camera_xy, seen, track, geometry[chosen] == Geometry.POINT, drive.heading_sigma)
     seen = seen.turned(yaw)
-    track = _merged(triangulate(camera_xy, seen, track).xy, seen, track, taxonomy)
+    track = _merged(triangulate(camera_xy, seen, track), seen, track, taxonomy)
     fixes = triangulate(camera_xy, seen, track)
     x, y = fixes.xy.T
     s, offset_m = drive.path.locate(x, y, _nearest_s(drive, camera_xy, seen, fixes.xy, track))
@@ -138,6 +139,13 @@ def estimate(drive: DrivePass, taxonomy: Taxonomy, config: InventoryConfig) -> D
         yaw=yaw,
         lines=_line_segments(drive, yaw, taxonomy, config),
     )
+
+
+def nothing_said(drive: DrivePass) -> DriveEstimates:
+    """No estimate: of a drive that is not asked alone."""
+    none, label = np.zeros(0), np.full(len(drive.detections.row), -1)
+    at = none.reshape(0, 2), none.reshape(0, 2, 2)
+    return DriveEstimates(np.zeros(0, np.str_), *at, none, none, none, none, [], label, 0.0)
 
 
 def _yaw_error(camera_xy: Floats, seen: Detections, track: Ints, points: Bools, sigma: float) -> float:
@@ -170,14 +178,14 @@ def _frames_of(seen: Detections, track: Ints) -> list[frozenset[int]]:
     return [frozenset(part.tolist()) for part in group_by(seen.frame_index, track)]
 
 
-def _merged(xy: Floats, seen: Detections, track: Ints, taxonomy: Taxonomy) -> Ints:
+def _merged(fixes: Fixes, seen: Detections, track: Ints, taxonomy: Taxonomy) -> Ints:
     """The track of each detection, the tracks of one asset made one."""
-    label = np.arange(len(xy))
-    class_name, frames = _class_of(seen, track, len(xy)), _frames_of(seen, track)
+    label = np.arange(len(fixes.xy))
+    class_name, frames = _class_of(seen, track, len(label)), _frames_of(seen, track)
     for name in np.unique(class_name):
         rows = np.flatnonzero(class_name == name)
         merge_m = taxonomy.get(str(name)).merge_m
-        group = merge_tracks(xy[rows], [frames[row] for row in rows], merge_m)
+        group = join_tracks(fixes.xy[rows], fixes.cov[rows], [frames[row] for row in rows], merge_m)
         label[rows] = rows[np.unique(group, return_index=True)[1][group]]
     return np.unique(label[track], return_inverse=True)[1]
 

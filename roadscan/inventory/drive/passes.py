@@ -18,9 +18,11 @@ import shapely
 
 from roadscan.arrays import Bools, Floats, Ints
 from roadscan.inventory.config import NoiseConfig
+from roadscan.inventory.drive.order import order_along
 from roadscan.survey.geodesy import LocalFrame, course_deg
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_US = 86_400_000_000
 EXTENSION_M = 80.0  # a path goes on straight beyond both ends, for assets ahead of the last frame
 STANDSTILL_M = 0.5  # frames closer together than this do not bend the path
 AHEAD_COS = np.cos(np.radians(60))  # of the angle between the camera's axis and the direction of travel
@@ -75,9 +77,12 @@ class DrivenPath:
         return dx * np.sin(course) + dy * np.cos(course), dx * np.cos(course) - dy * np.sin(course)
 
 
+NOWHERE = DrivenPath(*np.zeros((4, 0)))
+
+
 @dataclass(frozen=True)
 class Poses:
-    """The usable frames of a drive, in time order; arrays are (F,).
+    """The usable frames of a drive, as they lie along its way; arrays are (F,).
 
     Attributes:
         x, y: camera in ENU metres.
@@ -99,10 +104,14 @@ class Poses:
     sigma_m: Floats
     heading_sigma: Floats
 
+    def take(self, chosen: Ints) -> Poses:
+        """Some of the frames."""
+        return Poses(**{name: value[chosen] for name, value in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Detections:
-    """The detections of a drive, in time order; arrays are (M,).
+    """The detections of a drive, in the order of its frames; arrays are (M,).
 
     Attributes:
         frame_index: index into `Poses`.
@@ -157,9 +166,10 @@ class DrivePass:
         drive_id: the drive.
         enu: between its metres and degrees.
         poses: where the camera was.
-        path: the line it drove.
+        path: the line it drove; of a drive that stayed at one place without any point.
         detections: what it saw.
         observations: the rows that `detections.row` points to.
+        others: ids of drives that were gathered to it, see `roadscan.inventory.drive.gather`.
     """
 
     drive_id: str
@@ -168,16 +178,43 @@ class DrivePass:
     path: DrivenPath
     detections: Detections
     observations: pa.Table
+    others: tuple[str, ...] = ()
+
+    @property
+    def drive_ids(self) -> tuple[str, ...]:
+        """The drives that it is made of."""
+        return (*self.others, self.drive_id)
+
+    def ids_of(self, rows: Ints) -> npt.NDArray[np.object_]:
+        """The drive that each of some rows of `observations` is of, (n,)."""
+        if not self.others:
+            return np.full(len(rows), self.drive_id, object)
+        return np.array(self.observations["drive_id"].take(pa.array(rows)).to_pylist(), object)
+
+    @property
+    def still(self) -> bool:
+        """Whether it stayed at one place, and so has no way."""
+        return len(self.path.s) == 0
+
+    @property
+    def started_us(self) -> int:
+        """Time of the first usable frame, microseconds since 1970."""
+        return int(self.poses.time_us.min())
+
+    @property
+    def ended_us(self) -> int:
+        """Time of the last one."""
+        return int(self.poses.time_us.max())
 
     @property
     def started_at(self) -> datetime:
         """Time of the first usable frame."""
-        return moment(self.poses.time_us[0])
+        return moment(self.started_us)
 
     @property
     def ended_at(self) -> datetime:
         """Time of the last usable frame."""
-        return moment(self.poses.time_us[-1])
+        return moment(self.ended_us)
 
     @cached_property
     def camera_xy(self) -> Floats:
@@ -227,24 +264,23 @@ def read_pass(
         noise: the standard errors of what tells none of its own; None for the usual ones.
 
     Returns:
-        The pass, or None when fewer than two frames are usable: status ok, with a time and a position.
+        The pass; None when no frame is usable: status ok, with a time and a position.
     """
     usable = pc.and_(pc.equal(frames["status"], "ok"), pc.is_valid(frames["captured_at"]))
     usable = pc.and_(usable, pc.and_(pc.is_finite(frames["camera_lon"]), pc.is_finite(frames["camera_lat"])))
     frames = frames.filter(usable).sort_by([("captured_at", "ascending"), ("frame_id", "ascending")])
-    if frames.num_rows < 2:
+    if frames.num_rows == 0:
         return None
     lon, lat = floats(frames, "camera_lon"), floats(frames, "camera_lat")
     local = enu or LocalFrame(float(np.median(lon)), float(np.median(lat)))
     x, y = local.to_xy(lon, lat)
-    path, s = _path(x, y)
     heading = np.radians(floats(frames, "heading_deg"))
     noise = noise or NoiseConfig()
     poses = Poses(
         x=x,
         y=y,
-        s=s,
-        heading=np.where(np.isfinite(heading), heading, path.course_at(s)),
+        s=np.zeros(len(x)),
+        heading=np.where(np.isfinite(heading), heading, np.nan),
         half_fov=np.where(np.isfinite(heading), np.radians(floats(frames, "fov_deg")) / 2, np.nan),
         time_us=frames["captured_at"].cast(pa.int64()).to_numpy(),
         # The one of both axes together is the root of two times that of one.
@@ -252,7 +288,27 @@ def read_pass(
         heading_sigma=np.radians(_told(frames, "heading_sigma_deg", noise.yaw_sigma_deg)),
     )
     detections = _detections(frames, observations, min_score, poses.sigma_m, noise)
-    return DrivePass(drive_id, local, poses, path, detections, observations)
+    found = DrivePass(drive_id, local, poses, NOWHERE, detections, observations)
+    moved = np.hypot(x - x[0], y - y[0]).max() > STANDSTILL_M
+    return along_its_way(found) if moved else found
+
+
+def along_its_way(drive: DrivePass) -> DrivePass:
+    """The pass, its frames in the order of `roadscan.inventory.drive.order`, with the path through them.
+
+    A heading that is not known is that of the path.
+    """
+    order = order_along(drive.camera_xy, drive.poses.heading)
+    poses, place = drive.poses.take(order), np.argsort(order)
+    path, s = _path(poses.x, poses.y)
+    heading = np.where(np.isfinite(poses.heading), poses.heading, path.course_at(s))
+    seen = replace(drive.detections, frame_index=place[drive.detections.frame_index])
+    return replace(
+        drive,
+        poses=replace(poses, s=s, heading=heading),
+        path=path,
+        detections=seen.take(np.argsort(seen.frame_index, kind="stable")),
+    )
 
 
 def _told(table: pa.Table, name: str, untold: float) -> Floats:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from roadscan.inventory.config import InventoryConfig
-from roadscan.inventory.drive.estimates import BestView, DriveEstimates, LineSegment, estimate
+from roadscan.inventory.drive.estimates import BestView, DriveEstimates, LineSegment, estimate, nothing_said
 from roadscan.inventory.drive.passes import Detections, DrivenPath, DrivePass, Poses, read_pass
 from roadscan.packing import packed, unpacked
 from roadscan.schemas import OBSERVATIONS
@@ -22,7 +22,7 @@ from roadscan.survey.geodesy import LocalFrame
 from roadscan.taxonomy import Taxonomy
 
 #: Goes up with every change of `drive/` that changes what a drive says: kept records are then of no use.
-VERSION = 3
+VERSION = 4
 VIEW = ("image_uri", "box_px", "model_sha256")  # of the observation that shows an asset best
 SHOWN = (*VIEW, "observation_id", "drive_id", "frame_id", "captured_at", "score")  # of every one that shows it
 _TIME = pa.timestamp("us", tz="UTC")
@@ -49,7 +49,7 @@ def read_alone(
     config: InventoryConfig,
     enu: LocalFrame | None = None,
 ) -> DriveAlone | None:
-    """A drive's committed rows to what it says alone; None where fewer than two frames are usable.
+    """A drive's committed rows to what it says alone; None where no frame is usable.
 
     Args:
         drive_id: the drive.
@@ -62,11 +62,13 @@ def read_alone(
     ignored = [name for name in observations["class"].unique().to_pylist() if taxonomy.get(name).ignored]
     observations = observations.filter(pc.invert(pc.is_in(observations["class"], pa.array(ignored, pa.string()))))
     drive = read_pass(drive_id, frames, observations, config.tracking.min_score, enu, config.noise)
-    return None if drive is None else DriveAlone(drive, estimate(drive, taxonomy, config))
+    if drive is None:
+        return None
+    return DriveAlone(drive, nothing_said(drive) if drive.still else estimate(drive, taxonomy, config))
 
 
 def to_record(alone: DriveAlone | None) -> dict[str, Any]:
-    """What a drive says as columns of `schemas.DRIVE_ESTIMATES`: null where it has no two usable frames."""
+    """What a drive says as columns of `schemas.DRIVE_ESTIMATES`: null where it has no usable frame."""
     if alone is None:
         return {"detections": 0}
     drive, estimates = alone.drive, alone.estimates

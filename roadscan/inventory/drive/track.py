@@ -5,6 +5,10 @@ a fixed landmark with a position, a stretch of its ranges (see `roadscan.invento
 it is predicted into each frame as a bearing and a log range, and detections are assigned one to one (an extended Kalman
 filter for each landmark, with the cameras' poses given).
 
+Landmarks stand still, so frames need not come as they were taken: they are swept from one end of the drive to the other
+by where they are. So the same frames are the same tracks, in whichever order they were written, and a road that is
+driven again an hour later is swept once.
+
 Legend: M detections, T tracks, P pairs of a track and a detection of one frame. ENU metres, radians.
 """
 
@@ -12,15 +16,14 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from roadscan.arrays import Floats, Ints
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.passes import Detections, DrivePass
 from roadscan.inventory.drive.triangulate import MIN_RANGE_M, bearing_sigma, range_jitter, wrap
 from roadscan.inventory.geometry.assignment import GATE_CHI2, mahalanobis2
+
+REACH_M = 200.0  # from which nothing is seen: without a range a bearing alone would go on for ever
 
 
 class _Tracks:
@@ -34,11 +37,11 @@ class _Tracks:
         self.size = 0
         self._oldest = 0  # tracks before it have ended
 
-    def alive(self, s: float, gap_m: float) -> Ints:
-        """Tracks that were seen within the last `gap_m` driven."""
+    def alive(self, s: float, gap_m: float, camera: Floats) -> Ints:
+        """Tracks in reach of the camera that were seen within the last `gap_m` of the sweep."""
         alive = self._oldest + np.flatnonzero(s - self.last_s[self._oldest : self.size] <= gap_m)
         self._oldest = int(alive[0]) if len(alive) else self.size
-        return alive
+        return np.asarray(alive[np.hypot(*(self.state[alive, :2] - camera).T) <= REACH_M])
 
     def start(self, state: Floats, cov: Floats, s: float, class_index: int) -> int:
         """A new track; its number."""
@@ -53,7 +56,7 @@ def track_detections(drive: DrivePass, detections: Detections, config: Inventory
 
     Args:
         drive: whose cameras saw them.
-        detections: (M,) in time order.
+        detections: (M,) in the order of its frames.
         config: `tracking.gap_m`.
     """
     label = np.full(len(detections.frame_index), -1, np.int64)
@@ -63,17 +66,29 @@ def track_detections(drive: DrivePass, detections: Detections, config: Inventory
     class_index = np.unique(detections.class_name, return_inverse=True)[1]
     heading_sigma = drive.heading_sigma
     frames, starts = np.unique(detections.frame_index, return_index=True)
-    for frame, chosen in zip(frames.tolist(), np.split(np.arange(len(label)), starts[1:]), strict=True):
+    members = dict(zip(frames.tolist(), np.split(np.arange(len(label)), starts[1:]), strict=True))
+    order, along = _sweep(drive, detections.bearing)
+    for frame in (frame for frame in order.tolist() if frame in members):
+        chosen, s, camera = members[frame], float(along[frame]), drive.camera_xy[frame]
         seen = detections.take(chosen)
-        camera = np.array([drive.poses.x[frame], drive.poses.y[frame]])
-        s = float(drive.poses.s[frame])
-        alive = tracks.alive(s, config.tracking.gap_m)
+        alive = tracks.alive(s, config.tracking.gap_m, camera)
         for track, k in _assign_frame(tracks, alive, camera, seen, class_index[chosen], heading_sigma):
             label[chosen[k]] = track
             tracks.last_s[track] = s
         for k in np.flatnonzero(label[chosen] < 0).tolist():
             label[chosen[k]] = tracks.start(*_place(camera, seen, k), s, int(class_index[chosen[k]]))
     return label
+
+
+def _sweep(drive: DrivePass, bearing: Floats) -> tuple[Ints, Floats]:
+    """The frames (F,) in the order of a sweep over the drive, and how far along it each of them is, metres.
+
+    It goes north or east, whichever way the drive is longer, or back: to where most detections look.
+    """
+    axis = int(np.argmax(np.ptp(drive.camera_xy, axis=0)))
+    onwards = (np.sin(bearing), np.cos(bearing))[axis].sum() >= 0
+    swept = drive.camera_xy if onwards else -drive.camera_xy
+    return np.lexsort((swept[:, 1 - axis], swept[:, axis])), swept[:, axis]
 
 
 def _assign_frame(
@@ -127,21 +142,3 @@ def _place(camera: Floats, seen: Detections, k: int) -> tuple[Floats, Floats]:
     stretched = np.array([0.0, 0.0, 1.0]) - r * ahead
     parts = (one.log_sigma[0] * stretched, r * jitter * ahead, r * sigma_b * across)
     return np.append(camera, 0.0) + r * ahead, np.asarray(sum(np.outer(part, part) for part in parts))
-
-
-def merge_tracks(xy: Floats, frames: list[frozenset[int]], merge_m: float) -> Ints:
-    """A new label for each track, so that tracks of one asset share it.
-
-    Two tracks of one drive are one asset when they lie within `merge_m` and are not two things seen side by side: in
-    half of the shorter one's frames both were detected, more than half of `merge_m` apart.
-    """
-    n = len(xy)
-    pairs = cKDTree(xy).query_pairs(merge_m, output_type="ndarray") if n else np.zeros((0, 2), np.int64)
-    kept = [
-        (i, j)
-        for i, j in pairs
-        if np.hypot(*(xy[i] - xy[j])) < merge_m / 2
-        or 2 * len(frames[i] & frames[j]) < min(len(frames[i]), len(frames[j]))
-    ]
-    i, j = np.array(kept, np.int64).reshape(-1, 2).T
-    return np.asarray(connected_components(coo_matrix((np.ones(len(i)), (i, j)), shape=(n, n)))[1], np.int64)

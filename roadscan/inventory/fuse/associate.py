@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 from roadscan.arrays import Floats, Ints, group_by
 from roadscan.inventory.config import InventoryConfig
+from roadscan.inventory.drive.join import side_by_side
 from roadscan.inventory.fuse.adjustment import Neighbours, adjusted_shifts
 from roadscan.inventory.fuse.bias import SHIFT_SAMPLES, along_course, clock_shift, local_shift
 from roadscan.inventory.fuse.duplicates import merge_duplicates
-from roadscan.inventory.fuse.pool import CONTROL, PRIOR, Pool, on_opposite_sides, side_by_side
+from roadscan.inventory.fuse.pool import CONTROL, PRIOR, Pool, on_opposite_sides
 from roadscan.inventory.geometry.assignment import GATE_CHI2, mahalanobis2, nearby_pairs, one_to_one
 
 ROUNDS = 3

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from roadscan.arrays import Floats, Ints, group_by
-from roadscan.inventory.fuse.pool import Pool, on_opposite_sides, side_by_side, weighted_means
+from roadscan.inventory.drive.join import side_by_side
+from roadscan.inventory.fuse.pool import Pool, on_opposite_sides, weighted_means
 from roadscan.inventory.geometry.assignment import GATE_CHI2, mahalanobis2, nearby_pairs
 
 TWIN_REACH = 1.5  # of `merge_m`, for two assets that may be one as far as their covariances tell

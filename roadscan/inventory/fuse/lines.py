@@ -17,11 +17,11 @@ from scipy.spatial import cKDTree
 from roadscan.arrays import Bools, Floats, Ints
 from roadscan.inventory.config import InventoryConfig
 from roadscan.inventory.drive.estimates import DriveEstimates, LineSegment
-from roadscan.inventory.drive.passes import DrivePass
+from roadscan.inventory.drive.passes import DAY_US, DrivePass
 from roadscan.inventory.fuse.existence import Belief, Standing, filter_existence, log_likelihood_ratio
 from roadscan.inventory.fuse.pool import PRIOR
 from roadscan.inventory.fuse.prior import LinePrior, merged
-from roadscan.inventory.fuse.tally import DAY_US, NO_DAY
+from roadscan.inventory.fuse.tally import NO_DAY
 from roadscan.inventory.fuse.visibility import (
     SECTORS,
     AlignedDrive,
@@ -301,12 +301,13 @@ class Nights:
         """
         last = max(known, key=lambda row: int(prior.last_day[row]), default=None)
         last_day, last_drive = (NO_DAY, None) if last is None else (int(prior.last_day[last]), prior.last_drive[last])
-        later = [drives[by] for by, _ in segments if by != PRIOR]
-        days = {int(drive.poses.time_us[0] // DAY_US) for drive in later}
+        later = [(drives[by], segment.rows) for by, segment in segments if by != PRIOR]
+        days = {drive.started_us // DAY_US for drive, _ in later}
         nights = max((int(prior.nights[row]) for row in known), default=0) + sum(day > last_day for day in days)
-        newest = max(later, key=lambda drive: int(drive.poses.time_us[0]), default=None)
-        if newest is not None and int(newest.poses.time_us[0] // DAY_US) >= last_day:
-            last_drive = newest.drive_id
+        newest = max(later, key=lambda one: one[0].started_us, default=None)
+        if newest is not None and newest[0].started_us // DAY_US >= last_day:
+            drive, rows = newest
+            last_drive = next(iter(drive.ids_of(rows[-1:])), drive.drive_id)
         return Nights(nights, max([last_day, *days]), last_drive)
 
 

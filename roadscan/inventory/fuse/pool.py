@@ -176,15 +176,6 @@ def on_opposite_sides(pool: Pool, a: Ints, b: Ints) -> Bools:
     return np.asarray(same_way & beside & other & ~pool.overhead[a])
 
 
-def side_by_side(a: frozenset[int], b: frozenset[int]) -> bool:
-    """Whether two estimates of one drive were seen together, in at least half of the frames of the rarer one.
-
-    >>> side_by_side(frozenset({1, 2, 3}), frozenset({3, 4})), side_by_side(frozenset({1, 2, 3}), frozenset({4, 5}))
-    (True, False)
-    """
-    return 2 * len(a & b) >= min(len(a), len(b))
-
-
 def weighted_means(asset: Ints, xy: Floats, cov: Floats, n: int) -> tuple[Floats, Floats]:
     """Information-weighted mean position (N, 2) of each asset's estimates, and its covariance (N, 2, 2).
 

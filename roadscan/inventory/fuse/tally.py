@@ -15,11 +15,10 @@ import pyarrow as pa
 
 from roadscan.arrays import Bools, Floats, Ints
 from roadscan.inventory.drive.estimates import view_weight
-from roadscan.inventory.drive.passes import DrivePass
+from roadscan.inventory.drive.passes import DAY_US, DrivePass
 from roadscan.inventory.fuse.visibility import PointObservations
 from roadscan.schemas import OBSERVATIONS
 
-DAY_US = 86_400_000_000
 VIEW = pa.schema([OBSERVATIONS.field(name).with_nullable(True) for name in ("image_uri", "box_px", "model_sha256")])
 NO_DAY = int(np.iinfo(np.int64).min)  # of an asset that was never seen; so is its last time …
 _NO_TIME_YET = int(np.iinfo(np.int64).max)  # … and its first is this
@@ -84,7 +83,7 @@ def _shown(number: int, seen: PointObservations) -> dict[str, Ints | Floats]:
         "score": detections.score,
         "weight": view_weight(detections.score, detections.box_height_px),
         "time_us": drive.poses.time_us[detections.frame_index],
-        "day": np.full(len(rows), drive.poses.time_us[0] // DAY_US),
+        "day": np.full(len(rows), drive.started_us // DAY_US),
         "bearing": detections.bearing + seen.view.yaw,
     }
 
@@ -157,9 +156,12 @@ class Tally:
             drives: (D,) all drives.
         """
         n, asset = len(self.drives), shown.asset
-        newest, ids = self.last_drive.copy(), np.array([drive.drive_id for drive in drives], object)
+        newest, ids = self.last_drive.copy(), np.full(len(asset), None, object)
+        for number in np.unique(shown.drive).tolist():
+            mine = shown.drive == number
+            ids[mine] = drives[number].ids_of(shown.row[mine])
         in_time = np.argsort(shown.time_us, kind="stable")
-        newest[asset[in_time]] = ids[shown.drive[in_time]]  # of several the last stays
+        newest[asset[in_time]] = ids[in_time]  # of several the last stays
         first, last, last_day = self.first_us.copy(), self.last_us.copy(), self.last_day.copy()
         np.minimum.at(first, asset, shown.time_us)
         np.maximum.at(last, asset, shown.time_us)

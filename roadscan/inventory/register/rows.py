@@ -102,7 +102,7 @@ def history_columns(drives: list[DrivePass], history: History, enu: LocalFrame) 
     """The columns of `schemas.ASSET_HISTORY`."""
     lon, lat = enu.to_lonlat(*history.xy.T)
     known = np.isfinite(history.xy[:, 0])
-    ends = np.array([d.poses.time_us[-1] for d in drives], np.int64)
+    ends = np.array([d.ended_us for d in drives], np.int64)
     return {
         "asset": pa.array(history.asset, pa.int64()),
         "drive_id": pa.array([d.drive_id for d in drives], pa.string()).take(pa.array(history.drive)),

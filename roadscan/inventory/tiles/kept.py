@@ -34,7 +34,7 @@ OF_TILES = ("drive_estimates", "tile_registers", "tile_priors")
 KEPT = ("inventory_drives", *OF_TILES)
 SAID = ("asset_history", "asset_observations")  # of the register, what drives said
 #: Goes up with every change of `fuse/` or `register/` that changes what a tile's build comes to.
-VERSION = 6
+VERSION = 7
 ALONE = ("noise", "tracking", "lines", "visibility")  # groups of the config that what a drive says alone depends on …
 TOGETHER = ("matching", "existence")  # … and what drives say together depends on besides
 

@@ -46,8 +46,25 @@ def test_frames_that_are_not_ok_and_what_they_saw_are_left_out():
     assert [frame_ids[index] for index in part.detections.frame_index] == seen_in.tolist()
 
 
-def test_one_usable_frame_is_no_pass():
-    assert read_pass("d", TABLES.frames.slice(0, 1), TABLES.observations) is None
+def test_one_usable_frame_is_a_pass_without_a_way():
+    one = read_pass("d", TABLES.frames.slice(0, 1), TABLES.observations)
+    first = TABLES.frames["frame_id"][0].as_py()
+    assert one.still
+    assert len(one.detections.row) == TABLES.observations["frame_id"].to_pylist().count(first)
+    assert not read_pass("d", TABLES.frames.slice(0, 2), TABLES.observations).still
+    assert read_pass("d", TABLES.frames.slice(0, 0), TABLES.observations) is None
+
+
+def test_frames_in_any_order_are_the_pass_that_they_were_driven_as():
+    """Also what each frame saw: times are only times."""
+    times = TABLES.frames["captured_at"].take(pa.array(np.random.default_rng(0).permutation(TABLES.frames.num_rows)))
+    mixed = changed(TABLES.frames, "captured_at", times.to_pylist())
+    driven, found = (read_pass("d", frames, TABLES.observations, enu=HOME) for frames in (TABLES.frames, mixed))
+    assert np.array_equal(found.camera_xy, driven.camera_xy)
+    assert np.array_equal(found.path.course, driven.path.course)
+    assert np.array_equal(found.detections.frame_index, driven.detections.frame_index)
+    assert sorted(found.poses.time_us) == sorted(driven.poses.time_us)
+    assert (found.started_at, found.ended_at) == (driven.started_at, driven.ended_at)
 
 
 def test_what_scores_less_is_ignored():

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.passes import CONFIG, look, straight_north
 
-from roadscan.inventory.drive.track import merge_tracks, track_detections
+from roadscan.inventory.drive.track import track_detections
 
 
 def labels_of(places, frames_of):
@@ -43,11 +45,27 @@ def test_a_track_ends_when_it_was_not_seen_for_long():
     assert len(found) == 2
 
 
-def test_tracks_near_each_other_are_merged_unless_seen_side_by_side():
-    xy = np.array([[0.0, 0.0], [3.0, 0.0], [20.0, 0.0], [23.0, 0.0], [50.0, 0.0], [51.0, 0.0]])
-    frames = [frozenset(f) for f in ([1, 2], [3, 4], [5, 6], [5, 6], [7, 8], [7, 8])]
-    label = merge_tracks(xy, frames, merge_m=4.0).tolist()
-    assert label[0] == label[1]  # 3 m apart, never in one frame: two halves of one track
-    assert label[2] != label[3]  # 3 m apart, always in one frame: two assets
-    assert label[4] == label[5]  # 1 m apart: two boxes on one asset
-    assert len(set(label)) == 4
+def test_the_same_frames_are_the_same_tracks_in_whichever_order_they_were_taken():
+    places = [(6, 50), (-6, 52), (6, 80), (9, 86), (-5, 20)]
+    drive = straight_north()
+    seen = look(places, [range(5), range(5), range(1, 8), range(2, 8), range(2)], drive)
+    order = np.random.default_rng(0).permutation(len(drive.poses.s))
+    poses, place = drive.poses.take(order), np.argsort(order)
+    there = replace(seen, frame_index=place[seen.frame_index])
+    by_frame = np.argsort(there.frame_index, kind="stable")
+    label = track_detections(replace(drive, poses=poses), there.take(by_frame), CONFIG)
+    assert np.array_equal(label[np.argsort(by_frame)], track_detections(drive, seen, CONFIG))
+
+
+def test_without_a_range_a_bearing_goes_on_for_200_m_and_no_farther():
+    """A camera on each of two parallel streets sees something straight east: 300 m apart that is not one thing."""
+    drive = straight_north(2)
+
+    def tracks(apart_m: float) -> int:
+        poses = replace(drive.poses, x=np.array([0.0, apart_m]), y=np.zeros(2))
+        seen = look([(apart_m + 30.0, 0.0)], [[0, 1]], replace(drive, poses=poses))
+        unknown = replace(seen, log_range=np.full(2, np.log(30.0)), log_sigma=np.full(2, 1.0))
+        return len(set(track_detections(replace(drive, poses=poses), unknown, CONFIG).tolist()))
+
+    gap = CONFIG.tracking.gap_m
+    assert [tracks(0.5 * gap), tracks(300.0)] == [1, 2]

@@ -106,7 +106,7 @@ def test_a_tile_that_fails_is_named_with_its_cause_and_the_command_that_builds_i
     monkeypatch.setattr(execute, "WORKER_ROWS", 1)
     before = poisoned.current()
     config = InventoryConfig(warehouse=poisoned.store.uri, matching={"gate_m": 8}, execution={"workers": workers})
-    with pytest.raises(RoadscanError, match=r"ValueError: matrix contains invalid numeric entries") as raised:
+    with pytest.raises(RoadscanError, match=r"ValueError: Encountering floating point overflow") as raised:
         update_inventory(config)
     message = str(raised.value)
     assert message.startswith("tile 1010,137 (north-east of longitude 101.0, latitude 13.7): ValueError")
