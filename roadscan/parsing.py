@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -294,3 +295,16 @@ def zip_names(data: bytes) -> list[str]:
 def _open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:  # noqa: TID251
     with parsing("zip"), zipfile.ZipFile(io.BytesIO(data)) as archive:  # noqa: TID251
         yield archive
+
+
+def finite_number(text: str | None) -> float | None:
+    """The number that a text is, where it is one and finite.
+
+    >>> finite_number("1.5"), finite_number("nan"), finite_number("north"), finite_number(None)
+    (1.5, None, None, None)
+    """
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -6,10 +6,10 @@ properties have the same names.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from roadscan.parsing import finite_number
 from roadscan.survey.camera import is_sphere
 
 CUT = "cut it into views of at most 120 degrees, each of a camera with its mount_yaw_deg"
@@ -49,7 +49,7 @@ def panorama_of(told: Mapping[str, str], width_px: int, height_px: int) -> Panor
     if projection != "equirectangular":
         return f"a {projection} panorama, which is neither equirectangular nor a camera's view; {CUT}"
     for whole, part in SIDES:
-        sizes = _number(told.get(whole)), _number(told.get(part))
+        sizes = finite_number(told.get(whole)), finite_number(told.get(part))
         if None not in sizes and sizes[0] != sizes[1]:
             return (
                 f"a part of a panorama: {part} is {told[part]} of {whole} {told[whole]}; expected all of it, or {CUT}"
@@ -66,13 +66,5 @@ def panorama_of(told: Mapping[str, str], width_px: int, height_px: int) -> Panor
             f"it says that it is a whole equirectangular panorama, and is {width_px}x{height_px}; expected twice as "
             "wide as high"
         )
-    heading, pitch, roll = (_number(told.get(f"Pose{name}Degrees")) for name in ("Heading", "Pitch", "Roll"))
+    heading, pitch, roll = (finite_number(told.get(f"Pose{name}Degrees")) for name in ("Heading", "Pitch", "Roll"))
     return Panorama(heading if heading is None else heading % 360, pitch, roll)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

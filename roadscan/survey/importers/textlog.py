@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from roadscan.errors import SurveyError
+from roadscan.parsing import finite_number
 from roadscan.survey.dates import GPS_WEEK_S, leap_seconds
 from roadscan.survey.importers.fixes import ANGLES, PLACED, TOLD, Fix, LogForm
 from roadscan.survey.importers.times import parse_time
@@ -45,7 +46,7 @@ def read_csv(text: str, names: Mapping[str, str], form: LogForm, notes: Counter[
         if not on_earth(lon, lat):
             notes[OFF_EARTH] += 1
             continue
-        told = {name: _number(row.get(names.get(name, ""))) for name in TOLD}
+        told = {name: finite_number(row.get(names.get(name, ""))) for name in TOLD}
         yield Fix(at, lon, lat, **{name: _angle(name, value, form) for name, value in told.items()})
 
 
@@ -56,15 +57,6 @@ def _rows(text: str) -> Iterator[list[str]]:
     most = max(DELIMITERS, key=first.count)
     parted = csv.reader(lines, delimiter=most) if first.count(most) else (line.split() for line in lines)
     return ([cell.strip() for cell in row] for row in parted if row)
-
-
-def _number(text: str | None) -> float | None:
-    """A number of a cell, where it has one that is finite."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _angle(name: str, value: float | None, form: LogForm) -> float | None:
