@@ -143,10 +143,8 @@ def write_drive(
 
 def _described(camera: Camera) -> dict[str, Any]:
     """A camera as a manifest has it: a plain one as ever, so that every version can read it."""
-    told = asdict(camera)
-    if not camera.is_panoramic:
-        del told["projection"]
-    return told
+    told, plain = asdict(camera), {"projection": "pinhole", "lens": None}
+    return {name: value for name, value in told.items() if name not in plain or value != plain[name]}
 
 
 def read_manifest(store: Store) -> bytes:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from roadscan.parsing import conform
 from roadscan.schemas import ACCURACY, DRIVE_FRAMES
 from roadscan.storage import open_store, parquet_bytes, sha256_hex
 from roadscan.survey.drive import find_drives, may_be_uploading, read_drive, rejection, write_drive
+from roadscan.survey.lens import Lens
 
 
 def test_a_drive_reads_back(tmp_path: Path) -> None:
@@ -22,6 +24,19 @@ def test_a_drive_reads_back(tmp_path: Path) -> None:
     assert drive.cameras == {"front": CAMERA}
     assert drive.frames.schema == DRIVE_FRAMES
     assert drive.frames["frame_id"].to_pylist() == ["000000", "000001", "000002", "000003"]
+
+
+def test_a_plain_camera_is_told_as_every_version_reads_it(tmp_path: Path) -> None:
+    """Others say what else they are, and read back."""
+    fisheye = replace(CAMERA, camera_id="wide", lens=Lens("fisheye", (500.0, 500.0), (320.0, 240.0), (0.1, 0, 0, 0)))
+    table = pa.Table.from_pylist([frame(0)], DRIVE_FRAMES)
+    write_drive(open_store(tmp_path), drive_id="d", cameras=[CAMERA, fisheye], frames=table, source="test")
+    plain, wide = json.loads((tmp_path / "drive.json").read_bytes())["cameras"]
+    assert [*plain] == [
+        "camera_id", "width_px", "height_px", "focal_px", "mount_height_m", "mount_yaw_deg", "mount_pitch_deg"
+    ]  # fmt: skip
+    assert {*wide} - {*plain} == {"lens"}
+    assert read_drive(str(tmp_path)).cameras == {"front": CAMERA, "wide": fisheye}
 
 
 def test_drives_are_found_below_a_folder_or_at_it(tmp_path: Path) -> None:
