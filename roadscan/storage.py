@@ -453,9 +453,8 @@ class S3Store(Store):
 
     def write_file(self, key: str, file: Path) -> None:
         with disk_errors(file), file.open("rb") as opened, _s3_errors(self.uri_of(key)):
-            _client().upload_fileobj(
-                opened, self.bucket, self._key(key)
-            )  # in parts, which are one object when all came
+            # In parts, which are one object when all came.
+            _client().upload_fileobj(opened, self.bucket, self._key(key))
 
     def create(self, key: str, data: bytes) -> str:
         return self._put_if(key, data, IfNoneMatch="*")

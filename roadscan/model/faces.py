@@ -152,20 +152,14 @@ class FaceLayout:
 
     def seen_in_face(self, columns: Floats, rows: Floats, face: int) -> tuple[Floats, Floats]:
         """Pixels of the panorama -> where a face shows them, x and y; far outside of it where they are behind it."""
-        height, width = self.image_hw
-        azimuth, elevation = (columns / width - 0.5) * 2 * np.pi, (0.5 - rows / height) * np.pi
-        rays = np.stack([np.cos(elevation) * np.sin(azimuth), np.cos(elevation) * np.cos(azimuth), np.sin(elevation)])
-        level = _held(self) @ rays.reshape(3, -1)
+        level = _held(self) @ _directions(columns, rows, self.image_hw).reshape(3, -1)
         x, y, z = (_axes(self.yaws_deg[face]) @ level).reshape(3, *columns.shape)
         depth = np.where(y > 1e-6, y, 1e-6)
         return self.focal_px * x / depth + self.input_hw[1] / 2, self.input_hw[0] / 2 - self.focal_px * z / depth
 
     def _turned(self, level_xy: Floats) -> Floats:
         """Points (k, 2) of the level sphere -> pixels of the panorama."""
-        rows, columns = self.image_hw
-        azimuth, elevation = (level_xy[:, 0] / columns - 0.5) * 2 * np.pi, (0.5 - level_xy[:, 1] / rows) * np.pi
-        rays = np.stack([np.cos(elevation) * np.sin(azimuth), np.cos(elevation) * np.cos(azimuth), np.sin(elevation)])
-        return _pixels(_held(self).T @ rays, self.image_hw).T
+        return _pixels(_held(self).T @ _directions(level_xy[:, 0], level_xy[:, 1], self.image_hw), self.image_hw).T
 
 
 @lru_cache(maxsize=64)
@@ -233,6 +227,12 @@ def _axes(yaw_deg: float) -> Floats:
     """The right, forward and up of a face in level axes, as rows."""
     sin, cos = np.sin(np.radians(yaw_deg)), np.cos(np.radians(yaw_deg))
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+
+
+def _directions(x: Floats, y: Floats, image_hw: tuple[int, int]) -> Floats:
+    """Pixels of a panorama -> unit rays (3, …) in its camera's axes: `_pixels` the other way round."""
+    azimuth, elevation = (x / image_hw[1] - 0.5) * 2 * np.pi, (0.5 - y / image_hw[0]) * np.pi
+    return np.stack([np.cos(elevation) * np.sin(azimuth), np.cos(elevation) * np.cos(azimuth), np.sin(elevation)])
 
 
 def _pixels(rays: npt.NDArray[AnyFloat], image_hw: tuple[int, int]) -> npt.NDArray[AnyFloat]:

@@ -142,7 +142,7 @@ def _items(site: Source, request: Request) -> Response:
         kept = [(key, value) for key, value in query.multi_items() if key not in ("offset", "limit", "release")]
         onward = [("release", site.releases.key(release)), ("limit", str(limit)), ("offset", str(page.offset + limit))]
         links.append(_link(request, path, "next", GEOJSON, "The next page", [*kept, *onward]))
-    told = {"type": "FeatureCollection", "timeStamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    told = {"type": "FeatureCollection", "timeStamp": _written(datetime.now(UTC).timestamp())}
     counts = {"numberMatched": len(rows), "numberReturned": len(features)}
     return _json({**told, **counts, "features": features, "links": links}, GEOJSON)
 
@@ -278,7 +278,7 @@ def _link(
     return {"href": address, "rel": rel, "type": type_, "title": title}
 
 
-def _written(seconds: int) -> str:
+def _written(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

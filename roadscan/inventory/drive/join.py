@@ -64,8 +64,9 @@ def _partners(
     a, b, off = asked[a[once]], asked[b[once]], off[once]
     spread = cov[a] + cov[b]
     chi2 = mahalanobis2(xy[a] - xy[b], spread)
-    together = np.fromiter((side_by_side(seen[i], seen[j]) for i, j in zip(a.tolist(), b.tolist(), strict=True)), bool)
-    one = ((off <= merge_m) | (chi2 <= GATE_CHI2)) & (~together | (off < merge_m / 2))
+    one = (off <= merge_m) | (chi2 <= GATE_CHI2)
+    apart = np.flatnonzero(one & (off >= merge_m / 2))
+    one[apart] = [not side_by_side(seen[i], seen[j]) for i, j in zip(a[apart].tolist(), b[apart].tolist(), strict=True)]
     order = np.flatnonzero(one)[np.argsort((chi2 + np.log(np.linalg.det(spread)))[one], kind="stable")]
     a, b, rank = a[order], b[order], np.arange(len(order))
     first = np.full(len(xy), len(order))  # the place of each track's likeliest pair

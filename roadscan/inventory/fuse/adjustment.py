@@ -37,12 +37,16 @@ class Neighbours:
 
     Attributes:
         a, b: the estimates.
-        likeness: correlation of their biases, between 0 and 1.
+        likeness: correlation of their biases, between 0 and 1, were they as sure.
+        sigma_m: (K,) standard error of the bias that each estimate has in common with its neighbours, an axis. Of a
+            drive that is its own. The prior's is the mean of its drives, and of an asset that few of them saw the mean
+            of few: it has that of the surest beside it, and an error of its own besides.
     """
 
     a: Ints
     b: Ints
     likeness: Floats
+    sigma_m: Floats
 
     @staticmethod
     def of(pool: Pool, memory_m: float) -> Neighbours:
@@ -57,9 +61,12 @@ class Neighbours:
         same = (pool.drive[a] == pool.drive[b]) & (pool.drive[a] != PRIOR)
         a, b = a[same], b[same]
         prior = np.flatnonzero(pool.drive == PRIOR)
-        i, j, apart = _tree(pool.xy[prior])
+        near, apart = _nearest(pool.xy[prior])
+        sigma = np.maximum(pool.sigma_m, LEAST_SIGMA_M)
+        sigma[prior] = sigma[prior][near].min(axis=1)
+        i, j, apart = _tree(near, apart)
         step = np.maximum(np.append(pool.s[b] - pool.s[a], apart), LEAST_STEP_M)
-        return Neighbours(np.append(a, prior[i]), np.append(b, prior[j]), np.exp(-step / memory_m))
+        return Neighbours(np.append(a, prior[i]), np.append(b, prior[j]), np.exp(-step / memory_m), sigma)
 
 
 def adjusted_shifts(
@@ -78,11 +85,10 @@ def adjusted_shifts(
     rows = _tying(pool, asset)
     tied, place = np.unique(asset[rows], return_inverse=True)
     n, size = len(pool.drive), 2 * (len(pool.drive) + len(tied))
-    sigma = _shared_sigma(pool)
-    precision = _precision(sigma, neighbours)
+    precision = _precision(neighbours)
     expected = (precision @ mean.ravel()).reshape(-1, 2)
     precision.resize(size, size)
-    own = np.maximum(pool.sigma_m, LEAST_SIGMA_M)[rows] ** 2 - sigma[rows] ** 2
+    own = np.maximum(pool.sigma_m[rows] ** 2 - neighbours.sigma_m[rows] ** 2, 0)
     said, cov = pool.xy[rows] + start[rows], pool.placed_cov[rows] + np.eye(2) * own[:, None, None]
     moved = pool.xy[rows] + shift[rows]
     off = moved - weighted_means(place, moved, cov, len(tied))[0][place]
@@ -109,32 +115,15 @@ def _tying(pool: Pool, asset: Ints) -> Ints:
     return known[np.bincount(seen, minlength=int(asset.max(initial=-1)) + 1)[asset[known]] >= 2]
 
 
-def _shared_sigma(pool: Pool) -> Floats:
-    """Standard error of the bias that each estimate has in common with those beside it, an axis, (K,).
-
-    Of a drive that is its own. The prior's is the mean of its drives, and of an asset that few of them saw the mean of
-    few: it has that of the surest beside it, and an error of its own besides.
-    """
-    sigma = np.maximum(pool.sigma_m, LEAST_SIGMA_M)
-    prior = np.flatnonzero(pool.drive == PRIOR)
-    if len(prior):
-        near = cKDTree(pool.xy[prior]).query(pool.xy[prior], range(1, min(NEIGHBOURS + 1, len(prior)) + 1))[1]
-        sigma[prior] = sigma[prior][near].min(axis=1)
-    return sigma
-
-
-def _precision(sigma: Floats, neighbours: Neighbours) -> csr_matrix:
+def _precision(neighbours: Neighbours) -> csr_matrix:
     """The inverse covariance of all biases, (2K, 2K), east and north of one estimate beside each other.
 
     Of a process on a tree with unit variance and correlation r along an edge it is the identity and, for each edge,
     r / (1 - r²) times ((r, -1), (-1, r)). Of two neighbours the less sure one has the bias of the surer one, and
     another one besides.
-
-    Args:
-        sigma: (K,) standard error of each bias, an axis.
-        neighbours: of the estimates.
     """
-    n, a, b = len(sigma), neighbours.a, neighbours.b
+    sigma, a, b = neighbours.sigma_m, neighbours.a, neighbours.b
+    n = len(sigma)
     r = neighbours.likeness * np.minimum(sigma[a], sigma[b]) / np.maximum(sigma[a], sigma[b])
     alike = r / (1 - r**2)
     i, j = np.concatenate([np.arange(n), a, b, a, b]), np.concatenate([np.arange(n), a, b, b, a])
@@ -162,14 +151,21 @@ def _design(h: Ints, x: Ints, weight: Floats, size: int) -> csr_matrix:
     return csr_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (size, size))
 
 
-def _tree(xy: Floats) -> tuple[Ints, Ints, Floats]:
-    """Edges between places (n, 2) that join those that are near, without a circle, and their lengths."""
-    if len(xy) < 2:
+def _nearest(xy: Floats) -> tuple[Ints, Floats]:
+    """The places nearest to each of places (n, 2), itself with them, and how far they are, (n, `NEIGHBOURS` + 1)."""
+    if len(xy) == 0:
+        return np.zeros((0, 1), np.int64), np.zeros((0, 1))
+    apart, near = cKDTree(xy).query(xy, range(1, min(NEIGHBOURS + 1, len(xy)) + 1))
+    return near, apart
+
+
+def _tree(near: Ints, apart: Floats) -> tuple[Ints, Ints, Floats]:
+    """Edges between places that join those that are near, without a circle, and their lengths; see `_nearest`."""
+    if len(near) < 2:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    apart, other = cKDTree(xy).query(xy, min(NEIGHBOURS + 1, len(xy)))
-    one = np.repeat(np.arange(len(xy)), other.shape[1])
+    one, other = np.repeat(np.arange(len(near)), near.shape[1]), near.ravel()
     lengths = np.maximum(apart.ravel(), LEAST_STEP_M)  # a length of 0 would be none
-    kept = one != other.ravel()
-    graph = coo_matrix((lengths[kept], (one[kept], other.ravel()[kept])), (len(xy),) * 2)
+    kept = one != other
+    graph = coo_matrix((lengths[kept], (one[kept], other[kept])), (len(near),) * 2)
     tree = minimum_spanning_tree(graph.tocsr()).tocoo()
     return tree.row.astype(np.int64), tree.col.astype(np.int64), tree.data

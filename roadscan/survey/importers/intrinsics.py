@@ -12,6 +12,7 @@ from typing import Any
 
 from roadscan.errors import Malformed, NotFound, SurveyError
 from roadscan.parsing import read_json, utf8
+from roadscan.survey.camera import SHAPE_TOLERANCE
 from roadscan.survey.importers.sources import read_file
 from roadscan.survey.lens import Lens, Model
 from roadscan.yamltext import read_yaml
@@ -36,7 +37,6 @@ DISTORTION = (
 WIDTH, HEIGHT = ("image_width", "image_Width", "width"), ("image_height", "image_Height", "height")
 MODEL = ("distortion_model", "camera_model", "model")
 FISHEYE = ("equidistant", "fisheye", "opencv_fisheye")
-SHAPE_TOLERANCE = 0.01  # of the aspect ratio, as of an image's
 
 
 @dataclass(frozen=True)

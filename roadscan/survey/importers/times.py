@@ -59,16 +59,15 @@ def parse_time(
 
 
 def _from_epoch(value: object, time_format: str, week_s: float | None) -> datetime:
-    if time_format == "gps_week_s" and week_s is None:
-        raise ValueError(f"captured_at is {value!r}, seconds of a GPS week; set log_date to a day of it")
-    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
-        seconds=week_s if time_format == "gps_week_s" and week_s else 0
-    )
-    unit_us = 1_000 if time_format == "epoch_ms" else 1_000_000
+    start_s, since, unit_us = 0.0, " since 1970", 1_000 if time_format == "epoch_ms" else 1_000_000
+    if time_format == "gps_week_s":
+        if week_s is None:
+            raise ValueError(f"captured_at is {value!r}, seconds of a GPS week; set log_date to a day of it")
+        start_s, since = week_s, ""
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=start_s)
     try:
         return start + timedelta(microseconds=round(float(str(value)) * unit_us))
     except (ValueError, OverflowError):
-        since = "" if time_format == "gps_week_s" else " since 1970"
         raise ValueError(f"captured_at is {value!r}; expected a number, the {time_format}{since}") from None
 
 
