@@ -16,7 +16,7 @@ PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # Where this is set, each of the hundreds of processes that tests start would compile our modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 # Without those that need root, a card or arguments.
-BENCHMARKS := $(filter-out %_faults.py %_gpu.py %_images.py %_losses.py %_ablation.py %_slices.py %_masks.py %_viewer.py, $(sort $(wildcard tests/benchmarks/bench_*.py)))
+BENCHMARKS := $(filter-out %_faults.py %_gpu.py %_images.py %_losses.py %_ablation.py %_slices.py %_masks.py %_viewer.py %_export.py, $(sort $(wildcard tests/benchmarks/bench_*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-model test test-fast fuzz chaos check docs bench
