@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from support.exported import HOSTILE
+from support.qgis import in_qgis, needs_qgis
 
 from roadscan.export import Asked, export_register
 from roadscan.export.style import style_qml
 from roadscan.palette import colors_of
 from roadscan.warehouse import Warehouse
 
-PYTHON = Path("/usr/bin/python3")  # Debian's, which has python3-qgis
-LOADED = """
-import json, sys
-from qgis.core import QgsApplication, QgsVectorLayer
-app = QgsApplication([], False)
-app.initQgis()
-found = {}
-for name in ("assets", "assets_lines"):
-    layer = QgsVectorLayer(f"{sys.argv[1]}|layername={name}", name, "ogr")
-    root = layer.renderer().rootRule()
-    told = [[one.label(), [each.label() for each in one.children()]] for one in root.children()]
-    found[name] = [layer.featureCount(), told]
-    broken = [one.filterExpression() for one in root.descendants() if one.filter() and one.filter().hasParserError()]
-    assert not broken, broken
-print(json.dumps(found))
+LOOK = """
+layer = QgsVectorLayer(f"{sys.argv[1]}|layername={name}", name, "ogr")
+root = layer.renderer().rootRule()
+told = [[one.label(), [each.label() for each in one.children()]] for one in root.children()]
+found[name] = [layer.featureCount(), told]
+broken = [one.filterExpression() for one in root.descendants() if one.filter() and one.filter().hasParserError()]
+assert not broken, broken
 """
-
-
-def has_qgis() -> bool:
-    return (
-        PYTHON.exists()
-        and not subprocess.run([PYTHON, "-c", "import qgis.core"], capture_output=True, env={}, check=False).returncode
-    )
 
 
 def rules(qml: str) -> list[tuple[str, str, list[str]]]:
@@ -76,15 +60,10 @@ def test_a_hostile_class_is_a_text_of_the_style() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_qgis(), reason="needs QGIS, of Debian's python3-qgis")
+@needs_qgis
 def test_qgis_opens_each_layer_with_its_style(register: Warehouse, tmp_path: Path) -> None:
     export_register(register.store.uri, str(tmp_path / "a.gpkg"), Asked())
-    environment = {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [PYTHON, "-c", LOADED, str(tmp_path / "a.gpkg")], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.stdout, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = in_qgis(LOOK, str(tmp_path / "a.gpkg"), tmp_path)
     assert found["assets"] == [
         3,
         [["Warning Sign", ["confirmed", "missing"]], [HOSTILE.replace("\x1b", "\\x1b"), ["suspect"]], ["others", []]],

@@ -9,19 +9,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from support.commands import roadscan, sets
+from support.exact_road import EXACT_ROAD, register
 from support.panoramas import around, exif, jpeg
 
-from roadscan.simulate import SimulationConfig, simulate
+from roadscan.simulate import simulate
 from roadscan.survey.drive import Drive, read_drive
 from roadscan.survey.geodesy import WGS84
 from roadscan.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
-#: Exact poses and the widest view that is drawn, 96 degrees.
-ROAD = SimulationConfig(
-    seed=9, length_km=0.4, nights=1, conditions=("day",), frame_spacing_m=10.0, gps_bias_sigma_m=0.0,
-    gps_noise_sigma_m=0.0, yaw_bias_sigma_deg=0.0, yaw_noise_sigma_deg=0.0, mount_pitch_deg=0.0, focal_ratio=0.45,
-)  # fmt: skip
+#: The widest view that is drawn, 96 degrees.
+ROAD = EXACT_ROAD.model_copy(update={"mount_pitch_deg": 0.0, "focal_ratio": 0.45})
 WIDTH_PX = 4096
 
 
@@ -44,14 +42,7 @@ def test_panoramas_give_the_register_of_the_road_that_lies_across_their_edge(tmp
     camera = f"[{{mount_height_m: {ROAD.mount_height_m}, mount_yaw_deg: 180}}]"
     done = roadscan("ingest", "exif", str(tmp_path / "photos"), "--out", str(drive), *sets(cameras=camera))
     assert done.returncode == 0, done.stderr
-    done = roadscan("scan", *sets(drives=f"[{drive}]", model="demo", warehouse=warehouse, backend="torch", actors=1))
-    assert done.returncode == 0, done.stderr
-    done = roadscan("inventory", *sets(warehouse=warehouse))
-    assert done.returncode == 0, done.stderr
-
-    house = Warehouse(str(warehouse))
-    release = house.current()
-    assets = house.read(release, "assets").to_pylist()
+    assets = register(drive, warehouse)
     truth = pq.read_table(tmp_path / "road/truth/assets.parquet").to_pylist()
     off_m = [
         min(
@@ -65,7 +56,8 @@ def test_panoramas_give_the_register_of_the_road_that_lies_across_their_edge(tmp
     assert len(assets) == len(truth) == 9
     assert np.median(off_m) < 1.8
     assert max(off_m) < 5
-    observations = house.read(release, "observations").to_pylist()
+    house = Warehouse(str(warehouse))
+    observations = house.read(house.current(), "observations").to_pylist()
     across = sum(row["box_px"][2] > WIDTH_PX for row in observations)
     assert across >= 8  # 12 were
     signs = [one for one in truth if one["class"] == "Warning Sign"]

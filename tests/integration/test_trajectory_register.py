@@ -8,19 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.commands import roadscan, sets
+from support.exact_road import CAMERA, EXACT_ROAD, away_m, points_of, register
 from support.trajectories import sbet, smrmsg
 
-from roadscan.simulate import SimulationConfig, simulate
+from roadscan.simulate import simulate
 from roadscan.survey.dates import gps_week_s
 from roadscan.survey.drive import Drive, read_drive
-from roadscan.survey.geodesy import WGS84
-from roadscan.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
-ROAD = SimulationConfig(
-    seed=9, length_km=0.4, nights=1, conditions=("day",), frame_spacing_m=10.0, gps_bias_sigma_m=0.0,
-    gps_noise_sigma_m=0.0, yaw_bias_sigma_deg=0.0, yaw_noise_sigma_deg=0.0, mount_pitch_deg=1.0,
-)  # fmt: skip
 
 
 def drive_on_card(drive: Drive, folder: Path) -> str:
@@ -40,41 +35,24 @@ def drive_on_card(drive: Drive, folder: Path) -> str:
     return str(day)
 
 
-def points_of(warehouse: Path) -> list[dict[str, object]]:
-    house = Warehouse(str(warehouse))
-    rows = house.read(house.current(), "assets").to_pylist()
-    return [row for row in rows if row["length_m"] is None]
-
-
 def test_a_trajectory_gives_the_register_that_exact_frames_give(tmp_path: Path) -> None:
-    simulate(str(tmp_path / "road"), ROAD)
+    simulate(str(tmp_path / "road"), EXACT_ROAD)
     (simulated,) = (tmp_path / "road/drives").iterdir()
     drive = read_drive(str(simulated))
     day = drive_on_card(drive, tmp_path / "card")
-    camera = f"[{{focal_px: {ROAD.focal_px}, mount_height_m: {ROAD.mount_height_m}, mount_pitch_deg: 1.0}}]"
     done = roadscan(
         "ingest", "track", str(tmp_path / "card/images"), "--out", str(tmp_path / "d1"),
         *sets(track=tmp_path / "card/sbet_1.out", log_date=day, clock_offset_s=0, utc_offset_h=0,
-              time_pattern="%Y%m%dT%H%M%S.%f", cameras=camera),
+              time_pattern="%Y%m%dT%H%M%S.%f", cameras=CAMERA),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     brought = read_drive(str(tmp_path / "d1")).frames
     assert brought["pos_sigma_m"].to_pylist() == pytest.approx([0.02 * 2**0.5] * drive.frames.num_rows)
     assert brought["heading_sigma_deg"].to_pylist() == pytest.approx([0.025] * drive.frames.num_rows)
-    for name, folder in (("frames", simulated), ("trajectory", tmp_path / "d1")):
-        warehouse = tmp_path / name
-        done = roadscan(
-            "scan", *sets(drives=f"[{folder}]", model="demo", warehouse=warehouse, backend="torch", actors=1)
-        )
-        assert done.returncode == 0, done.stderr
-        done = roadscan("inventory", *sets(warehouse=warehouse))
-        assert done.returncode == 0, done.stderr
-    by_frames, by_trajectory = (points_of(tmp_path / name) for name in ("frames", "trajectory"))
+    by_frames = points_of(register(simulated, tmp_path / "frames"))
+    by_trajectory = points_of(register(tmp_path / "d1", tmp_path / "trajectory"))
     assert len(by_frames) >= 5
-    near = [
-        min(WGS84.inv(one["lon"], one["lat"], other["lon"], other["lat"])[2] for other in by_trajectory)
-        for one in by_frames
-    ]
+    near = away_m(by_frames, by_trajectory)
     # Only how sure it is differs, by which bearings weigh more than ranges.
     assert np.median(near) < 0.5
     assert abs(len(by_trajectory) - len(by_frames)) <= 0.2 * len(by_frames)

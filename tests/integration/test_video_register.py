@@ -9,20 +9,14 @@ import cv2
 import numpy as np
 import pytest
 from support.commands import roadscan, sets
+from support.exact_road import CAMERA, EXACT_ROAD, away_m, points_of, register
 from support.videos import gpmf, record
 
 from roadscan.report.samples import Images
-from roadscan.simulate import SimulationConfig, simulate
+from roadscan.simulate import simulate
 from roadscan.survey.drive import Drive, read_drive
-from roadscan.survey.geodesy import WGS84
-from roadscan.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
-#: Exact positions, so that what differs is the video's doing.
-ROAD = SimulationConfig(
-    seed=9, length_km=0.4, nights=1, conditions=("day",), frame_spacing_m=10.0, gps_bias_sigma_m=0.0,
-    gps_noise_sigma_m=0.0, yaw_bias_sigma_deg=0.0, yaw_noise_sigma_deg=0.0, mount_pitch_deg=1.0,
-)  # fmt: skip
 
 
 def film(drive: Drive, path: Path) -> None:
@@ -40,42 +34,22 @@ def film(drive: Drive, path: Path) -> None:
     record(path, [round(1000 * at) for at in at_s], draw=lambda number: images[number], samples=samples, b_frames=0)
 
 
-def assets_of(warehouse: Path) -> list[dict[str, object]]:
-    house = Warehouse(str(warehouse))
-    rows: list[dict[str, object]] = house.read(house.current(), "assets").to_pylist()
-    return rows
-
-
 def test_a_video_gives_the_register_that_its_pictures_give(tmp_path: Path) -> None:
-    simulate(str(tmp_path / "road"), ROAD)
+    simulate(str(tmp_path / "road"), EXACT_ROAD)
     (photographs,) = (tmp_path / "road/drives").iterdir()
     drive = read_drive(str(photographs))
     film(drive, tmp_path / "sd/GX010001.MP4")
-    camera = f"[{{focal_px: {ROAD.focal_px}, mount_height_m: {ROAD.mount_height_m}, mount_pitch_deg: 1.0}}]"
-    done = roadscan("ingest", "video", str(tmp_path / "sd"), "--out", str(tmp_path / "d1"), *sets(cameras=camera))
+    done = roadscan("ingest", "video", str(tmp_path / "sd"), "--out", str(tmp_path / "d1"), *sets(cameras=CAMERA))
     assert done.returncode == 0, done.stderr
     filmed = read_drive(str(tmp_path / "d1"))
     assert filmed.frames.num_rows == drive.frames.num_rows
-    for name, folder in (("photographs", photographs), ("video", tmp_path / "d1")):
-        warehouse = tmp_path / name
-        done = roadscan(
-            "scan", *sets(drives=f"[{folder}]", model="demo", warehouse=warehouse, backend="torch", actors=1)
-        )
-        assert done.returncode == 0, done.stderr
-        done = roadscan("inventory", *sets(warehouse=warehouse))
-        assert done.returncode == 0, done.stderr
-    by_photographs, by_video = (
-        [asset for asset in assets_of(tmp_path / name) if asset["length_m"] is None]
-        for name in ("photographs", "video")
-    )
+    by_photographs = points_of(register(photographs, tmp_path / "photographs"))
+    by_video = points_of(register(tmp_path / "d1", tmp_path / "video"))
     assert len(by_photographs) >= 5
     # Compression and times in milliseconds (20 mm at 20 m/s) are all that differs.
-    near = [
-        min(WGS84.inv(one["lon"], one["lat"], other["lon"], other["lat"])[2] for other in by_video)
-        for one in by_photographs
-    ]
+    near = away_m(by_photographs, by_video)
     assert np.median(near) < 0.5
-    assert sum(away_m < 1.5 for away_m in near) >= 0.8 * len(near)
+    assert sum(one < 1.5 for one in near) >= 0.8 * len(near)
     assert abs(len(by_video) - len(by_photographs)) <= 0.2 * len(by_photographs)
     evidence = [str(asset["evidence_uri"]) for asset in by_video]
     assert all(uri.startswith(f"{tmp_path}/sd/GX010001.MP4#t=") for uri in evidence)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from support.qgis import in_qgis, needs_qgis
 from support.viewed import Pages, served, warehouse_of
 
 from roadscan.inventory.query import query
@@ -19,18 +20,10 @@ from roadscan.view import open_site
 from roadscan.view.ogc import MOST, USUAL
 
 HOSTILE = "<script>alert(1)</script>'\"/../%2e"
-PYTHON = Path("/usr/bin/python3")  # Debian's, which has python3-qgis
-LOADED = """
-import json, sys
-from qgis.core import QgsApplication, QgsVectorLayer
-app = QgsApplication([], False)
-app.initQgis()
-found = {}
-for name in ("assets", "assets_lines"):
-    layer = QgsVectorLayer(f"url='{sys.argv[1]}' typename='{name}'", name, "OAPIF")
-    assert layer.isValid(), layer.error().message()
-    found[name] = [layer.geometryType(), sorted(one["asset_id"] for one in layer.getFeatures())]
-print(json.dumps(found))
+LOOK = """
+layer = QgsVectorLayer(f"url='{sys.argv[1]}' typename='{name}'", name, "OAPIF")
+assert layer.isValid(), layer.error().message()
+found[name] = [layer.geometryType(), sorted(one["asset_id"] for one in layer.getFeatures())]
 """
 READ = """
 import json, pyogrio, sys
@@ -39,13 +32,6 @@ suspect = pyogrio.read_dataframe(sys.argv[1], layer="assets", where="state = 'su
 print(json.dumps([list(every["asset_id"]), list(suspect["asset_id"])]))
 """
 ogrinfo = pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="needs ogrinfo, of Debian's gdal-bin")
-
-
-def has_qgis() -> bool:
-    return (
-        PYTHON.exists()
-        and not subprocess.run([PYTHON, "-c", "import qgis.core"], capture_output=True, env={}, check=False).returncode
-    )
 
 
 @pytest.fixture(scope="module")
@@ -216,17 +202,7 @@ def test_debians_ogrinfo_opens_it(ogc: Pages) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_qgis(), reason="needs QGIS, of Debian's python3-qgis")
+@needs_qgis
 def test_qgis_connects_and_has_every_feature(ogc: Pages, tmp_path: Path) -> None:
-    environment = {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [PYTHON, "-c", LOADED, f"{ogc.address}ogc"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=120,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = in_qgis(LOOK, f"{ogc.address}ogc", tmp_path)
     assert found == {"assets": [0, sorted(ids(ogc, ""))], "assets_lines": [1, ["r0", "r1"]]}
